@@ -1,0 +1,2 @@
+//! The `simcse` command.
+fn main() {}

@@ -1,0 +1,1 @@
+//! Ranking metrics, AskUbuntu reranking and semantic textual similarity.

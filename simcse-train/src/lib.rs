@@ -1,0 +1,1 @@
+//! Unsupervised SimCSE training: sentences, contrastive loss, AdamW, checkpoints and the loop.
