@@ -1,1 +1,28 @@
-//! Reverse-mode autodiff over ndarray with coarse ops, flat parameter buffers and hand-written CPU kernels.
+//! Reverse-mode automatic differentiation over ndarray, for sentence encoders on the CPU.
+//!
+//! The letters used for shapes, here and in the crates above: `N` tokens (rows), `S` sentences, `C` hidden size,
+//! `H` attention heads, `D = C / H` head size, `F` feed-forward size, `V` vocabulary size.
+//!
+//! A batch has no padding: the tokens of all sentences are laid end to end, one row each ([`Rows`] says where each
+//! sentence begins). A [`Tape`] records coarse operations over such matrices, [`Params`] and [`Grads`] are flat buffers
+//! that share one [`Layout`], and every dropout mask is a function of its coordinates ([`rng`]).
+//!
+//! Every sum has an order that depends on shapes alone, so results have the same bits for any number of threads.
+
+mod gemm;
+mod math;
+mod ops;
+mod params;
+mod pool;
+pub mod rng;
+mod rows;
+mod scratch;
+mod simd;
+mod tape;
+
+pub use gemm::{Init, gemm};
+pub use params::{Flat, Gradient, Grads, Layout, Params, Slot, Tensor, Value};
+pub use pool::Pool;
+pub use rows::Rows;
+pub use simd::Isa;
+pub use tape::{Dropout, Gradients, Pooling, Tape, Var};

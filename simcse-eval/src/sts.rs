@@ -1,0 +1,219 @@
+//! Semantic textual similarity: correlation of cosine similarities with human scores.
+//!
+//! Lines are tab-separated without quoting: the STS-B file (score in field 5, sentences in fields 6 and 7, maybe more
+//! behind them), or three fields `score`, `a`, `b`. Lines whose score is empty are skipped and counted. The figures are
+//! those of sentence-transformers' `EmbeddingSimilarityEvaluator`.
+
+use std::path::{Path, PathBuf};
+
+use ndarray::ArrayView2;
+use serde::Serialize;
+use simcse_model::SentenceEncoder;
+
+use crate::error::Error;
+use crate::text::{Interner, Lines};
+use crate::{correlation, metrics};
+
+/// Two sentences and how similar people find them.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Pair {
+    /// The gold score; only its order and proportions matter (STS-B's goes from 0 to 5).
+    pub score: f32,
+    /// The two sentences, as indices into [`Sts::texts`].
+    pub sentences: [usize; 2],
+}
+
+/// Scored pairs of sentences, each distinct sentence once.
+#[derive(Debug, Clone)]
+pub struct Sts {
+    /// The pairs with a score.
+    pub pairs: Vec<Pair>,
+    /// How many lines have no score.
+    pub skipped: usize,
+    path: PathBuf,
+    texts: Vec<String>,
+}
+
+/// Correlations over pairs.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct StsScores {
+    /// Spearman's rank correlation of cosine similarity and gold score, −1 to 1.
+    pub spearman_cosine: f64,
+    /// Pearson's correlation of the same.
+    pub pearson_cosine: f64,
+    /// How many pairs were scored.
+    pub pairs: usize,
+}
+
+impl Sts {
+    /// Reads a file, plain or gzip.
+    ///
+    /// # Errors
+    /// An unreadable file, lines with other fields, scores that are not finite numbers, no scored pair at all.
+    pub fn read(path: &Path) -> Result<Self, Error> {
+        let mut lines = Lines::open(path)?;
+        let (mut pairs, mut skipped, mut texts) = (Vec::new(), 0, Interner::default());
+        while let Some(line) = lines.next_line()? {
+            let (score, a, b) = match line.text.split('\t').collect::<Vec<_>>()[..] {
+                [score, a, b] | [_, _, _, _, score, a, b, ..] => (score.trim(), a, b),
+                _ => {
+                    return Err(line.malformed(
+                        "three tab-separated fields (score, a, b) or the seven of STS-B",
+                        line.text,
+                    ));
+                }
+            };
+            if score.is_empty() {
+                skipped += 1;
+                continue;
+            }
+            let score = score.parse().ok().filter(|score: &f32| score.is_finite());
+            let score =
+                score.ok_or_else(|| line.malformed("a finite number as score", line.text))?;
+            pairs.push(Pair {
+                score,
+                sentences: [a, b].map(|sentence| texts.number(sentence)),
+            });
+        }
+        if pairs.is_empty() {
+            return Err(Error::Empty {
+                path: path.to_owned(),
+                expected: "pair with a score",
+                skipped,
+            });
+        }
+        Ok(Self {
+            pairs,
+            skipped,
+            path: path.to_owned(),
+            texts: texts.into_texts(),
+        })
+    }
+
+    /// The distinct sentences that [`Sts::score`] wants embeddings of.
+    #[must_use]
+    pub fn texts(&self) -> &[String] {
+        &self.texts
+    }
+
+    /// Encodes every distinct sentence once and correlates cosine similarities with the gold scores.
+    ///
+    /// # Errors
+    /// What the encoder says, and [`Error::Correlation`].
+    pub fn evaluate(&self, encoder: &SentenceEncoder) -> Result<StsScores, Error> {
+        self.score(encoder.encode(&self.texts)?.view())
+    }
+
+    /// Correlates the cosine similarities of `embeddings`, (texts, C), one row for each of [`Sts::texts`], of any
+    /// length, with the gold scores.
+    ///
+    /// # Errors
+    /// [`Error::Correlation`] if there is one pair only, similarities or scores are all equal, or one is not finite.
+    ///
+    /// # Panics
+    /// If there are not as many rows as texts.
+    pub fn score(&self, embeddings: ArrayView2<f32>) -> Result<StsScores, Error> {
+        assert_eq!(
+            embeddings.nrows(),
+            self.texts.len(),
+            "one embedding for each distinct sentence"
+        );
+        let unit = metrics::unit_rows(embeddings);
+        let cosines: Vec<f32> = self
+            .pairs
+            .iter()
+            .map(
+                |Pair {
+                     sentences: [a, b], ..
+                 }| unit.row(*a).dot(&unit.row(*b)),
+            )
+            .collect();
+        let gold: Vec<f32> = self.pairs.iter().map(|pair| pair.score).collect();
+        let undefined = |source| Error::Correlation {
+            path: self.path.clone(),
+            source,
+        };
+        Ok(StsScores {
+            spearman_cosine: correlation::spearman(&cosines, &gold).map_err(undefined)?,
+            pearson_cosine: correlation::pearson(&cosines, &gold).map_err(undefined)?,
+            pairs: self.pairs.len(),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use ndarray::array;
+
+    use super::*;
+
+    fn read(text: &str) -> Result<Sts, Error> {
+        let mut file = tempfile::NamedTempFile::new().unwrap();
+        file.write_all(text.as_bytes()).unwrap();
+        Sts::read(file.path())
+    }
+
+    #[test]
+    fn both_layouts_without_quoting() {
+        let stsb = read("g\tf\t2012\t1\t5.0\t\"a\tb\r\ng\tf\t2012\t2\t\tc\td\ng\tf\t2012\t3\t0\tb\t\"a\tmore\tfields\n").unwrap();
+        assert_eq!(
+            (stsb.skipped, stsb.texts()),
+            (1, &["\"a".to_owned(), "b".to_owned()][..])
+        );
+        assert_eq!(
+            stsb.pairs[1],
+            Pair {
+                score: 0.0,
+                sentences: [1, 0]
+            }
+        );
+        let three = read("5.0\ta\tb\n\t c\td\n1e0\ta\t\n").unwrap();
+        assert_eq!(
+            (three.pairs.len(), three.skipped, three.texts().len()),
+            (2, 1, 3)
+        );
+    }
+
+    #[test]
+    fn correlations_of_embeddings_of_any_length() {
+        let sts = read("3\ta\tb\n1\ta\tc\n2\ta\td\n").unwrap();
+        let scores = sts
+            .score(array![[2.0, 0.0], [3.0, 0.0], [-1.0, 0.0], [0.0, 0.5]].view())
+            .unwrap();
+        assert_eq!(
+            scores,
+            StsScores {
+                spearman_cosine: 1.0,
+                pearson_cosine: 1.0,
+                pairs: 3
+            }
+        );
+        let json = serde_json::to_string(&scores).unwrap();
+        assert_eq!(
+            json,
+            r#"{"spearman_cosine":1.0,"pearson_cosine":1.0,"pairs":3}"#
+        );
+        let error = sts
+            .score(array![[0.0], [f32::NAN], [0.0], [0.0]].view())
+            .unwrap_err();
+        assert!(
+            error
+                .to_string()
+                .ends_with("expected finite scores, found NaN at position 0"),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn errors_name_the_line() {
+        let message = |text| read(text).unwrap_err().to_string();
+        assert!(message("1\ta\tb\n1\ta\n").ends_with("line 2: expected three tab-separated fields (score, a, b) or the seven of STS-B, found \"1\\ta\""));
+        assert!(message("NaN\ta\tb\n").contains("line 1: expected a finite number as score"));
+        assert!(
+            message("\ta\tb\n")
+                .contains("at least one pair with a score, found none (lines left out: 1)")
+        );
+    }
+}

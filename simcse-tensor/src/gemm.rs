@@ -1,0 +1,392 @@
+//! `C = A·B`, `C = A·B + bias` and `C += A·B` in f32, for the products of training: `y = x·Wᵀ + b`, `dx = dy·W`,
+//! `dW += dyᵀ·x`.
+//!
+//! Blocking after BLIS (Van Zee and van de Geijn 2015): `MR × NR` registers accumulate over `KC` products; a micro-panel
+//! of B (`KC × NR`) stays in L1, a block of A (`MC × KC`) in L2. Unlike BLIS, all of B is packed before the first product
+//! (up to `PACKED_B` values at a time), so that threads meet only there, and rows of A are read where they lie.
+//!
+//! Every element of C is a sum over blocks of K whose borders the caller fixes, each block's products added in order:
+//! its bits depend neither on its place in C, nor on the other rows and columns, nor on the number of threads.
+
+#![allow(unsafe_code)]
+
+use std::ops::Range;
+
+use ndarray::ArrayView2;
+use rayon::prelude::*;
+
+use crate::scratch;
+use crate::simd::{Isa, Kernel, Simd, dispatch};
+
+const KC: usize = 256;
+const MC: usize = 96;
+/// Columns of C in one task.
+const NC: usize = 768;
+/// Values of B packed at a time, 8 MiB.
+const PACKED_B: usize = 2 << 20;
+
+/// What C holds before the products are added.
+#[derive(Clone, Copy, Debug)]
+pub enum Init<'a> {
+    /// Zeros; C's contents are ignored.
+    Zero,
+    /// One value per column in every row; C's contents are ignored.
+    Bias(&'a [f32]),
+    /// C's own contents: the product is added.
+    Keep,
+}
+
+/// `C = init + A·B` with A (M × K) and B (K × N) of any strides, C (M × N) row-major.
+///
+/// A partial sum over K ends at each of `k_ends` (ascending, the last one K), and is added to C there; runs longer than
+/// the cache block are cut into equal parts.
+///
+/// # Panics
+/// If the shapes do not agree.
+pub fn gemm(a: ArrayView2<f32>, b: ArrayView2<f32>, init: Init, k_ends: &[usize], c: &mut [f32]) {
+    let (m, k, n) = (a.nrows(), a.ncols(), b.ncols());
+    assert_eq!(k, b.nrows(), "gemm: A is {m} × {k}, B is {} × {n}", b.nrows());
+    assert_eq!(c.len(), m * n, "gemm: C has {} values, A·B is {m} × {n}", c.len());
+    assert_eq!(k_ends.last().copied().unwrap_or(0), k, "gemm: blocks of K end at {k_ends:?}, K is {k}");
+    if let Init::Bias(bias) = init {
+        assert_eq!(bias.len(), n, "gemm: the bias has {} values, A·B is {m} × {n}", bias.len());
+    }
+    let blocks = k_blocks(k_ends);
+    match Isa::detected() {
+        _ if m * n == 0 => {}
+        _ if blocks.is_empty() => initialise(init, c, n),
+        Isa::Avx2 => blocked::<6, 2, 16>(a, b, init, &blocks, c),
+        Isa::Portable => portable(a, b, init, &blocks, c),
+    }
+}
+
+/// The runs between `ends`, those longer than `KC` in equal parts.
+fn k_blocks(ends: &[usize]) -> Vec<Range<usize>> {
+    let starts = std::iter::once(0).chain(ends.iter().copied());
+    starts
+        .zip(ends)
+        .flat_map(|(start, &end)| {
+            let part = (end - start).div_ceil((end - start).div_ceil(KC).max(1)).max(1);
+            (start..end).step_by(part).map(move |k| k..(k + part).min(end))
+        })
+        .collect()
+}
+
+fn initialise(init: Init, c: &mut [f32], n: usize) {
+    match init {
+        Init::Zero => c.fill(0.0),
+        Init::Bias(bias) => c.chunks_exact_mut(n).for_each(|row| row.copy_from_slice(bias)),
+        Init::Keep => {}
+    }
+}
+
+/// A matrix that several tasks write, each its own part.
+#[derive(Clone, Copy)]
+struct Shared(*mut f32);
+// SAFETY: the tasks of `blocked` write disjoint tiles.
+unsafe impl Send for Shared {}
+// SAFETY: as above.
+unsafe impl Sync for Shared {}
+
+/// The blocked product with `MR × NR` accumulators, `NR` being `NV` vectors of the detected instruction set.
+fn blocked<const MR: usize, const NV: usize, const NR: usize>(
+    a: ArrayView2<f32>,
+    b: ArrayView2<f32>,
+    init: Init,
+    blocks: &[Range<usize>],
+    c: &mut [f32],
+) {
+    let (m, n) = (a.nrows(), b.ncols());
+    let width = n.next_multiple_of(NR); // of a packed row of B
+    let c = Shared(c.as_mut_ptr());
+    let (row_tasks, column_tasks) = (m.div_ceil(MC), n.div_ceil(NC));
+
+    let mut first = 0;
+    while first < blocks.len() {
+        let fits = |last: &usize| *last == first || (blocks[*last].end - blocks[first].start) * width <= PACKED_B;
+        let last = (first..blocks.len()).take_while(fits).last().unwrap_or(first);
+        let group = &blocks[first..=last];
+        let init = if first == 0 { init } else { Init::Keep };
+        scratch::with((group[group.len() - 1].end - group[0].start) * width, |packed| {
+            pack_b::<NR>(b, group, packed);
+            let packed = &*packed;
+            (0..row_tasks * column_tasks).into_par_iter().for_each(|task| {
+                let (i, j) = (task % row_tasks * MC, task / row_tasks * NC);
+                let (rows, cols) = (i..(i + MC).min(m), j..(j + NC).min(n));
+                scratch::with(MC.next_multiple_of(MR) * KC, |packed_a| {
+                    let tile = Tile::<MR, NV, NR> { a, packed_b: packed, n, init, group, rows, cols, packed_a, c };
+                    dispatch(tile);
+                });
+            });
+        });
+        first = last + 1;
+    }
+}
+
+/// Packs the rows of B that `group` spans: for each block of K, panel after panel of `NR` columns, row after row; columns
+/// behind the last are zero.
+fn pack_b<const NR: usize>(b: ArrayView2<f32>, group: &[Range<usize>], packed: &mut [f32]) {
+    let panels = b.ncols().div_ceil(NR);
+    let mut rest = packed;
+    let mut tasks = Vec::with_capacity(group.len() * panels);
+    for block in group {
+        for panel in 0..panels {
+            let (to, tail) = rest.split_at_mut(block.len() * NR);
+            rest = tail;
+            tasks.push((block.clone(), panel * NR, to));
+        }
+    }
+    tasks.into_par_iter().with_min_len(8).for_each(|(block, j, to)| {
+        let columns = j..(j + NR).min(b.ncols());
+        let from = b.slice(ndarray::s![block, columns]);
+        if from.ncols() < NR {
+            to.fill(0.0);
+        }
+        pack::<NR>(from, to);
+    });
+}
+
+/// Copies a matrix of at most `NR` columns into rows of `NR` values.
+fn pack<const NR: usize>(from: ArrayView2<f32>, to: &mut [f32]) {
+    if from.strides()[1] == 1 {
+        for (row, to) in from.outer_iter().zip(to.chunks_exact_mut(NR)) {
+            let row = row.to_slice().expect("columns are contiguous");
+            match (<&[f32; NR]>::try_from(row), <&mut [f32; NR]>::try_from(&mut *to)) {
+                (Ok(row), Ok(to)) => *to = *row,
+                _ => to[..row.len()].copy_from_slice(row),
+            }
+        }
+    } else {
+        for (j, column) in from.columns().into_iter().enumerate() {
+            match column.to_slice() {
+                Some(column) => to.chunks_exact_mut(NR).zip(column).for_each(|(to, &x)| to[j] = x),
+                None => to.chunks_exact_mut(NR).zip(column).for_each(|(to, &x)| to[j] = x),
+            }
+        }
+    }
+}
+
+/// One task: the product for `rows × cols` of C over one group of blocks of K.
+struct Tile<'a, const MR: usize, const NV: usize, const NR: usize> {
+    a: ArrayView2<'a, f32>,
+    packed_b: &'a [f32],
+    n: usize,
+    init: Init<'a>,
+    group: &'a [Range<usize>],
+    rows: Range<usize>,
+    cols: Range<usize>,
+    packed_a: &'a mut [f32],
+    c: Shared,
+}
+
+impl<const MR: usize, const NV: usize, const NR: usize> Kernel for Tile<'_, MR, NV, NR> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let Self { a, packed_b, n, init, group, rows, cols, packed_a, c } = self;
+        assert_eq!(NV * S::LANES, NR, "gemm: {NV} vectors of {} lanes are not {NR} columns", S::LANES);
+        let (panels, start) = (n.div_ceil(NR), group[0].start);
+        let direct = a.strides()[1] == 1; // rows of A are contiguous
+        for (index, block) in group.iter().enumerate() {
+            let init = if index == 0 { init } else { Init::Keep };
+            let kc = block.len();
+            let block_of_a = a.slice(ndarray::s![rows.clone(), block.clone()]);
+            if !direct {
+                for (i, to) in packed_a.chunks_exact_mut(MR * kc).take(rows.len().div_ceil(MR)).enumerate() {
+                    let panel = block_of_a.slice(ndarray::s![i * MR..((i + 1) * MR).min(rows.len()), ..]);
+                    if panel.nrows() < MR {
+                        to.fill(0.0);
+                    }
+                    pack::<MR>(panel.reversed_axes(), to);
+                }
+            }
+            for j in cols.clone().step_by(NR) {
+                let panel_b = &packed_b[(block.start - start) * panels * NR + j / NR * NR * kc..][..kc * NR];
+                for i in (0..rows.len()).step_by(MR) {
+                    let live = MR.min(rows.len() - i);
+                    // SAFETY: with contiguous rows, row `i + r` (clamped to the last one) has `kc` values behind its
+                    // first; a packed panel has `MR·kc`, value `r` of each step lying `MR` behind the one before.
+                    let (a_rows, step): ([*const f32; MR], usize) = if direct {
+                        (std::array::from_fn(|r| block_of_a.row(i + r.min(live - 1)).as_ptr()), 1)
+                    } else {
+                        let panel = &packed_a[i * kc..][..MR * kc];
+                        (std::array::from_fn(|r| panel[r..].as_ptr()), MR)
+                    };
+                    // SAFETY: as above, and `panel_b` has `kc·NR` values.
+                    let acc = unsafe { micro_kernel::<S, MR, NV>(s, kc, a_rows, step, panel_b) };
+                    // SAFETY: the tile lies inside C, and no other task writes its rows and columns.
+                    unsafe { update::<S, MR, NV>(s, acc, init, c, n, rows.start + i, live, j) };
+                }
+            }
+        }
+    }
+}
+
+/// `acc[r][v] = Σ_k a[r][k] · b[k][v]`: `MR` rows by `NV` vectors in registers.
+///
+/// # Safety
+/// Each of `a_rows` is readable at `0, step, …, (kc − 1)·step`.
+#[inline(always)]
+unsafe fn micro_kernel<S: Simd, const MR: usize, const NV: usize>(
+    s: S,
+    kc: usize,
+    a_rows: [*const f32; MR],
+    step: usize,
+    b: &[f32],
+) -> [[S::F32; NV]; MR] {
+    let mut acc = [[s.splat(0.0); NV]; MR];
+    for (k, b) in b.chunks_exact(NV * S::LANES).enumerate().take(kc) {
+        let b: [S::F32; NV] = std::array::from_fn(|v| s.load(&b[v * S::LANES..]));
+        for r in 0..MR {
+            // SAFETY: `k < kc`.
+            let a = s.splat(unsafe { *a_rows[r].add(k * step) });
+            for v in 0..NV {
+                acc[r][v] = s.fma(a, b[v], acc[r][v]);
+            }
+        }
+    }
+    acc
+}
+
+/// Adds the accumulators to rows `i .. i + live` and columns `j ..` of C, which is `n` wide.
+///
+/// # Safety
+/// Those rows and columns (as far as there are columns) lie inside C, and nothing else accesses them.
+#[inline(always)]
+#[allow(clippy::too_many_arguments)]
+unsafe fn update<S: Simd, const MR: usize, const NV: usize>(
+    s: S,
+    acc: [[S::F32; NV]; MR],
+    init: Init,
+    c: Shared,
+    n: usize,
+    i: usize,
+    live: usize,
+    j: usize,
+) {
+    for (r, acc) in acc.iter().enumerate().take(live) {
+        for (v, &acc) in acc.iter().enumerate() {
+            let j = j + v * S::LANES;
+            if j >= n {
+                break;
+            }
+            // SAFETY: `i + r` and `j` are inside C, and so are the values up to the end of the row.
+            let c = unsafe { std::slice::from_raw_parts_mut(c.0.add((i + r) * n + j), S::LANES.min(n - j)) };
+            let sum = match init {
+                Init::Zero => acc,
+                Init::Bias(bias) => s.add(s.load_padded(&bias[j..], 0.0), acc),
+                Init::Keep => s.add(s.load_padded(c, 0.0), acc),
+            };
+            s.store_fitting(sum, c);
+        }
+    }
+}
+
+/// The same sums by the crate matrixmultiply.
+fn portable(a: ArrayView2<f32>, b: ArrayView2<f32>, init: Init, blocks: &[Range<usize>], c: &mut [f32]) {
+    let n = b.ncols();
+    c.par_chunks_mut(MC * n).zip(a.axis_chunks_iter(ndarray::Axis(0), MC).into_par_iter()).for_each(|(c, a)| {
+        initialise(init, c, n);
+        for block in blocks {
+            let (a, b) = (a.slice(ndarray::s![.., block.clone()]), b.slice(ndarray::s![block.clone(), ..]));
+            let (sa, sb) = (a.strides(), b.strides());
+            // SAFETY: the pointers and strides are those of views of the shapes given; C is row-major.
+            unsafe {
+                let (pa, pb, pc) = (a.as_ptr(), b.as_ptr(), c.as_mut_ptr());
+                matrixmultiply::sgemm(
+                    a.nrows(),
+                    block.len(),
+                    n,
+                    1.0,
+                    pa,
+                    sa[0],
+                    sa[1],
+                    pb,
+                    sb[0],
+                    sb[1],
+                    1.0,
+                    pc,
+                    n as isize,
+                    1,
+                );
+            }
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array2, ShapeBuilder};
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn matrix(rows: usize, cols: usize, transposed: bool) -> impl Strategy<Value = Array2<f32>> {
+        prop::collection::vec(-1.0f32..1.0, rows * cols)
+            .prop_map(move |v| Array2::from_shape_vec((rows, cols).set_f(transposed), v).unwrap())
+    }
+
+    fn sizes() -> impl Strategy<Value = (usize, usize, usize)> {
+        let side = prop_oneof![0..40usize, Just(96), Just(97), Just(200)];
+        let depth = prop_oneof![0..40usize, Just(KC), Just(KC + 1), Just(2 * KC + 3)];
+        (side.clone(), depth, side)
+    }
+
+    fn case() -> impl Strategy<Value = (Array2<f32>, Array2<f32>, Vec<usize>)> {
+        (sizes(), any::<(bool, bool)>(), 1..50usize).prop_flat_map(|((m, k, n), (ta, tb), run)| {
+            let ends = (0..k).step_by(run).skip(1).chain([k]).collect();
+            (matrix(m, k, ta), matrix(k, n, tb), Just(ends))
+        })
+    }
+
+    /// `init + A·B` in f64, and the sum of the products' magnitudes, which bounds the error.
+    fn oracle(a: &Array2<f32>, b: &Array2<f32>, i: usize, j: usize) -> (f64, f64) {
+        let products = (0..a.ncols()).map(|k| f64::from(a[[i, k]]) * f64::from(b[[k, j]]));
+        products.fold((0.0, 0.0), |(sum, size), p| (sum + p, size + p.abs()))
+    }
+
+    proptest! {
+        #[test]
+        fn equals_the_naive_product((a, b, ends) in case(), mode in 0..3, by_matrixmultiply: bool) {
+            let (m, n) = (a.nrows(), b.ncols());
+            let bias: Vec<f32> = (0..n).map(|j| j as f32 / 7.0).collect();
+            let (init, before) = match mode {
+                0 => (Init::Zero, f32::NAN),
+                1 => (Init::Bias(&bias), f32::NAN),
+                _ => (Init::Keep, 0.5),
+            };
+            let mut c = vec![before; m * n];
+            match k_blocks(&ends).as_slice() {
+                blocks if by_matrixmultiply && !blocks.is_empty() && m * n > 0 => portable(a.view(), b.view(), init, blocks, &mut c),
+                _ => gemm(a.view(), b.view(), init, &ends, &mut c),
+            }
+            for (at, &c) in c.iter().enumerate() {
+                let (i, j) = (at / n, at % n);
+                let (sum, size) = oracle(&a, &b, i, j);
+                let expected = sum + match mode { 0 => 0.0, 1 => f64::from(bias[j]), _ => 0.5 };
+                prop_assert!((f64::from(c) - expected).abs() <= 1e-6 * (size + 1.0 + expected.abs()), "C[{i}, {j}] = {c}, not {expected}");
+            }
+        }
+
+        /// A row's bits depend on nothing but that row, and the pieces of K may come in several calls.
+        #[test]
+        fn bits_depend_on_the_row_alone((a, b, ends) in case(), threads in 1..4usize) {
+            let (m, n) = (a.nrows(), b.ncols());
+            let mut whole = vec![0.0; m * n];
+            gemm(a.view(), b.view(), Init::Keep, &ends, &mut whole);
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            for i in (0..m).step_by(17) {
+                let mut row = vec![f32::NAN; n];
+                pool.install(|| gemm(a.slice(ndarray::s![i..=i, ..]), b.view(), Init::Zero, &ends, &mut row));
+                prop_assert_eq!(&row[..], &whole[i * n..][..n]);
+            }
+            let mut pieces = vec![0.0; m * n];
+            for k in k_blocks(&ends) {
+                let (a, b) = (a.slice(ndarray::s![.., k.clone()]), b.slice(ndarray::s![k.clone(), ..]));
+                gemm(a, b, Init::Keep, &[k.len()], &mut pieces);
+            }
+            prop_assert_eq!(pieces, whole);
+        }
+    }
+}

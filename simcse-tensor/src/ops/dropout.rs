@@ -1,0 +1,191 @@
+//! Dropout whose mask is a function of its coordinates: `y = x ⊙ m`, `m = 0` with probability `rate`, else `1/(1 − rate)`.
+//!
+//! PyTorch: `torch.nn.functional.dropout(x, p=rate, training=True)`, with another generator.
+//!
+//! A mask is never stored: forward and backward draw it anew. Column `c` of a row keeps its value if its 16 random bits are
+//! at least `round(65536 · rate)`. They come from Philox4x32-10 under the run's seed, at the counter
+//! `(block, stream, site · 2¹⁶ + position, step)`: the sentence's stream, the place in the model, the token's position in
+//! its sentence, the training step. In each group of 128 columns, column `16·q + l` takes sixteenth `q` (words in order, low
+//! half first) of block `l` of the group's 16 blocks; so neighbouring columns come from neighbouring counters, as vectors want.
+
+use rayon::prelude::*;
+
+use super::flat_mut;
+use crate::math;
+use crate::rng::{M, Philox};
+use crate::rows::Rows;
+use crate::scratch;
+use crate::simd::{Kernel, Simd, dispatch};
+
+/// Blocks of random numbers in a group, and columns that they decide.
+const GROUP_BLOCKS: usize = 16;
+const GROUP: usize = 8 * GROUP_BLOCKS;
+
+/// Where and when a mask is drawn.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Dropout {
+    /// Probability that a value is dropped, in `0..1`, resolved to 1/65536.
+    pub rate: f32,
+    /// The run's generator.
+    pub philox: Philox,
+    /// The training step.
+    pub step: u32,
+    /// The place in the model; no two places share one.
+    pub site: u16,
+}
+
+impl Dropout {
+    /// Writes the mask of one row, 0 or `1/(1 − rate)` a column.
+    pub fn mask(&self, stream: u32, position: usize, mask: &mut [f32]) {
+        dispatch(Mask { dropout: self, stream, position, mask });
+    }
+
+    /// The masks of all rows in f64; ones without dropout.
+    #[cfg(test)]
+    pub(crate) fn matrix(dropout: Option<&Self>, rows: &Rows, width: usize) -> ndarray::Array2<f64> {
+        let mut matrix = ndarray::Array2::from_elem((rows.tokens(), width), 1.0);
+        for (sentence, range) in rows.iter().enumerate() {
+            for (position, row) in range.enumerate() {
+                let mut mask = vec![1.0; width];
+                dropout.inspect(|dropout| dropout.mask(rows.stream(sentence), position, &mut mask));
+                matrix.row_mut(row).iter_mut().zip(mask).for_each(|(to, m)| *to = f64::from(m));
+            }
+        }
+        matrix
+    }
+
+    #[inline(always)]
+    pub(crate) fn mask_with<S: Simd>(&self, s: S, stream: u32, position: usize, mask: &mut [f32]) {
+        let position = u16::try_from(position).expect("a sentence has at most 65,536 tokens");
+        let threshold = s.splat_u32((self.rate * 65536.0).round() as u32);
+        let (dropped, kept) = (s.splat(0.0), s.splat(1.0 / (1.0 - self.rate)));
+        let keys = self.philox.round_keys();
+        let counter = [stream, u32::from(self.site) << 16 | u32::from(position), self.step];
+        for (g, group) in mask.chunks_mut(GROUP).enumerate() {
+            for l in (0..GROUP_BLOCKS).step_by(S::LANES) {
+                let block = s.add_u32(s.splat_u32((g * GROUP_BLOCKS + l) as u32), s.lane_index());
+                for (w, word) in philox_lanes(s, keys, block, counter).into_iter().enumerate() {
+                    let (low, high) = s.halves(word);
+                    for (q, bits) in [(2 * w, low), (2 * w + 1, high)] {
+                        if let Some(to) = group.get_mut(q * GROUP_BLOCKS + l..) {
+                            s.store_fitting(s.where_less_u32(bits, threshold, dropped, kept), to);
+                        }
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// [`Philox::block`] for a vector of first counter words.
+#[inline(always)]
+fn philox_lanes<S: Simd>(s: S, keys: [[u32; 2]; 10], block: S::U32, rest: [u32; 3]) -> [S::U32; 4] {
+    let [mut c0, mut c1, mut c2, mut c3] = [block, s.splat_u32(rest[0]), s.splat_u32(rest[1]), s.splat_u32(rest[2])];
+    for [k0, k1] in keys {
+        let (high0, low0) = s.mul_wide(c0, s.splat_u32(M[0]));
+        let (high1, low1) = s.mul_wide(c2, s.splat_u32(M[1]));
+        (c0, c1, c2, c3) =
+            (s.xor(s.xor(high1, c1), s.splat_u32(k0)), low1, s.xor(s.xor(high0, c3), s.splat_u32(k1)), low0);
+    }
+    [c0, c1, c2, c3]
+}
+
+struct Mask<'a> {
+    dropout: &'a Dropout,
+    stream: u32,
+    position: usize,
+    mask: &'a mut [f32],
+}
+
+impl Kernel for Mask<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        self.dropout.mask_with(s, self.stream, self.position, self.mask);
+    }
+}
+
+/// `x ← x ⊙ m`, in place; `x` (N, C).
+pub(crate) fn forward(x: &mut ndarray::Array2<f32>, dropout: &Dropout, rows: &Rows) {
+    let width = x.ncols();
+    rows.split_sentences(flat_mut(x), width).into_par_iter().enumerate().for_each(|(sentence, x)| {
+        dispatch(Apply { dropout, stream: rows.stream(sentence), width, x });
+    });
+}
+
+/// `dx ← dy ⊙ m`, in place: the same function.
+pub(crate) fn backward(dy: &mut ndarray::Array2<f32>, dropout: &Dropout, rows: &Rows) {
+    forward(dy, dropout, rows);
+}
+
+struct Apply<'a> {
+    dropout: &'a Dropout,
+    stream: u32,
+    width: usize,
+    x: &'a mut [f32],
+}
+
+impl Kernel for Apply<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        scratch::with(self.width, |mask| {
+            for (position, x) in self.x.chunks_exact_mut(self.width).enumerate() {
+                self.dropout.mask_with(s, self.stream, position, mask);
+                math::zip(s, mask, x, |m, x| s.mul(m, x));
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+    use crate::simd::Portable;
+
+    /// The definition, one column at a time.
+    fn keeps(dropout: &Dropout, stream: u32, position: usize, column: usize) -> bool {
+        let (group, q, l) = (column / 128, column % 128 / 16, column % 16);
+        let counter = [(16 * group + l) as u32, stream, u32::from(dropout.site) << 16 | position as u32, dropout.step];
+        let word = dropout.philox.block(counter)[q / 2];
+        (word >> (16 * (q % 2)) & 0xffff) >= (dropout.rate * 65536.0).round() as u32
+    }
+
+    proptest! {
+        #[test]
+        fn mask_is_as_defined(
+            rate in 0.0f32..0.9, seed: u64, step: u32, site: u16, stream: u32, position in 0..512usize, width in 0..700usize,
+        ) {
+            let dropout = Dropout { rate, philox: Philox::new(seed), step, site };
+            let (mut mask, mut portable) = (vec![f32::NAN; width], vec![f32::NAN; width]);
+            dropout.mask(stream, position, &mut mask);
+            dropout.mask_with(Portable, stream, position, &mut portable);
+            prop_assert_eq!(&mask, &portable);
+            for (column, &m) in mask.iter().enumerate() {
+                let expected = if keeps(&dropout, stream, position, column) { 1.0 / (1.0 - rate) } else { 0.0 };
+                prop_assert_eq!(m, expected, "column {}", column);
+            }
+        }
+
+        #[test]
+        fn masks_each_row_of_each_sentence(lengths in prop::collection::vec(0..6usize, 0..40), width in 1..150usize) {
+            let dropout = Dropout { rate: 0.3, philox: Philox::new(7), step: 3, site: 5 };
+            let streams = (0..lengths.len() as u32).map(|s| s ^ 1).collect();
+            let rows = Rows::new(lengths.iter().copied(), streams);
+            let mut x = ndarray::Array2::from_elem((rows.tokens(), width), 2.0);
+            forward(&mut x, &dropout, &rows);
+            for (sentence, range) in rows.iter().enumerate() {
+                for (position, row) in range.enumerate() {
+                    let mut mask = vec![0.0; width];
+                    dropout.mask(rows.stream(sentence), position, &mut mask);
+                    prop_assert!(x.row(row).iter().zip(&mask).all(|(&x, &m)| x == 2.0 * m));
+                }
+            }
+            let mut dx = ndarray::Array2::from_elem((rows.tokens(), width), 2.0);
+            backward(&mut dx, &dropout, &rows);
+            prop_assert_eq!(dx, x);
+        }
+    }
+}

@@ -1,0 +1,78 @@
+//! Sums of table rows: `y[i] = Σ_t table_t[index_t[i]]`.
+//!
+//! PyTorch: `word_embeddings(input_ids) + token_type_embeddings(token_type_ids) + position_embeddings(position_ids)`.
+
+use std::sync::Arc;
+
+use ndarray::Array2;
+use rayon::prelude::*;
+
+use super::{flat, flat_mut};
+use crate::params::{Grads, Params, Slot};
+
+/// A table and the row of it that each token takes, (N).
+pub(crate) type Lookup = (Slot, Arc<[u32]>);
+
+/// `y` (N, C).
+pub(crate) fn forward(lookups: &[Lookup], params: &Params, y: &mut Array2<f32>) {
+    let width = y.ncols();
+    flat_mut(y).par_chunks_mut(width).enumerate().for_each(|(i, y)| {
+        y.fill(0.0);
+        for (table, index) in lookups {
+            let row = &params.slice(*table)[index[i] as usize * width..][..width];
+            y.iter_mut().zip(row).for_each(|(y, x)| *y += x);
+        }
+    });
+}
+
+/// `dtable_t[index_t[i]] += dy[i]`, in the order of `i`.
+pub(crate) fn backward(lookups: &[Lookup], dy: &Array2<f32>, grads: &mut Grads) {
+    let width = dy.ncols();
+    for (table, index) in lookups {
+        let mut tokens: Vec<u32> = (0..index.len() as u32).collect();
+        tokens.sort_by_key(|&i| index[i as usize]); // stable: equal ids stay in order
+        let same: Vec<&[u32]> = tokens.chunk_by(|&i, &j| index[i as usize] == index[j as usize]).collect();
+        let (mut rest, mut next) = (grads.slice_mut(*table), 0);
+        let mut rows = Vec::with_capacity(same.len());
+        for tokens in same {
+            let row = index[tokens[0] as usize] as usize;
+            let (_, tail) = rest.split_at_mut((row - next) * width);
+            let (drow, tail) = tail.split_at_mut(width);
+            (rest, next) = (tail, row + 1);
+            rows.push((tokens, drow));
+        }
+        rows.into_par_iter().for_each(|(tokens, drow)| {
+            for &i in tokens {
+                let dy = &flat(dy)[i as usize * width..][..width];
+                drow.iter_mut().zip(dy).for_each(|(drow, dy)| *drow += dy);
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ndarray::Array2;
+    use proptest::prelude::*;
+
+    use crate::ops::testing::{Case, check, sentences};
+
+    proptest! {
+        #[test]
+        fn agrees_with_f64(rows in sentences(), width in 1..9usize, tables in prop::collection::vec(1..9u32, 1..4), seed: u64) {
+            let draw = |table: u32, i: usize| (i as u32).wrapping_mul(2_654_435_761).rotate_left(table) % table;
+            let index: Vec<Arc<[u32]>> = tables.iter().map(|&t| (0..rows.tokens()).map(|i| draw(t, i)).collect()).collect();
+            let tokens = rows.tokens();
+            let params = tables.iter().map(|&table| (table as usize, width)).collect();
+            check(
+                &Case { rows, inputs: vec![], params, seed },
+                |tape, _, p| tape.embedding(p.iter().copied().zip(index.iter().cloned()).collect()),
+                |_, p| Array2::from_shape_fn((tokens, width), |(i, c)| {
+                    p.iter().zip(&index).map(|(table, index)| table[[index[i] as usize, c]]).sum()
+                }),
+            );
+        }
+    }
+}

@@ -1,0 +1,236 @@
+//! Residual, dropout and layer normalisation (Ba et al. 2016): `s = r + m ⊙ x`, `y = γ(s − μ)/σ + β`, `σ² = var(s) + ε`.
+//!
+//! PyTorch: `layer_norm(r + dropout(x), (C,), γ, β, ε)`. All matrices (N, C), μ and 1/σ (N), γ and β (C).
+
+use ndarray::Array2;
+use rayon::prelude::*;
+
+use super::dropout::Dropout;
+use super::{flat, flat_mut};
+use crate::math;
+use crate::params::{Grads, Params, Slot};
+use crate::rows::Rows;
+use crate::scratch;
+use crate::simd::{Kernel, Simd, dispatch};
+
+/// What the operation adds to and normalises by.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct LayerNorm {
+    pub(crate) gamma: Slot,
+    pub(crate) beta: Slot,
+    pub(crate) eps: f32,
+    pub(crate) dropout: Option<Dropout>,
+}
+
+/// μ and 1/σ of one row.
+pub(crate) type Moments = [f32; 2];
+
+/// `x` becomes `s`; writes `y` and each row's moments.
+pub(crate) fn forward(
+    op: &LayerNorm,
+    x: &mut Array2<f32>,
+    residual: Option<&Array2<f32>>,
+    params: &Params,
+    rows: &Rows,
+    moments: &mut [Moments],
+    y: &mut Array2<f32>,
+) {
+    let width = x.ncols();
+    let x = rows.split_sentences(flat_mut(x), width);
+    let y = rows.split_sentences(flat_mut(y), width);
+    let moments = rows.split_sentences(moments, 1);
+    let tasks: Vec<_> = x.into_iter().zip(y).zip(moments).zip(rows.iter()).enumerate().collect();
+    tasks.into_par_iter().with_min_len(4).for_each(|(sentence, (((x, y), moments), range))| {
+        dispatch(Forward {
+            op,
+            stream: rows.stream(sentence),
+            residual: residual.map(|r| &flat(r)[range.start * width..range.end * width]),
+            gamma: params.slice(op.gamma),
+            beta: params.slice(op.beta),
+            x,
+            moments,
+            y,
+        });
+    });
+}
+
+struct Forward<'a> {
+    op: &'a LayerNorm,
+    stream: u32,
+    residual: Option<&'a [f32]>,
+    gamma: &'a [f32],
+    beta: &'a [f32],
+    x: &'a mut [f32],
+    moments: &'a mut [Moments],
+    y: &'a mut [f32],
+}
+
+impl Kernel for Forward<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S) {
+        let width = self.gamma.len();
+        let per_column = 1.0 / width as f32;
+        scratch::with(width, |mask| {
+            for (position, x) in self.x.chunks_exact_mut(width).enumerate() {
+                if let Some(dropout) = &self.op.dropout {
+                    dropout.mask_with(s, self.stream, position, mask);
+                    math::zip(s, mask, x, |m, x| s.mul(m, x));
+                }
+                if let Some(residual) = self.residual {
+                    math::zip(s, &residual[position * width..][..width], x, |r, x| s.add(r, x));
+                }
+                let mean = math::sum(s, x, x, |x, _| x) * per_column;
+                let mu = s.splat(mean);
+                let y = &mut self.y[position * width..][..width];
+                math::zip(s, x, y, |x, _| s.sub(x, mu));
+                let variance = math::sum(s, y, y, |y, _| s.mul(y, y)) * per_column;
+                let rstd = 1.0 / (variance + self.op.eps).sqrt();
+                let r = s.splat(rstd);
+                math::zip(s, self.gamma, y, |gamma, y| s.mul(s.mul(y, r), gamma));
+                math::zip(s, self.beta, y, |beta, y| s.add(y, beta));
+                self.moments[position] = [mean, rstd];
+            }
+        });
+    }
+}
+
+/// Overwrites `dy` with `ds = dr`, writes `dx = m ⊙ ds`, and adds to `dγ = Σ_i dy[i] ⊙ x̂[i]` and `dβ = Σ_i dy[i]`, one
+/// partial sum per block of sentences.
+///
+/// With `x̂ = (s − μ)/σ` and `g = γ ⊙ dy`: `ds = (g − mean(g) − x̂·mean(g ⊙ x̂))/σ`.
+pub(crate) fn backward(
+    op: &LayerNorm,
+    sum: &Array2<f32>,
+    params: &Params,
+    rows: &Rows,
+    moments: &[Moments],
+    dy: &mut Array2<f32>,
+    dx: Option<&mut Array2<f32>>,
+    grads: &mut Grads,
+) {
+    let width = sum.ncols();
+    let dy = rows.split_blocks(flat_mut(dy), width);
+    let mut dx: Vec<Option<&mut [f32]>> = match dx {
+        Some(dx) => rows.split_blocks(flat_mut(dx), width).into_iter().map(Some).collect(),
+        None => dy.iter().map(|_| None).collect(),
+    };
+    scratch::with(2 * width * dy.len(), |partials| {
+        partials.fill(0.0);
+        let tasks: Vec<_> = rows.blocks().zip(dy).zip(&mut dx).zip(partials.chunks_exact_mut(2 * width)).collect();
+        tasks.into_par_iter().for_each(|(((block, dy), dx), partial)| {
+            let (dgamma, dbeta) = partial.split_at_mut(width);
+            dispatch(Backward {
+                op,
+                rows,
+                block,
+                sum: flat(sum),
+                gamma: params.slice(op.gamma),
+                moments,
+                dy,
+                dx: dx.as_deref_mut(),
+                dgamma,
+                dbeta,
+            });
+        });
+        for partial in partials.chunks_exact(2 * width) {
+            let (dgamma, dbeta) = partial.split_at(width);
+            super::add(dgamma, grads.slice_mut(op.gamma));
+            super::add(dbeta, grads.slice_mut(op.beta));
+        }
+    });
+}
+
+struct Backward<'a> {
+    op: &'a LayerNorm,
+    rows: &'a Rows,
+    block: std::ops::Range<usize>,
+    sum: &'a [f32],
+    gamma: &'a [f32],
+    moments: &'a [Moments],
+    dy: &'a mut [f32],
+    dx: Option<&'a mut [f32]>,
+    dgamma: &'a mut [f32],
+    dbeta: &'a mut [f32],
+}
+
+impl Kernel for Backward<'_> {
+    type Output = ();
+    #[inline(always)]
+    fn run<S: Simd>(mut self, s: S) {
+        let width = self.gamma.len();
+        let per_column = 1.0 / width as f32;
+        let first = self.rows.span(&self.block).start;
+        scratch::with(width, |normal| {
+            for sentence in self.block.clone() {
+                for (position, i) in self.rows.sentence(sentence).enumerate() {
+                    let dy = &mut self.dy[(i - first) * width..][..width];
+                    let [mean, rstd] = self.moments[i];
+                    let (mu, r) = (s.splat(mean), s.splat(rstd));
+                    let sum = &self.sum[i * width..][..width];
+                    let (mut total_g, mut total_gx) = (s.splat(0.0), s.splat(0.0));
+                    for c in (0..width).step_by(S::LANES) {
+                        let x = s.mul(s.sub(s.load_padded(&sum[c..], 0.0), mu), r);
+                        let d = s.load_padded(&dy[c..], 0.0);
+                        let g = s.mul(s.load_padded(&self.gamma[c..], 0.0), d);
+                        (total_g, total_gx) = (s.add(total_g, g), s.fma(g, x, total_gx));
+                        s.store_fitting(s.fma(d, x, s.load_padded(&self.dgamma[c..], 0.0)), &mut self.dgamma[c..]);
+                        s.store_fitting(s.add(d, s.load_padded(&self.dbeta[c..], 0.0)), &mut self.dbeta[c..]);
+                        s.store_fitting(x, &mut normal[c..]);
+                        s.store_fitting(g, &mut dy[c..]);
+                    }
+                    let mean_g = s.splat(s.sum(total_g) * per_column);
+                    let mean_gx = s.splat(s.sum(total_gx) * per_column);
+                    math::zip(s, normal, dy, |x, g| s.mul(r, s.sub(s.sub(g, mean_g), s.mul(x, mean_gx))));
+                    if let Some(dx) = &mut self.dx {
+                        let dx = &mut dx[(i - first) * width..][..width];
+                        match &self.op.dropout {
+                            Some(dropout) => {
+                                dropout.mask_with(s, self.rows.stream(sentence), position, dx);
+                                math::zip(s, dy, dx, |ds, m| s.mul(m, ds));
+                            }
+                            None => dx.copy_from_slice(dy),
+                        }
+                    }
+                }
+            }
+        });
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::{Array2, Axis};
+    use proptest::prelude::*;
+
+    use crate::Dropout;
+    use crate::ops::testing::{Case, check, sentences};
+    use crate::rng::Philox;
+
+    const EPS: f64 = 1e-3; // so large that an epsilon in the wrong place shows
+
+    fn oracle(sum: &Array2<f64>, gamma: &Array2<f64>, beta: &Array2<f64>) -> Array2<f64> {
+        let mut y = sum.clone();
+        for mut row in y.axis_iter_mut(Axis(0)) {
+            let mean = row.mean().unwrap();
+            let variance = row.mapv(|x| (x - mean).powi(2)).mean().unwrap();
+            row.mapv_inplace(|x| (x - mean) / (variance + EPS).sqrt());
+        }
+        y * &gamma.t() + &beta.t()
+    }
+
+    proptest! {
+        #[test]
+        fn agrees_with_f64(rows in sentences(), width in 1..20usize, with_residual: bool, with_dropout: bool, seed: u64) {
+            let shape = (rows.tokens(), width);
+            let dropout = with_dropout.then(|| Dropout { rate: 0.3, philox: Philox::new(seed), step: 1, site: 2 });
+            let mask = Dropout::matrix(dropout.as_ref(), &rows, width);
+            let inputs = vec![shape; 1 + usize::from(with_residual)];
+            check(
+                &Case { rows, inputs, params: vec![(width, 1), (width, 1)], seed },
+                |tape, x, p| tape.layer_norm(x[0], x.get(1).copied(), dropout, [p[0], p[1]], EPS as f32),
+                |x, p| oracle(&(x.get(1).cloned().unwrap_or_else(|| Array2::zeros(shape)) + &x[0] * &mask), &p[0], &p[1]),
+            );
+        }
+    }
+}

@@ -1,0 +1,74 @@
+//! `y = x·Wᵀ + b`.
+//!
+//! PyTorch: `torch.nn.functional.linear(x, W, b)`. `x` (N, in), `W` (out, in), `b` (out), `y` (N, out).
+
+use ndarray::Array2;
+use rayon::prelude::*;
+
+use super::{flat, flat_mut};
+use crate::gemm::{Init, gemm};
+use crate::params::{Grads, Params, Slot};
+use crate::rows::Rows;
+
+/// `y` (N, out).
+pub(crate) fn forward(x: &Array2<f32>, weight: Slot, bias: Slot, params: &Params, y: &mut Array2<f32>) {
+    let init = Init::Bias(params.slice(bias));
+    gemm(x.view(), params.matrix(weight).reversed_axes(), init, &[x.ncols()], flat_mut(y));
+}
+
+/// `dW += dyᵀ·x`, `db += Σ_i dy[i]`, both as partial sums over blocks of sentences.
+pub(crate) fn backward_parameters(
+    x: &Array2<f32>,
+    weight: Slot,
+    bias: Slot,
+    rows: &Rows,
+    dy: &Array2<f32>,
+    grads: &mut Grads,
+) {
+    let ends = rows.block_ends();
+    gemm(dy.t(), x.view(), Init::Keep, &ends, grads.slice_mut(weight));
+    add_column_sums(dy, &ends, grads.slice_mut(bias));
+}
+
+/// `dx = dy·W`, or `dx += dy·W` where `init` keeps what is there; `dx` (N, in).
+pub(crate) fn backward_input(weight: Slot, params: &Params, dy: &Array2<f32>, init: Init, dx: &mut Array2<f32>) {
+    gemm(dy.view(), params.matrix(weight), init, &[dy.ncols()], flat_mut(dx));
+}
+
+/// `sums[j] += Σ_i x[i][j]`: one partial sum per run of rows, added in order.
+fn add_column_sums(x: &Array2<f32>, ends: &[usize], sums: &mut [f32]) {
+    const COLUMNS: usize = 256;
+    let (x, width) = (flat(x), x.ncols());
+    sums.par_chunks_mut(COLUMNS).enumerate().for_each(|(chunk, sums)| {
+        let mut start = 0;
+        for &end in ends {
+            let mut partial = [0.0; COLUMNS];
+            for row in x[start * width..end * width].chunks_exact(width) {
+                let row = &row[chunk * COLUMNS..][..sums.len()];
+                partial.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+            }
+            sums.iter_mut().zip(partial).for_each(|(sum, partial)| *sum += partial);
+            start = end;
+        }
+    });
+}
+
+#[cfg(test)]
+mod tests {
+    use ndarray::Axis;
+    use proptest::prelude::*;
+
+    use crate::ops::testing::{Case, check, sentences};
+
+    proptest! {
+        #[test]
+        fn agrees_with_f64(rows in sentences(), width in 1..7usize, out in 1..7usize, seed: u64) {
+            let (inputs, params) = (vec![(rows.tokens(), width)], vec![(out, width), (out, 1)]);
+            check(
+                &Case { rows, inputs, params, seed },
+                |tape, x, p| tape.linear(x[0], p[0], p[1]),
+                |x, p| x[0].dot(&p[0].t()) + &p[1].t().index_axis(Axis(0), 0),
+            );
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! Working memory of a thread, kept between calls.
+
+use std::cell::RefCell;
+
+thread_local! {
+    static FREE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Lends `f` a slice of `len` unspecified values that this thread keeps for the next call. Calls may nest.
+pub(crate) fn with<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
+    // The buffer is taken out while `f` runs: rayon may run another task on this thread in the meantime.
+    let mut buffer = FREE.with_borrow_mut(|free| free.pop().unwrap_or_default());
+    if buffer.len() < len {
+        buffer.resize(len, 0.0);
+    }
+    let result = f(&mut buffer[..len]);
+    FREE.with_borrow_mut(|free| free.push(buffer));
+    result
+}

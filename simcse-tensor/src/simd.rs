@@ -1,0 +1,264 @@
+//! A small vector trait: every kernel is written once over [`Simd`], and instruction sets only instantiate it.
+//!
+//! A value of an instruction set's type is the proof that the processor has it: [`dispatch`] makes it after asking the
+//! processor, and calls the kernel in a function compiled for that set.
+
+#![allow(unsafe_code)]
+
+use std::sync::OnceLock;
+
+/// Vectors of [`Simd::LANES`] f32 or u32 values of one instruction set.
+///
+/// Slices must hold at least [`Simd::LANES`] values; what is behind them is left alone.
+pub(crate) trait Simd: Copy + Send + Sync {
+    /// Values in a vector.
+    const LANES: usize;
+    /// A vector of f32.
+    type F32: Copy;
+    /// A vector of u32.
+    type U32: Copy;
+
+    /// All lanes `x`.
+    fn splat(self, x: f32) -> Self::F32;
+    /// The first lanes of a slice.
+    fn load(self, from: &[f32]) -> Self::F32;
+    /// Writes the lanes to the beginning of a slice.
+    fn store(self, v: Self::F32, to: &mut [f32]);
+    /// `a + b`.
+    fn add(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// `a − b`.
+    fn sub(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// `a · b`.
+    fn mul(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// `a / b`.
+    fn div(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// `a · b + c`; one rounding where the instruction set fuses it.
+    fn fma(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
+    /// The larger; `b` where either is NaN.
+    fn max(self, a: Self::F32, b: Self::F32) -> Self::F32;
+    /// The nearest integers, ties to even.
+    fn round(self, a: Self::F32) -> Self::F32;
+    /// `2ⁿ` for integral `n` in −126..=127.
+    fn exp2i(self, n: Self::F32) -> Self::F32;
+    /// `x` where `a < b`, else `y`.
+    fn where_less(self, a: Self::F32, b: Self::F32, x: Self::F32, y: Self::F32) -> Self::F32;
+
+    /// All lanes `x`.
+    fn splat_u32(self, x: u32) -> Self::U32;
+    /// `0, 1, 2, …`.
+    fn lane_index(self) -> Self::U32;
+    /// `a + b`, wrapping.
+    fn add_u32(self, a: Self::U32, b: Self::U32) -> Self::U32;
+    /// `a ⊕ b`.
+    fn xor(self, a: Self::U32, b: Self::U32) -> Self::U32;
+    /// High and low halves of the 64-bit products `a · b`.
+    fn mul_wide(self, a: Self::U32, b: Self::U32) -> (Self::U32, Self::U32);
+    /// The low and the high 16 bits of each lane.
+    fn halves(self, a: Self::U32) -> (Self::U32, Self::U32);
+    /// `x` where `a < b`, else `y`; `a` and `b` below 2³¹.
+    fn where_less_u32(self, a: Self::U32, b: Self::U32, x: Self::F32, y: Self::F32) -> Self::F32;
+
+    /// The first lanes of a slice that may be shorter than a vector; `pad` in the lanes behind its end.
+    #[inline(always)]
+    fn load_padded(self, from: &[f32], pad: f32) -> Self::F32 {
+        if from.len() >= Self::LANES {
+            return self.load(from);
+        }
+        let mut lanes = [pad; MAX_LANES];
+        lanes[..from.len()].copy_from_slice(from);
+        self.load(&lanes)
+    }
+
+    /// Writes as many lanes as a slice, which may be shorter than a vector, has room for.
+    #[inline(always)]
+    fn store_fitting(self, v: Self::F32, to: &mut [f32]) {
+        if to.len() >= Self::LANES {
+            return self.store(v, to);
+        }
+        let mut lanes = [0.0; MAX_LANES];
+        self.store(v, &mut lanes);
+        to.copy_from_slice(&lanes[..to.len()]);
+    }
+
+    /// `Σ lanes`, pairwise.
+    #[inline(always)]
+    fn sum(self, v: Self::F32) -> f32 {
+        self.fold(v, |a, b| a + b)
+    }
+
+    /// The lanes combined pairwise: halves, quarters, eighths.
+    #[inline(always)]
+    fn fold(self, v: Self::F32, f: impl Fn(f32, f32) -> f32) -> f32 {
+        let mut lanes = [0.0; MAX_LANES];
+        self.store(v, &mut lanes);
+        let mut n = Self::LANES;
+        while n > 1 {
+            n /= 2;
+            for i in 0..n {
+                lanes[i] = f(lanes[i], lanes[i + n]);
+            }
+        }
+        lanes[0]
+    }
+}
+
+/// The most lanes that an instruction set has.
+pub(crate) const MAX_LANES: usize = 16;
+
+/// An algorithm over any instruction set, with its arguments.
+pub(crate) trait Kernel {
+    /// What it returns.
+    type Output;
+    /// Runs it. Implementations are `#[inline(always)]`, so that they are compiled for the caller's instruction set.
+    fn run<S: Simd>(self, s: S) -> Self::Output;
+}
+
+/// The instruction sets that kernels are compiled for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isa {
+    /// Whatever the target has; matrix products by the crate matrixmultiply.
+    Portable,
+    /// AVX2 with fused multiply-add.
+    Avx2,
+}
+
+impl Isa {
+    /// The best that this processor has, or the one that `SIMCSE_ISA` (`portable`, `avx2`) asks for if it has that.
+    /// Results have the same bits on one instruction set only.
+    pub fn detected() -> Self {
+        static ISA: OnceLock<Isa> = OnceLock::new();
+        *ISA.get_or_init(|| {
+            let portable = std::env::var("SIMCSE_ISA").is_ok_and(|name| name == "portable");
+            #[cfg(target_arch = "x86_64")]
+            if !portable && is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
+                return Isa::Avx2;
+            }
+            let _ = portable;
+            Isa::Portable
+        })
+    }
+}
+
+/// Runs a kernel on the detected instruction set.
+pub(crate) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
+    match Isa::detected() {
+        #[cfg(target_arch = "x86_64")]
+        Isa::Avx2 => {
+            // SAFETY: `detected` saw AVX2 and FMA on this processor.
+            unsafe { x86::run_avx2(kernel) }
+        }
+        _ => kernel.run(Portable),
+    }
+}
+
+/// Arrays of eight, for the compiler to vectorise as it can.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Portable;
+
+#[inline(always)]
+fn zip<T: Copy, R>(a: [T; 8], b: [T; 8], f: impl Fn(T, T) -> R) -> [R; 8] {
+    std::array::from_fn(|i| f(a[i], b[i]))
+}
+
+#[rustfmt::skip]
+impl Simd for Portable {
+    const LANES: usize = 8;
+    type F32 = [f32; 8];
+    type U32 = [u32; 8];
+
+    #[inline(always)] fn splat(self, x: f32) -> [f32; 8] { [x; 8] }
+    #[inline(always)] fn load(self, from: &[f32]) -> [f32; 8] { std::array::from_fn(|i| from[i]) }
+    #[inline(always)] fn store(self, v: [f32; 8], to: &mut [f32]) { to[..8].copy_from_slice(&v) }
+    #[inline(always)] fn add(self, a: [f32; 8], b: [f32; 8]) -> [f32; 8] { zip(a, b, |a, b| a + b) }
+    #[inline(always)] fn sub(self, a: [f32; 8], b: [f32; 8]) -> [f32; 8] { zip(a, b, |a, b| a - b) }
+    #[inline(always)] fn mul(self, a: [f32; 8], b: [f32; 8]) -> [f32; 8] { zip(a, b, |a, b| a * b) }
+    #[inline(always)] fn div(self, a: [f32; 8], b: [f32; 8]) -> [f32; 8] { zip(a, b, |a, b| a / b) }
+    #[inline(always)] fn fma(self, a: [f32; 8], b: [f32; 8], c: [f32; 8]) -> [f32; 8] { self.add(self.mul(a, b), c) }
+    #[inline(always)] fn max(self, a: [f32; 8], b: [f32; 8]) -> [f32; 8] { zip(a, b, |a, b| if a > b { a } else { b }) }
+    #[inline(always)] fn round(self, a: [f32; 8]) -> [f32; 8] { a.map(f32::round_ties_even) }
+    #[inline(always)] fn exp2i(self, n: [f32; 8]) -> [f32; 8] { n.map(|n| f32::from_bits(((n as i32 + 127) as u32) << 23)) }
+    #[inline(always)] fn where_less(self, a: [f32; 8], b: [f32; 8], x: [f32; 8], y: [f32; 8]) -> [f32; 8] {
+        std::array::from_fn(|i| if a[i] < b[i] { x[i] } else { y[i] })
+    }
+    #[inline(always)] fn splat_u32(self, x: u32) -> [u32; 8] { [x; 8] }
+    #[inline(always)] fn lane_index(self) -> [u32; 8] { std::array::from_fn(|i| i as u32) }
+    #[inline(always)] fn add_u32(self, a: [u32; 8], b: [u32; 8]) -> [u32; 8] { zip(a, b, u32::wrapping_add) }
+    #[inline(always)] fn xor(self, a: [u32; 8], b: [u32; 8]) -> [u32; 8] { zip(a, b, |a, b| a ^ b) }
+    #[inline(always)] fn mul_wide(self, a: [u32; 8], b: [u32; 8]) -> ([u32; 8], [u32; 8]) {
+        let product = zip(a, b, |a, b| u64::from(a) * u64::from(b));
+        (product.map(|p| (p >> 32) as u32), product.map(|p| p as u32))
+    }
+    #[inline(always)] fn halves(self, a: [u32; 8]) -> ([u32; 8], [u32; 8]) { (a.map(|a| a & 0xffff), a.map(|a| a >> 16)) }
+    #[inline(always)] fn where_less_u32(self, a: [u32; 8], b: [u32; 8], x: [f32; 8], y: [f32; 8]) -> [f32; 8] {
+        std::array::from_fn(|i| if a[i] < b[i] { x[i] } else { y[i] })
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod x86 {
+    use std::arch::x86_64::*;
+
+    use super::{Kernel, Simd};
+
+    /// Eight lanes of AVX2. Only [`run_avx2`] makes one.
+    #[derive(Clone, Copy, Debug)]
+    pub(crate) struct Avx2(());
+
+    /// # Safety
+    /// The processor has AVX2 and FMA.
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) unsafe fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run(Avx2(()))
+    }
+
+    // SAFETY of every block: an `Avx2` exists only inside `run_avx2`, whose caller vouches for the processor; loads and
+    // stores are of eight values that the slice index has checked.
+    #[rustfmt::skip]
+    #[allow(clippy::undocumented_unsafe_blocks)]
+    impl Simd for Avx2 {
+        const LANES: usize = 8;
+        type F32 = __m256;
+        type U32 = __m256i;
+
+        #[inline(always)] fn splat(self, x: f32) -> __m256 { unsafe { _mm256_set1_ps(x) } }
+        #[inline(always)] fn load(self, from: &[f32]) -> __m256 { unsafe { _mm256_loadu_ps(from[..8].as_ptr()) } }
+        #[inline(always)] fn store(self, v: __m256, to: &mut [f32]) { unsafe { _mm256_storeu_ps(to[..8].as_mut_ptr(), v) } }
+        #[inline(always)] fn add(self, a: __m256, b: __m256) -> __m256 { unsafe { _mm256_add_ps(a, b) } }
+        #[inline(always)] fn sub(self, a: __m256, b: __m256) -> __m256 { unsafe { _mm256_sub_ps(a, b) } }
+        #[inline(always)] fn mul(self, a: __m256, b: __m256) -> __m256 { unsafe { _mm256_mul_ps(a, b) } }
+        #[inline(always)] fn div(self, a: __m256, b: __m256) -> __m256 { unsafe { _mm256_div_ps(a, b) } }
+        #[inline(always)] fn fma(self, a: __m256, b: __m256, c: __m256) -> __m256 { unsafe { _mm256_fmadd_ps(a, b, c) } }
+        #[inline(always)] fn max(self, a: __m256, b: __m256) -> __m256 { unsafe { _mm256_max_ps(a, b) } }
+        #[inline(always)] fn round(self, a: __m256) -> __m256 {
+            unsafe { _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
+        }
+        #[inline(always)] fn exp2i(self, n: __m256) -> __m256 {
+            unsafe {
+                let exponent = _mm256_add_epi32(_mm256_cvtps_epi32(n), _mm256_set1_epi32(127));
+                _mm256_castsi256_ps(_mm256_slli_epi32::<23>(exponent))
+            }
+        }
+        #[inline(always)] fn where_less(self, a: __m256, b: __m256, x: __m256, y: __m256) -> __m256 {
+            unsafe { _mm256_blendv_ps(y, x, _mm256_cmp_ps::<_CMP_LT_OQ>(a, b)) }
+        }
+        #[inline(always)] fn splat_u32(self, x: u32) -> __m256i { unsafe { _mm256_set1_epi32(x as i32) } }
+        #[inline(always)] fn lane_index(self) -> __m256i { unsafe { _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7) } }
+        #[inline(always)] fn add_u32(self, a: __m256i, b: __m256i) -> __m256i { unsafe { _mm256_add_epi32(a, b) } }
+        #[inline(always)] fn xor(self, a: __m256i, b: __m256i) -> __m256i { unsafe { _mm256_xor_si256(a, b) } }
+        #[inline(always)] fn mul_wide(self, a: __m256i, b: __m256i) -> (__m256i, __m256i) {
+            unsafe {
+                let even = _mm256_mul_epu32(a, b);
+                let odd = _mm256_mul_epu32(_mm256_srli_epi64::<32>(a), _mm256_srli_epi64::<32>(b));
+                let high = _mm256_blend_epi32::<0b1010_1010>(_mm256_srli_epi64::<32>(even), odd);
+                let low = _mm256_blend_epi32::<0b1010_1010>(even, _mm256_slli_epi64::<32>(odd));
+                (high, low)
+            }
+        }
+        #[inline(always)] fn halves(self, a: __m256i) -> (__m256i, __m256i) {
+            unsafe { (_mm256_and_si256(a, _mm256_set1_epi32(0xffff)), _mm256_srli_epi32::<16>(a)) }
+        }
+        #[inline(always)] fn where_less_u32(self, a: __m256i, b: __m256i, x: __m256, y: __m256) -> __m256 {
+            unsafe { _mm256_blendv_ps(y, x, _mm256_castsi256_ps(_mm256_cmpgt_epi32(b, a))) }
+        }
+    }
+}
