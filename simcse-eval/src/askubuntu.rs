@@ -133,9 +133,7 @@ impl RerankScores {
 
     /// The mean over queries; of none, zeros.
     fn mean(each: &[Self]) -> Self {
-        let mean = |figure: fn(&Self) -> f64| {
-            each.iter().map(figure).sum::<f64>() / each.len().max(1) as f64
-        };
+        let mean = |figure: fn(&Self) -> f64| each.iter().map(figure).sum::<f64>() / each.len().max(1) as f64;
         Self {
             map: mean(|scores| scores.map),
             mrr_at_10: mean(|scores| scores.mrr_at_10),
@@ -155,11 +153,7 @@ impl Reranking {
     /// # Errors
     /// Unreadable files, lines not in the format, ids without a title, and data without any query to rank.
     pub fn read(path: &Path, split: Split) -> Result<Self, Error> {
-        if path.is_dir() {
-            Self::read_directory(path, split)
-        } else {
-            Self::read_jsonl(path)
-        }
+        if path.is_dir() { Self::read_directory(path, split) } else { Self::read_jsonl(path) }
     }
 
     fn read_directory(directory: &Path, split: Split) -> Result<Self, Error> {
@@ -189,11 +183,7 @@ impl Reranking {
                 }),
             };
             let query = text_of(annotation.query)?;
-            let candidates = annotation
-                .candidates
-                .into_iter()
-                .map(text_of)
-                .collect::<Result<Vec<_>, _>>()?;
+            let candidates = annotation.candidates.into_iter().map(text_of).collect::<Result<Vec<_>, _>>()?;
             builder.push(&query, &candidates, relevant);
         }
         let mut reranking = builder.finish(&file)?;
@@ -208,17 +198,9 @@ impl Reranking {
     fn read_jsonl(path: &Path) -> Result<Self, Error> {
         let mut builder = Builder::default();
         each_sample(path, |sample| {
-            let relevant = [
-                vec![true; sample.positive.len()],
-                vec![false; sample.negative.len()],
-            ]
-            .concat();
+            let relevant = [vec![true; sample.positive.len()], vec![false; sample.negative.len()]].concat();
             if !builder.skips(&relevant) {
-                builder.push(
-                    &sample.query,
-                    &[sample.positive, sample.negative].concat(),
-                    relevant,
-                );
+                builder.push(&sample.query, &[sample.positive, sample.negative].concat(), relevant);
             }
         })?;
         builder.finish(path)
@@ -229,9 +211,7 @@ impl Reranking {
     /// # Errors
     /// [`Error::NoTexts`] for a directory without a text file.
     pub fn texts(&self) -> Result<&[String], Error> {
-        self.texts.as_deref().ok_or_else(|| Error::NoTexts {
-            path: self.path.clone(),
-        })
+        self.texts.as_deref().ok_or_else(|| Error::NoTexts { path: self.path.clone() })
     }
 
     /// Encodes every distinct text once and scores the rankings by cosine similarity.
@@ -252,25 +232,15 @@ impl Reranking {
     /// If there are not as many rows as texts.
     pub fn score(&self, embeddings: ArrayView2<f32>) -> Result<RerankScores, Error> {
         let texts = self.texts()?;
-        assert_eq!(
-            embeddings.nrows(),
-            texts.len(),
-            "one embedding for each distinct text"
-        );
+        assert_eq!(embeddings.nrows(), texts.len(), "one embedding for each distinct text");
         let unit = metrics::unit_rows(embeddings);
         let of_query = |query: &Query| {
             let similarity = |&candidate: &usize| unit.row(query.text).dot(&unit.row(candidate));
             let scores: Vec<f32> = query.candidates.iter().map(similarity).collect();
-            RerankScores::of_query(&query.relevant, &scores).map_err(|source| Error::Query {
-                query: shown(&texts[query.text]),
-                source,
-            })
+            RerankScores::of_query(&query.relevant, &scores)
+                .map_err(|source| Error::Query { query: shown(&texts[query.text]), source })
         };
-        let each = self
-            .queries
-            .iter()
-            .map(of_query)
-            .collect::<Result<Vec<_>, _>>()?;
+        let each = self.queries.iter().map(of_query).collect::<Result<Vec<_>, _>>()?;
         Ok(RerankScores::mean(&each))
     }
 
@@ -280,19 +250,13 @@ impl Reranking {
     /// # Errors
     /// [`Error::NoBm25Order`] for a `.jsonl` file.
     pub fn baseline_bm25(&self) -> Result<Bm25Scores, Error> {
-        let rankings = self.bm25_order.as_ref().ok_or_else(|| Error::NoBm25Order {
-            path: self.path.clone(),
-        })?;
+        let rankings = self.bm25_order.as_ref().ok_or_else(|| Error::NoBm25Order { path: self.path.clone() })?;
         let (mut published, mut comparable, mut reciprocal_ranks) = (Vec::new(), Vec::new(), 0.0);
         for relevant in rankings {
             let falling: Vec<f32> = (0..relevant.len()).map(|rank| -(rank as f32)).collect();
-            let undefined = |source| Error::Query {
-                query: "BM25".to_owned(),
-                source,
-            };
+            let undefined = |source| Error::Query { query: "BM25".to_owned(), source };
             let scores = RerankScores::of_query(relevant, &falling).map_err(undefined)?;
-            reciprocal_ranks +=
-                metrics::mrr(relevant, &falling, relevant.len()).map_err(undefined)?;
+            reciprocal_ranks += metrics::mrr(relevant, &falling, relevant.len()).map_err(undefined)?;
             published.push(scores);
             if relevant.contains(&false) {
                 comparable.push(scores);
@@ -324,25 +288,14 @@ impl Builder {
 
     fn push(&mut self, query: &str, candidates: &[String], relevant: Vec<bool>) {
         let text = self.interner.number(query);
-        let candidates = candidates
-            .iter()
-            .map(|candidate| self.interner.number(candidate))
-            .collect();
-        self.queries.push(Query {
-            text,
-            candidates,
-            relevant,
-        });
+        let candidates = candidates.iter().map(|candidate| self.interner.number(candidate)).collect();
+        self.queries.push(Query { text, candidates, relevant });
     }
 
     fn finish(self, path: &Path) -> Result<Reranking, Error> {
         if self.queries.is_empty() {
             let expected = "query with positives and negatives";
-            return Err(Error::Empty {
-                path: path.to_owned(),
-                expected,
-                skipped: self.skipped.total(),
-            });
+            return Err(Error::Empty { path: path.to_owned(), expected, skipped: self.skipped.total() });
         }
         Ok(Reranking {
             queries: self.queries,

@@ -21,14 +21,12 @@ pub(crate) struct Sample {
 pub(crate) fn each_sample(path: &Path, mut take: impl FnMut(Sample)) -> Result<(), Error> {
     let mut lines = Lines::open(path)?;
     while let Some(line) = lines.next_line()? {
-        take(
-            serde_json::from_str(line.text).map_err(|error| Error::Malformed {
-                path: path.to_owned(),
-                line: line.number,
-                expected: r#"a JSON object {"query": "…", "positive": ["…"], "negative": ["…"]}"#,
-                found: shown(&error.to_string().replace("line 1 ", "")),
-            })?,
-        );
+        take(serde_json::from_str(line.text).map_err(|error| Error::Malformed {
+            path: path.to_owned(),
+            line: line.number,
+            expected: r#"a JSON object {"query": "…", "positive": ["…"], "negative": ["…"]}"#,
+            found: shown(&error.to_string().replace("line 1 ", "")),
+        })?);
     }
     Ok(())
 }
@@ -44,26 +42,20 @@ pub(crate) struct Annotation {
 impl Annotation {
     /// Whether each candidate is similar to the query.
     pub(crate) fn relevant(&self) -> Vec<bool> {
-        self.candidates
-            .iter()
-            .map(|candidate| self.similar.contains(candidate))
-            .collect()
+        self.candidates.iter().map(|candidate| self.similar.contains(candidate)).collect()
     }
 
     fn parse(line: &Line) -> Result<Self, Error> {
-        let [query, similar, candidates, scores] = line.text.split('\t').collect::<Vec<_>>()[..]
-        else {
-            return Err(line.malformed(
-                "query id, similar ids, candidate ids and BM25 scores, separated by tabs",
-                line.text,
-            ));
+        let [query, similar, candidates, scores] = line.text.split('\t').collect::<Vec<_>>()[..] else {
+            return Err(
+                line.malformed("query id, similar ids, candidate ids and BM25 scores, separated by tabs", line.text)
+            );
         };
         let query = query.trim();
         if query.is_empty() {
             return Err(line.malformed("a query id in field 1", line.text));
         }
-        let [similar, candidates] =
-            [similar, candidates].map(|ids| ids.split_whitespace().map(str::to_owned));
+        let [similar, candidates] = [similar, candidates].map(|ids| ids.split_whitespace().map(str::to_owned));
         let (similar, candidates): (Vec<_>, Vec<_>) = (similar.collect(), candidates.collect());
         if let Some(stray) = similar.iter().find(|id| !candidates.contains(id)) {
             return Err(line.malformed("similar ids that are among the candidate ids", stray));
@@ -71,12 +63,7 @@ impl Annotation {
         if scores.split_whitespace().count() != candidates.len() {
             return Err(line.malformed("as many BM25 scores as candidate ids", scores));
         }
-        Ok(Self {
-            line: line.number,
-            query: query.to_owned(),
-            candidates,
-            similar: similar.into_iter().collect(),
-        })
+        Ok(Self { line: line.number, query: query.to_owned(), candidates, similar: similar.into_iter().collect() })
     }
 }
 
@@ -97,31 +84,19 @@ impl Annotations {
 
     /// The ids of all queries and candidates.
     pub(crate) fn ids(&self) -> HashSet<String> {
-        self.each
-            .iter()
-            .flat_map(|one| one.candidates.iter().chain([&one.query]))
-            .cloned()
-            .collect()
+        self.each.iter().flat_map(|one| one.candidates.iter().chain([&one.query])).cloned().collect()
     }
 }
 
 /// The text file of a directory, the published compressed one first.
 pub(crate) fn text_file(directory: &Path) -> Option<PathBuf> {
     let names = ["text_tokenized.txt.gz", "text_tokenized.txt"];
-    names
-        .map(|name| directory.join(name))
-        .into_iter()
-        .find(|path| path.exists())
+    names.map(|name| directory.join(name)).into_iter().find(|path| path.exists())
 }
 
 /// The titles of some ids; those that the file does not have are absent.
-pub(crate) fn titles_of(
-    text_file: &Path,
-    ids: &HashSet<String>,
-) -> Result<HashMap<String, String>, Error> {
-    let mut titles = Titles {
-        lines: Lines::open(text_file)?,
-    };
+pub(crate) fn titles_of(text_file: &Path, ids: &HashSet<String>) -> Result<HashMap<String, String>, Error> {
+    let mut titles = Titles { lines: Lines::open(text_file)? };
     let mut found = HashMap::with_capacity(ids.len());
     while let Some((line, id, title)) = titles.next_title()? {
         if !ids.contains(id) {
@@ -131,9 +106,7 @@ pub(crate) fn titles_of(
             None => _ = found.insert(id.to_owned(), title.to_owned()),
             Some(first) if first == title => {}
             Some(_) => {
-                return Err(
-                    line.malformed("one title for each question id, and so no second for", id)
-                );
+                return Err(line.malformed("one title for each question id, and so no second for", id));
             }
         }
     }
@@ -151,12 +124,8 @@ impl Titles {
     /// # Errors
     /// [`Error::NoTexts`] if there is none, [`Error::Read`] if it cannot be opened.
     pub fn open(directory: &Path) -> Result<Self, Error> {
-        let path = text_file(directory).ok_or_else(|| Error::NoTexts {
-            path: directory.to_owned(),
-        })?;
-        Ok(Self {
-            lines: Lines::open(&path)?,
-        })
+        let path = text_file(directory).ok_or_else(|| Error::NoTexts { path: directory.to_owned() })?;
+        Ok(Self { lines: Lines::open(&path)? })
     }
 
     /// The next line, its id and its title.
@@ -200,9 +169,7 @@ impl HeldOut {
         let mut held_out = Self::default();
         if path.is_dir() {
             for split in [Split::Dev, Split::Test] {
-                held_out
-                    .ids
-                    .extend(Annotations::read(&path.join(split.file_name()))?.ids());
+                held_out.ids.extend(Annotations::read(&path.join(split.file_name()))?.ids());
             }
             if let Some(text_file) = text_file(path) {
                 let titles = titles_of(&text_file, &held_out.ids)?.into_values();
@@ -210,14 +177,8 @@ impl HeldOut {
             }
         } else {
             each_sample(path, |sample| {
-                let texts = sample
-                    .positive
-                    .into_iter()
-                    .chain(sample.negative)
-                    .chain([sample.query]);
-                held_out
-                    .titles
-                    .extend(texts.map(|text| text.trim().to_owned()));
+                let texts = sample.positive.into_iter().chain(sample.negative).chain([sample.query]);
+                held_out.titles.extend(texts.map(|text| text.trim().to_owned()));
             })?;
         }
         Ok(held_out)

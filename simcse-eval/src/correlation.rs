@@ -12,12 +12,7 @@ use crate::metrics::{MetricError, finite};
 pub fn pearson(x: &[f32], y: &[f32]) -> Result<f64, MetricError> {
     finite(x)?;
     finite(y)?;
-    let widen = |values: &[f32]| {
-        values
-            .iter()
-            .map(|&value| f64::from(value))
-            .collect::<Vec<_>>()
-    };
+    let widen = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<_>>();
     correlation(&widen(x), &widen(y))
 }
 
@@ -59,11 +54,7 @@ fn correlation(x: &[f64], y: &[f64]) -> Result<f64, MetricError> {
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let (mean_x, mean_y) = (mean(x), mean(y));
     let (mut xx, mut xy, mut yy) = (0.0, 0.0, 0.0);
-    for (x, y) in x
-        .iter()
-        .map(|x| x - mean_x)
-        .zip(y.iter().map(|y| y - mean_y))
-    {
+    for (x, y) in x.iter().map(|x| x - mean_x).zip(y.iter().map(|y| y - mean_y)) {
         xx += x * x;
         xy += x * y;
         yy += y * y;
@@ -86,11 +77,7 @@ mod tests {
         let sum = |f: &dyn Fn(usize) -> f64| (0..x.len()).map(f).sum::<f64>();
         let (rx, ry) = (|i| rank(x, i), |i| rank(y, i));
         let (n, sx, sy) = (x.len() as f64, sum(&rx), sum(&ry));
-        let (sxx, syy, sxy) = (
-            sum(&|i| rx(i) * rx(i)),
-            sum(&|i| ry(i) * ry(i)),
-            sum(&|i| rx(i) * ry(i)),
-        );
+        let (sxx, syy, sxy) = (sum(&|i| rx(i) * rx(i)), sum(&|i| ry(i) * ry(i)), sum(&|i| rx(i) * ry(i)));
         (n * sxy - sx * sy) / ((n * sxx - sx * sx) * (n * syy - sy * sy)).sqrt()
     }
 
@@ -112,27 +99,13 @@ mod tests {
     #[test]
     fn by_hand() {
         assert!((pearson(&[1.0, 2.0, 3.0], &[1.0, 3.0, 2.0]).unwrap() - 0.5).abs() < 1e-15);
-        assert!(
-            (spearman(&[1.0, 2.0, 9.0], &[10.0, 11.0, 11.0]).unwrap() - 0.75f64.sqrt()).abs()
-                < 1e-15
-        );
+        assert!((spearman(&[1.0, 2.0, 9.0], &[10.0, 11.0, 11.0]).unwrap() - 0.75f64.sqrt()).abs() < 1e-15);
     }
 
     #[test]
     fn nonsense_is_an_error() {
-        assert!(matches!(
-            spearman(&[0.0, f32::NAN], &[0.0, 1.0]),
-            Err(MetricError::NotFinite { .. })
-        ));
-        assert_eq!(
-            pearson(&[0.1; 3], &[1.0, 2.0, 3.0]),
-            Err(MetricError::Constant {
-                value: f64::from(0.1f32)
-            })
-        );
-        assert_eq!(
-            spearman(&[1.0], &[1.0]),
-            Err(MetricError::TooFew { found: 1 })
-        );
+        assert!(matches!(spearman(&[0.0, f32::NAN], &[0.0, 1.0]), Err(MetricError::NotFinite { .. })));
+        assert_eq!(pearson(&[0.1; 3], &[1.0, 2.0, 3.0]), Err(MetricError::Constant { value: f64::from(0.1f32) }));
+        assert_eq!(spearman(&[1.0], &[1.0]), Err(MetricError::TooFew { found: 1 }));
     }
 }

@@ -17,10 +17,7 @@ pub enum Error {
         source: std::io::Error,
     },
     /// A line is not what the format asks for.
-    #[error(
-        "{}, line {line}: expected {expected}, found {found}",
-        shown_path(path)
-    )]
+    #[error("{}, line {line}: expected {expected}, found {found}", shown_path(path))]
     Malformed {
         /// The file.
         path: PathBuf,
@@ -32,11 +29,7 @@ pub enum Error {
         found: String,
     },
     /// A question is named that the text file does not have.
-    #[error(
-        "{}, line {line}: expected the id of a question in {}, found {id}",
-        shown_path(path),
-        shown_path(texts)
-    )]
+    #[error("{}, line {line}: expected the id of a question in {}, found {id}", shown_path(path), shown_path(texts))]
     UnknownId {
         /// The file that names the question.
         path: PathBuf,
@@ -48,10 +41,7 @@ pub enum Error {
         texts: PathBuf,
     },
     /// No query has both positives and negatives, or no pair has a score.
-    #[error(
-        "{}: expected at least one {expected}, found none (lines left out: {skipped})",
-        shown_path(path)
-    )]
+    #[error("{}: expected at least one {expected}, found none (lines left out: {skipped})", shown_path(path))]
     Empty {
         /// The file.
         path: PathBuf,
@@ -134,10 +124,7 @@ mod tests {
 
     #[test]
     fn controls_are_escaped_and_long_text_is_cut() {
-        assert_eq!(
-            shown("a\u{1b}[31m\r\u{202e}\"é\\"),
-            "a\\u{1b}[31m\\r\\u{202e}\"é\\"
-        );
+        assert_eq!(shown("a\u{1b}[31m\r\u{202e}\"é\\"), "a\\u{1b}[31m\\r\\u{202e}\"é\\");
         assert_eq!(shown(&"x".repeat(81)), format!("{}…", "x".repeat(80)));
         assert_eq!(shown(&"x".repeat(80)), "x".repeat(80));
     }

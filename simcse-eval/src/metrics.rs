@@ -27,9 +27,7 @@ pub enum MetricError {
         found: usize,
     },
     /// A correlation with values that are all equal.
-    #[error(
-        "expected values that differ, found all equal to {value}: a correlation with them is undefined"
-    )]
+    #[error("expected values that differ, found all equal to {value}: a correlation with them is undefined")]
     Constant {
         /// The value.
         value: f64,
@@ -60,10 +58,7 @@ pub fn average_precision(relevant: &[bool], scores: &[f32]) -> Result<f64, Metri
 /// [`MetricError::NotFinite`].
 pub fn mrr(relevant: &[bool], scores: &[f32], k: usize) -> Result<f64, MetricError> {
     assert_ne!(k, 0, "the cut-off k must be positive");
-    let first = ranked(relevant, scores)?
-        .iter()
-        .take(k)
-        .position(|candidate| candidate.relevant);
+    let first = ranked(relevant, scores)?.iter().take(k).position(|candidate| candidate.relevant);
     Ok(first.map_or(0.0, |rank| 1.0 / (rank + 1) as f64))
 }
 
@@ -87,11 +82,8 @@ pub fn precision(relevant: &[bool], scores: &[f32], k: usize) -> Result<f64, Met
 pub fn ndcg(relevant: &[bool], scores: &[f32], k: usize) -> Result<f64, MetricError> {
     assert_ne!(k, 0, "the cut-off k must be positive");
     let ranked = ranked(relevant, scores)?;
-    let discounts = |from: usize, to: usize| {
-        (from..to.min(k))
-            .map(|rank| 1.0 / (rank as f64 + 2.0).log2())
-            .sum::<f64>()
-    };
+    let discounts =
+        |from: usize, to: usize| (from..to.min(k)).map(|rank| 1.0 / (rank as f64 + 2.0).log2()).sum::<f64>();
     let (mut seen, mut gain) = (0, 0.0);
     for tied in ranked.chunk_by(|a, b| a.score == b.score) {
         let mean_gain = count_relevant(tied) as f64 / tied.len() as f64;
@@ -125,35 +117,19 @@ fn ranked(relevant: &[bool], scores: &[f32]) -> Result<Vec<Candidate>, MetricErr
     assert_eq!(relevant.len(), scores.len(), "as many scores as candidates");
     finite(scores)?;
     // Adding 0.0 turns -0.0 into 0.0, and then the total order of finite numbers is the usual one.
-    let mut ranked: Vec<_> = relevant
-        .iter()
-        .zip(scores)
-        .map(|(&relevant, &score)| Candidate {
-            score: score + 0.0,
-            relevant,
-        })
-        .collect();
-    ranked.sort_by(|a, b| {
-        b.score
-            .total_cmp(&a.score)
-            .then(a.relevant.cmp(&b.relevant))
-    });
+    let mut ranked: Vec<_> =
+        relevant.iter().zip(scores).map(|(&relevant, &score)| Candidate { score: score + 0.0, relevant }).collect();
+    ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.relevant.cmp(&b.relevant)));
     Ok(ranked)
 }
 
 fn count_relevant(candidates: &[Candidate]) -> usize {
-    candidates
-        .iter()
-        .filter(|candidate| candidate.relevant)
-        .count()
+    candidates.iter().filter(|candidate| candidate.relevant).count()
 }
 
 pub(crate) fn finite(scores: &[f32]) -> Result<(), MetricError> {
     match scores.iter().position(|score| !score.is_finite()) {
-        Some(index) => Err(MetricError::NotFinite {
-            index,
-            value: scores[index],
-        }),
+        Some(index) => Err(MetricError::NotFinite { index, value: scores[index] }),
         None => Ok(()),
     }
 }
@@ -174,9 +150,7 @@ mod tests {
         let (mut sum, mut last_recall) = (0.0, 0.0);
         for threshold in thresholds {
             let chosen = (0..scores.len()).filter(|&i| scores[i] >= threshold);
-            let (hits, chosen) = chosen.fold((0, 0), |(hits, n), i| {
-                (hits + usize::from(relevant[i]), n + 1)
-            });
+            let (hits, chosen) = chosen.fold((0, 0), |(hits, n), i| (hits + usize::from(relevant[i]), n + 1));
             let recall = hits as f64 / positives as f64;
             sum += (recall - last_recall) * hits as f64 / chosen as f64;
             last_recall = recall;
@@ -193,41 +167,21 @@ mod tests {
         let mut all = Vec::new();
         for first in (0..scores.len()).filter(|&i| scores[i] == best) {
             let rest = |i: &usize| *i != first;
-            let others: Vec<bool> = (0..scores.len())
-                .filter(rest)
-                .map(|i| relevant[i])
-                .collect();
-            let other_scores: Vec<f32> =
-                (0..scores.len()).filter(rest).map(|i| scores[i]).collect();
-            all.extend(
-                orders(&others, &other_scores)
-                    .into_iter()
-                    .map(|tail| [vec![relevant[first]], tail].concat()),
-            );
+            let others: Vec<bool> = (0..scores.len()).filter(rest).map(|i| relevant[i]).collect();
+            let other_scores: Vec<f32> = (0..scores.len()).filter(rest).map(|i| scores[i]).collect();
+            all.extend(orders(&others, &other_scores).into_iter().map(|tail| [vec![relevant[first]], tail].concat()));
         }
         all
     }
 
     fn dcg(order: &[bool], k: usize) -> f64 {
-        order
-            .iter()
-            .take(k)
-            .enumerate()
-            .map(|(i, &r)| {
-                if r {
-                    1.0 / ((i + 2) as f64).log2()
-                } else {
-                    0.0
-                }
-            })
-            .sum()
+        order.iter().take(k).enumerate().map(|(i, &r)| if r { 1.0 / ((i + 2) as f64).log2() } else { 0.0 }).sum()
     }
 
     /// Short lists with few distinct scores: many ties, `-0.0` among them.
     fn rankings() -> impl Strategy<Value = (Vec<bool>, Vec<f32>)> {
         let score = prop::sample::select(vec![-1.5f32, -0.0, 0.0, 0.25, 1e-30, 3.0]);
-        prop::collection::vec((any::<bool>(), score), 1..8)
-            .prop_map(|list| list.into_iter().unzip())
+        prop::collection::vec((any::<bool>(), score), 1..8).prop_map(|list| list.into_iter().unzip())
     }
 
     proptest! {
@@ -272,21 +226,12 @@ mod tests {
     #[test]
     fn nonsense_is_an_error() {
         let nan = [0.0, f32::NAN];
-        assert!(matches!(
-            average_precision(&[true, false], &nan),
-            Err(MetricError::NotFinite { index: 1, .. })
-        ));
-        assert!(matches!(
-            ndcg(&[true, false], &[f32::INFINITY, 0.0], 1),
-            Err(MetricError::NotFinite { index: 0, .. })
-        ));
+        assert!(matches!(average_precision(&[true, false], &nan), Err(MetricError::NotFinite { index: 1, .. })));
+        assert!(matches!(ndcg(&[true, false], &[f32::INFINITY, 0.0], 1), Err(MetricError::NotFinite { index: 0, .. })));
     }
 
     #[test]
     fn rows_of_zeros_stay() {
-        assert_eq!(
-            unit_rows(array![[3.0, 4.0], [0.0, 0.0]].view()),
-            array![[0.6, 0.8], [0.0, 0.0]]
-        );
+        assert_eq!(unit_rows(array![[3.0, 4.0], [0.0, 0.0]].view()), array![[0.6, 0.8], [0.0, 0.0]]);
     }
 }

@@ -57,10 +57,9 @@ impl Sts {
             let (score, a, b) = match line.text.split('\t').collect::<Vec<_>>()[..] {
                 [score, a, b] | [_, _, _, _, score, a, b, ..] => (score.trim(), a, b),
                 _ => {
-                    return Err(line.malformed(
-                        "three tab-separated fields (score, a, b) or the seven of STS-B",
-                        line.text,
-                    ));
+                    return Err(
+                        line.malformed("three tab-separated fields (score, a, b) or the seven of STS-B", line.text)
+                    );
                 }
             };
             if score.is_empty() {
@@ -68,26 +67,13 @@ impl Sts {
                 continue;
             }
             let score = score.parse().ok().filter(|score: &f32| score.is_finite());
-            let score =
-                score.ok_or_else(|| line.malformed("a finite number as score", line.text))?;
-            pairs.push(Pair {
-                score,
-                sentences: [a, b].map(|sentence| texts.number(sentence)),
-            });
+            let score = score.ok_or_else(|| line.malformed("a finite number as score", line.text))?;
+            pairs.push(Pair { score, sentences: [a, b].map(|sentence| texts.number(sentence)) });
         }
         if pairs.is_empty() {
-            return Err(Error::Empty {
-                path: path.to_owned(),
-                expected: "pair with a score",
-                skipped,
-            });
+            return Err(Error::Empty { path: path.to_owned(), expected: "pair with a score", skipped });
         }
-        Ok(Self {
-            pairs,
-            skipped,
-            path: path.to_owned(),
-            texts: texts.into_texts(),
-        })
+        Ok(Self { pairs, skipped, path: path.to_owned(), texts: texts.into_texts() })
     }
 
     /// The distinct sentences that [`Sts::score`] wants embeddings of.
@@ -113,26 +99,12 @@ impl Sts {
     /// # Panics
     /// If there are not as many rows as texts.
     pub fn score(&self, embeddings: ArrayView2<f32>) -> Result<StsScores, Error> {
-        assert_eq!(
-            embeddings.nrows(),
-            self.texts.len(),
-            "one embedding for each distinct sentence"
-        );
+        assert_eq!(embeddings.nrows(), self.texts.len(), "one embedding for each distinct sentence");
         let unit = metrics::unit_rows(embeddings);
-        let cosines: Vec<f32> = self
-            .pairs
-            .iter()
-            .map(
-                |Pair {
-                     sentences: [a, b], ..
-                 }| unit.row(*a).dot(&unit.row(*b)),
-            )
-            .collect();
+        let cosines: Vec<f32> =
+            self.pairs.iter().map(|Pair { sentences: [a, b], .. }| unit.row(*a).dot(&unit.row(*b))).collect();
         let gold: Vec<f32> = self.pairs.iter().map(|pair| pair.score).collect();
-        let undefined = |source| Error::Correlation {
-            path: self.path.clone(),
-            source,
-        };
+        let undefined = |source| Error::Correlation { path: self.path.clone(), source };
         Ok(StsScores {
             spearman_cosine: correlation::spearman(&cosines, &gold).map_err(undefined)?,
             pearson_cosine: correlation::pearson(&cosines, &gold).map_err(undefined)?,
@@ -157,63 +129,33 @@ mod tests {
 
     #[test]
     fn both_layouts_without_quoting() {
-        let stsb = read("g\tf\t2012\t1\t5.0\t\"a\tb\r\ng\tf\t2012\t2\t\tc\td\ng\tf\t2012\t3\t0\tb\t\"a\tmore\tfields\n").unwrap();
-        assert_eq!(
-            (stsb.skipped, stsb.texts()),
-            (1, &["\"a".to_owned(), "b".to_owned()][..])
-        );
-        assert_eq!(
-            stsb.pairs[1],
-            Pair {
-                score: 0.0,
-                sentences: [1, 0]
-            }
-        );
+        let stsb =
+            read("g\tf\t2012\t1\t5.0\t\"a\tb\r\ng\tf\t2012\t2\t\tc\td\ng\tf\t2012\t3\t0\tb\t\"a\tmore\tfields\n")
+                .unwrap();
+        assert_eq!((stsb.skipped, stsb.texts()), (1, &["\"a".to_owned(), "b".to_owned()][..]));
+        assert_eq!(stsb.pairs[1], Pair { score: 0.0, sentences: [1, 0] });
         let three = read("5.0\ta\tb\n\t c\td\n1e0\ta\t\n").unwrap();
-        assert_eq!(
-            (three.pairs.len(), three.skipped, three.texts().len()),
-            (2, 1, 3)
-        );
+        assert_eq!((three.pairs.len(), three.skipped, three.texts().len()), (2, 1, 3));
     }
 
     #[test]
     fn correlations_of_embeddings_of_any_length() {
         let sts = read("3\ta\tb\n1\ta\tc\n2\ta\td\n").unwrap();
-        let scores = sts
-            .score(array![[2.0, 0.0], [3.0, 0.0], [-1.0, 0.0], [0.0, 0.5]].view())
-            .unwrap();
-        assert_eq!(
-            scores,
-            StsScores {
-                spearman_cosine: 1.0,
-                pearson_cosine: 1.0,
-                pairs: 3
-            }
-        );
+        let scores = sts.score(array![[2.0, 0.0], [3.0, 0.0], [-1.0, 0.0], [0.0, 0.5]].view()).unwrap();
+        assert_eq!(scores, StsScores { spearman_cosine: 1.0, pearson_cosine: 1.0, pairs: 3 });
         let json = serde_json::to_string(&scores).unwrap();
-        assert_eq!(
-            json,
-            r#"{"spearman_cosine":1.0,"pearson_cosine":1.0,"pairs":3}"#
-        );
-        let error = sts
-            .score(array![[0.0], [f32::NAN], [0.0], [0.0]].view())
-            .unwrap_err();
-        assert!(
-            error
-                .to_string()
-                .ends_with("expected finite scores, found NaN at position 0"),
-            "{error}"
-        );
+        assert_eq!(json, r#"{"spearman_cosine":1.0,"pearson_cosine":1.0,"pairs":3}"#);
+        let error = sts.score(array![[0.0], [f32::NAN], [0.0], [0.0]].view()).unwrap_err();
+        assert!(error.to_string().ends_with("expected finite scores, found NaN at position 0"), "{error}");
     }
 
     #[test]
     fn errors_name_the_line() {
         let message = |text| read(text).unwrap_err().to_string();
-        assert!(message("1\ta\tb\n1\ta\n").ends_with("line 2: expected three tab-separated fields (score, a, b) or the seven of STS-B, found \"1\\ta\""));
+        assert!(message("1\ta\tb\n1\ta\n").ends_with(
+            "line 2: expected three tab-separated fields (score, a, b) or the seven of STS-B, found \"1\\ta\""
+        ));
         assert!(message("NaN\ta\tb\n").contains("line 1: expected a finite number as score"));
-        assert!(
-            message("\ta\tb\n")
-                .contains("at least one pair with a score, found none (lines left out: 1)")
-        );
+        assert!(message("\ta\tb\n").contains("at least one pair with a score, found none (lines left out: 1)"));
     }
 }

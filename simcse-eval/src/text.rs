@@ -31,16 +31,8 @@ impl Lines {
                 Box::new(file)
             })
         };
-        let reader = open().map_err(|source| Error::Read {
-            path: path.to_owned(),
-            source,
-        })?;
-        Ok(Self {
-            path: path.to_owned(),
-            reader,
-            line: Vec::new(),
-            number: 0,
-        })
+        let reader = open().map_err(|source| Error::Read { path: path.to_owned(), source })?;
+        Ok(Self { path: path.to_owned(), reader, line: Vec::new(), number: 0 })
     }
 
     /// The next line that is not empty.
@@ -48,19 +40,11 @@ impl Lines {
         loop {
             self.line.clear();
             let read = self.reader.read_until(b'\n', &mut self.line);
-            if read.map_err(|source| Error::Read {
-                path: self.path.clone(),
-                source,
-            })? == 0
-            {
+            if read.map_err(|source| Error::Read { path: self.path.clone(), source })? == 0 {
                 return Ok(None);
             }
             self.number += 1;
-            while self
-                .line
-                .last()
-                .is_some_and(|end| matches!(end, b'\n' | b'\r'))
-            {
+            while self.line.last().is_some_and(|end| matches!(end, b'\n' | b'\r')) {
                 self.line.pop();
             }
             if self.number == 1 && self.line.starts_with("\u{feff}".as_bytes()) {
@@ -70,11 +54,7 @@ impl Lines {
                 break;
             }
         }
-        let line = |text| Line {
-            path: &self.path,
-            number: self.number,
-            text,
-        };
+        let line = |text| Line { path: &self.path, number: self.number, text };
         match str::from_utf8(&self.line) {
             Ok(text) => Ok(Some(line(text))),
             Err(_) => Err(line("").malformed("UTF-8 text", &String::from_utf8_lossy(&self.line))),
@@ -94,12 +74,7 @@ impl Line<'_> {
     /// An [`Error::Malformed`] that quotes `found`.
     pub(crate) fn malformed(&self, expected: &'static str, found: &str) -> Error {
         let found = format!("\"{}\"", shown(found));
-        Error::Malformed {
-            path: self.path.to_owned(),
-            line: self.number,
-            expected,
-            found,
-        }
+        Error::Malformed { path: self.path.to_owned(), line: self.number, expected, found }
     }
 }
 
@@ -153,18 +128,12 @@ mod tests {
         gzip.write_all(text).unwrap();
         let gzip = gzip.finish().unwrap();
         assert_eq!(lines(&gzip).unwrap(), expected);
-        assert!(
-            matches!(lines(&gzip[..gzip.len() - 9]), Err(Error::Read { .. })),
-            "a cut gzip file"
-        );
+        assert!(matches!(lines(&gzip[..gzip.len() - 9]), Err(Error::Read { .. })), "a cut gzip file");
     }
 
     #[test]
     fn invalid_utf8_names_its_line() {
         let error = lines(b"fine\nnot \xff\x1b fine\n").unwrap_err().to_string();
-        assert!(
-            error.ends_with("line 2: expected UTF-8 text, found \"not \u{fffd}\\u{1b} fine\""),
-            "{error}"
-        );
+        assert!(error.ends_with("line 2: expected UTF-8 text, found \"not \u{fffd}\\u{1b} fine\""), "{error}");
     }
 }

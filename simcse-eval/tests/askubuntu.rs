@@ -8,7 +8,8 @@ use ndarray::{Array2, array};
 use simcse_eval::{Error, HeldOut, Reranking, Split, Titles};
 use tempfile::TempDir;
 
-const TEXT: &str = "1\tfirst query\tbody\n2\tgood\t\n3\tbad\tthe body\there\n4\tsecond query\n5\tgood\tother body\n9\tof nobody\t\n";
+const TEXT: &str =
+    "1\tfirst query\tbody\n2\tgood\t\n3\tbad\tthe body\there\n4\tsecond query\n5\tgood\tother body\n9\tof nobody\t\n";
 /// Kept, without positives, without negatives, kept.
 const DEV: &str = "1\t2\t3 2 5\t3 2 1\n4\t\t2 3\t2 2\n4\t2\t2\t7\r\n\n4\t2 5\t2 3 5\t2 2 2\n";
 const TEST: &str = "4\t3\t2 3\t2 1\n";
@@ -22,11 +23,7 @@ fn directory(files: &[(&str, &str)]) -> TempDir {
 }
 
 fn whole() -> TempDir {
-    directory(&[
-        ("text_tokenized.txt", TEXT),
-        ("dev.txt", DEV),
-        ("test.txt", TEST),
-    ])
+    directory(&[("text_tokenized.txt", TEXT), ("dev.txt", DEV), ("test.txt", TEST)])
 }
 
 fn message<T>(result: Result<T, Error>) -> String {
@@ -40,22 +37,9 @@ fn message<T>(result: Result<T, Error>) -> String {
 fn a_directory_is_read_with_each_text_once() {
     let directory = whole();
     let reranking = Reranking::read(directory.path(), Split::Dev).unwrap();
-    assert_eq!(
-        (
-            reranking.skipped.without_positives,
-            reranking.skipped.without_negatives
-        ),
-        (1, 1)
-    );
-    assert_eq!(
-        reranking.texts().unwrap(),
-        ["first query", "bad", "good", "second query"]
-    );
-    assert_eq!(
-        reranking.queries[0].candidates,
-        [1, 2, 2],
-        "ids 2 and 5 have one title"
-    );
+    assert_eq!((reranking.skipped.without_positives, reranking.skipped.without_negatives), (1, 1));
+    assert_eq!(reranking.texts().unwrap(), ["first query", "bad", "good", "second query"]);
+    assert_eq!(reranking.queries[0].candidates, [1, 2, 2], "ids 2 and 5 have one title");
     assert_eq!(reranking.queries[0].relevant, [false, true, false]);
 
     // First query: "bad" wins, and "good" ties with itself, the negative first. Second query: "good" wins twice.
@@ -84,13 +68,7 @@ fn bm25_is_the_order_of_the_file_and_needs_no_titles() {
     assert!((bm25.published.map - (0.5 + 1.0 + 5.0 / 6.0) / 3.0).abs() < 1e-15);
     assert!((bm25.comparable.map - (0.5 + 5.0 / 6.0) / 2.0).abs() < 1e-15);
     assert!((bm25.mrr - (0.5 + 1.0 + 1.0) / 3.0).abs() < 1e-15);
-    assert_eq!(
-        Reranking::read(whole().path(), Split::Dev)
-            .unwrap()
-            .baseline_bm25()
-            .unwrap(),
-        bm25
-    );
+    assert_eq!(Reranking::read(whole().path(), Split::Dev).unwrap().baseline_bm25().unwrap(), bm25);
 }
 
 #[test]
@@ -98,14 +76,8 @@ fn mrr_at_10_ends_at_10_and_the_published_mrr_does_not() {
     let ids: Vec<_> = (0..20).map(|id| id.to_string()).collect();
     let scores = ["1"; 20].join(" ");
     let directory = directory(&[("test.txt", &format!("q\t15\t{}\t{scores}\n", ids.join(" ")))]);
-    let bm25 = Reranking::read(directory.path(), Split::Test)
-        .unwrap()
-        .baseline_bm25()
-        .unwrap();
-    assert_eq!(
-        (bm25.published.mrr_at_10, bm25.mrr, bm25.published.map),
-        (0.0, 1.0 / 16.0, 1.0 / 16.0)
-    );
+    let bm25 = Reranking::read(directory.path(), Split::Test).unwrap().baseline_bm25().unwrap();
+    assert_eq!((bm25.published.mrr_at_10, bm25.mrr, bm25.published.map), (0.0, 1.0 / 16.0, 1.0 / 16.0));
 }
 
 #[test]
@@ -123,15 +95,9 @@ fn jsonl_has_positives_first_and_no_baseline() {
     assert_eq!(reranking.queries[0].candidates, [1, 2, 3, 1]);
     assert_eq!(reranking.queries[0].relevant, [true, true, false, false]);
     assert_eq!(reranking.skipped.total(), 1);
-    assert!(matches!(
-        reranking.baseline_bm25(),
-        Err(Error::NoBm25Order { .. })
-    ));
+    assert!(matches!(reranking.baseline_bm25(), Err(Error::NoBm25Order { .. })));
     let error = message(reranking.score(Array2::from_elem((4, 1), f32::NAN).view()));
-    assert_eq!(
-        error,
-        "query \"q\": expected finite scores, found NaN at position 0"
-    );
+    assert_eq!(error, "query \"q\": expected finite scores, found NaN at position 0");
     let held_out = HeldOut::read(&path).unwrap();
     assert!(held_out.contains("", " c ") && !held_out.contains("", "d"));
 }
@@ -143,14 +109,7 @@ fn a_compressed_text_file_is_read_too() {
     let mut gzip = flate2::write::GzEncoder::new(file, flate2::Compression::fast());
     gzip.write_all(TEXT.as_bytes()).unwrap();
     gzip.finish().unwrap();
-    assert_eq!(
-        Reranking::read(directory.path(), Split::Dev)
-            .unwrap()
-            .texts()
-            .unwrap()
-            .len(),
-        4
-    );
+    assert_eq!(Reranking::read(directory.path(), Split::Dev).unwrap().texts().unwrap().len(), 4);
 }
 
 #[test]
@@ -164,10 +123,7 @@ fn training_leaves_out_both_splits_and_equal_titles() {
         .filter(|(id, title)| !held_out.contains(id, title))
         .collect();
     assert_eq!(training, [("9".to_owned(), "of nobody".to_owned())]);
-    assert!(
-        held_out.contains("77", "good"),
-        "another id, an equal title"
-    );
+    assert!(held_out.contains("77", "good"), "another id, an equal title");
     fs::remove_file(directory.path().join("test.txt")).unwrap();
     assert!(message(HeldOut::read(directory.path())).contains("test.txt"));
 }
@@ -179,54 +135,28 @@ fn errors_name_file_line_and_what_was_expected() {
         message(Reranking::read(directory.path(), Split::Dev))
     };
     let error = dev(TEXT, "1\t2\t3 2\t1 1\n1\t2\t2 7\u{1b}\t1 1\n");
-    assert!(
-        error.contains("dev.txt, line 2: expected the id of a question in "),
-        "{error}"
-    );
-    assert!(
-        error.ends_with("text_tokenized.txt, found 7\\u{1b}"),
-        "{error}"
-    );
-    assert!(
-        dev(TEXT, "1\t2\t3 2\n")
-            .contains("line 1: expected query id, similar ids, candidate ids and BM25 scores")
-    );
-    assert!(
-        dev(TEXT, "1\t2\t3 4\t1 1\n")
-            .contains("similar ids that are among the candidate ids, found \"2\"")
-    );
+    assert!(error.contains("dev.txt, line 2: expected the id of a question in "), "{error}");
+    assert!(error.ends_with("text_tokenized.txt, found 7\\u{1b}"), "{error}");
+    assert!(dev(TEXT, "1\t2\t3 2\n").contains("line 1: expected query id, similar ids, candidate ids and BM25 scores"));
+    assert!(dev(TEXT, "1\t2\t3 4\t1 1\n").contains("similar ids that are among the candidate ids, found \"2\""));
     assert!(dev(TEXT, "1\t2\t3 2\t1\n").contains("as many BM25 scores as candidate ids"));
     assert!(dev(TEXT, "\t2\t3 2\t1 1\n").contains("a query id in field 1"));
-    assert!(dev(TEXT, "1\t\t3 2\t1 1\n").contains(
-        "at least one query with positives and negatives, found none (lines left out: 1)"
-    ));
     assert!(
-        dev("1 no tab\n", DEV)
-            .contains("text_tokenized.txt, line 1: expected question id, title and body")
+        dev(TEXT, "1\t\t3 2\t1 1\n")
+            .contains("at least one query with positives and negatives, found none (lines left out: 1)")
     );
+    assert!(dev("1 no tab\n", DEV).contains("text_tokenized.txt, line 1: expected question id, title and body"));
     assert!(
-        dev("1\ta\t\n1\tb\t\n", DEV)
-            .contains("text_tokenized.txt, line 2: expected one title for each question id")
+        dev("1\ta\t\n1\tb\t\n", DEV).contains("text_tokenized.txt, line 2: expected one title for each question id")
     );
     assert!(
         message(Reranking::read(Path::new("/nowhere/x.jsonl"), Split::Dev))
             .starts_with("cannot read /nowhere/x.jsonl: ")
     );
 
-    let directory = directory(&[(
-        "x.jsonl",
-        "{\"query\": \"\", \"positive\": [], \"negative\": []}\n{\"query\": 1}\n",
-    )]);
-    let error = message(Reranking::read(
-        &directory.path().join("x.jsonl"),
-        Split::Dev,
-    ));
-    assert!(
-        error.contains("x.jsonl, line 2: expected a JSON object"),
-        "{error}"
-    );
-    assert!(
-        error.ends_with("found invalid type: integer `1`, expected a string at column 11"),
-        "{error}"
-    );
+    let directory =
+        directory(&[("x.jsonl", "{\"query\": \"\", \"positive\": [], \"negative\": []}\n{\"query\": 1}\n")]);
+    let error = message(Reranking::read(&directory.path().join("x.jsonl"), Split::Dev));
+    assert!(error.contains("x.jsonl, line 2: expected a JSON object"), "{error}");
+    assert!(error.ends_with("found invalid type: integer `1`, expected a string at column 11"), "{error}");
 }

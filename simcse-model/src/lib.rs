@@ -1,1 +1,29 @@
 //! BERT, RoBERTa and DistilBERT sentence encoders on simcse-tensor, read from and written to sentence-transformers directories.
+
+mod batch;
+mod config;
+mod directory;
+mod dropout;
+mod encoder;
+mod error;
+mod files;
+mod json;
+mod layer;
+mod modules;
+mod names;
+mod sentence_encoder;
+mod tokenizer;
+mod vocabulary;
+mod weights;
+
+pub use batch::TokenBatch;
+pub use config::{Architecture, ModelConfig};
+pub use directory::ModelDirectory;
+pub use dropout::{DropoutPlan, Site};
+pub use encoder::Encoder;
+pub use error::{Error, Result};
+pub use files::{write_atomically, write_bytes};
+pub use sentence_encoder::SentenceEncoder;
+pub use simcse_tensor::Pooling;
+pub use tokenizer::Tokenizer;
+pub use weights::{CarriedTensor, WeightsFile, write_safetensors};

@@ -79,9 +79,7 @@ impl Iterator for Batches<'_> {
 
     fn next(&mut self) -> Option<Vec<u32>> {
         let Some(equals) = &mut self.equals else {
-            let batch = self
-                .order
-                .get(self.position..self.position + self.batch_size)?;
+            let batch = self.order.get(self.position..self.position + self.batch_size)?;
             self.position += self.batch_size;
             return Some(batch.to_vec());
         };
@@ -114,13 +112,7 @@ struct Equals<'a> {
 impl<'a> Equals<'a> {
     fn new(groups: &'a [u32]) -> Self {
         let last_batch = vec![0; groups.len()];
-        Self {
-            groups,
-            last_batch,
-            batch: 0,
-            first: BinaryHeap::new(),
-            waiting: HashMap::new(),
-        }
+        Self { groups, last_batch, batch: 0, first: BinaryHeap::new(), waiting: HashMap::new() }
     }
 
     /// Begins a batch with the sentences that have waited longest, one of a group.
@@ -189,12 +181,7 @@ mod tests {
     use super::*;
 
     fn sentences(texts: &[u8]) -> Sentences {
-        Sentences::from_texts(
-            "test",
-            texts.iter().map(|text| format!("sentence {text}")),
-            1,
-        )
-        .unwrap()
+        Sentences::from_texts("test", texts.iter().map(|text| format!("sentence {text}")), 1).unwrap()
     }
 
     /// A batch goes through everything that waits, in order, then through the rest.
@@ -266,32 +253,18 @@ mod tests {
     fn every_permutation_is_as_likely() {
         let mut counts = std::collections::HashMap::new();
         (0..24_000).for_each(|epoch| *counts.entry(shuffled(4, 42, epoch)).or_insert(0.0) += 1.0);
-        let chi_squared: f64 = counts
-            .values()
-            .map(|count: &f64| (count - 1000.0).powi(2) / 1000.0)
-            .sum();
+        let chi_squared: f64 = counts.values().map(|count: &f64| (count - 1000.0).powi(2) / 1000.0).sum();
         assert_eq!(counts.len(), 24);
-        assert!(
-            chi_squared < 49.7,
-            "{chi_squared}: 23 degrees of freedom, p = 0.001"
-        );
+        assert!(chi_squared < 49.7, "{chi_squared}: 23 degrees of freedom, p = 0.001");
     }
 
     #[test]
     fn a_million_equal_or_nearly_equal_sentences_are_batched_in_linear_time() {
         let half = |i: u32| {
-            if i.is_multiple_of(2) {
-                "the same sentence".to_owned()
-            } else {
-                format!("sentence {i}")
-            }
+            if i.is_multiple_of(2) { "the same sentence".to_owned() } else { format!("sentence {i}") }
         };
         let sentences = Sentences::from_texts("test", (0..1_000_000).map(half), 1).unwrap();
-        let batching = Batching {
-            sampler: BatchSampler::NoDuplicates,
-            batch_size: 64,
-            seed: 1,
-        };
+        let batching = Batching { sampler: BatchSampler::NoDuplicates, batch_size: 64, seed: 1 };
         assert_eq!(batching.count(&sentences, 0), 500_000 / 63);
     }
 }

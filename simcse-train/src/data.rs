@@ -27,9 +27,7 @@ pub enum DataError {
         name: String,
     },
     /// A line is not UTF-8.
-    #[error(
-        "{name}, line {line}: expected UTF-8 text, found byte 0x{byte:02x} at position {position}"
-    )]
+    #[error("{name}, line {line}: expected UTF-8 text, found byte 0x{byte:02x} at position {position}")]
     Utf8 {
         /// The file.
         name: String,
@@ -86,18 +84,13 @@ impl Sentences {
             return builder.finish(name);
         }
         let name = &escaped(&path.to_string_lossy());
-        let unreadable = |source| DataError::Read {
-            name: name.clone(),
-            source,
-        };
+        let unreadable = |source| DataError::Read { name: name.clone(), source };
         let file = File::open(path).map_err(unreadable)?;
         if file.metadata().map_err(unreadable)?.is_dir() {
             return Err(DataError::Directory { name: name.clone() });
         }
         let named_gzip = path.extension().is_some_and(|extension| extension == "gz");
-        for_each_line(BufReader::new(file), named_gzip, name, |line| {
-            builder.push(line)
-        })?;
+        for_each_line(BufReader::new(file), named_gzip, name, |line| builder.push(line))?;
         builder.finish(name)
     }
 
@@ -111,9 +104,7 @@ impl Sentences {
         min_length: usize,
     ) -> Result<Self, DataError> {
         let mut builder = SentencesBuilder::new(min_length);
-        texts
-            .into_iter()
-            .for_each(|text| builder.push(text.as_ref()));
+        texts.into_iter().for_each(|text| builder.push(text.as_ref()));
         builder.finish(name)
     }
 
@@ -159,11 +150,7 @@ impl Sentences {
             hasher.update(self.get(index));
             hasher.update(b"\n");
         }
-        hasher
-            .finalize()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
     }
 }
 
@@ -180,12 +167,7 @@ impl SentencesBuilder {
     /// Skips sentences of fewer than `min_length` characters.
     #[must_use]
     pub fn new(min_length: usize) -> Self {
-        Self {
-            text: String::new(),
-            ends: Vec::new(),
-            skipped: 0,
-            min_length,
-        }
+        Self { text: String::new(), ends: Vec::new(), skipped: 0, min_length }
     }
 
     /// Adds a sentence, trimmed of white space, unless it is too short or empty.
@@ -204,38 +186,18 @@ impl SentencesBuilder {
     /// # Errors
     /// [`DataError::Empty`], [`DataError::TooMany`].
     pub fn finish(mut self, name: &str) -> Result<Sentences, DataError> {
-        let Self {
-            min_length,
-            skipped,
-            ..
-        } = self;
+        let Self { min_length, skipped, .. } = self;
         if self.ends.is_empty() {
-            return Err(DataError::Empty {
-                name: name.to_owned(),
-                min_length,
-                skipped,
-            });
+            return Err(DataError::Empty { name: name.to_owned(), min_length, skipped });
         }
         if self.ends.len() >= u32::MAX as usize {
-            return Err(DataError::TooMany {
-                name: name.to_owned(),
-            });
+            return Err(DataError::TooMany { name: name.to_owned() });
         }
         self.text.shrink_to_fit();
         self.ends.shrink_to_fit();
         let groups = group_equal(&self.text, &self.ends);
-        let duplicates = groups
-            .iter()
-            .enumerate()
-            .filter(|&(index, &first)| first as usize != index)
-            .count();
-        Ok(Sentences {
-            text: self.text,
-            ends: self.ends,
-            groups,
-            skipped,
-            duplicates,
-        })
+        let duplicates = groups.iter().enumerate().filter(|&(index, &first)| first as usize != index).count();
+        Ok(Sentences { text: self.text, ends: self.ends, groups, skipped, duplicates })
     }
 }
 
@@ -269,13 +231,7 @@ fn group_equal(text: &str, ends: &[u64]) -> Vec<u32> {
 /// Text fit for a terminal: control and other unprintable characters escaped.
 fn escaped(text: &str) -> String {
     text.chars()
-        .map(|c| {
-            if matches!(c, '"' | '\'' | '\\') {
-                c.to_string()
-            } else {
-                c.escape_debug().to_string()
-            }
-        })
+        .map(|c| if matches!(c, '"' | '\'' | '\\') { c.to_string() } else { c.escape_debug().to_string() })
         .collect()
 }
 
@@ -302,20 +258,14 @@ mod tests {
     }
 
     fn all(sentences: &Sentences) -> Vec<&str> {
-        (0..sentences.len())
-            .map(|index| sentences.get(index))
-            .collect()
+        (0..sentences.len()).map(|index| sentences.get(index)).collect()
     }
 
     const TEXT: &[u8] = "\u{feff}äöü\r\n\u{3000} one two \t\n\nab\näöü\nlast".as_bytes();
 
     #[test]
     fn lines_are_trimmed_and_short_ones_counted() {
-        for bytes in [
-            TEXT.to_vec(),
-            gzip(TEXT),
-            [gzip(&TEXT[..9]), gzip(&TEXT[9..])].concat(),
-        ] {
+        for bytes in [TEXT.to_vec(), gzip(TEXT), [gzip(&TEXT[..9]), gzip(&TEXT[9..])].concat()] {
             let sentences = read(&bytes, ".txt").unwrap();
             assert_eq!(all(&sentences), ["äöü", "one two", "äöü", "last"]);
             assert_eq!((sentences.skipped(), sentences.duplicates()), (2, 1));
@@ -327,30 +277,20 @@ mod tests {
     fn the_digest_is_that_of_the_lines() {
         // printf 'one two\nlast\n' | sha256sum
         let sentences = Sentences::from_texts("test", ["one two", "la", "last "], 3).unwrap();
-        assert_eq!(
-            sentences.sha256(),
-            "322bf37e27931251dbc7c4eafd21890c0b95d076d5f7105193c0c7d676bf2d4f"
-        );
+        assert_eq!(sentences.sha256(), "322bf37e27931251dbc7c4eafd21890c0b95d076d5f7105193c0c7d676bf2d4f");
     }
 
     #[test]
     fn errors_say_what_and_where() {
         let message = |result: Result<Sentences, DataError>| result.unwrap_err().to_string();
         let error = message(read(b"fine\nfine too\nab\xffc\n", ".txt"));
+        assert!(error.ends_with("line 3: expected UTF-8 text, found byte 0xff at position 3"), "{error}");
         assert!(
-            error.ends_with("line 3: expected UTF-8 text, found byte 0xff at position 3"),
-            "{error}"
-        );
-        assert!(
-            message(read(b"", ".txt"))
-                .contains("at least 3 characters, one a line, found none (lines too short: 0)")
+            message(read(b"", ".txt")).contains("at least 3 characters, one a line, found none (lines too short: 0)")
         );
         assert!(message(read(b"a\nb", ".txt")).ends_with("(lines too short: 2)"));
         assert!(message(read(b"plain text", ".gz")).ends_with("invalid gzip header"));
-        assert!(
-            matches!(read(&gzip(TEXT)[..20], ".gz"), Err(DataError::Read { .. })),
-            "a cut gzip file"
-        );
+        assert!(matches!(read(&gzip(TEXT)[..20], ".gz"), Err(DataError::Read { .. })), "a cut gzip file");
         let directory = tempfile::tempdir().unwrap();
         assert!(message(Sentences::read(directory.path(), 1)).ends_with("found a directory"));
         let error = message(Sentences::read(&directory.path().join("no\n\u{1b}"), 1));

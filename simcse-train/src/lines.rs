@@ -16,24 +16,14 @@ pub(crate) fn for_each_line(
     name: &str,
     mut take: impl FnMut(&str),
 ) -> Result<(), DataError> {
-    let unreadable = |source| DataError::Read {
-        name: name.to_owned(),
-        source,
-    };
+    let unreadable = |source| DataError::Read { name: name.to_owned(), source };
     // A pipe may give its first byte alone, so the magic number is taken out and put before the rest.
     let mut magic = Vec::with_capacity(GZIP_MAGIC.len());
-    source
-        .by_ref()
-        .take(GZIP_MAGIC.len() as u64)
-        .read_to_end(&mut magic)
-        .map_err(unreadable)?;
+    source.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut magic).map_err(unreadable)?;
     let gzip = named_gzip || magic == GZIP_MAGIC;
     let source = Cursor::new(magic).chain(source);
-    let mut reader: Box<dyn BufRead + '_> = if gzip {
-        Box::new(BufReader::new(MultiGzDecoder::new(source)))
-    } else {
-        Box::new(source)
-    };
+    let mut reader: Box<dyn BufRead + '_> =
+        if gzip { Box::new(BufReader::new(MultiGzDecoder::new(source))) } else { Box::new(source) };
 
     let (mut line, mut number) = (Vec::new(), 0);
     while reader.read_until(b'\n', &mut line).map_err(unreadable)? > 0 {

@@ -16,19 +16,13 @@ impl LinearSchedule {
     /// Warms up over `⌈ratio · total_steps⌉` steps. transformers: `TrainingArguments.get_warmup_steps`.
     #[must_use]
     pub fn new(warmup_ratio: f64, total_steps: u64) -> Self {
-        Self {
-            warmup_steps: (warmup_ratio * total_steps as f64).ceil() as u64,
-            total_steps,
-        }
+        Self { warmup_steps: (warmup_ratio * total_steps as f64).ceil() as u64, total_steps }
     }
 
     /// The factor for the optimiser step with `step` steps before it: 0 for the first one if there is a warm-up.
     #[must_use]
     pub fn factor(&self, step: u64) -> f64 {
-        let Self {
-            warmup_steps,
-            total_steps,
-        } = *self;
+        let Self { warmup_steps, total_steps } = *self;
         if step < warmup_steps {
             return step as f64 / warmup_steps as f64;
         }
@@ -49,18 +43,8 @@ mod tests {
     fn warms_up_from_zero_and_decays_to_zero() {
         let schedule = LinearSchedule::new(0.21, 10);
         assert_eq!(schedule.warmup_steps, 3);
-        let expected = [
-            0.0,
-            1.0 / 3.0,
-            2.0 / 3.0,
-            1.0,
-            6.0 / 7.0,
-            5.0 / 7.0,
-            4.0 / 7.0,
-            3.0 / 7.0,
-            2.0 / 7.0,
-            1.0 / 7.0,
-        ];
+        let expected =
+            [0.0, 1.0 / 3.0, 2.0 / 3.0, 1.0, 6.0 / 7.0, 5.0 / 7.0, 4.0 / 7.0, 3.0 / 7.0, 2.0 / 7.0, 1.0 / 7.0];
         assert_eq!(factors(schedule, 10), expected);
         assert_eq!((schedule.factor(10), schedule.factor(u64::MAX)), (0.0, 0.0));
     }

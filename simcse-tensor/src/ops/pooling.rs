@@ -3,6 +3,9 @@
 //! sentence-transformers: `Pooling` with `pooling_mode` `mean`, `cls`, `max`. `x` (N, C), `y` (S, C). A sentence without
 //! tokens pools to zeros.
 
+use std::fmt;
+use std::str::FromStr;
+
 use ndarray::{Array2, Axis};
 use rayon::prelude::*;
 
@@ -10,14 +13,44 @@ use super::{flat, flat_mut};
 use crate::rows::Rows;
 
 /// How the tokens of a sentence become one row.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Pooling {
     /// The mean over all tokens, special ones included.
+    #[default]
     Mean,
     /// The first token.
     Cls,
     /// The largest value of each column; the first of equals.
     Max,
+}
+
+impl Pooling {
+    const ALL: [Self; 3] = [Self::Mean, Self::Cls, Self::Max];
+
+    /// The mode's name in sentence-transformers: `mean`, `cls`, `max`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Mean => "mean",
+            Self::Cls => "cls",
+            Self::Max => "max",
+        }
+    }
+}
+
+impl FromStr for Pooling {
+    type Err = String;
+
+    /// The mode of this name; the error lists the names.
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|mode| mode.name() == name);
+        found.ok_or_else(|| Self::ALL.map(Self::name).join(", "))
+    }
+}
+
+impl fmt::Display for Pooling {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// Writes `y`; for [`Pooling::Max`] also the row within the sentence that each value came from, `argmax` (S, C).

@@ -1,0 +1,275 @@
+//! `config.json`: the shape of a BERT, RoBERTa or DistilBERT encoder.
+//!
+//! Source: transformers' `BertConfig`, `RobertaConfig`, `DistilBertConfig`, with their names and defaults.
+
+use std::ops::RangeInclusive;
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+
+use crate::error::{Error, Result};
+use crate::files::read_small;
+use crate::json::JsonObject;
+
+// Generous bounds that keep every product of sizes far inside 64 bits.
+const VOCABULARY: RangeInclusive<usize> = 1..=1 << 24;
+const WIDTH: RangeInclusive<usize> = 1..=1 << 16;
+const FEED_FORWARD: RangeInclusive<usize> = 1..=1 << 20;
+const LAYERS: RangeInclusive<usize> = 1..=1 << 10;
+const POSITIONS: RangeInclusive<usize> = 1..=1 << 20;
+
+/// The encoder families, by `model_type`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Architecture {
+    /// `bert`
+    Bert,
+    /// `roberta`: BERT with positions counted from the padding index.
+    Roberta,
+    /// `distilbert`: BERT without token types and pooler, with names of its own.
+    DistilBert,
+}
+
+impl Architecture {
+    const ALL: [Self; 3] = [Self::Bert, Self::Roberta, Self::DistilBert];
+
+    /// The `model_type` of `config.json`.
+    pub fn model_type(self) -> &'static str {
+        match self {
+            Self::Bert => "bert",
+            Self::Roberta => "roberta",
+            Self::DistilBert => "distilbert",
+        }
+    }
+
+    fn class(self) -> &'static str {
+        match self {
+            Self::Bert => "BertModel",
+            Self::Roberta => "RobertaModel",
+            Self::DistilBert => "DistilBertModel",
+        }
+    }
+
+    fn of(json: &JsonObject) -> Result<Self> {
+        let found = json.text("model_type")?;
+        let known = Self::ALL.into_iter().find(|architecture| Some(architecture.model_type()) == found);
+        known.ok_or_else(|| json.invalid("model_type", Self::ALL.map(Self::model_type).join(", ")))
+    }
+
+    fn names(self) -> &'static Names {
+        match self {
+            Self::Bert | Self::Roberta => &BERT_NAMES,
+            Self::DistilBert => &DISTILBERT_NAMES,
+        }
+    }
+}
+
+/// What the families call the same thing.
+struct Names {
+    hidden_size: &'static str,
+    num_hidden_layers: &'static str,
+    num_attention_heads: &'static str,
+    intermediate_size: &'static str,
+    hidden_dropout_prob: &'static str,
+    attention_probs_dropout_prob: &'static str,
+    activation: &'static str,
+}
+
+const BERT_NAMES: Names = Names {
+    hidden_size: "hidden_size",
+    num_hidden_layers: "num_hidden_layers",
+    num_attention_heads: "num_attention_heads",
+    intermediate_size: "intermediate_size",
+    hidden_dropout_prob: "hidden_dropout_prob",
+    attention_probs_dropout_prob: "attention_probs_dropout_prob",
+    activation: "hidden_act",
+};
+
+const DISTILBERT_NAMES: Names = Names {
+    hidden_size: "dim",
+    num_hidden_layers: "n_layers",
+    num_attention_heads: "n_heads",
+    intermediate_size: "hidden_dim",
+    hidden_dropout_prob: "dropout",
+    attention_probs_dropout_prob: "attention_dropout",
+    activation: "activation",
+};
+
+/// The shape of an encoder, in BERT's names. Every value is checked: sizes are positive and bounded, heads divide the
+/// hidden size, dropout lies in `[0, 1)`.
+#[derive(Clone, Debug, PartialEq)]
+pub struct ModelConfig {
+    /// The family.
+    pub architecture: Architecture,
+    /// `V`, rows of the word embeddings.
+    pub vocab_size: usize,
+    /// `C` (DistilBERT: `dim`).
+    pub hidden_size: usize,
+    /// Transformer layers (DistilBERT: `n_layers`).
+    pub num_hidden_layers: usize,
+    /// `H` (DistilBERT: `n_heads`).
+    pub num_attention_heads: usize,
+    /// `F` (DistilBERT: `hidden_dim`).
+    pub intermediate_size: usize,
+    /// Rows of the position embeddings; see [`ModelConfig::max_tokens`].
+    pub max_position_embeddings: usize,
+    /// Rows of the token type embeddings; 0 for DistilBERT, which has none.
+    pub type_vocab_size: usize,
+    /// ε of every LayerNorm (DistilBERT: 1e-12, fixed).
+    pub layer_norm_eps: f32,
+    /// Dropout behind embeddings and dense layers (DistilBERT: `dropout`).
+    pub hidden_dropout_prob: f32,
+    /// Dropout of attention probabilities (DistilBERT: `attention_dropout`).
+    pub attention_probs_dropout_prob: f32,
+    /// The padding token, from which RoBERTa counts its positions.
+    pub pad_token_id: usize,
+    /// Standard deviation of initial weights.
+    pub initializer_range: f32,
+}
+
+impl ModelConfig {
+    /// Reads a `config.json`.
+    ///
+    /// # Errors
+    /// [`Error::Missing`], [`Error::Format`], or [`Error::Field`] for a value that is out of range or names something this
+    /// crate does not compute (another model type, activation, position embedding, a decoder).
+    pub fn read(path: &Path) -> Result<Self> {
+        Self::read_with_bytes(path).map(|(config, _)| config)
+    }
+
+    /// The configuration and the bytes of its file. Errors as [`ModelConfig::read`].
+    pub(crate) fn read_with_bytes(path: &Path) -> Result<(Self, Vec<u8>)> {
+        let bytes = read_small(path)?.ok_or_else(|| Error::Missing {
+            file: path.to_path_buf(),
+            advice: "a model directory holds the model's config.json".to_owned(),
+        })?;
+        Ok((Self::parse(path, &bytes)?, bytes))
+    }
+
+    fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
+        let json = JsonObject::parse(path, bytes)?;
+        let architecture = Architecture::of(&json)?;
+        let names = architecture.names();
+        json.require(names.activation, &json!("gelu"))?;
+        json.require("position_embedding_type", &json!("absolute"))?;
+        for decoder in ["is_decoder", "add_cross_attention"] {
+            json.require(decoder, &json!(false))?;
+        }
+
+        let default = Self::defaults(architecture);
+        let probability = |name| json.float(name, "a probability in [0, 1)", |p| (0.0..1.0).contains(&p));
+        let config = Self {
+            architecture,
+            vocab_size: json.size("vocab_size", VOCABULARY)?.unwrap_or(default.vocab_size),
+            hidden_size: json.size(names.hidden_size, WIDTH)?.unwrap_or(default.hidden_size),
+            num_hidden_layers: json.size(names.num_hidden_layers, LAYERS)?.unwrap_or(default.num_hidden_layers),
+            num_attention_heads: json.size(names.num_attention_heads, WIDTH)?.unwrap_or(default.num_attention_heads),
+            intermediate_size: json.size(names.intermediate_size, FEED_FORWARD)?.unwrap_or(default.intermediate_size),
+            max_position_embeddings: json
+                .size("max_position_embeddings", POSITIONS)?
+                .unwrap_or(default.max_position_embeddings),
+            hidden_dropout_prob: probability(names.hidden_dropout_prob)?.unwrap_or(default.hidden_dropout_prob),
+            attention_probs_dropout_prob: probability(names.attention_probs_dropout_prob)?
+                .unwrap_or(default.attention_probs_dropout_prob),
+            pad_token_id: json.size("pad_token_id", 0..=*VOCABULARY.end())?.unwrap_or(default.pad_token_id),
+            initializer_range: json
+                .float("initializer_range", "a positive number", |sd| sd > 0.0 && sd.is_finite())?
+                .unwrap_or(default.initializer_range),
+            ..default
+        };
+        let config = match architecture {
+            Architecture::DistilBert => config,
+            Architecture::Bert | Architecture::Roberta => Self {
+                type_vocab_size: json.size("type_vocab_size", VOCABULARY)?.unwrap_or(config.type_vocab_size),
+                layer_norm_eps: json
+                    .float("layer_norm_eps", "a positive number", |eps| eps > 0.0 && eps.is_finite())?
+                    .unwrap_or(config.layer_norm_eps),
+                ..config
+            },
+        };
+        config.check_together(&json)?;
+        Ok(config)
+    }
+
+    /// What one field cannot tell alone.
+    fn check_together(&self, json: &JsonObject) -> Result<()> {
+        let names = self.architecture.names();
+        if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
+            let expected = format_args!("a divisor of {} {}", names.hidden_size, self.hidden_size);
+            return Err(json.invalid(names.num_attention_heads, expected));
+        }
+        if self.pad_token_id >= self.vocab_size {
+            return Err(json.invalid("pad_token_id", format_args!("less than vocab_size {}", self.vocab_size)));
+        }
+        if self.max_tokens() == 0 {
+            let expected = format_args!("more than pad_token_id + 1, {}", self.pad_token_id + 1);
+            return Err(json.invalid("max_position_embeddings", expected));
+        }
+        Ok(())
+    }
+
+    /// The defaults of transformers' configuration classes.
+    fn defaults(architecture: Architecture) -> Self {
+        let bert = Self {
+            architecture,
+            vocab_size: 30522,
+            hidden_size: 768,
+            num_hidden_layers: 12,
+            num_attention_heads: 12,
+            intermediate_size: 3072,
+            max_position_embeddings: 512,
+            type_vocab_size: 2,
+            layer_norm_eps: 1e-12,
+            hidden_dropout_prob: 0.1,
+            attention_probs_dropout_prob: 0.1,
+            pad_token_id: 0,
+            initializer_range: 0.02,
+        };
+        match architecture {
+            Architecture::Bert => bert,
+            Architecture::Roberta => Self { vocab_size: 50265, pad_token_id: 1, ..bert },
+            Architecture::DistilBert => Self { num_hidden_layers: 6, type_vocab_size: 0, ..bert },
+        }
+    }
+
+    /// The longest sentence in tokens, special ones included: RoBERTa's positions begin behind the padding index.
+    pub fn max_tokens(&self) -> usize {
+        match self.architecture {
+            Architecture::Roberta => self.max_position_embeddings.saturating_sub(self.pad_token_id + 1),
+            Architecture::Bert | Architecture::DistilBert => self.max_position_embeddings,
+        }
+    }
+
+    /// `config.json` for a model made here, as transformers would write it.
+    pub fn to_json(&self) -> String {
+        let names = self.architecture.names();
+        let mut fields = Map::new();
+        let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
+        put("architectures", json!([self.architecture.class()]));
+        put("model_type", json!(self.architecture.model_type()));
+        put("vocab_size", json!(self.vocab_size));
+        put(names.hidden_size, json!(self.hidden_size));
+        put(names.num_hidden_layers, json!(self.num_hidden_layers));
+        put(names.num_attention_heads, json!(self.num_attention_heads));
+        put(names.intermediate_size, json!(self.intermediate_size));
+        put(names.activation, json!("gelu"));
+        put(names.hidden_dropout_prob, decimal(self.hidden_dropout_prob));
+        put(names.attention_probs_dropout_prob, decimal(self.attention_probs_dropout_prob));
+        put("max_position_embeddings", json!(self.max_position_embeddings));
+        if self.architecture != Architecture::DistilBert {
+            put("type_vocab_size", json!(self.type_vocab_size));
+            put("layer_norm_eps", decimal(self.layer_norm_eps));
+        }
+        put("pad_token_id", json!(self.pad_token_id));
+        put("initializer_range", decimal(self.initializer_range));
+        format!("{:#}\n", Value::Object(fields))
+    }
+}
+
+/// The shortest decimal of an f32: 0.1, not 0.10000000149011612.
+fn decimal(value: f32) -> Value {
+    value.to_string().parse::<f64>().map_or(Value::Null, Value::from)
+}
+
+#[cfg(test)]
+#[path = "config_tests.rs"]
+mod tests;

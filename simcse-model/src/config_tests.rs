@@ -1,0 +1,67 @@
+use super::*;
+
+fn parse(json: &str) -> Result<ModelConfig> {
+    ModelConfig::parse(Path::new("config.json"), json.as_bytes())
+}
+
+#[track_caller]
+fn refused(json: &str, message: &str) {
+    let error = parse(json).unwrap_err().to_string();
+    assert!(error.contains(message), "{error}");
+}
+
+#[test]
+fn defaults_are_those_of_transformers() {
+    let bert = parse(r#"{"model_type": "bert"}"#).unwrap();
+    assert_eq!((bert.vocab_size, bert.num_hidden_layers, bert.type_vocab_size), (30522, 12, 2));
+    let roberta = parse(r#"{"model_type": "roberta"}"#).unwrap();
+    assert_eq!((roberta.vocab_size, roberta.pad_token_id, roberta.max_tokens()), (50265, 1, 510));
+    let distilbert = parse(r#"{"model_type": "distilbert"}"#).unwrap();
+    assert_eq!((distilbert.num_hidden_layers, distilbert.type_vocab_size), (6, 0));
+    assert_eq!(distilbert.layer_norm_eps, 1e-12);
+}
+
+#[test]
+fn distilbert_has_names_of_its_own() {
+    let json = r#"{"model_type": "distilbert", "dim": 8, "n_layers": 1, "n_heads": 2, "hidden_dim": 16,
+        "dropout": 0.2, "attention_dropout": 0.3, "sinusoidal_pos_embds": true, "layer_norm_eps": 0.5}"#;
+    let config = parse(json).unwrap();
+    assert_eq!((config.hidden_size, config.num_hidden_layers, config.num_attention_heads), (8, 1, 2));
+    assert_eq!((config.intermediate_size, config.hidden_dropout_prob), (16, 0.2));
+    assert_eq!((config.attention_probs_dropout_prob, config.layer_norm_eps), (0.3, 1e-12));
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    for architecture in Architecture::ALL {
+        let config = ModelConfig { hidden_size: 8, num_attention_heads: 2, ..ModelConfig::defaults(architecture) };
+        assert_eq!(parse(&config.to_json()).unwrap(), config);
+    }
+}
+
+#[test]
+fn bad_values_are_named() {
+    refused("{}", "config.json: model_type: expected bert, roberta, distilbert, found nothing");
+    refused(r#"{"model_type": "mpnet"}"#, r#"found "mpnet""#);
+    refused("[]", "expected a JSON object");
+    for (fields, message) in [
+        (r#""hidden_act": "gelu_new""#, r#"hidden_act: expected "gelu", found "gelu_new""#),
+        (r#""position_embedding_type": "relative_key""#, "position_embedding_type"),
+        (r#""is_decoder": true"#, "is_decoder: expected false, found true"),
+        (r#""add_cross_attention": true"#, "add_cross_attention"),
+        (r#""hidden_size": 0"#, "hidden_size: expected an integer from 1 to 65536, found 0"),
+        (r#""hidden_size": 768.5"#, "found 768.5"),
+        (r#""vocab_size": -1"#, "vocab_size"),
+        (r#""vocab_size": 100000000000000000000000"#, "vocab_size"),
+        (r#""num_hidden_layers": 4000000000"#, "num_hidden_layers"),
+        (r#""num_attention_heads": 7"#, "num_attention_heads: expected a divisor of hidden_size 768, found 7"),
+        (r#""hidden_dropout_prob": 1.0"#, "hidden_dropout_prob: expected a probability in [0, 1), found 1.0"),
+        (r#""attention_probs_dropout_prob": "x""#, "attention_probs_dropout_prob"),
+        (r#""layer_norm_eps": 0"#, "layer_norm_eps: expected a positive number, found 0"),
+        (r#""layer_norm_eps": NaN"#, "expected a JSON object"),
+        (r#""pad_token_id": 30522"#, "pad_token_id"),
+    ] {
+        refused(&format!(r#"{{"model_type": "bert", {fields}}}"#), message);
+    }
+    refused(r#"{"model_type": "roberta", "max_position_embeddings": 2}"#, "max_position_embeddings");
+}

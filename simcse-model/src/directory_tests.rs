@@ -1,0 +1,209 @@
+use super::*;
+use crate::config::Architecture;
+
+const TRANSFORMER: &str = r#"{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}"#;
+const POOLING: &str = r#"{"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}"#;
+
+/// A directory with the files of a BERT eight wide, without weights.
+fn plain() -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    put(&dir, "vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\ncat");
+    let config = r#"{"model_type": "bert", "vocab_size": 6, "hidden_size": 8, "num_hidden_layers": 1,
+        "num_attention_heads": 2, "intermediate_size": 16, "max_position_embeddings": 20}"#;
+    put(&dir, "config.json", config);
+    dir
+}
+
+/// [`plain`] with modules.json and mean pooling.
+fn classic() -> tempfile::TempDir {
+    let dir = plain();
+    put(&dir, "modules.json", &format!("[{TRANSFORMER}, {POOLING}]"));
+    put(&dir, "1_Pooling/config.json", r#"{"word_embedding_dimension": 8, "pooling_mode_mean_tokens": true}"#);
+    dir
+}
+
+fn put(dir: &tempfile::TempDir, name: &str, content: &str) {
+    let path = dir.path().join(name);
+    std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+    std::fs::write(path, content).unwrap();
+}
+
+/// The error of the classic directory after one file got another content.
+#[track_caller]
+fn refused(name: &str, content: &str, message: &str) {
+    let dir = classic();
+    put(&dir, name, content);
+    let error = ModelDirectory::read(dir.path()).unwrap_err().to_string();
+    assert!(error.contains(message), "{error}");
+}
+
+#[test]
+fn a_plain_directory_is_pooled_by_mean_and_keeps_its_length() {
+    let dir = plain();
+    put(&dir, "sentence_bert_config.json", r#"{"max_seq_length": 5}"#); // not looked at without modules.json
+    let model = ModelDirectory::read(dir.path()).unwrap();
+    assert_eq!((model.pooling, model.normalize, model.max_seq_length), (Pooling::Mean, false, 20));
+    assert!(!model.is_sentence_transformers);
+    put(&dir, "tokenizer_config.json", r#"{"model_max_length": 12}"#);
+    assert_eq!(ModelDirectory::read(dir.path()).unwrap().max_seq_length, 12);
+    put(&dir, "tokenizer_config.json", r#"{"model_max_length": 1000000000000000019884624838656}"#);
+    assert_eq!(ModelDirectory::read(dir.path()).unwrap().max_seq_length, 20);
+}
+
+#[test]
+fn both_layouts_of_sentence_transformers_are_read() {
+    let dir = classic();
+    put(&dir, "sentence_bert_config.json", r#"{"max_seq_length": 9, "do_lower_case": true}"#);
+    let model = ModelDirectory::read(dir.path()).unwrap();
+    assert!(model.is_sentence_transformers && model.do_lower_case);
+    assert_eq!(model.max_seq_length, 9);
+
+    // As saved by sentence-transformers 6.2.0.
+    let modules = r#"[
+        {"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.base.modules.transformer.Transformer"},
+        {"idx": 1, "name": "1", "path": "1_Pooling",
+         "type": "sentence_transformers.sentence_transformer.modules.pooling.Pooling"},
+        {"idx": 2, "name": "2", "path": "2_Normalize",
+         "type": "sentence_transformers.base.modules.normalize.Normalize"}]"#;
+    put(&dir, "modules.json", modules);
+    let pooling = r#"{"embedding_dimension": 8, "pooling_mode": "cls", "include_prompt": true}"#;
+    put(&dir, "1_Pooling/config.json", pooling);
+    let text = r#"{"transformer_task": "feature-extraction", "modality_config": {"text": {"method": "forward",
+        "method_output_name": "last_hidden_state"}}, "module_output_name": "token_embeddings"}"#;
+    put(&dir, "sentence_bert_config.json", text);
+    put(&dir, "tokenizer_config.json", r#"{"model_max_length": 11}"#);
+    let model = ModelDirectory::read(dir.path()).unwrap();
+    assert_eq!((model.pooling, model.normalize, model.max_seq_length), (Pooling::Cls, true, 11));
+}
+
+#[test]
+fn the_transformer_may_lie_in_a_directory_of_its_own() {
+    let dir = classic();
+    put(&dir, "modules.json", &format!("[{}, {POOLING}]", TRANSFORMER.replace(r#""path": """#, r#""path": "0_T""#)));
+    for name in ["config.json", "vocab.txt"] {
+        std::fs::create_dir_all(dir.path().join("0_T")).unwrap();
+        std::fs::rename(dir.path().join(name), dir.path().join("0_T").join(name)).unwrap();
+    }
+    assert_eq!(ModelDirectory::read(dir.path()).unwrap().transformer, dir.path().join("0_T"));
+}
+
+#[test]
+fn what_is_written_is_read_back_even_if_the_base_has_gone() {
+    let dir = classic();
+    let prompts = r#"{"prompts": {"query": "q: "}, "default_prompt_name": null, "similarity_fn_name": "dot"}"#;
+    put(&dir, "config_sentence_transformers.json", prompts);
+    let mut model = ModelDirectory::read(dir.path()).unwrap();
+    (model.pooling, model.normalize, model.max_seq_length) = (Pooling::Max, true, 7);
+    let config = std::fs::read(dir.path().join("config.json")).unwrap();
+    drop(dir);
+
+    let out = tempfile::tempdir().unwrap();
+    model.write(out.path()).unwrap();
+    let read = |name: &str| std::fs::read(out.path().join(name)).unwrap();
+    let json = |name: &str| serde_json::from_slice::<Value>(&read(name)).unwrap();
+    assert_eq!(read("config.json"), config);
+    assert_eq!(
+        json("1_Pooling/config.json"),
+        json!({"word_embedding_dimension": 8, "pooling_mode_cls_token": false, "pooling_mode_mean_tokens": false,
+            "pooling_mode_max_tokens": true, "pooling_mode_mean_sqrt_len_tokens": false})
+    );
+    assert_eq!(json("sentence_bert_config.json"), json!({"max_seq_length": 7, "do_lower_case": false}));
+    assert_eq!(json("modules.json")[2]["type"], "sentence_transformers.models.Normalize");
+    let settings = json("config_sentence_transformers.json");
+    assert_eq!(settings["similarity_fn_name"], "cosine");
+    assert_eq!(settings["prompts"], json!({"query": "q: "}));
+
+    let again = ModelDirectory::read(out.path()).unwrap();
+    assert_eq!((again.pooling, again.normalize, again.max_seq_length), (Pooling::Max, true, 7));
+    assert_eq!(again.config, model.config);
+}
+
+#[test]
+fn a_half_precision_model_is_written_as_f32() {
+    let dir = plain();
+    let config = std::fs::read_to_string(dir.path().join("config.json")).unwrap();
+    put(&dir, "config.json", &config.replacen('{', r#"{"torch_dtype": "float16", "#, 1));
+    let out = tempfile::tempdir().unwrap();
+    ModelDirectory::read(dir.path()).unwrap().write(out.path()).unwrap();
+    let written = std::fs::read_to_string(out.path().join("config.json")).unwrap();
+    assert!(written.contains(r#""torch_dtype": "float32""#), "{written}");
+}
+
+#[test]
+fn a_model_made_here_is_written_and_read() {
+    let config = ModelConfig::read(&plain().path().join("config.json")).unwrap();
+    assert_eq!(config.architecture, Architecture::Bert);
+    let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "cat"];
+    let tokenizer = Tokenizer::word_piece(&words, true).unwrap();
+    let model = ModelDirectory::new(config, tokenizer, Pooling::Mean, 16).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    model.write(out.path()).unwrap();
+    let again = ModelDirectory::read(out.path()).unwrap();
+    assert_eq!((&again.config, again.max_seq_length), (&model.config, 16));
+    assert_eq!(again.tokenizer.encode_batch(&["Cat"], 9).unwrap(), [[2, 5, 3]]);
+}
+
+#[test]
+fn the_length_never_exceeds_the_positions() {
+    let dir = classic();
+    put(&dir, "sentence_bert_config.json", r#"{"max_seq_length": 512}"#);
+    assert_eq!(ModelDirectory::read(dir.path()).unwrap().max_seq_length, 20);
+    let config = std::fs::read_to_string(dir.path().join("config.json")).unwrap();
+    put(&dir, "config.json", &config.replace("bert", "roberta"));
+    assert_eq!(ModelDirectory::read(dir.path()).unwrap().max_seq_length, 18);
+}
+
+#[test]
+fn modules_that_cannot_be_honoured_are_named() {
+    let dense = POOLING.replace("Pooling\"}", "Dense\"}");
+    refused(
+        "modules.json",
+        &format!("[{TRANSFORMER}, {POOLING}, {dense}]"),
+        "found sentence_transformers.models.Dense",
+    );
+    let custom = TRANSFORMER.replace("sentence_transformers.models", "custom_st");
+    refused("modules.json", &format!("[{custom}, {POOLING}]"), "found custom_st.Transformer");
+    refused("modules.json", &format!("[{POOLING}, {TRANSFORMER}]"), "found Pooling, Transformer");
+    refused("modules.json", "[]", "expected a Transformer, a Pooling and perhaps a Normalize");
+    refused("modules.json", "{}", "modules.json: expected a list of modules");
+    for path in ["/etc", "../other", "a/../..", "..\\\\other"] {
+        let leaves = POOLING.replace("1_Pooling", path);
+        refused("modules.json", &format!("[{TRANSFORMER}, {leaves}]"), "path: expected a path inside");
+    }
+}
+
+#[test]
+fn poolings_that_cannot_be_honoured_are_named() {
+    let file = "1_Pooling/config.json";
+    refused(file, r#"{"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": true}"#, "found cls and mean");
+    refused(file, r#"{"pooling_mode_lasttoken": true}"#, "expected mean, cls, max, found lasttoken");
+    refused(file, r#"{"pooling_mode": "weightedmean"}"#, "found weightedmean");
+    refused(file, r#"{"pooling_mode": ["cls", "max"]}"#, r#"found ["cls","max"]"#);
+    refused(file, r#"{"word_embedding_dimension": 9}"#, "word_embedding_dimension: expected 8, found 9");
+    refused(file, r#"{"pooling_mode_cls_token": 1}"#, "expected true or false, found 1");
+}
+
+#[test]
+fn settings_that_cannot_be_honoured_are_named() {
+    let file = "sentence_bert_config.json";
+    refused(file, r#"{"max_seq_length": 0}"#, "max_seq_length");
+    refused(file, r#"{"max_seq_length": -1}"#, "max_seq_length");
+    refused(file, r#"{"transformer_task": "fill-mask"}"#, "transformer_task");
+    refused(file, r#"{"processing_kwargs": {"text": {"max_length": 3}}}"#, "processing_kwargs: expected {}");
+    refused(file, r#"{"query_length": 3}"#, "query_length: expected null, found 3");
+    let file = "config_sentence_transformers.json";
+    refused(file, r#"{"prompts": {"q": "query: "}, "default_prompt_name": "q"}"#, "default_prompt_name");
+    refused(file, r#"{"prompts": {}, "default_prompt_name": "q"}"#, "default_prompt_name");
+    refused(file, r#"{"prompts": 1}"#, "prompts: expected an object");
+    refused(file, r#"{"model_type": "SparseEncoder"}"#, r#"found "SparseEncoder""#);
+    refused("config.json", r#"{"model_type": "t5"}"#, "config.json: model_type");
+    refused("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb", "vocab_size 6, found 6");
+}
+
+#[test]
+fn a_missing_directory_or_configuration_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let message = |path: &Path| ModelDirectory::read(path).unwrap_err().to_string();
+    assert!(message(&dir.path().join("none")).contains("expected a model directory"));
+    assert!(message(dir.path()).contains("config.json: not found"));
+}

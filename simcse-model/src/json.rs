@@ -1,0 +1,83 @@
+//! A JSON object of a model directory, with getters whose errors name the file and the field.
+
+use std::ops::RangeInclusive;
+use std::path::{Path, PathBuf};
+
+use serde_json::{Map, Value};
+
+use crate::error::{Error, Result};
+use crate::files::read_small;
+
+/// A file holding one JSON object. A field that is `null` counts as absent, as it does for transformers' defaults.
+pub(crate) struct JsonObject {
+    file: PathBuf,
+    fields: Map<String, Value>,
+}
+
+impl JsonObject {
+    pub(crate) fn parse(file: &Path, bytes: &[u8]) -> Result<Self> {
+        let fields = serde_json::from_slice(bytes).map_err(|error| Error::format(file, "a JSON object", error))?;
+        Ok(Self { file: file.to_path_buf(), fields })
+    }
+
+    /// The object in `file`; an empty one if there is no such file.
+    pub(crate) fn read(file: &Path) -> Result<Self> {
+        match read_small(file)? {
+            Some(bytes) => Self::parse(file, &bytes),
+            None => Ok(Self { file: file.to_path_buf(), fields: Map::new() }),
+        }
+    }
+
+    pub(crate) fn is_empty(&self) -> bool {
+        self.fields.is_empty()
+    }
+
+    pub(crate) fn get(&self, field: &str) -> Option<&Value> {
+        self.fields.get(field).filter(|value| !value.is_null())
+    }
+
+    /// An error about `field` as it is.
+    pub(crate) fn invalid(&self, field: &str, expected: impl std::fmt::Display) -> Error {
+        let found = self.fields.get(field).map_or("nothing".to_owned(), Value::to_string);
+        Error::field(&self.file, field, expected, found)
+    }
+
+    pub(crate) fn size(&self, field: &str, range: RangeInclusive<usize>) -> Result<Option<usize>> {
+        let Some(value) = self.get(field) else {
+            return Ok(None);
+        };
+        let size = value.as_u64().and_then(|size| usize::try_from(size).ok()).filter(|size| range.contains(size));
+        size.map(Some)
+            .ok_or_else(|| self.invalid(field, format_args!("an integer from {} to {}", range.start(), range.end())))
+    }
+
+    pub(crate) fn float(&self, field: &str, expected: &str, accept: fn(f32) -> bool) -> Result<Option<f32>> {
+        let Some(value) = self.get(field) else {
+            return Ok(None);
+        };
+        let float = value.as_f64().map(|float| float as f32).filter(|&float| accept(float));
+        float.map(Some).ok_or_else(|| self.invalid(field, expected))
+    }
+
+    pub(crate) fn flag(&self, field: &str) -> Result<Option<bool>> {
+        let Some(value) = self.get(field) else {
+            return Ok(None);
+        };
+        value.as_bool().map(Some).ok_or_else(|| self.invalid(field, "true or false"))
+    }
+
+    pub(crate) fn text(&self, field: &str) -> Result<Option<&str>> {
+        let Some(value) = self.get(field) else {
+            return Ok(None);
+        };
+        value.as_str().map(Some).ok_or_else(|| self.invalid(field, "a string"))
+    }
+
+    /// Refuses a `field` that is there and not `expected`.
+    pub(crate) fn require(&self, field: &str, expected: &Value) -> Result<()> {
+        match self.get(field) {
+            Some(value) if value != expected => Err(self.invalid(field, expected)),
+            _ => Ok(()),
+        }
+    }
+}

@@ -1,0 +1,152 @@
+//! `modules.json`: what a sentence-transformers model does behind its Transformer.
+//!
+//! Source: sentence-transformers' `Pooling` and `Normalize`; the layout of versions 2.x to 5.3
+//! (`sentence_transformers.models.…`, `pooling_mode_*` booleans) and of 5.4+ (new class paths, one `pooling_mode`).
+
+use std::path::{Component, Path, PathBuf};
+
+use serde::Deserialize;
+use serde_json::{Value, json};
+use simcse_tensor::Pooling;
+
+use crate::error::{Error, Result};
+use crate::files::{read_small, write_bytes};
+use crate::json::JsonObject;
+
+const MODULES: &str = "modules.json";
+const POOLING: &str = "1_Pooling";
+
+/// The classic layout's name of each mode, as `Pooling.forward` orders them.
+const BOOLEANS: [(&str, &str); 6] = [
+    ("pooling_mode_cls_token", "cls"),
+    ("pooling_mode_max_tokens", "max"),
+    ("pooling_mode_mean_tokens", "mean"),
+    ("pooling_mode_mean_sqrt_len_tokens", "mean_sqrt_len_tokens"),
+    ("pooling_mode_weightedmean_tokens", "weightedmean"),
+    ("pooling_mode_lasttoken", "lasttoken"),
+];
+
+/// The mode of a `1_Pooling/config.json`, whose embeddings are `hidden_size` wide.
+fn read_pooling(file: &Path, hidden_size: usize) -> Result<Pooling> {
+    let json = JsonObject::read(file)?;
+    for width in ["word_embedding_dimension", "embedding_dimension"] {
+        json.require(width, &json!(hidden_size))?;
+    }
+    let mode = match json.get("pooling_mode") {
+        Some(Value::String(mode)) => mode.as_str(),
+        Some(Value::Array(modes)) if modes.len() == 1 => modes[0].as_str().unwrap_or_default(),
+        Some(_) => "",
+        None => {
+            let mut modes = Vec::new();
+            for (field, mode) in BOOLEANS {
+                if json.flag(field)? == Some(true) {
+                    modes.push(mode);
+                }
+            }
+            match modes[..] {
+                [] => "mean", // sentence-transformers' default
+                [mode] => mode,
+                _ => {
+                    return Err(Error::field(file, "pooling_mode", "one mode", modes.join(" and ")));
+                }
+            }
+        }
+    };
+    mode.parse().map_err(|expected: String| match mode {
+        "" => json.invalid("pooling_mode", expected),
+        mode => Error::field(file, "pooling_mode", expected, mode),
+    })
+}
+
+/// The chain of modules: a Transformer, a Pooling, perhaps a Normalize.
+pub(crate) struct Modules {
+    /// Where `config.json`, tokenizer and weights lie.
+    pub(crate) transformer: PathBuf,
+    pooling: PathBuf,
+    pub(crate) normalize: bool,
+}
+
+#[derive(Deserialize)]
+struct Entry {
+    path: String,
+    #[serde(rename = "type")]
+    class: String,
+}
+
+impl Entry {
+    /// `Transformer` of a class that sentence-transformers defines, whichever version's path it has.
+    fn kind(&self) -> Option<&str> {
+        let (module, class) = self.class.rsplit_once('.')?;
+        module.starts_with("sentence_transformers.").then_some(class)
+    }
+}
+
+impl Modules {
+    /// The modules of the model in `dir`, or `None` if it is not a sentence-transformers model.
+    ///
+    /// # Errors
+    /// [`Error::Format`], [`Error::Field`] for any other chain of modules and for a path that leaves `dir`.
+    pub(crate) fn read(dir: &Path) -> Result<Option<Self>> {
+        let file = dir.join(MODULES);
+        let Some(bytes) = read_small(&file)? else {
+            return Ok(None);
+        };
+        let entries: Vec<Entry> =
+            serde_json::from_slice(&bytes).map_err(|error| Error::format(&file, "a list of modules", error))?;
+        let known = ["Transformer", "Pooling", "Normalize"];
+        if let Some(other) = entries.iter().find(|entry| !entry.kind().is_some_and(|kind| known.contains(&kind))) {
+            return Err(Error::field(&file, "type", "a Transformer, Pooling or Normalize", &other.class));
+        }
+        let kinds: Vec<_> = entries.iter().filter_map(Entry::kind).collect();
+        let normalize = match kinds[..] {
+            ["Transformer", "Pooling"] => false,
+            ["Transformer", "Pooling", "Normalize"] => true,
+            _ => {
+                let expected = "a Transformer, a Pooling and perhaps a Normalize, in this order";
+                return Err(Error::field(&file, "type", expected, kinds.join(", ")));
+            }
+        };
+        Ok(Some(Self {
+            transformer: inside(dir, &file, &entries[0].path)?,
+            pooling: inside(dir, &file, &entries[1].path)?,
+            normalize,
+        }))
+    }
+
+    /// The mode of the Pooling module, for embeddings `hidden_size` wide.
+    pub(crate) fn pooling(&self, hidden_size: usize) -> Result<Pooling> {
+        read_pooling(&self.pooling.join("config.json"), hidden_size)
+    }
+}
+
+/// `path` under `dir`; it must stay there.
+fn inside(dir: &Path, file: &Path, path: &str) -> Result<PathBuf> {
+    let stays = Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
+    if !stays || path.contains(['\\', '\0']) {
+        return Err(Error::field(file, "path", "a path inside the model directory", path));
+    }
+    Ok(dir.join(path))
+}
+
+/// Writes `modules.json` and `1_Pooling/config.json` in the classic layout, which every version reads.
+pub(crate) fn write(dir: &Path, pooling: Pooling, normalize: bool, hidden_size: usize) -> Result<()> {
+    let mut config = json!({ "word_embedding_dimension": hidden_size });
+    for mode in [Pooling::Cls, Pooling::Mean, Pooling::Max] {
+        let field = BOOLEANS.iter().find(|(_, name)| *name == mode.name()).map_or("", |(field, _)| field);
+        config[field] = json!(mode == pooling);
+    }
+    config["pooling_mode_mean_sqrt_len_tokens"] = json!(false);
+    std::fs::create_dir_all(dir.join(POOLING)).map_err(Error::io(dir))?;
+    write_bytes(&dir.join(POOLING).join("config.json"), format!("{config:#}\n").as_bytes())?;
+
+    let chain = [("", "Transformer"), (POOLING, "Pooling"), ("2_Normalize", "Normalize")];
+    let modules: Value = chain[..if normalize { 3 } else { 2 }]
+        .iter()
+        .enumerate()
+        .map(|(index, (path, class))| {
+            let class = format!("sentence_transformers.models.{class}");
+            json!({ "idx": index, "name": index.to_string(), "path": path, "type": class })
+        })
+        .collect();
+    write_bytes(&dir.join(MODULES), format!("{modules:#}\n").as_bytes())
+}

@@ -1,0 +1,57 @@
+//! What each architecture calls its parameters, and where it has dropout: the table of differences.
+
+use crate::config::Architecture;
+
+/// Names under a layer's prefix, as in the reference model's `state_dict`.
+#[derive(Debug)]
+pub(crate) struct Names {
+    /// Prefix of layer `i`: `{layers}.{i}`.
+    pub(crate) layers: &'static str,
+    pub(crate) query: &'static str,
+    pub(crate) key: &'static str,
+    pub(crate) value: &'static str,
+    pub(crate) attention_output: &'static str,
+    pub(crate) attention_norm: &'static str,
+    pub(crate) intermediate: &'static str,
+    pub(crate) output: &'static str,
+    pub(crate) output_norm: &'static str,
+    /// Whether dropout stands between the attention's output and its residual.
+    pub(crate) attention_output_dropout: bool,
+}
+
+/// `BertLayer`, and `RobertaLayer`, which is the same.
+const BERT: Names = Names {
+    layers: "encoder.layer",
+    query: "attention.self.query",
+    key: "attention.self.key",
+    value: "attention.self.value",
+    attention_output: "attention.output.dense",
+    attention_norm: "attention.output.LayerNorm",
+    intermediate: "intermediate.dense",
+    output: "output.dense",
+    output_norm: "output.LayerNorm",
+    attention_output_dropout: true,
+};
+
+/// DistilBERT's `TransformerBlock`.
+const DISTILBERT: Names = Names {
+    layers: "transformer.layer",
+    query: "attention.q_lin",
+    key: "attention.k_lin",
+    value: "attention.v_lin",
+    attention_output: "attention.out_lin",
+    attention_norm: "sa_layer_norm",
+    intermediate: "ffn.lin1",
+    output: "ffn.lin2",
+    output_norm: "output_layer_norm",
+    attention_output_dropout: false,
+};
+
+impl Names {
+    pub(crate) fn of(architecture: Architecture) -> &'static Self {
+        match architecture {
+            Architecture::Bert | Architecture::Roberta => &BERT,
+            Architecture::DistilBert => &DISTILBERT,
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! A sentence encoder: tokenizer, encoder, pooling, and the directory it came from.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use ndarray::{Array2, s};
+use ndarray_rand::RandomExt;
+use ndarray_rand::rand::SeedableRng;
+use ndarray_rand::rand::rngs::StdRng;
+use ndarray_rand::rand_distr::Normal;
+use simcse_tensor::{Params, Pool, Tape, Var};
+
+use crate::batch::TokenBatch;
+use crate::config::ModelConfig;
+use crate::directory::ModelDirectory;
+use crate::dropout::DropoutPlan;
+use crate::encoder::Encoder;
+use crate::error::Result;
+use crate::weights::{CarriedTensor, write_safetensors};
+
+/// Sentences tokenised at a time.
+const TOKENIZED: usize = 1024;
+/// Tokens encoded at a time, unless one sentence is longer.
+const ENCODED: usize = 4096;
+
+/// A model that turns sentences into embeddings. sentence-transformers: `SentenceTransformer`.
+#[derive(Debug)]
+pub struct SentenceEncoder {
+    /// Everything but the weights. Its pooling, maximum length and dropout rates may be changed.
+    pub directory: ModelDirectory,
+    /// The parameters' values.
+    pub params: Params,
+    encoder: Encoder,
+    carried: Vec<CarriedTensor>,
+}
+
+impl SentenceEncoder {
+    /// Loads a model directory of sentence-transformers or plain Hugging Face.
+    ///
+    /// # Errors
+    /// Whatever is missing, malformed, or would be computed otherwise than by the reference: see [`Error`](crate::Error).
+    pub fn load(dir: &Path) -> Result<Self> {
+        let directory = ModelDirectory::read(dir)?;
+        let mut weights = directory.weights()?;
+        let (encoder, layout) = Encoder::new(directory.config.clone(), weights.contains("pooler.dense.weight"));
+        for tensor in layout.tensors() {
+            weights.check(&tensor.name, &tensor.shape)?;
+        }
+        let layout = Arc::new(layout);
+        let mut params = Params::zeros(layout.clone());
+        for tensor in layout.tensors() {
+            weights.take(&tensor.name, &tensor.shape, &mut params.values_mut()[tensor.range()])?;
+        }
+        Ok(Self { directory, params, encoder, carried: weights.finish()? })
+    }
+
+    /// A model with random weights, as transformers draws them: matrices from N(0, `initializer_range`²), the padding
+    /// token's embedding and biases 0, LayerNorm's γ 1.
+    pub fn random(directory: ModelDirectory, seed: u64) -> Self {
+        let config = &directory.config;
+        let (encoder, layout) = Encoder::new(config.clone(), false);
+        let layout = Arc::new(layout);
+        let mut params = Params::zeros(layout.clone());
+        let mut rng = StdRng::seed_from_u64(seed);
+        let normal = Normal::new(0.0, config.initializer_range).expect("a checked configuration");
+        for tensor in layout.tensors() {
+            let values = &mut params.values_mut()[tensor.range()];
+            match tensor.shape[..] {
+                [rows, cols] => {
+                    let drawn = Array2::random_using((rows, cols), normal, &mut rng);
+                    values.iter_mut().zip(drawn).for_each(|(value, drawn)| *value = drawn);
+                }
+                _ => values.fill(if tensor.name.ends_with(".weight") { 1.0 } else { 0.0 }),
+            }
+            if tensor.name == "embeddings.word_embeddings.weight" {
+                values[config.pad_token_id * config.hidden_size..][..config.hidden_size].fill(0.0);
+            }
+        }
+        Self { directory, params, encoder, carried: Vec::new() }
+    }
+
+    /// The shape of the encoder.
+    pub fn config(&self) -> &ModelConfig {
+        &self.directory.config
+    }
+
+    /// Values in an embedding, `C`.
+    pub fn dimension(&self) -> usize {
+        self.config().hidden_size
+    }
+
+    /// The token ids of each sentence, special tokens included, cut at the model's maximum length.
+    ///
+    /// # Errors
+    /// What the tokenizer reports.
+    pub fn tokenize<S: AsRef<str> + Sync>(&self, sentences: &[S]) -> Result<Vec<Vec<u32>>> {
+        self.directory.tokenizer.encode_batch(sentences, self.directory.max_seq_length)
+    }
+
+    /// The last hidden states of a batch, (N, C).
+    pub fn hidden_states(&self, tape: &mut Tape, batch: &TokenBatch, dropout: Option<&DropoutPlan>) -> Var {
+        self.encoder.forward(tape, batch, dropout)
+    }
+
+    /// The embeddings of a batch, one row a sentence, (S, C).
+    pub fn forward(&self, tape: &mut Tape, batch: &TokenBatch, dropout: Option<&DropoutPlan>) -> Var {
+        let hidden = self.hidden_states(tape, batch, dropout);
+        let pooled = tape.pool(hidden, self.directory.pooling);
+        if self.directory.normalize { tape.normalize(pooled) } else { pooled }
+    }
+
+    /// The embeddings of sentences, one row each, (S, C); of unit length only if the model has a Normalize module.
+    /// An embedding's bits depend on its sentence alone.
+    ///
+    /// # Errors
+    /// What the tokenizer reports.
+    pub fn encode<S: AsRef<str> + Sync>(&self, sentences: &[S]) -> Result<Array2<f32>> {
+        let mut embeddings = Array2::zeros((sentences.len(), self.dimension()));
+        let mut pool = Pool::new();
+        let mut first = 0;
+        for sentences in sentences.chunks(TOKENIZED) {
+            let mut ids = self.tokenize(sentences)?;
+            while !ids.is_empty() {
+                let fits = ids.iter().scan(0, |tokens, ids| {
+                    *tokens += ids.len();
+                    (*tokens <= ENCODED).then_some(())
+                });
+                let rest = ids.split_off(fits.count().max(1));
+                let batch = TokenBatch::new(self.config(), &ids, vec![0; ids.len()]);
+                let mut tape = Tape::new(&self.params, &mut pool, batch.rows().clone(), false);
+                let encoded = self.forward(&mut tape, &batch, None);
+                embeddings.slice_mut(s![first..first + ids.len(), ..]).assign(tape.value(encoded));
+                first += ids.len();
+                ids = rest;
+            }
+        }
+        Ok(embeddings)
+    }
+
+    /// Writes a directory that sentence-transformers loads as its own.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io).
+    pub fn save(&self, dir: &Path) -> Result<()> {
+        self.directory.write(dir)?;
+        let tensors = self
+            .params
+            .layout()
+            .tensors()
+            .iter()
+            .map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice(), &self.params.values()[tensor.range()]));
+        write_safetensors(&ModelDirectory::weights_path(dir), tensors, &self.carried)
+    }
+}

@@ -1,0 +1,220 @@
+//! The tokenizer of a model directory: `tokenizer.json`, or what `vocab.txt` (BERT) or `vocab.json` and `merges.txt`
+//! (RoBERTa) stand for.
+//!
+//! Source: transformers' `PreTrainedTokenizerFast`, `BertTokenizer`, `RobertaTokenizer`, and sentence-transformers'
+//! `Transformer`, which encodes with `truncation="longest_first"`.
+
+use std::path::{Path, PathBuf};
+
+use rayon::prelude::*;
+use serde_json::{Map, Value, json};
+use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
+use tokenizers::{PostProcessor, TruncationDirection};
+
+use crate::config::Architecture;
+use crate::error::{Error, Result};
+use crate::files::{read_small, write_bytes};
+use crate::json::JsonObject;
+use crate::vocabulary::{self, BERT_SPECIAL, ROBERTA_SPECIAL};
+
+const TOKENIZER: &str = "tokenizer.json";
+const CONFIG: &str = "tokenizer_config.json";
+
+/// Everything that belongs to a tokenizer.
+const FILES: [&str; 7] =
+    [TOKENIZER, CONFIG, "special_tokens_map.json", "vocab.txt", "vocab.json", "merges.txt", "added_tokens.json"];
+
+/// Turns texts into token ids. It holds the bytes of the files that it was made from, to write them back.
+#[derive(Debug)]
+pub struct Tokenizer {
+    inner: tokenizers::Tokenizer,
+    path: PathBuf,
+    files: Vec<(&'static str, Vec<u8>)>,
+    model_max_length: Option<usize>,
+    special_tokens: usize,
+    max_id: u32,
+}
+
+impl Tokenizer {
+    /// Reads the tokenizer in `dir`; `tokenizer.json` goes before `vocab.txt`, that before `vocab.json` + `merges.txt`.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] if there is none of them, [`Error::Format`], [`Error::Field`], [`Error::Io`].
+    pub fn read(dir: &Path) -> Result<Self> {
+        let mut files = Vec::new();
+        for name in FILES {
+            if let Some(bytes) = read_small(&dir.join(name))? {
+                files.push((name, bytes));
+            }
+        }
+        Self::from_files(dir, files)
+    }
+
+    /// A BERT tokenizer over `vocabulary`, whose words stand in the order of their ids.
+    ///
+    /// # Errors
+    /// [`Error::Field`] if one of `[PAD]`, `[UNK]`, `[CLS]`, `[SEP]`, `[MASK]` is missing.
+    pub fn word_piece<W: AsRef<str>>(vocabulary: &[W], do_lower_case: bool) -> Result<Self> {
+        let settings = json!({ "do_lower_case": do_lower_case });
+        let settings = JsonObject::parse(Path::new(CONFIG), settings.to_string().as_bytes())?;
+        let words = vocabulary.iter().map(AsRef::as_ref);
+        let json = vocabulary::word_piece(Path::new("vocab.txt"), words, &settings)?;
+        Self::from_files(Path::new(""), vec![(TOKENIZER, json.to_string().into_bytes())])
+    }
+
+    fn from_files(dir: &Path, mut files: Vec<(&'static str, Vec<u8>)>) -> Result<Self> {
+        let find = |wanted: &str| files.iter().find(|(name, _)| *name == wanted).map(|(_, bytes)| &bytes[..]);
+        let config = dir.join(CONFIG);
+        let config = JsonObject::parse(&config, find(CONFIG).unwrap_or(b"{}"))?;
+        let model_max_length = model_max_length(&config)?;
+
+        let (source, built) = match (find(TOKENIZER), find("vocab.txt"), find("vocab.json"), find("merges.txt")) {
+            (Some(_), ..) => (TOKENIZER, None),
+            (_, Some(vocab), ..) => {
+                let path = dir.join("vocab.txt");
+                ("vocab.txt", Some(vocabulary::word_piece(&path, vocabulary::utf8(&path, vocab)?.lines(), &config)?))
+            }
+            (.., Some(vocab), Some(merges)) => {
+                ("vocab.json", Some(vocabulary::byte_level(dir, vocab, merges, &config)?))
+            }
+            _ => {
+                let advice = "a model directory holds a tokenizer.json, or vocab.txt, or vocab.json and merges.txt";
+                return Err(Error::Missing { file: dir.join(TOKENIZER), advice: advice.to_owned() });
+            }
+        };
+        let path = dir.join(source);
+        if let Some(json) = built {
+            files.push((TOKENIZER, json.to_string().into_bytes()));
+        }
+        let json = files.iter().find(|(name, _)| *name == TOKENIZER).map_or(&[][..], |(_, bytes)| bytes);
+        let mut inner =
+            tokenizers::Tokenizer::from_bytes(json).map_err(|error| Error::format(&path, "a tokenizer", error))?;
+        inner.with_padding(None);
+        inner.with_truncation(None).map_err(|error| Error::format(&path, "a tokenizer", error))?;
+
+        let special_tokens = inner.get_post_processor().map_or(0, |processor| processor.added_tokens(false));
+        if special_tokens == 0 {
+            // An empty text would have no token, and so no embedding.
+            return Err(Error::field(&path, "post_processor", "one that adds special tokens", "none"));
+        }
+        let max_id = inner.get_vocab(true).into_values().max().unwrap_or(0);
+        Ok(Self { inner, path, files, model_max_length, special_tokens, max_id })
+    }
+
+    /// The token ids of each text, special tokens included, at most `max_length` of them: what is too long loses its end.
+    /// The texts are taken as they are, not trimmed.
+    ///
+    /// # Errors
+    /// [`Error::Field`] if `max_length` leaves no room beside the special tokens, [`Error::Encode`].
+    pub fn encode_batch<S: AsRef<str> + Sync>(&self, texts: &[S], max_length: usize) -> Result<Vec<Vec<u32>>> {
+        let room = max_length.checked_sub(self.special_tokens).filter(|&room| room > 0).ok_or_else(|| {
+            let expected = format_args!("more than the {} special tokens", self.special_tokens);
+            Error::field(&self.path, "max_seq_length", expected, max_length)
+        })?;
+        texts.par_iter().map(|text| self.encode(text.as_ref(), room)).collect()
+    }
+
+    fn encode(&self, text: &str, room: usize) -> Result<Vec<u32>> {
+        let encode = || {
+            let mut encoding = self.inner.encode_fast(text, false)?;
+            encoding.truncate(room, 0, TruncationDirection::Right);
+            encoding.take_overflowing();
+            self.inner.post_process(encoding, None, true)
+        };
+        match encode() {
+            Ok(encoding) => Ok(encoding.get_ids().to_vec()),
+            Err(error) => {
+                Err(Error::Encode { file: self.path.clone(), text: text.to_owned(), reason: error.to_string() })
+            }
+        }
+    }
+
+    /// Lower-cases texts before anything else happens to them, unless the tokenizer's normalizer does so: what
+    /// sentence-transformers does for `do_lower_case: true`. The written files do not change.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if the normalizer cannot be replaced.
+    pub fn lower_case_first(&mut self) -> Result<()> {
+        let steps = match self.inner.get_normalizer() {
+            None => Vec::new(),
+            Some(NormalizerWrapper::Sequence(sequence)) => sequence.as_ref().to_vec(),
+            Some(other) => vec![other.clone()],
+        };
+        if steps.iter().any(|step| matches!(step, NormalizerWrapper::Lowercase(_))) {
+            return Ok(());
+        }
+        let steps = std::iter::once(NormalizerWrapper::Lowercase(Lowercase)).chain(steps).collect();
+        let replaced = self.inner.with_normalizer(Some(Sequence::new(steps)));
+        replaced.map(drop).map_err(|error| Error::format(&self.path, "a tokenizer", error))
+    }
+
+    /// The largest token id.
+    pub fn max_id(&self) -> u32 {
+        self.max_id
+    }
+
+    /// `model_max_length` of `tokenizer_config.json`, if it sets a limit.
+    pub fn model_max_length(&self) -> Option<usize> {
+        self.model_max_length
+    }
+
+    /// Checks that a model with `vocab_size` word embeddings has one for every token.
+    ///
+    /// # Errors
+    /// [`Error::Field`] naming both.
+    pub fn check_fits(&self, vocab_size: usize) -> Result<()> {
+        if (self.max_id as usize) < vocab_size {
+            return Ok(());
+        }
+        let expected = format_args!("less than the model's vocab_size {vocab_size}");
+        Err(Error::field(&self.path, "largest token id", expected, self.max_id))
+    }
+
+    /// Writes the files that the tokenizer was made from, a `tokenizer.json` in any case, and a `tokenizer_config.json`
+    /// that makes transformers use it where there was none: without one it takes the class from the model's configuration,
+    /// and that class keeps only the vocabulary of a `tokenizer.json`.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write(&self, dir: &Path, architecture: Architecture) -> Result<()> {
+        for (name, bytes) in &self.files {
+            write_bytes(&dir.join(name), bytes)?;
+        }
+        if self.files.iter().all(|(name, _)| *name != CONFIG) {
+            let config = self.config_json(architecture);
+            write_bytes(&dir.join(CONFIG), format!("{config:#}\n").as_bytes())?;
+        }
+        Ok(())
+    }
+
+    fn config_json(&self, architecture: Architecture) -> Value {
+        // Older sentence-transformers pass on every one of these, and only BERT takes token types.
+        let inputs: &[&str] = match architecture {
+            Architecture::Bert => &["input_ids", "token_type_ids", "attention_mask"],
+            Architecture::Roberta | Architecture::DistilBert => &["input_ids", "attention_mask"],
+        };
+        let mut config = Map::new();
+        config.insert("tokenizer_class".to_owned(), json!("PreTrainedTokenizerFast"));
+        config.insert("model_input_names".to_owned(), json!(inputs));
+        config.insert("clean_up_tokenization_spaces".to_owned(), json!(false));
+        for (role, token) in BERT_SPECIAL.into_iter().chain(ROBERTA_SPECIAL) {
+            if self.inner.token_to_id(token).is_some() && !config.contains_key(role) {
+                config.insert(role.to_owned(), json!(token));
+            }
+        }
+        Value::Object(config)
+    }
+}
+
+/// `model_max_length`; transformers writes 1e30 for none.
+fn model_max_length(config: &JsonObject) -> Result<Option<usize>> {
+    let field = "model_max_length";
+    match config.get(field).and_then(Value::as_f64) {
+        Some(unlimited) if unlimited > 1e15 => Ok(None),
+        _ => config.size(field, 1..=usize::MAX),
+    }
+}
+
+#[cfg(test)]
+#[path = "tokenizer_tests.rs"]
+mod tests;
