@@ -113,10 +113,7 @@ fn blocked<const MR: usize, const NV: usize, const NR: usize>(
             (0..row_tasks * column_tasks).into_par_iter().for_each(|task| {
                 let (i, j) = (task % row_tasks * MC, task / row_tasks * NC);
                 let (rows, cols) = (i..(i + MC).min(m), j..(j + NC).min(n));
-                scratch::with(MC.next_multiple_of(MR) * KC, |packed_a| {
-                    let tile = Tile::<MR, NV, NR> { a, packed_b: packed, n, init, group, rows, cols, packed_a, c };
-                    dispatch(tile);
-                });
+                dispatch(Tile::<MR, NV, NR> { a, packed_b: packed, n, init, group, rows, cols, c });
             });
         });
         first = last + 1;
@@ -175,16 +172,20 @@ struct Tile<'a, const MR: usize, const NV: usize, const NR: usize> {
     group: &'a [Range<usize>],
     rows: Range<usize>,
     cols: Range<usize>,
-    packed_a: &'a mut [f32],
     c: Shared,
 }
 
 impl<const MR: usize, const NV: usize, const NR: usize> Kernel for Tile<'_, MR, NV, NR> {
     type Output = ();
 
+    /// Room for a packed block of A.
+    fn scratch(&self, _: usize) -> usize {
+        self.rows.len().next_multiple_of(MR) * KC
+    }
+
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        let Self { a, packed_b, n, init, group, rows, cols, packed_a, c } = self;
+    fn run<S: Simd>(self, s: S, packed_a: &mut [f32]) {
+        let Self { a, packed_b, n, init, group, rows, cols, c } = self;
         assert_eq!(NV * S::LANES, NR, "gemm: {NV} vectors of {} lanes are not {NR} columns", S::LANES);
         let (panels, start) = (n.div_ceil(NR), group[0].start);
         let direct = a.strides()[1] == 1; // rows of A are contiguous
@@ -236,13 +237,17 @@ unsafe fn micro_kernel<S: Simd, const MR: usize, const NV: usize>(
     b: &[f32],
 ) -> [[S::F32; NV]; MR] {
     let mut acc = [[s.splat(0.0); NV]; MR];
+    let zero = s.splat(0.0);
     for (k, b) in b.chunks_exact(NV * S::LANES).enumerate().take(kc) {
-        let b: [S::F32; NV] = std::array::from_fn(|v| s.load(&b[v * S::LANES..]));
+        let mut b_row = [zero; NV];
+        for v in 0..NV {
+            b_row[v] = s.load(&b[v * S::LANES..]);
+        }
         for r in 0..MR {
             // SAFETY: `k < kc`.
             let a = s.splat(unsafe { *a_rows[r].add(k * step) });
             for v in 0..NV {
-                acc[r][v] = s.fma(a, b[v], acc[r][v]);
+                acc[r][v] = s.fma(a, b_row[v], acc[r][v]);
             }
         }
     }

@@ -100,22 +100,34 @@ pub(crate) type SoftmaxMoments = [f32; 2];
 #[inline(always)]
 pub(crate) fn softmax<S: Simd>(s: S, scale: f32, x: &mut [f32]) -> SoftmaxMoments {
     let highest = x.iter().fold(f32::NEG_INFINITY, |highest, &x| highest.max(x * scale));
-    map(s, x, |x| exp(s, s.sub(s.mul(x, s.splat(scale)), s.splat(highest))));
+    exp_scaled(s, scale, highest, x);
     let total = sum(s, x, x, |x, _| x);
     map(s, x, |x| s.div(x, s.splat(total)));
     [highest, total]
 }
 
+/// `x ← e^(scale·x − offset)`. A loop of its own: a closure around [`exp`] would be too large to be inlined.
+#[inline(always)]
+pub(crate) fn exp_scaled<S: Simd>(s: S, scale: f32, offset: f32, x: &mut [f32]) {
+    let (scale, offset) = (s.splat(scale), s.splat(offset));
+    let mut i = 0;
+    while i < x.len() {
+        let value = exp(s, s.sub(s.mul(s.load_padded(&x[i..], 0.0), scale), offset));
+        s.store_fitting(value, &mut x[i..]);
+        i += S::LANES;
+    }
+}
+
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::simd::{Kernel, Portable, dispatch};
+    use crate::simd::{Kernel, dispatch, run_portable};
 
     struct Normal<'a>(&'a [f32], &'a mut [f32], &'a mut [f32], &'a mut [f32]);
     impl Kernel for Normal<'_> {
         type Output = ();
         #[inline(always)]
-        fn run<S: Simd>(self, s: S) {
+        fn run<S: Simd>(self, s: S, _: &mut [f32]) {
             zip(s, self.0, self.1, |x, _| normal(s, x).0);
             zip(s, self.0, self.2, |x, _| normal(s, x).1);
             zip(s, self.0, self.3, |x, _| exp(s, x));
@@ -140,7 +152,7 @@ pub(crate) mod tests {
             let [mut phi, mut bell, mut exponential] = [0; 3].map(|_| vec![0.0; xs.len()]);
             let kernel = Normal(&xs, &mut phi, &mut bell, &mut exponential);
             if portable {
-                kernel.run(Portable)
+                run_portable(kernel)
             } else {
                 dispatch(kernel)
             }

@@ -4,6 +4,7 @@ use std::marker::PhantomData;
 use std::sync::Arc;
 
 use ndarray::ArrayView2;
+use rayon::prelude::*;
 
 /// One named tensor of a [`Layout`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -153,6 +154,11 @@ impl<Of> Flat<Of> {
     /// All values, to change.
     pub fn values_mut(&mut self) -> &mut [f32] {
         &mut self.values
+    }
+
+    /// Sets all values to 0.
+    pub fn clear(&mut self) {
+        self.values.par_chunks_mut(1 << 16).for_each(|chunk| chunk.fill(0.0));
     }
 
     /// The values of one slot, in order.

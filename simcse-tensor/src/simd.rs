@@ -7,6 +7,8 @@
 
 use std::sync::OnceLock;
 
+use crate::scratch;
+
 /// Vectors of [`Simd::LANES`] f32 or u32 values of one instruction set.
 ///
 /// Slices must hold at least [`Simd::LANES`] values; what is behind them is left alone.
@@ -109,8 +111,15 @@ pub(crate) const MAX_LANES: usize = 16;
 pub(crate) trait Kernel {
     /// What it returns.
     type Output;
-    /// Runs it. Implementations are `#[inline(always)]`, so that they are compiled for the caller's instruction set.
-    fn run<S: Simd>(self, s: S) -> Self::Output;
+
+    /// How many values of working memory it wants, with vectors of `lanes` values.
+    fn scratch(&self, _lanes: usize) -> usize {
+        0
+    }
+
+    /// Runs it with working memory of unspecified contents. Implementations are `#[inline(always)]`, and so is what they call
+    /// (closures too must be small): only what is inlined is compiled for the instruction set.
+    fn run<S: Simd>(self, s: S, scratch: &mut [f32]) -> Self::Output;
 }
 
 /// The instruction sets that kernels are compiled for.
@@ -143,12 +152,17 @@ impl Isa {
 pub(crate) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
     match Isa::detected() {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => {
+        Isa::Avx2 => scratch::with(kernel.scratch(x86::Avx2::LANES), |scratch| {
             // SAFETY: `detected` saw AVX2 and FMA on this processor.
-            unsafe { x86::run_avx2(kernel) }
-        }
-        _ => kernel.run(Portable),
+            unsafe { x86::run_avx2(kernel, scratch) }
+        }),
+        _ => run_portable(kernel),
     }
+}
+
+/// Runs a kernel on plain arrays.
+pub(crate) fn run_portable<K: Kernel>(kernel: K) -> K::Output {
+    scratch::with(kernel.scratch(Portable::LANES), |scratch| kernel.run(Portable, scratch))
 }
 
 /// Arrays of eight, for the compiler to vectorise as it can.
@@ -202,13 +216,13 @@ mod x86 {
 
     /// Eight lanes of AVX2. Only [`run_avx2`] makes one.
     #[derive(Clone, Copy, Debug)]
-    pub(crate) struct Avx2(());
+    pub(super) struct Avx2(());
 
     /// # Safety
     /// The processor has AVX2 and FMA.
     #[target_feature(enable = "avx2,fma")]
-    pub(super) unsafe fn run_avx2<K: Kernel>(kernel: K) -> K::Output {
-        kernel.run(Avx2(()))
+    pub(super) unsafe fn run_avx2<K: Kernel>(kernel: K, scratch: &mut [f32]) -> K::Output {
+        kernel.run(Avx2(()), scratch)
     }
 
     // SAFETY of every block: an `Avx2` exists only inside `run_avx2`, whose caller vouches for the processor; loads and

@@ -5,12 +5,14 @@
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::fmt;
+use std::str::FromStr;
 
 use simcse_tensor::rng::Philox;
 
 use crate::data::Sentences;
 
-/// The last word of the counters that draw orders; dropout has the numbers of its sites there.
+/// The last word of the counters that draw orders; dropout has the training step there.
 pub const ORDER_STREAM: u32 = u32::MAX;
 
 /// Whether equal sentences may meet in a batch.
@@ -22,6 +24,35 @@ pub enum BatchSampler {
     NoDuplicates,
     /// As the order has it. sentence-transformers: `BatchSamplers.BATCH_SAMPLER`, its default.
     Batch,
+}
+
+impl BatchSampler {
+    const ALL: [Self; 2] = [Self::NoDuplicates, Self::Batch];
+
+    /// The name on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::NoDuplicates => "no-duplicates",
+            Self::Batch => "batch",
+        }
+    }
+}
+
+impl FromStr for BatchSampler {
+    type Err = String;
+
+    /// The sampler of this name; the error lists the names.
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|sampler| sampler.name() == name);
+        found.ok_or_else(|| format!("expected {}", Self::ALL.map(Self::name).join(" or ")))
+    }
+}
+
+impl fmt::Display for BatchSampler {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
 }
 
 /// How the sentences of an epoch are put into batches.

@@ -62,6 +62,7 @@ pub enum DataError {
 /// equal sentences they are in.
 #[derive(Debug, Clone)]
 pub struct Sentences {
+    name: String,
     text: String,
     ends: Vec<u64>,
     groups: Vec<u32>,
@@ -115,6 +116,12 @@ impl Sentences {
         self.ends.len()
     }
 
+    /// Where they come from, escaped for a terminal.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
     /// Sentence `index`.
     ///
     /// # Panics
@@ -122,6 +129,15 @@ impl Sentences {
     #[must_use]
     pub fn get(&self, index: usize) -> &str {
         slice(&self.text, &self.ends, index)
+    }
+
+    /// The sentences of the given numbers.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    #[must_use]
+    pub fn select(&self, indices: &[u32]) -> Vec<&str> {
+        indices.iter().map(|&index| self.get(index as usize)).collect()
     }
 
     /// How many lines were too short.
@@ -197,7 +213,7 @@ impl SentencesBuilder {
         self.ends.shrink_to_fit();
         let groups = group_equal(&self.text, &self.ends);
         let duplicates = groups.iter().enumerate().filter(|&(index, &first)| first as usize != index).count();
-        Ok(Sentences { text: self.text, ends: self.ends, groups, skipped, duplicates })
+        Ok(Sentences { name: name.to_owned(), text: self.text, ends: self.ends, groups, skipped, duplicates })
     }
 }
 

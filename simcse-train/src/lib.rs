@@ -1,6 +1,22 @@
 //! Unsupervised SimCSE training: sentences, contrastive loss, AdamW, checkpoints and the loop.
 
+pub mod adamw;
 pub mod batches;
 pub mod data;
+mod error;
 mod lines;
+pub mod loss;
+mod model_card;
+mod run;
 pub mod schedule;
+mod settings;
+mod step;
+mod trainer;
+
+pub use batches::BatchSampler;
+pub use data::Sentences;
+pub use error::{Error, Result};
+pub use run::{DataSource, ModelSource, Provenance, RunDirectory, StepRecord};
+pub use settings::Settings;
+pub use step::{Workspace, accumulate_gradient};
+pub use trainer::{Evaluation, Host, Summary, total_steps, train};

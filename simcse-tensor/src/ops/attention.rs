@@ -16,7 +16,6 @@ use super::dropout::Dropout;
 use super::{flat, flat_mut};
 use crate::math::{self, SoftmaxMoments};
 use crate::rows::Rows;
-use crate::scratch;
 use crate::simd::{Kernel, Simd, dispatch};
 
 /// Number of heads and the dropout of the probabilities.
@@ -72,9 +71,22 @@ struct Head {
 }
 
 impl Head {
-    fn new<S: Simd>(_: S, tokens: usize, size: usize) -> Self {
-        let (padded_tokens, padded_size) = (tokens.next_multiple_of(S::LANES), size.next_multiple_of(S::LANES));
+    fn new(lanes: usize, tokens: usize, size: usize) -> Self {
+        let (padded_tokens, padded_size) = (tokens.next_multiple_of(lanes), size.next_multiple_of(lanes));
         Self { tokens, size, padded_tokens, padded_size, scale: 1.0 / (size as f32).sqrt() }
+    }
+
+    /// Working memory of the forward: Q, K, V, Kᵀ, P, the mask, and the mask as it is drawn.
+    fn forward_sizes(&self) -> [usize; 7] {
+        let (rows, squares) = (self.tokens * self.padded_size, self.tokens * self.padded_tokens);
+        [rows, rows, rows, self.size * self.padded_tokens, squares, squares, self.tokens * self.tokens]
+    }
+
+    /// Working memory of the backward: Q, K, V, dO, one of dQ, dK and dV, Kᵀ or Vᵀ, P, dP, the mask, and the mask as it
+    /// is drawn.
+    fn backward_sizes(&self) -> [usize; 10] {
+        let [row, .., transposed, square, _, packed] = self.forward_sizes();
+        [row, row, row, row, row, transposed, square, square, square, packed]
     }
 
     /// Copies columns `from ..` of a row-major matrix into (T, Dp).
@@ -125,37 +137,40 @@ struct Forward<'a> {
 
 impl Kernel for Forward<'_> {
     type Output = ();
+
+    fn scratch(&self, lanes: usize) -> usize {
+        Head::new(lanes, self.o.len() / self.width, self.width / self.op.heads).forward_sizes().iter().sum()
+    }
+
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run<S: Simd>(self, s: S, scratch: &mut [f32]) {
         let Self { op, stream, width, qkv, moments, o } = self;
         if o.is_empty() {
             return;
         }
-        let head = Head::new(s, o.len() / width, width / op.heads);
-        let Head { tokens: t, size: d, padded_tokens: tp, padded_size: dp, scale } = head;
-        scratch::with(3 * t * dp + d * tp + 2 * t * tp + t * t, |scratch| {
-            let [q, k, v, k_t, p, mask, packed] =
-                carve(scratch, [t * dp, t * dp, t * dp, d * tp, t * tp, t * tp, t * t]);
-            for h in 0..op.heads {
-                [&mut *q, &mut *k, &mut *v]
-                    .into_iter()
-                    .enumerate()
-                    .for_each(|(i, to)| head.gather(qkv, 3 * width, i * width + h * d, to));
-                head.transpose(k, k_t);
-                product(s, [t, tp, d], (q, dp, 1), (k_t, tp), (p, tp));
-                for (i, p) in p.chunks_exact_mut(tp).enumerate() {
-                    let (p, behind) = p.split_at_mut(t);
-                    behind.fill(0.0);
-                    moments[i * op.heads + h] = math::softmax(s, scale, p);
-                }
-                if let Some(dropout) = &op.dropout {
-                    head.mask(s, dropout, stream, h, packed, mask);
-                    math::zip(s, mask, p, |m, p| s.mul(m, p));
-                }
-                product(s, [t, dp, t], (p, tp, 1), (v, dp), (q, dp));
-                head.scatter(o, width, h * d, q);
+        let head = Head::new(S::LANES, o.len() / width, width / op.heads);
+        let (Head { tokens: t, size: d, padded_tokens: tp, padded_size: dp, scale }, sizes) =
+            (head, head.forward_sizes());
+        let [q, k, v, k_t, p, mask, packed] = carve(scratch, sizes);
+        for h in 0..op.heads {
+            [&mut *q, &mut *k, &mut *v]
+                .into_iter()
+                .enumerate()
+                .for_each(|(i, to)| head.gather(qkv, 3 * width, i * width + h * d, to));
+            head.transpose(k, k_t);
+            product(s, [t, tp, d], (q, dp, 1), (k_t, tp), (p, tp));
+            for (i, p) in p.chunks_exact_mut(tp).enumerate() {
+                let (p, behind) = p.split_at_mut(t);
+                behind.fill(0.0);
+                moments[i * op.heads + h] = math::softmax(s, scale, p);
             }
-        });
+            if let Some(dropout) = &op.dropout {
+                head.mask(s, dropout, stream, h, packed, mask);
+                math::zip(s, mask, p, |m, p| s.mul(m, p));
+            }
+            product(s, [t, dp, t], (p, tp, 1), (v, dp), (q, dp));
+            head.scatter(o, width, h * d, q);
+        }
     }
 }
 
@@ -170,53 +185,57 @@ struct Backward<'a> {
 
 impl Kernel for Backward<'_> {
     type Output = ();
+
+    fn scratch(&self, lanes: usize) -> usize {
+        Head::new(lanes, self.dout.len() / self.width, self.width / self.op.heads).backward_sizes().iter().sum()
+    }
+
     /// `P = softmax(Q·Kᵀ/√D)`, `dV = (m ⊙ P)ᵀ·dO`, `dP = m ⊙ (dO·Vᵀ)`,
     /// `dS = P ⊙ (dP − rowsum(P ⊙ dP))/√D`, `dQ = dS·K`, `dK = dSᵀ·Q`.
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run<S: Simd>(self, s: S, scratch: &mut [f32]) {
         let Self { op, stream, width, qkv, moments, dout } = self;
         if dout.is_empty() {
             return;
         }
-        let head = Head::new(s, dout.len() / width, width / op.heads);
-        let Head { tokens: t, size: d, padded_tokens: tp, padded_size: dp, scale } = head;
-        scratch::with(5 * t * dp + d * tp + 3 * t * tp + t * t, |scratch| {
-            let sizes = [t * dp, t * dp, t * dp, t * dp, t * dp, d * tp, t * tp, t * tp, t * tp, t * t];
-            let [q, k, v, dout_h, dx, transposed, p, dp_, mask, packed] = carve(scratch, sizes);
-            for h in 0..op.heads {
-                [&mut *q, &mut *k, &mut *v]
-                    .into_iter()
-                    .enumerate()
-                    .for_each(|(i, to)| head.gather(qkv, 3 * width, i * width + h * d, to));
-                head.gather(dout, width, h * d, dout_h);
+        let head = Head::new(S::LANES, dout.len() / width, width / op.heads);
+        let (Head { tokens: t, size: d, padded_tokens: tp, padded_size: dp, scale }, sizes) =
+            (head, head.backward_sizes());
+        let [q, k, v, dout_h, dx, transposed, p, dp_, mask, packed] = carve(scratch, sizes);
+        for h in 0..op.heads {
+            [&mut *q, &mut *k, &mut *v]
+                .into_iter()
+                .enumerate()
+                .for_each(|(i, to)| head.gather(qkv, 3 * width, i * width + h * d, to));
+            head.gather(dout, width, h * d, dout_h);
 
-                head.transpose(k, transposed);
-                product(s, [t, tp, d], (q, dp, 1), (transposed, tp), (p, tp));
-                head.transpose(v, transposed);
-                product(s, [t, tp, d], (dout_h, dp, 1), (transposed, tp), (dp_, tp));
+            head.transpose(k, transposed);
+            product(s, [t, tp, d], (q, dp, 1), (transposed, tp), (p, tp));
+            head.transpose(v, transposed);
+            product(s, [t, tp, d], (dout_h, dp, 1), (transposed, tp), (dp_, tp));
 
-                match &op.dropout {
-                    Some(dropout) => head.mask(s, dropout, stream, h, packed, mask),
-                    None => mask.fill(1.0),
-                }
-                for i in 0..t {
-                    let (p, dp_, m) = (&mut p[i * tp..][..tp], &mut dp_[i * tp..][..tp], &mut mask[i * tp..][..tp]);
-                    let ([highest, total], scale) = (moments[i * op.heads + h].map(|x| s.splat(x)), s.splat(scale));
-                    math::map(s, p, |p| s.div(math::exp(s, s.sub(s.mul(p, scale), highest)), total));
-                    p[t..].fill(0.0);
-                    math::zip(s, m, dp_, |m, dp| s.mul(m, dp));
-                    math::zip(s, p, m, |p, m| s.mul(p, m)); // the mask's place takes m ⊙ P
-                    let total = s.splat(math::sum(s, p, dp_, |p, dp| s.mul(p, dp)));
-                    math::zip(s, p, dp_, |p, dp| s.mul(s.mul(p, s.sub(dp, total)), scale));
-                }
-                product(s, [t, dp, t], (mask, 1, tp), (dout_h, dp), (dx, dp));
-                head.scatter(qkv, 3 * width, 2 * width + h * d, dx);
-                product(s, [t, dp, t], (dp_, tp, 1), (k, dp), (dx, dp));
-                head.scatter(qkv, 3 * width, h * d, dx);
-                product(s, [t, dp, t], (dp_, 1, tp), (q, dp), (dx, dp));
-                head.scatter(qkv, 3 * width, width + h * d, dx);
+            match &op.dropout {
+                Some(dropout) => head.mask(s, dropout, stream, h, packed, mask),
+                None => mask.fill(1.0),
             }
-        });
+            for i in 0..t {
+                let (p, dp_, m) = (&mut p[i * tp..][..tp], &mut dp_[i * tp..][..tp], &mut mask[i * tp..][..tp]);
+                let ([highest, total], scale_all) = (moments[i * op.heads + h], s.splat(scale));
+                math::exp_scaled(s, scale, highest, p);
+                math::map(s, p, |p| s.div(p, s.splat(total)));
+                p[t..].fill(0.0);
+                math::zip(s, m, dp_, |m, dp| s.mul(m, dp));
+                math::zip(s, p, m, |p, m| s.mul(p, m)); // the mask's place takes m ⊙ P
+                let along = s.splat(math::sum(s, p, dp_, |p, dp| s.mul(p, dp)));
+                math::zip(s, p, dp_, |p, dp| s.mul(s.mul(p, s.sub(dp, along)), scale_all));
+            }
+            product(s, [t, dp, t], (mask, 1, tp), (dout_h, dp), (dx, dp));
+            head.scatter(qkv, 3 * width, 2 * width + h * d, dx);
+            product(s, [t, dp, t], (dp_, tp, 1), (k, dp), (dx, dp));
+            head.scatter(qkv, 3 * width, h * d, dx);
+            product(s, [t, dp, t], (dp_, 1, tp), (q, dp), (dx, dp));
+            head.scatter(qkv, 3 * width, width + h * d, dx);
+        }
     }
 }
 

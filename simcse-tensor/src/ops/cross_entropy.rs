@@ -35,7 +35,7 @@ struct Loss<'a> {
 impl Kernel for Loss<'_> {
     type Output = f64;
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) -> f64 {
+    fn run<S: Simd>(self, s: S, _: &mut [f32]) -> f64 {
         let right = self.row[self.label];
         let [highest, total] = math::softmax(s, 1.0, self.row);
         f64::from(highest) - f64::from(right) + f64::from(total).ln()

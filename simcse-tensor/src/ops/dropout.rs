@@ -14,7 +14,6 @@ use super::flat_mut;
 use crate::math;
 use crate::rng::{M, Philox};
 use crate::rows::Rows;
-use crate::scratch;
 use crate::simd::{Kernel, Simd, dispatch};
 
 /// Blocks of random numbers in a group, and columns that they decide.
@@ -100,7 +99,7 @@ struct Mask<'a> {
 impl Kernel for Mask<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run<S: Simd>(self, s: S, _: &mut [f32]) {
         self.dropout.mask_with(s, self.stream, self.position, self.mask);
     }
 }
@@ -127,14 +126,17 @@ struct Apply<'a> {
 
 impl Kernel for Apply<'_> {
     type Output = ();
+
+    fn scratch(&self, _: usize) -> usize {
+        self.width
+    }
+
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
-        scratch::with(self.width, |mask| {
-            for (position, x) in self.x.chunks_exact_mut(self.width).enumerate() {
-                self.dropout.mask_with(s, self.stream, position, mask);
-                math::zip(s, mask, x, |m, x| s.mul(m, x));
-            }
-        });
+    fn run<S: Simd>(self, s: S, mask: &mut [f32]) {
+        for (position, x) in self.x.chunks_exact_mut(self.width).enumerate() {
+            self.dropout.mask_with(s, self.stream, position, mask);
+            math::zip(s, mask, x, |m, x| s.mul(m, x));
+        }
     }
 }
 

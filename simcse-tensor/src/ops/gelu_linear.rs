@@ -54,7 +54,7 @@ struct Gelu<'a> {
 impl Kernel for Gelu<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run<S: Simd>(self, s: S, _: &mut [f32]) {
         math::zip(s, self.h, self.g, |h, _| s.mul(h, math::normal(s, h).0));
     }
 }
@@ -68,7 +68,7 @@ struct GeluBackward<'a> {
 impl Kernel for GeluBackward<'_> {
     type Output = ();
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run<S: Simd>(self, s: S, _: &mut [f32]) {
         const INV_SQRT_2PI: f32 = 0.398_942_3;
         for i in (0..self.h.len()).step_by(S::LANES) {
             let h = s.load_padded(&self.h[i..], 0.0);
@@ -96,7 +96,7 @@ mod tests {
             check(
                 &Case { rows, inputs, params, seed },
                 |tape, h, p| tape.gelu_linear(h[0], p[0], p[1]),
-                |h, p| h[0].mapv(|h| h * cdf(h)).dot(&p[0].t()) + &p[1].t().index_axis(Axis(0), 0),
+                |h, p| h[0].mapv(|h| h * cdf(h)).dot(&p[0].t()) + p[1].t().index_axis(Axis(0), 0),
             );
         }
     }

@@ -67,31 +67,34 @@ struct Forward<'a> {
 
 impl Kernel for Forward<'_> {
     type Output = ();
+
+    fn scratch(&self, _: usize) -> usize {
+        self.gamma.len()
+    }
+
     #[inline(always)]
-    fn run<S: Simd>(self, s: S) {
+    fn run<S: Simd>(self, s: S, mask: &mut [f32]) {
         let width = self.gamma.len();
         let per_column = 1.0 / width as f32;
-        scratch::with(width, |mask| {
-            for (position, x) in self.x.chunks_exact_mut(width).enumerate() {
-                if let Some(dropout) = &self.op.dropout {
-                    dropout.mask_with(s, self.stream, position, mask);
-                    math::zip(s, mask, x, |m, x| s.mul(m, x));
-                }
-                if let Some(residual) = self.residual {
-                    math::zip(s, &residual[position * width..][..width], x, |r, x| s.add(r, x));
-                }
-                let mean = math::sum(s, x, x, |x, _| x) * per_column;
-                let mu = s.splat(mean);
-                let y = &mut self.y[position * width..][..width];
-                math::zip(s, x, y, |x, _| s.sub(x, mu));
-                let variance = math::sum(s, y, y, |y, _| s.mul(y, y)) * per_column;
-                let rstd = 1.0 / (variance + self.op.eps).sqrt();
-                let r = s.splat(rstd);
-                math::zip(s, self.gamma, y, |gamma, y| s.mul(s.mul(y, r), gamma));
-                math::zip(s, self.beta, y, |beta, y| s.add(y, beta));
-                self.moments[position] = [mean, rstd];
+        for (position, x) in self.x.chunks_exact_mut(width).enumerate() {
+            if let Some(dropout) = &self.op.dropout {
+                dropout.mask_with(s, self.stream, position, mask);
+                math::zip(s, mask, x, |m, x| s.mul(m, x));
             }
-        });
+            if let Some(residual) = self.residual {
+                math::zip(s, &residual[position * width..][..width], x, |r, x| s.add(r, x));
+            }
+            let mean = math::sum(s, x, x, |x, _| x) * per_column;
+            let mu = s.splat(mean);
+            let y = &mut self.y[position * width..][..width];
+            math::zip(s, x, y, |x, _| s.sub(x, mu));
+            let variance = math::sum(s, y, y, |y, _| s.mul(y, y)) * per_column;
+            let rstd = 1.0 / (variance + self.op.eps).sqrt();
+            let r = s.splat(rstd);
+            math::zip(s, self.gamma, y, |gamma, y| s.mul(s.mul(y, r), gamma));
+            math::zip(s, self.beta, y, |beta, y| s.add(y, beta));
+            self.moments[position] = [mean, rstd];
+        }
     }
 }
 
@@ -99,6 +102,7 @@ impl Kernel for Forward<'_> {
 /// partial sum per block of sentences.
 ///
 /// With `x̂ = (s − μ)/σ` and `g = γ ⊙ dy`: `ds = (g − mean(g) − x̂·mean(g ⊙ x̂))/σ`.
+#[allow(clippy::too_many_arguments)]
 pub(crate) fn backward(
     op: &LayerNorm,
     sum: &Array2<f32>,
@@ -156,45 +160,48 @@ struct Backward<'a> {
 
 impl Kernel for Backward<'_> {
     type Output = ();
+
+    fn scratch(&self, _: usize) -> usize {
+        self.gamma.len()
+    }
+
     #[inline(always)]
-    fn run<S: Simd>(mut self, s: S) {
+    fn run<S: Simd>(mut self, s: S, normal: &mut [f32]) {
         let width = self.gamma.len();
         let per_column = 1.0 / width as f32;
         let first = self.rows.span(&self.block).start;
-        scratch::with(width, |normal| {
-            for sentence in self.block.clone() {
-                for (position, i) in self.rows.sentence(sentence).enumerate() {
-                    let dy = &mut self.dy[(i - first) * width..][..width];
-                    let [mean, rstd] = self.moments[i];
-                    let (mu, r) = (s.splat(mean), s.splat(rstd));
-                    let sum = &self.sum[i * width..][..width];
-                    let (mut total_g, mut total_gx) = (s.splat(0.0), s.splat(0.0));
-                    for c in (0..width).step_by(S::LANES) {
-                        let x = s.mul(s.sub(s.load_padded(&sum[c..], 0.0), mu), r);
-                        let d = s.load_padded(&dy[c..], 0.0);
-                        let g = s.mul(s.load_padded(&self.gamma[c..], 0.0), d);
-                        (total_g, total_gx) = (s.add(total_g, g), s.fma(g, x, total_gx));
-                        s.store_fitting(s.fma(d, x, s.load_padded(&self.dgamma[c..], 0.0)), &mut self.dgamma[c..]);
-                        s.store_fitting(s.add(d, s.load_padded(&self.dbeta[c..], 0.0)), &mut self.dbeta[c..]);
-                        s.store_fitting(x, &mut normal[c..]);
-                        s.store_fitting(g, &mut dy[c..]);
-                    }
-                    let mean_g = s.splat(s.sum(total_g) * per_column);
-                    let mean_gx = s.splat(s.sum(total_gx) * per_column);
-                    math::zip(s, normal, dy, |x, g| s.mul(r, s.sub(s.sub(g, mean_g), s.mul(x, mean_gx))));
-                    if let Some(dx) = &mut self.dx {
-                        let dx = &mut dx[(i - first) * width..][..width];
-                        match &self.op.dropout {
-                            Some(dropout) => {
-                                dropout.mask_with(s, self.rows.stream(sentence), position, dx);
-                                math::zip(s, dy, dx, |ds, m| s.mul(m, ds));
-                            }
-                            None => dx.copy_from_slice(dy),
+        for sentence in self.block.clone() {
+            for (position, i) in self.rows.sentence(sentence).enumerate() {
+                let dy = &mut self.dy[(i - first) * width..][..width];
+                let [mean, rstd] = self.moments[i];
+                let (mu, r) = (s.splat(mean), s.splat(rstd));
+                let sum = &self.sum[i * width..][..width];
+                let (mut total_g, mut total_gx) = (s.splat(0.0), s.splat(0.0));
+                for c in (0..width).step_by(S::LANES) {
+                    let x = s.mul(s.sub(s.load_padded(&sum[c..], 0.0), mu), r);
+                    let d = s.load_padded(&dy[c..], 0.0);
+                    let g = s.mul(s.load_padded(&self.gamma[c..], 0.0), d);
+                    (total_g, total_gx) = (s.add(total_g, g), s.fma(g, x, total_gx));
+                    s.store_fitting(s.fma(d, x, s.load_padded(&self.dgamma[c..], 0.0)), &mut self.dgamma[c..]);
+                    s.store_fitting(s.add(d, s.load_padded(&self.dbeta[c..], 0.0)), &mut self.dbeta[c..]);
+                    s.store_fitting(x, &mut normal[c..]);
+                    s.store_fitting(g, &mut dy[c..]);
+                }
+                let mean_g = s.splat(s.sum(total_g) * per_column);
+                let mean_gx = s.splat(s.sum(total_gx) * per_column);
+                math::zip(s, normal, dy, |x, g| s.mul(r, s.sub(s.sub(g, mean_g), s.mul(x, mean_gx))));
+                if let Some(dx) = &mut self.dx {
+                    let dx = &mut dx[(i - first) * width..][..width];
+                    match &self.op.dropout {
+                        Some(dropout) => {
+                            dropout.mask_with(s, self.rows.stream(sentence), position, dx);
+                            math::zip(s, dy, dx, |ds, m| s.mul(m, ds));
                         }
+                        None => dx.copy_from_slice(dy),
                     }
                 }
             }
-        });
+        }
     }
 }
 
@@ -216,7 +223,7 @@ mod tests {
             let variance = row.mapv(|x| (x - mean).powi(2)).mean().unwrap();
             row.mapv_inplace(|x| (x - mean) / (variance + EPS).sqrt());
         }
-        y * &gamma.t() + &beta.t()
+        y * gamma.t() + beta.t()
     }
 
     proptest! {

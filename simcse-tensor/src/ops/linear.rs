@@ -67,7 +67,7 @@ mod tests {
             check(
                 &Case { rows, inputs, params, seed },
                 |tape, x, p| tape.linear(x[0], p[0], p[1]),
-                |x, p| x[0].dot(&p[0].t()) + &p[1].t().index_axis(Axis(0), 0),
+                |x, p| x[0].dot(&p[0].t()) + p[1].t().index_axis(Axis(0), 0),
             );
         }
     }

@@ -27,7 +27,7 @@ pub(crate) fn add(x: &[f32], y: &mut [f32]) {
     impl Kernel for Add<'_> {
         type Output = ();
         #[inline(always)]
-        fn run<S: Simd>(self, s: S) {
+        fn run<S: Simd>(self, s: S, _: &mut [f32]) {
             math::zip(s, self.0, self.1, |x, y| s.add(x, y));
         }
     }

@@ -1,0 +1,117 @@
+//! The settings of a run, with the defaults and names of the Hugging Face Trainer and sentence-transformers.
+
+use serde::Serialize;
+use simcse_model::Pooling;
+
+use crate::batches::{BatchSampler, Batching};
+use crate::error::{Error, Result};
+
+/// Every setting of a run, as resolved.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Settings {
+    /// Sentences in a batch; each is the others' negative.
+    pub batch_size: usize,
+    /// Tokens at which a sentence is cut, special tokens included.
+    pub max_seq_length: usize,
+    /// Passes over the sentences, unless `max_steps` is given.
+    pub epochs: u32,
+    /// Steps of the run; passes over the sentences go on until then.
+    pub max_steps: Option<u64>,
+    /// How the tokens of a sentence become its embedding.
+    #[serde(serialize_with = "by_name")]
+    pub pooling: Pooling,
+    /// What cosines are multiplied by: the inverse of the paper's temperature.
+    pub scale: f32,
+    /// AdamW's peak learning rate.
+    pub learning_rate: f64,
+    /// AdamW's decoupled weight decay; biases and LayerNorm are exempt.
+    pub weight_decay: f64,
+    /// Share of the steps in which the learning rate rises from 0.
+    pub warmup_ratio: f64,
+    /// Gradients longer than this are scaled down to it.
+    pub max_grad_norm: f64,
+    /// Dropout of everything but the attention probabilities.
+    pub hidden_dropout: f32,
+    /// Dropout of the attention probabilities.
+    pub attention_dropout: f32,
+    /// Whether equal sentences may meet in a batch.
+    #[serde(serialize_with = "by_name")]
+    pub batch_sampler: BatchSampler,
+    /// Seed of the order of the sentences and of all dropout masks.
+    pub seed: u64,
+    /// Steps between checkpoints.
+    pub save_steps: u64,
+    /// Checkpoints that are kept; older ones are deleted.
+    pub save_total_limit: Option<usize>,
+    /// Steps between evaluations while training.
+    pub eval_steps: Option<u64>,
+    /// Whether the final model is the best evaluated one.
+    pub load_best_model_at_end: bool,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            batch_size: 128,
+            max_seq_length: 32,
+            epochs: 1,
+            max_steps: None,
+            pooling: Pooling::Mean,
+            scale: 20.0,
+            learning_rate: 5e-5,
+            weight_decay: 0.0,
+            warmup_ratio: 0.1,
+            max_grad_norm: 1.0,
+            hidden_dropout: 0.1,
+            attention_dropout: 0.1,
+            batch_sampler: BatchSampler::NoDuplicates,
+            seed: 42,
+            save_steps: 500,
+            save_total_limit: None,
+            eval_steps: None,
+            load_best_model_at_end: false,
+        }
+    }
+}
+
+impl Settings {
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// [`Error::Setting`], naming the flag.
+    pub fn check(&self) -> Result<()> {
+        let rate = |x: f32| (0.0..1.0).contains(&x);
+        let positive = |x: f64| x > 0.0 && x.is_finite();
+        let checks: [(&'static str, bool, &'static str, String); 13] = [
+            ("batch-size", self.batch_size >= 2, "2 or more: a sentence needs negatives", self.batch_size.to_string()),
+            ("max-seq-length", self.max_seq_length >= 3, "3 or more tokens", self.max_seq_length.to_string()),
+            ("epochs", self.epochs >= 1, "1 or more", self.epochs.to_string()),
+            ("max-steps", self.max_steps != Some(0), "1 or more", "0".to_owned()),
+            ("scale", positive(self.scale.into()), "a positive number", self.scale.to_string()),
+            ("learning-rate", positive(self.learning_rate), "a positive number", self.learning_rate.to_string()),
+            ("weight-decay", (0.0..1.0).contains(&self.weight_decay), "0 to below 1", self.weight_decay.to_string()),
+            ("warmup-ratio", (0.0..=1.0).contains(&self.warmup_ratio), "0 to 1", self.warmup_ratio.to_string()),
+            ("max-grad-norm", positive(self.max_grad_norm), "a positive number", self.max_grad_norm.to_string()),
+            ("hidden-dropout", rate(self.hidden_dropout), "0 to below 1", self.hidden_dropout.to_string()),
+            ("attention-dropout", rate(self.attention_dropout), "0 to below 1", self.attention_dropout.to_string()),
+            ("save-steps", self.save_steps >= 1, "1 or more", self.save_steps.to_string()),
+            ("eval-steps", self.eval_steps != Some(0), "1 or more", "0".to_owned()),
+        ];
+        match checks.into_iter().find(|(_, holds, ..)| !holds) {
+            Some((setting, _, expected, found)) => Err(Error::Setting { setting, expected, found }),
+            None => Ok(()),
+        }
+    }
+
+    /// How the sentences are put into batches.
+    pub fn batching(&self) -> Batching {
+        Batching { sampler: self.batch_sampler, batch_size: self.batch_size, seed: self.seed }
+    }
+}
+
+fn by_name<T: std::fmt::Display, S: serde::Serializer>(
+    value: &T,
+    serializer: S,
+) -> std::result::Result<S::Ok, S::Error> {
+    serializer.collect_str(value)
+}
