@@ -27,3 +27,8 @@ pub use sentence_encoder::SentenceEncoder;
 pub use simcse_tensor::Pooling;
 pub use tokenizer::Tokenizer;
 pub use weights::{CarriedTensor, WeightsFile, write_safetensors};
+
+/// The name of the instruction set that the kernels run on; other sets give other bits.
+pub fn instruction_set() -> &'static str {
+    simcse_tensor::Isa::detected().name()
+}

@@ -132,6 +132,14 @@ pub enum Isa {
 }
 
 impl Isa {
+    /// `portable`, `avx2`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Isa::Portable => "portable",
+            Isa::Avx2 => "avx2",
+        }
+    }
+
     /// The best that this processor has, or the one that `SIMCSE_ISA` (`portable`, `avx2`) asks for if it has that.
     /// Results have the same bits on one instruction set only.
     pub fn detected() -> Self {

@@ -1,13 +1,12 @@
 //! The sentences of a training run, in one string, and which of them are equal.
 
-use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
-use std::io::{self, BufReader};
+use std::io;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::lines::for_each_line;
+use crate::lines::{for_each_line, source_name};
 
 /// Why there are no sentences to train on. `name` is the file as given, or "standard input", escaped for a terminal.
 #[derive(Debug, thiserror::Error)]
@@ -79,20 +78,11 @@ impl Sentences {
     /// A missing or unreadable file, a directory, a line that is not UTF-8, no sentence at all.
     pub fn read(path: &Path, min_length: usize) -> Result<Self, DataError> {
         let mut builder = SentencesBuilder::new(min_length);
-        if path.as_os_str() == "-" {
-            let name = "standard input";
-            for_each_line(io::stdin().lock(), false, name, |line| builder.push(line))?;
-            return builder.finish(name);
-        }
-        let name = &escaped(&path.to_string_lossy());
-        let unreadable = |source| DataError::Read { name: name.clone(), source };
-        let file = File::open(path).map_err(unreadable)?;
-        if file.metadata().map_err(unreadable)?.is_dir() {
-            return Err(DataError::Directory { name: name.clone() });
-        }
-        let named_gzip = path.extension().is_some_and(|extension| extension == "gz");
-        for_each_line(BufReader::new(file), named_gzip, name, |line| builder.push(line))?;
-        builder.finish(name)
+        for_each_line(path, |line| {
+            builder.push(line);
+            Ok::<_, DataError>(())
+        })?;
+        builder.finish(&source_name(path))
     }
 
     /// Takes texts from memory by the rules of [`Sentences::read`]; `name` says in errors what they are.
@@ -245,7 +235,7 @@ fn group_equal(text: &str, ends: &[u64]) -> Vec<u32> {
 }
 
 /// Text fit for a terminal: control and other unprintable characters escaped.
-fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     text.chars()
         .map(|c| if matches!(c, '"' | '\'' | '\\') { c.to_string() } else { c.escape_debug().to_string() })
         .collect()

@@ -4,7 +4,7 @@ pub mod adamw;
 pub mod batches;
 pub mod data;
 mod error;
-mod lines;
+pub mod lines;
 pub mod loss;
 mod model_card;
 mod run;

@@ -1,21 +1,51 @@
 //! Lines of plain or gzip-compressed text, one buffer for all of them.
 
-use std::io::{BufRead, BufReader, Cursor, Read};
+use std::fs::File;
+use std::io::{self, BufRead, BufReader, Cursor, Read};
+use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 
-use crate::data::DataError;
+use crate::data::{DataError, escaped};
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 
-/// Hands out the lines of `source`, ends included, a byte-order mark dropped. Gzip is known by its first two bytes;
-/// what is `named_gzip` must be gzip. `name` is for errors.
-pub(crate) fn for_each_line(
+/// What errors call a file of sentences: the path, escaped for a terminal, or "standard input" for `-`.
+pub fn source_name(path: &Path) -> String {
+    if is_standard_input(path) { "standard input".to_owned() } else { escaped(&path.to_string_lossy()) }
+}
+
+/// Whether `path` is `-`.
+pub fn is_standard_input(path: &Path) -> bool {
+    path.as_os_str() == "-"
+}
+
+/// Hands out the lines of a UTF-8 file, ends (`\n` or `\r\n`) included, plain or gzip (by its first two bytes, or by a
+/// name in `.gz`), a byte-order mark dropped; `-` is standard input.
+///
+/// # Errors
+/// [`DataError::Read`], [`DataError::Directory`], [`DataError::Utf8`], and the first error of `take`.
+pub fn for_each_line<E: From<DataError>>(path: &Path, take: impl FnMut(&str) -> Result<(), E>) -> Result<(), E> {
+    let name = source_name(path);
+    if is_standard_input(path) {
+        return read_lines(io::stdin().lock(), false, &name, take);
+    }
+    let unreadable = |source| DataError::Read { name: name.clone(), source };
+    let file = File::open(path).map_err(unreadable)?;
+    if file.metadata().map_err(unreadable)?.is_dir() {
+        return Err(DataError::Directory { name }.into());
+    }
+    let named_gzip = path.extension().is_some_and(|extension| extension == "gz");
+    read_lines(BufReader::new(file), named_gzip, &name, take)
+}
+
+/// Gzip is known by its first two bytes; what is `named_gzip` must be gzip. `name` is for errors.
+fn read_lines<E: From<DataError>>(
     mut source: impl BufRead,
     named_gzip: bool,
     name: &str,
-    mut take: impl FnMut(&str),
-) -> Result<(), DataError> {
+    mut take: impl FnMut(&str) -> Result<(), E>,
+) -> Result<(), E> {
     let unreadable = |source| DataError::Read { name: name.to_owned(), source };
     // A pipe may give its first byte alone, so the magic number is taken out and put before the rest.
     let mut magic = Vec::with_capacity(GZIP_MAGIC.len());
@@ -35,7 +65,7 @@ pub(crate) fn for_each_line(
             position: error.valid_up_to() + 1,
         })?;
         let marked = text.strip_prefix('\u{feff}').filter(|_| number == 1);
-        take(marked.unwrap_or(text));
+        take(marked.unwrap_or(text))?;
         line.clear();
     }
     Ok(())
@@ -55,7 +85,11 @@ mod tests {
         for bytes in [text.as_bytes(), &gzip.finish().unwrap()] {
             let mut lines = Vec::new();
             let source = BufReader::with_capacity(1, bytes);
-            for_each_line(source, false, "test", |line| lines.push(line.to_owned())).unwrap();
+            let push = |line: &str| {
+                lines.push(line.to_owned());
+                Ok::<_, DataError>(())
+            };
+            read_lines(source, false, "test", push).unwrap();
             assert_eq!(lines, ["one\n", "\u{feff}two"]);
         }
     }

@@ -1,0 +1,43 @@
+//! The command line; the arguments of a command stand beside the command.
+
+use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
+
+use crate::commands::encode::EncodeArgs;
+use crate::commands::eval::EvalArgs;
+use crate::commands::train::TrainArgs;
+
+/// Trains sentence encoders without labels (SimCSE), evaluates them and encodes with them.
+#[derive(Debug, Parser)]
+#[command(name = "simcse", version, arg_required_else_help = true)]
+#[command(after_help = "Exit status: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.")]
+pub(crate) struct Cli {
+    /// Threads that compute, 1 to 1024 [default: all cores]
+    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    pub(crate) threads: Option<u16>,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Trains a sentence encoder
+    Train(Box<TrainArgs>),
+    /// Scores a model
+    Eval(EvalArgs),
+    /// Writes the embeddings of sentences
+    Encode(EncodeArgs),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ModelArgs {
+    /// The model: a directory of sentence-transformers or Hugging Face
+    #[arg(long, value_name = "DIR", value_parser = NonEmptyStringValueParser::new())]
+    pub(crate) model: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct JsonArgs {
+    /// Print one JSON object on standard output instead of text
+    #[arg(long)]
+    pub(crate) json: bool,
+}

@@ -1,0 +1,167 @@
+//! `simcse encode`: the embeddings of the lines of a file.
+
+use std::fs;
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use indicatif::ProgressBar;
+use serde::Serialize;
+use simcse_eval::metrics::unit_rows;
+use simcse_model::SentenceEncoder;
+use simcse_train::lines::{for_each_line, is_standard_input, source_name};
+
+use super::{CHUNK, load};
+use crate::args::{JsonArgs, ModelArgs};
+use crate::error::Failure;
+use crate::output::{Format, Output, write_file};
+use crate::report::{self, STANDARD_OUTPUT, counted};
+
+/// Bytes of text that are encoded at a time, unless one line is longer.
+const CHUNK_BYTES: usize = 1 << 20;
+
+const HELP: &str = "\
+Every line gives one row, the text untouched, empty lines included.
+
+  .npy          float32 matrix, for numpy.load
+  .jsonl        a line {\"text\": \"…\", \"embedding\": [0.1, …]} for each sentence
+  .safetensors  one float32 tensor, `embeddings`
+
+An existing file is replaced once the new one is complete.
+
+Examples:
+  simcse encode --model output/my-model titles.txt --output titles.npy
+  zcat titles.txt.gz | simcse encode --model output/my-model --output - | head -1";
+
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub(crate) struct EncodeArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Sentences, one a line, UTF-8, plain or .gz; - or nothing is standard input
+    input: Option<PathBuf>,
+    /// Where the embeddings go: FILE.npy, FILE.jsonl or FILE.safetensors; - is standard output, as .jsonl
+    #[arg(long, short, value_name = "FILE", value_parser = OsStringValueParser::new().try_map(Output::parse))]
+    output: Output,
+    /// Scale every embedding to length 1 (normalize_embeddings of sentence-transformers)
+    #[arg(long)]
+    normalize: bool,
+    #[command(flatten)]
+    json: JsonArgs,
+}
+
+#[derive(Serialize)]
+struct Summary {
+    sentences: usize,
+    dimension: usize,
+    seconds: f64,
+    sentences_per_second: f64,
+}
+
+pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
+    if args.input.is_none() && io::stdin().is_terminal() {
+        let message = "no sentences: name a file with one sentence a line, or pipe them in (simcse encode --help)";
+        return Err(Failure::Usage(message.to_owned()));
+    }
+    let input = args.input.unwrap_or_else(|| "-".into());
+    let lines = count_lines(&input)?;
+    let encoder = load(&args.model.model)?;
+    let dimension = encoder.dimension();
+
+    let started = Instant::now();
+    let to_terminal = matches!(args.output, Output::StandardOutput) && io::stdout().is_terminal();
+    let bar = if to_terminal { ProgressBar::hidden() } else { report::sentences_bar(lines) };
+    let encoding = Encoding { encoder: &encoder, normalize: args.normalize, input: &input, bar };
+    let (sentences, name) = match &args.output {
+        Output::StandardOutput => {
+            let mut out = BufWriter::new(io::stdout().lock());
+            (encoding.write(&mut out, STANDARD_OUTPUT, Format::Jsonl)?, STANDARD_OUTPUT.to_owned())
+        }
+        Output::File(path, format) => {
+            let name = path.display().to_string();
+            let write = |out: &mut _| encoding.write(out, &name, *format);
+            (write_file(path, *format, dimension, write)?, name)
+        }
+    };
+
+    let seconds = started.elapsed().as_secs_f64();
+    let sentences_per_second = if sentences == 0 { 0.0 } else { sentences as f64 / seconds };
+    if args.json.json {
+        return report::print_json(&Summary { sentences, dimension, seconds, sentences_per_second });
+    }
+    let embeddings = counted(sentences, "embedding", "embeddings");
+    report::note(&format!(
+        "{embeddings} of {dimension} values to {name} in {seconds:.1} s ({sentences_per_second:.0} sentences/s)"
+    ));
+    Ok(())
+}
+
+/// Reads a regular file once before the work starts: a line that is not UTF-8 is told at once, and the bar has an end.
+fn count_lines(input: &Path) -> Result<Option<u64>, Failure> {
+    if is_standard_input(input) || fs::metadata(input).is_ok_and(|file| !file.is_file() && !file.is_dir()) {
+        return Ok(None);
+    }
+    let mut lines = 0;
+    for_each_line(input, |_| {
+        lines += 1;
+        Ok::<_, Failure>(())
+    })?;
+    Ok(Some(lines))
+}
+
+struct Encoding<'a> {
+    encoder: &'a SentenceEncoder,
+    normalize: bool,
+    input: &'a Path,
+    bar: ProgressBar,
+}
+
+impl Encoding<'_> {
+    /// Writes the embeddings of all lines to `out`, called `name` in errors, and returns their number.
+    fn write(self, out: &mut impl Write, name: &str, format: Format) -> Result<usize, Failure> {
+        let (mut texts, mut bytes, mut written) = (Vec::new(), 0, 0);
+        let mut write = |texts: &mut Vec<String>| {
+            self.write_chunk(out, name, format, texts, written)?;
+            written += texts.len();
+            texts.clear();
+            Ok::<_, Failure>(written)
+        };
+        for_each_line(self.input, |line| {
+            let line = line.strip_suffix('\n').map_or(line, |line| line.strip_suffix('\r').unwrap_or(line));
+            bytes += line.len();
+            texts.push(line.to_owned());
+            if texts.len() == CHUNK || bytes >= CHUNK_BYTES {
+                bytes = 0;
+                write(&mut texts)?;
+            }
+            Ok::<_, Failure>(())
+        })?;
+        write(&mut texts)
+    }
+
+    /// Encodes and writes the texts behind the first `before` lines.
+    fn write_chunk(
+        &self,
+        out: &mut impl Write,
+        name: &str,
+        format: Format,
+        texts: &[String],
+        before: usize,
+    ) -> Result<(), Failure> {
+        let mut embeddings = self.encoder.encode(texts)?;
+        if let Some(row) = embeddings.rows().into_iter().position(|row| row.iter().any(|value| !value.is_finite())) {
+            let (input, line) = (source_name(self.input), before + row + 1);
+            return Err(Failure::Failed(format!(
+                "{input}, line {line}: the model gives an embedding with NaN or infinite values: its weights are damaged"
+            )));
+        }
+        if self.normalize {
+            embeddings = unit_rows(embeddings.view());
+        }
+        format.write_rows(out, texts, embeddings.view()).map_err(Failure::writing(name))?;
+        self.bar.inc(texts.len() as u64);
+        Ok(())
+    }
+}

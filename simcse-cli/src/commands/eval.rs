@@ -1,0 +1,194 @@
+//! `simcse eval`: the figures of a model, or of the BM25 baseline.
+
+use std::path::PathBuf;
+
+use clap::builder::NonEmptyStringValueParser;
+use clap::{Args, Subcommand, ValueEnum};
+use serde::Serialize;
+use serde_json::{Value, json};
+use simcse_eval::askubuntu::Skipped;
+use simcse_eval::{Bm25Scores, RerankScores, Reranking, Split, Sts, StsScores};
+
+use super::{encode_texts, load};
+use crate::args::{JsonArgs, ModelArgs};
+use crate::error::Failure;
+use crate::report::{self, counted};
+
+#[derive(Debug, Args)]
+pub(crate) struct EvalArgs {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Debug, Subcommand)]
+enum Task {
+    /// Ranks the candidates of each question by cosine similarity: MAP, MRR@10, nDCG@10, P@1, P@5
+    Askubuntu(AskubuntuArgs),
+    /// Correlates cosine similarities with human scores: Spearman, Pearson
+    Sts(StsArgs),
+}
+
+const ASKUBUNTU_HELP: &str = "\
+Queries without positives, or without negatives, are left out and counted. Figures lie between 0 and 1.
+
+Examples:
+  simcse eval askubuntu --model output/my-model --data askubuntu --split test
+  simcse eval askubuntu --data askubuntu --split test --baseline bm25";
+
+#[derive(Debug, Args)]
+#[command(after_help = ASKUBUNTU_HELP)]
+struct AskubuntuArgs {
+    /// The model: a directory of sentence-transformers or Hugging Face. With --baseline it is not needed and not read
+    #[arg(long, value_name = "DIR", required_unless_present = "baseline")]
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    model: Option<String>,
+    /// A directory like github.com/taolei87/askubuntu (text_tokenized.txt.gz or .txt, dev.txt, test.txt; titles only), or
+    /// a .jsonl file of {"query": "…", "positive": ["…"], "negative": ["…"]}
+    #[arg(long, value_name = "PATH")]
+    data: PathBuf,
+    /// Which queries of a directory; a .jsonl file has no splits
+    #[arg(long, value_enum, default_value_t = SplitArg::Dev)]
+    split: SplitArg,
+    /// Score the order in which the directory lists the candidates, which is BM25's
+    #[arg(long, value_enum)]
+    baseline: Option<Baseline>,
+    #[command(flatten)]
+    json: JsonArgs,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum SplitArg {
+    Dev,
+    Test,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum Baseline {
+    Bm25,
+}
+
+const STS_HELP: &str = "\
+Lines without a score are left out and counted.
+
+Example:
+  simcse eval sts --model output/my-model --data sts-dev.csv";
+
+#[derive(Debug, Args)]
+#[command(after_help = STS_HELP)]
+struct StsArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// The STS-B file (tab-separated, no quoting: score in field 5, sentences in 6 and 7), or three tab-separated fields:
+    /// score and two sentences; plain or .gz
+    #[arg(long, value_name = "FILE")]
+    data: PathBuf,
+    #[command(flatten)]
+    json: JsonArgs,
+}
+
+/// The JSON object of an evaluation.
+#[derive(Serialize)]
+struct Figures<S> {
+    #[serde(flatten)]
+    scores: S,
+    left_out: Value,
+}
+
+pub(crate) fn run(args: EvalArgs) -> Result<(), Failure> {
+    match args.task {
+        Task::Askubuntu(args) => askubuntu(&args),
+        Task::Sts(args) => sts(&args),
+    }
+}
+
+fn askubuntu(args: &AskubuntuArgs) -> Result<(), Failure> {
+    let split = match args.split {
+        SplitArg::Dev => Split::Dev,
+        SplitArg::Test => Split::Test,
+    };
+    let reranking = Reranking::read(&args.data, split)?;
+    let skipped = reranking.skipped;
+    match (args.baseline, &args.model) {
+        (None, Some(model)) => {
+            let texts = reranking.texts()?;
+            let scores = reranking.score(encode_texts(&load(model)?, texts)?.view())?;
+            print_figures(args.json.json, &scores, left_out(skipped), || rerank_text(&scores, skipped))
+        }
+        _ => {
+            let scores = reranking.baseline_bm25()?;
+            print_figures(args.json.json, &scores, left_out(skipped), || bm25_text(&scores, skipped))
+        }
+    }
+}
+
+fn sts(args: &StsArgs) -> Result<(), Failure> {
+    let sts = Sts::read(&args.data)?;
+    let scores = sts.score(encode_texts(&load(&args.model.model)?, sts.texts())?.view())?;
+    let left_out = json!({ "without_score": sts.skipped });
+    print_figures(args.json.json, &scores, left_out, || sts_text(&scores, sts.skipped))
+}
+
+fn print_figures(
+    as_json: bool,
+    scores: &impl Serialize,
+    left_out: Value,
+    text: impl FnOnce() -> String,
+) -> Result<(), Failure> {
+    if as_json { report::print_json(&Figures { scores, left_out }) } else { report::print(&text()) }
+}
+
+fn left_out(skipped: Skipped) -> Value {
+    json!({ "without_positives": skipped.without_positives, "without_negatives": skipped.without_negatives })
+}
+
+fn queries(count: usize) -> String {
+    counted(count, "query", "queries")
+}
+
+fn rerank_text(scores: &RerankScores, skipped: Skipped) -> String {
+    let Skipped { without_positives, without_negatives } = skipped;
+    let figures = figures_of(scores).map(|(name, figure)| (name, [Some(figure)]));
+    format!(
+        "{} ranked; left out: {without_positives} without positives, {without_negatives} without negatives\n\n{}",
+        queries(scores.queries),
+        report::table([""], &figures)
+    )
+}
+
+fn bm25_text(scores: &Bm25Scores, skipped: Skipped) -> String {
+    let Bm25Scores { published, comparable, mrr } = scores;
+    let Skipped { without_positives, without_negatives } = skipped;
+    let [map, rest @ ..] = figures_of(published);
+    let [comparable_map, comparable_rest @ ..] = figures_of(comparable);
+    let mut rows = vec![(map.0, [Some(map.1), Some(comparable_map.1)]), ("MRR", [Some(*mrr), None])];
+    rows.extend(rest.iter().zip(comparable_rest).map(|(a, b)| (a.0, [Some(a.1), Some(b.1)])));
+    format!(
+        "BM25's order of the candidates\n\
+         published:  {}, every one with a positive, as in the published figures; left out: {without_positives} without \
+         positives\n\
+         comparable: {}, those a model is scored on; left out: {without_positives} without positives, \
+         {without_negatives} without negatives\n\n{}",
+        queries(published.queries),
+        queries(comparable.queries),
+        report::table(["published", "comparable"], &rows)
+    )
+}
+
+fn figures_of(scores: &RerankScores) -> [(&'static str, f64); 5] {
+    [
+        ("MAP", scores.map),
+        ("MRR@10", scores.mrr_at_10),
+        ("nDCG@10", scores.ndcg_at_10),
+        ("P@1", scores.p_at_1),
+        ("P@5", scores.p_at_5),
+    ]
+}
+
+fn sts_text(scores: &StsScores, without_score: usize) -> String {
+    let figures = [("Spearman", [Some(scores.spearman_cosine)]), ("Pearson", [Some(scores.pearson_cosine)])];
+    format!(
+        "{} scored by cosine similarity; left out: {without_score} without a score\n\n{}",
+        counted(scores.pairs, "pair", "pairs"),
+        report::table([""], &figures)
+    )
+}

@@ -1,0 +1,83 @@
+//! What the user sees: lines and tables on standard output, notes and progress on standard error. Nothing is coloured.
+
+use std::fmt::Write as _;
+use std::io::{self, Write};
+
+use indicatif::{ProgressBar, ProgressFinish, ProgressState, ProgressStyle};
+use serde::Serialize;
+
+use crate::error::Failure;
+
+/// What errors call standard output.
+pub(crate) const STANDARD_OUTPUT: &str = "standard output";
+
+/// Prints lines of data.
+pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}").and_then(|()| out.flush()).map_err(Failure::writing(STANDARD_OUTPUT))
+}
+
+/// Prints a JSON object as one line.
+pub(crate) fn print_json(object: &impl Serialize) -> Result<(), Failure> {
+    print(&serde_json::to_string(object)?)
+}
+
+/// Tells the user a line; that nobody may be listening is no failure.
+pub(crate) fn note(text: &str) {
+    let _ = writeln!(io::stderr(), "{text}");
+}
+
+/// Named figures under the columns' headings; `None` is a dash.
+pub(crate) fn table<const N: usize>(headings: [&str; N], rows: &[(&str, [Option<f64>; N])]) -> String {
+    let name_width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
+    let width = headings.iter().map(|heading| heading.len()).max().unwrap_or(0).max("-0.0000".len());
+    let line = |name: &str, cells: [String; N]| {
+        let cells: String = cells.iter().fold(String::new(), |mut line, cell| {
+            let _ = write!(line, "  {cell:>width$}");
+            line
+        });
+        format!("{name:name_width$}{cells}").trim_end().to_owned()
+    };
+    let head = line("", headings.map(str::to_owned));
+    let cell = |figure: Option<f64>| figure.map_or("-".to_owned(), |figure| format!("{figure:.4}"));
+    let body = rows.iter().map(|(name, figures)| line(name, figures.map(cell)));
+    let lines: Vec<_> = [head].into_iter().filter(|head| !head.is_empty()).chain(body).collect();
+    lines.join("\n")
+}
+
+/// `count` things, in the right number: "1 query", "2 queries".
+pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
+/// A bar of sentences, or a counter where their number is not known. Shown on a terminal only, cleared when dropped.
+pub(crate) fn sentences_bar(total: Option<u64>) -> ProgressBar {
+    let (bar, template) = match total {
+        Some(total) => (ProgressBar::new(total), "{wide_bar} {human_pos}/{human_len} sentences, {rate}, {eta} left"),
+        None => (ProgressBar::new_spinner(), "{spinner} {human_pos} sentences, {rate}, {elapsed}"),
+    };
+    let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
+        let _ = write!(out, "{:.0}/s", state.per_sec());
+    };
+    let style = ProgressStyle::with_template(template).expect("a valid template").with_key("rate", rate);
+    bar.with_style(style).with_finish(ProgressFinish::AndClear)
+}
+
+/// A bar of training steps with a message. Shown on a terminal only.
+pub(crate) fn steps_bar(total: u64) -> ProgressBar {
+    let template = "{wide_bar} {pos}/{len} steps, {msg}, {eta} left";
+    ProgressBar::new(total).with_style(ProgressStyle::with_template(template).expect("a valid template"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tables_are_aligned() {
+        let one = table([""], &[("MAP", [Some(0.5)]), ("nDCG@10", [Some(-1.0)])]);
+        assert_eq!(one, "MAP       0.5000\nnDCG@10  -1.0000");
+        let two = table(["published", "comparable"], &[("MRR", [Some(2.0 / 3.0), None])]);
+        assert_eq!(two, "      published  comparable\nMRR      0.6667           -");
+    }
+}

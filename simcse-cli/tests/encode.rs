@@ -1,0 +1,177 @@
+//! `simcse encode` on sentences made here.
+
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader, Write};
+
+use common::{Workspace, encoder, text};
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use ndarray::{Array2, Axis};
+use safetensors::SafeTensors;
+use serde_json::Value;
+
+/// Empty lines, spaces at both ends, both line ends, a last line without one.
+const INPUT: &str = "how to install\r\n\n  slow\tboot \n\r\nthe sound ?";
+const LINES: [&str; 5] = ["how to install", "", "  slow\tboot ", "", "the sound ?"];
+
+fn expected() -> Array2<f32> {
+    encoder().encode(&LINES).unwrap()
+}
+
+fn floats(bytes: &[u8]) -> Vec<f32> {
+    bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect()
+}
+
+/// Reads what is documented as NumPy's format 1.0.
+fn npy(bytes: &[u8]) -> Array2<f32> {
+    assert_eq!(&bytes[..8], b"\x93NUMPY\x01\x00");
+    let end = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
+    assert_eq!(end % 64, 0);
+    let header = str::from_utf8(&bytes[10..end]).unwrap();
+    let shape = header.strip_prefix("{'descr': '<f4', 'fortran_order': False, 'shape': (").unwrap();
+    let (rows, cols) =
+        shape.strip_suffix('\n').unwrap().trim_end().strip_suffix("), }").unwrap().split_once(", ").unwrap();
+    Array2::from_shape_vec((rows.parse().unwrap(), cols.parse().unwrap()), floats(&bytes[end..])).unwrap()
+}
+
+fn records(jsonl: &str) -> Vec<(String, Vec<f32>)> {
+    let record = |line: &str| {
+        let record: Value = serde_json::from_str(line).unwrap();
+        let embedding = serde_json::from_value(record["embedding"].clone()).unwrap();
+        (record["text"].as_str().unwrap().to_owned(), embedding)
+    };
+    jsonl.lines().map(record).collect()
+}
+
+#[test]
+fn every_format_has_a_row_for_every_line() {
+    let workspace = Workspace::new();
+    workspace.put("in.txt", INPUT);
+    let expected = expected();
+
+    let json = workspace.stdout("encode --model model in.txt --output out.npy --json");
+    let summary: Value = serde_json::from_str(json.lines().last().unwrap()).unwrap();
+    assert_eq!((&summary["sentences"], &summary["dimension"]), (&5.into(), &16.into()));
+    assert!(summary["seconds"].as_f64().unwrap() > 0.0 && summary["sentences_per_second"].as_f64().unwrap() > 0.0);
+    assert_eq!(npy(&fs::read(workspace.path("out.npy")).unwrap()), expected);
+
+    assert_eq!(workspace.stdout("encode --model model in.txt --output out.safetensors"), "");
+    let bytes = fs::read(workspace.path("out.safetensors")).unwrap();
+    let tensors = SafeTensors::deserialize(&bytes).unwrap();
+    assert_eq!(tensors.names(), ["embeddings"]);
+    let tensor = tensors.tensor("embeddings").unwrap();
+    assert_eq!((tensor.dtype(), tensor.shape()), (safetensors::Dtype::F32, [5, 16].as_slice()));
+    assert_eq!(floats(tensor.data()), expected.as_slice().unwrap());
+
+    workspace.stdout("encode --model model in.txt --output out.jsonl");
+    let records = records(&fs::read_to_string(workspace.path("out.jsonl")).unwrap());
+    assert_eq!(records.len(), 5);
+    for ((text, embedding), (line, row)) in records.iter().zip(LINES.iter().zip(expected.rows())) {
+        assert_eq!((text.as_str(), embedding.as_slice()), (*line, row.as_slice().unwrap()));
+    }
+}
+
+#[test]
+fn input_may_be_piped_or_compressed_and_rows_of_unit_length() {
+    let workspace = Workspace::new();
+    let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+    gzip.write_all(INPUT.as_bytes()).unwrap();
+    workspace.put("in.txt.gz", gzip.finish().unwrap());
+    workspace.stdout("encode --model model in.txt.gz -o out.npy");
+    let expected = expected();
+    assert_eq!(npy(&fs::read(workspace.path("out.npy")).unwrap()), expected);
+
+    for input in ["", "-"] {
+        let output = workspace.run_with(&format!("encode --model model {input} --output -"), INPUT.as_bytes());
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let rows = records(&text(&output.stdout));
+        assert_eq!(rows.into_iter().flat_map(|(_, row)| row).collect::<Vec<_>>(), expected.as_slice().unwrap());
+    }
+
+    workspace.stdout("encode --model model in.txt.gz -o out.npy --normalize");
+    let unit = npy(&fs::read(workspace.path("out.npy")).unwrap());
+    for (row, unit) in expected.axis_iter(Axis(0)).zip(unit.axis_iter(Axis(0))) {
+        let norm = row.dot(&row).sqrt();
+        assert!(row.iter().zip(unit).all(|(value, unit)| (value / norm - unit).abs() < 1e-6));
+    }
+}
+
+#[test]
+fn many_and_no_lines() {
+    let workspace = Workspace::new();
+    let many: Vec<_> = (0..1500).map(|i| ["slow boot", "", "the wifi"][i % 3]).collect();
+    workspace.put("in.txt", many.join("\n"));
+    workspace.stdout("encode --model model in.txt --output out.npy");
+    let rows = npy(&fs::read(workspace.path("out.npy")).unwrap());
+    assert_eq!(rows.nrows(), 1500);
+    assert!((3..1500).all(|i| rows.row(i) == rows.row(i % 3)));
+
+    workspace.put("in.txt", "");
+    for (name, len) in [("out.npy", 192), ("out.safetensors", 192), ("out.jsonl", 0)] {
+        workspace.stdout(&format!("encode --model model in.txt --output {name}"));
+        assert_eq!(fs::metadata(workspace.path(name)).unwrap().len(), len);
+    }
+    assert_eq!(npy(&fs::read(workspace.path("out.npy")).unwrap()).dim(), (0, 16));
+}
+
+#[test]
+fn failures_leave_no_file_and_the_old_one_alone() {
+    let workspace = Workspace::new();
+    workspace.put("out.npy", "old");
+    workspace.put("bad.txt", b"fine\nnot \xff fine\n");
+    let before = workspace.names();
+    let error = workspace.error("encode --model model bad.txt --output out.npy", 1);
+    assert!(error.starts_with("error: bad.txt, line 2: expected UTF-8"), "{error}");
+    // From a pipe the line is met after the work has begun.
+    let output = workspace.run_with("encode --model model --output out.npy", b"fine\n\nnot \xff fine\n");
+    assert_eq!(output.status.code(), Some(1));
+    assert!(text(&output.stderr).starts_with("error: standard input, line 3: expected UTF-8"));
+    assert_eq!((workspace.names(), fs::read(workspace.path("out.npy")).unwrap()), (before, b"old".to_vec()));
+
+    let error = workspace.error("encode --model model no.txt --output out.npy", 1);
+    assert!(error.starts_with("error: cannot read no.txt: No such file"), "{error}");
+    let error = workspace.error("encode --model model model --output out.npy", 1);
+    assert!(error.contains("found a directory"), "{error}");
+    let error = workspace.error("encode --model no-model - --output out.npy", 1);
+    assert!(error.contains("no-model: not found"), "{error}");
+    let error = workspace.error("encode --model model - --output no/out.npy", 1);
+    assert!(error.starts_with("error: cannot write no/out.npy: "), "{error}");
+}
+
+#[test]
+fn values_that_are_not_finite_are_no_embedding() {
+    let workspace = Workspace::new();
+    let mut damaged = encoder();
+    damaged.params.values_mut().fill(f32::NAN);
+    damaged.save(&workspace.path("damaged")).unwrap();
+    workspace.put("in.txt", INPUT);
+    let error = workspace.error("encode --model damaged in.txt --output out.npy", 1);
+    assert!(error.starts_with("error: in.txt, line 1: the model gives an embedding with NaN"), "{error}");
+    assert!(!workspace.path("out.npy").exists());
+}
+
+#[test]
+fn the_extension_names_the_format() {
+    let workspace = Workspace::new();
+    for name in ["out.txt", "out", ".npy"] {
+        let error = workspace.error(&format!("encode --model model - --output {name}"), 2);
+        assert!(error.contains(".npy, .jsonl or .safetensors"), "{error}");
+    }
+    fs::create_dir(workspace.path("dir.npy")).unwrap();
+    let error = workspace.error("encode --model model - --output dir.npy", 2);
+    assert!(error.contains("found a directory"), "{error}");
+}
+
+#[test]
+fn a_reader_that_goes_away_ends_it_quietly() {
+    let workspace = Workspace::new();
+    workspace.put("in.txt", "slow boot\n".repeat(5000));
+    let mut child = workspace.command("encode --model model in.txt --output - --json").spawn().unwrap();
+    let mut line = String::new();
+    BufReader::new(child.stdout.take().unwrap()).read_line(&mut line).unwrap(); // and closes the pipe
+    assert_eq!(records(&line)[0].0, "slow boot");
+    let output = child.wait_with_output().unwrap();
+    assert_eq!((output.status.code(), text(&output.stderr).as_str()), (Some(0), ""));
+}
