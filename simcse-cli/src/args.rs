@@ -6,13 +6,21 @@ use crate::commands::encode::EncodeArgs;
 use crate::commands::eval::EvalArgs;
 use crate::commands::train::TrainArgs;
 
+const HELP: &str = "\
+Examples:
+  simcse eval sts --model output/my-model --data sts-dev.csv
+  simcse encode --model output/my-model titles.txt --output titles.npy
+
+Exit status: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.";
+
 /// Trains sentence encoders without labels (SimCSE), evaluates them and encodes with them.
 #[derive(Debug, Parser)]
 #[command(name = "simcse", version, arg_required_else_help = true)]
-#[command(after_help = "Exit status: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.")]
+#[command(after_help = HELP)]
 pub(crate) struct Cli {
     /// Threads that compute, 1 to 1024 [default: all cores]
-    #[arg(long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    #[arg(long, global = true, display_order = 100, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
     pub(crate) threads: Option<u16>,
     #[command(subcommand)]
     pub(crate) command: Command,

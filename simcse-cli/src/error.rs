@@ -51,18 +51,9 @@ impl Failure {
             Self::Failed(message) => (message, 1),
             Self::Usage(message) => (message, 2),
         };
-        report::note(&format!("error: {}", printable(&message)));
+        report::note(&format!("error: {message}"));
         ExitCode::from(status)
     }
-}
-
-/// A message on one line: what a terminal would act on or not show is escaped.
-fn printable(message: &str) -> String {
-    let escape = |c: char| match c {
-        '"' | '\'' | '\\' => c.to_string(),
-        _ => c.escape_debug().to_string(),
-    };
-    message.chars().map(escape).collect()
 }
 
 #[cfg(test)]
@@ -73,10 +64,5 @@ mod tests {
     fn causes_are_told_once() {
         let error = simcse_model::Error::Io { file: "f".into(), source: io::Error::other("no luck") };
         assert!(matches!(Failure::from(error), Failure::Failed(message) if message == "f: no luck"));
-    }
-
-    #[test]
-    fn a_message_stays_on_its_line() {
-        assert_eq!(printable("\"a\"\n\u{1b}[2J\\é"), "\"a\"\\n\\u{1b}[2J\\é");
     }
 }

@@ -202,22 +202,26 @@ impl<const MR: usize, const NV: usize, const NR: usize> Kernel for Tile<'_, MR, 
                     pack::<MR>(panel.reversed_axes(), to);
                 }
             }
+            let (first_row, row_stride) = (block_of_a.as_ptr(), block_of_a.strides()[0]);
             for j in cols.clone().step_by(NR) {
                 let panel_b = &packed_b[(block.start - start) * panels * NR + j / NR * NR * kc..][..kc * NR];
                 for i in (0..rows.len()).step_by(MR) {
                     let live = MR.min(rows.len() - i);
                     // SAFETY: with contiguous rows, row `i + r` (clamped to the last one) has `kc` values behind its
                     // first; a packed panel has `MR·kc`, value `r` of each step lying `MR` behind the one before.
-                    let (a_rows, step): ([*const f32; MR], usize) = if direct {
-                        (std::array::from_fn(|r| block_of_a.row(i + r.min(live - 1)).as_ptr()), 1)
-                    } else {
-                        let panel = &packed_a[i * kc..][..MR * kc];
-                        (std::array::from_fn(|r| panel[r..].as_ptr()), MR)
+                    // `panel_b` has `kc·NR` values.
+                    let acc = unsafe {
+                        if direct {
+                            let row = |r: usize| first_row.offset((i + r.min(live - 1)) as isize * row_stride);
+                            micro_kernel::<S, MR, NV>(s, kc, std::array::from_fn(row), 1, panel_b.as_ptr())
+                        } else {
+                            let panel_a = packed_a[i * kc..][..MR * kc].as_ptr();
+                            let rows = std::array::from_fn(|r| panel_a.add(r));
+                            micro_kernel::<S, MR, NV>(s, kc, rows, MR, panel_b.as_ptr())
+                        }
                     };
-                    // SAFETY: as above, and `panel_b` has `kc·NR` values.
-                    let acc = unsafe { micro_kernel::<S, MR, NV>(s, kc, a_rows, step, panel_b) };
                     // SAFETY: the tile lies inside C, and no other task writes its rows and columns.
-                    unsafe { update::<S, MR, NV>(s, acc, init, c, n, rows.start + i, live, j) };
+                    unsafe { update::<S, MR, NV>(s, &acc, init, c, n, rows.start + i, live, j) };
                 }
             }
         }
@@ -227,27 +231,27 @@ impl<const MR: usize, const NV: usize, const NR: usize> Kernel for Tile<'_, MR, 
 /// `acc[r][v] = Σ_k a[r][k] · b[k][v]`: `MR` rows by `NV` vectors in registers.
 ///
 /// # Safety
-/// Each of `a_rows` is readable at `0, step, …, (kc − 1)·step`.
+/// Each of `a_rows` is readable at `0, step, …, (kc − 1)·step`, and `b` has `kc` rows of `NV` vectors.
 #[inline(always)]
 unsafe fn micro_kernel<S: Simd, const MR: usize, const NV: usize>(
     s: S,
     kc: usize,
     a_rows: [*const f32; MR],
     step: usize,
-    b: &[f32],
+    b: *const f32,
 ) -> [[S::F32; NV]; MR] {
     let mut acc = [[s.splat(0.0); NV]; MR];
-    let zero = s.splat(0.0);
-    for (k, b) in b.chunks_exact(NV * S::LANES).enumerate().take(kc) {
-        let mut b_row = [zero; NV];
-        for v in 0..NV {
-            b_row[v] = s.load(&b[v * S::LANES..]);
+    for k in 0..kc {
+        let mut b_row = [s.splat(0.0); NV];
+        for (v, b_row) in b_row.iter_mut().enumerate() {
+            // SAFETY: row `k` of `b` has `NV` vectors.
+            *b_row = s.load(unsafe { std::slice::from_raw_parts(b.add((k * NV + v) * S::LANES), S::LANES) });
         }
-        for r in 0..MR {
+        for (acc, a) in acc.iter_mut().zip(a_rows) {
             // SAFETY: `k < kc`.
-            let a = s.splat(unsafe { *a_rows[r].add(k * step) });
+            let a = s.splat(unsafe { *a.add(k * step) });
             for v in 0..NV {
-                acc[r][v] = s.fma(a, b_row[v], acc[r][v]);
+                acc[v] = s.fma(a, b_row[v], acc[v]);
             }
         }
     }
@@ -262,7 +266,7 @@ unsafe fn micro_kernel<S: Simd, const MR: usize, const NV: usize>(
 #[allow(clippy::too_many_arguments)]
 unsafe fn update<S: Simd, const MR: usize, const NV: usize>(
     s: S,
-    acc: [[S::F32; NV]; MR],
+    acc: &[[S::F32; NV]; MR],
     init: Init,
     c: Shared,
     n: usize,
@@ -270,20 +274,18 @@ unsafe fn update<S: Simd, const MR: usize, const NV: usize>(
     live: usize,
     j: usize,
 ) {
+    let width = (NV * S::LANES).min(n - j);
     for (r, acc) in acc.iter().enumerate().take(live) {
-        for (v, &acc) in acc.iter().enumerate() {
-            let j = j + v * S::LANES;
-            if j >= n {
-                break;
-            }
-            // SAFETY: `i + r` and `j` are inside C, and so are the values up to the end of the row.
-            let c = unsafe { std::slice::from_raw_parts_mut(c.0.add((i + r) * n + j), S::LANES.min(n - j)) };
+        // SAFETY: row `i + r` and the columns from `j` on are inside C.
+        let c = unsafe { std::slice::from_raw_parts_mut(c.0.add((i + r) * n + j), width) };
+        for (v, &acc) in acc.iter().enumerate().take(width.div_ceil(S::LANES)) {
+            let at = v * S::LANES;
             let sum = match init {
                 Init::Zero => acc,
-                Init::Bias(bias) => s.add(s.load_padded(&bias[j..], 0.0), acc),
-                Init::Keep => s.add(s.load_padded(c, 0.0), acc),
+                Init::Bias(bias) => s.add(s.load_padded(&bias[j + at..], 0.0), acc),
+                Init::Keep => s.add(s.load_padded(&c[at..], 0.0), acc),
             };
-            s.store_fitting(sum, c);
+            s.store_fitting(sum, &mut c[at..]);
         }
     }
 }

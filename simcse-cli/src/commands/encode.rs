@@ -71,19 +71,16 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
     let dimension = encoder.dimension();
 
     let started = Instant::now();
+    let (name, format) = match &args.output {
+        Output::StandardOutput => (STANDARD_OUTPUT.to_owned(), Format::Jsonl),
+        Output::File(path, format) => (path.display().to_string(), *format),
+    };
     let to_terminal = matches!(args.output, Output::StandardOutput) && io::stdout().is_terminal();
     let bar = if to_terminal { ProgressBar::hidden() } else { report::sentences_bar(lines) };
-    let encoding = Encoding { encoder: &encoder, normalize: args.normalize, input: &input, bar };
-    let (sentences, name) = match &args.output {
-        Output::StandardOutput => {
-            let mut out = BufWriter::new(io::stdout().lock());
-            (encoding.write(&mut out, STANDARD_OUTPUT, Format::Jsonl)?, STANDARD_OUTPUT.to_owned())
-        }
-        Output::File(path, format) => {
-            let name = path.display().to_string();
-            let write = |out: &mut _| encoding.write(out, &name, *format);
-            (write_file(path, *format, dimension, write)?, name)
-        }
+    let encoding = Encoding { encoder: &encoder, normalize: args.normalize, input: &input, output: &name, format, bar };
+    let sentences = match &args.output {
+        Output::StandardOutput => encoding.write(&mut BufWriter::new(io::stdout().lock()))?,
+        Output::File(path, _) => write_file(path, format, dimension, |file| encoding.write(file))?,
     };
 
     let seconds = started.elapsed().as_secs_f64();
@@ -115,52 +112,46 @@ struct Encoding<'a> {
     encoder: &'a SentenceEncoder,
     normalize: bool,
     input: &'a Path,
+    /// What errors call the output.
+    output: &'a str,
+    format: Format,
     bar: ProgressBar,
 }
 
 impl Encoding<'_> {
-    /// Writes the embeddings of all lines to `out`, called `name` in errors, and returns their number.
-    fn write(self, out: &mut impl Write, name: &str, format: Format) -> Result<usize, Failure> {
+    /// Writes the embeddings of all lines and returns their number.
+    fn write(self, out: &mut impl Write) -> Result<usize, Failure> {
         let (mut texts, mut bytes, mut written) = (Vec::new(), 0, 0);
-        let mut write = |texts: &mut Vec<String>| {
-            self.write_chunk(out, name, format, texts, written)?;
-            written += texts.len();
-            texts.clear();
-            Ok::<_, Failure>(written)
-        };
         for_each_line(self.input, |line| {
             let line = line.strip_suffix('\n').map_or(line, |line| line.strip_suffix('\r').unwrap_or(line));
             bytes += line.len();
             texts.push(line.to_owned());
             if texts.len() == CHUNK || bytes >= CHUNK_BYTES {
+                self.write_chunk(out, &texts, written)?;
+                written += texts.len();
+                texts.clear();
                 bytes = 0;
-                write(&mut texts)?;
             }
             Ok::<_, Failure>(())
         })?;
-        write(&mut texts)
+        self.write_chunk(out, &texts, written)?;
+        Ok(written + texts.len())
     }
 
-    /// Encodes and writes the texts behind the first `before` lines.
-    fn write_chunk(
-        &self,
-        out: &mut impl Write,
-        name: &str,
-        format: Format,
-        texts: &[String],
-        before: usize,
-    ) -> Result<(), Failure> {
+    /// Encodes and writes the texts that follow the first `before` lines.
+    fn write_chunk(&self, out: &mut impl Write, texts: &[String], before: usize) -> Result<(), Failure> {
         let mut embeddings = self.encoder.encode(texts)?;
         if let Some(row) = embeddings.rows().into_iter().position(|row| row.iter().any(|value| !value.is_finite())) {
             let (input, line) = (source_name(self.input), before + row + 1);
             return Err(Failure::Failed(format!(
-                "{input}, line {line}: the model gives an embedding with NaN or infinite values: its weights are damaged"
+                "{input}, line {line}: the model gives an embedding with NaN or infinite values: its weights are \
+                 damaged or too large"
             )));
         }
         if self.normalize {
             embeddings = unit_rows(embeddings.view());
         }
-        format.write_rows(out, texts, embeddings.view()).map_err(Failure::writing(name))?;
+        self.format.write_rows(out, texts, embeddings.view()).map_err(Failure::writing(self.output))?;
         self.bar.inc(texts.len() as u64);
         Ok(())
     }

@@ -14,7 +14,13 @@ use crate::args::{JsonArgs, ModelArgs};
 use crate::error::Failure;
 use crate::report::{self, counted};
 
+const HELP: &str = "\
+Examples:
+  simcse eval askubuntu --model output/my-model --data askubuntu --split test
+  simcse eval sts --model output/my-model --data sts-dev.csv --json";
+
 #[derive(Debug, Args)]
+#[command(after_help = HELP)]
 pub(crate) struct EvalArgs {
     #[command(subcommand)]
     task: Task,
