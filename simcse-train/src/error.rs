@@ -53,6 +53,14 @@ pub enum Error {
         /// What it is.
         found: String,
     },
+    /// A parameter would not be trained as it should.
+    #[error("before the first step: {what} {problem}")]
+    GradientFlow {
+        /// A tensor's gradient, or the views.
+        what: String,
+        /// What is wrong with it.
+        problem: &'static str,
+    },
     /// The loss or a gradient is no longer a number.
     #[error("step {step}: the {what} is {value}; the last checkpoint is good: try a lower --learning-rate")]
     NotFinite {

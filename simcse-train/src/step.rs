@@ -8,7 +8,7 @@ use crate::loss::contrastive;
 /// Buffers that go from step to step.
 #[derive(Debug, Default)]
 pub struct Workspace {
-    activations: Pool,
+    pub(crate) activations: Pool,
     similarities: Pool,
 }
 

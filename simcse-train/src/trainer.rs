@@ -10,6 +10,7 @@ use simcse_tensor::Grads;
 use crate::adamw::{AdamW, clip_scale, gradient_norm};
 use crate::data::Sentences;
 use crate::error::{Error, Result};
+use crate::gradient_flow::check_gradient_flow;
 use crate::run::{RunDirectory, StepRecord};
 use crate::schedule::LinearSchedule;
 use crate::settings::Settings;
@@ -102,6 +103,9 @@ pub fn train(
             step: step as u32,
         };
 
+        if step == 0 {
+            check_gradient_flow(encoder, &tokens, &dropout, settings.scale, &mut workspace, &mut grads)?;
+        }
         grads.clear();
         let loss = accumulate_gradient(encoder, &tokens, Some(&dropout), settings.scale, &mut workspace, &mut grads);
         let norm = gradient_norm(&grads);
