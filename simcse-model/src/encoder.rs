@@ -70,3 +70,7 @@ impl Encoder {
         x
     }
 }
+
+#[cfg(test)]
+#[path = "encoder_tests.rs"]
+mod tests;

@@ -5,10 +5,9 @@ use std::sync::Arc;
 use ndarray::Array2;
 
 use crate::gemm::Init;
-use crate::math::SoftmaxMoments;
 use crate::ops::attention::{self, Attention};
 use crate::ops::embedding::{self, Lookup};
-use crate::ops::layer_norm::{self, LayerNorm, Moments};
+use crate::ops::layer_norm::{self, LayerNorm};
 use crate::ops::{add, cross_entropy, dropout, flat, flat_mut, gelu_linear, linear, normalize, pooling, similarity};
 use crate::params::{Grads, Params, Slot};
 use crate::pool::Pool;
@@ -28,10 +27,10 @@ enum Op {
     Embedding { lookups: Vec<Lookup> },
     Linear { x: Var, weight: Slot, bias: Slot },
     GeluLinear { h: Var, saved: Array2<f32>, weight: Slot, bias: Slot },
-    LayerNorm { x: Var, residual: Option<Var>, op: LayerNorm, saved: Array2<f32>, moments: Vec<Moments> },
+    LayerNorm { x: Var, residual: Option<Var>, op: LayerNorm, saved: Array2<f32>, moments: Array2<f32> },
     Dropout { x: Var, dropout: Dropout },
-    Attention { qkv: Var, op: Attention, saved: Array2<f32>, moments: Vec<SoftmaxMoments> },
-    Pool { x: Var, pooling: Pooling, argmax: Vec<u32> },
+    Attention { qkv: Var, op: Attention, saved: Array2<f32>, moments: Array2<f32> },
+    Pool { x: Var, pooling: Pooling },
     Normalize { x: Var, lengths: Vec<f32> },
     Similarity { z: Var, scale: f32 },
     CrossEntropy { x: Var, saved: Array2<f32> },
@@ -77,6 +76,14 @@ impl<'a> Tape<'a> {
         let value = &self.nodes[var.0].value;
         assert!(!value.is_empty() || self.rows.tokens() == 0, "the value of node {} has been taken over", var.0);
         value
+    }
+
+    /// A copy of a node's value, in a buffer of the pool.
+    pub fn copy(&mut self, var: Var) -> Array2<f32> {
+        let (rows, cols) = self.value(var).dim();
+        let mut copy = self.pool.take(rows, cols);
+        copy.assign(self.value(var));
+        copy
     }
 
     /// A matrix from outside, whose gradient [`backward`](Self::backward) returns.
@@ -127,11 +134,11 @@ impl<'a> Tape<'a> {
     ) -> Var {
         let op = LayerNorm { gamma, beta, eps, dropout: active(dropout) };
         let mut saved = self.take_over(x);
-        let mut moments = vec![[0.0; 2]; saved.nrows()];
+        let mut moments = self.pool.take(saved.nrows(), 2);
         let mut y = self.pool.take(saved.nrows(), saved.ncols());
         let r = residual.map(|r| self.value(r));
-        layer_norm::forward(&op, &mut saved, r, self.params, &self.rows, &mut moments, &mut y);
-        let saved = self.keep(saved);
+        layer_norm::forward(&op, &mut saved, r, self.params, &self.rows, pairs_mut(&mut moments), &mut y);
+        let (saved, moments) = (self.keep(saved), self.keep(moments));
         self.push(Op::LayerNorm { x, residual, op, saved, moments }, y)
     }
 
@@ -153,19 +160,18 @@ impl<'a> Tape<'a> {
         let saved = self.take_over(qkv);
         let (tokens, width) = (saved.nrows(), saved.ncols() / 3);
         assert!(width % heads == 0, "attention: {heads} heads do not divide {width} columns");
-        let mut moments = vec![[0.0; 2]; tokens * heads];
+        let mut moments = self.pool.take(tokens, 2 * heads);
         let mut o = self.pool.take(tokens, width);
-        attention::forward(&op, &saved, &self.rows, &mut moments, &mut o);
-        let saved = self.keep(saved);
+        attention::forward(&op, &saved, &self.rows, pairs_mut(&mut moments), &mut o);
+        let (saved, moments) = (self.keep(saved), self.keep(moments));
         self.push(Op::Attention { qkv, op, saved, moments }, o)
     }
 
     /// One row a sentence, (S, C). sentence-transformers: `Pooling`.
     pub fn pool(&mut self, x: Var, pooling: Pooling) -> Var {
         let mut y = self.pool.take(self.rows.sentences(), self.value(x).ncols());
-        let mut argmax = Vec::new();
-        pooling::forward(pooling, self.value(x), &self.rows, &mut argmax, &mut y);
-        self.push(Op::Pool { x, pooling, argmax }, y)
+        pooling::forward(pooling, self.value(x), &self.rows, &mut y);
+        self.push(Op::Pool { x, pooling }, y)
     }
 
     /// Rows of unit length. Takes `x` over. PyTorch: `nn.functional.normalize(x, dim=1)`.
@@ -256,8 +262,9 @@ impl<'a> Tape<'a> {
             Op::LayerNorm { x, residual, op, saved, moments } => {
                 let apart = residual.is_some() || op.dropout.is_some(); // dx is not ds
                 let mut dx = apart.then(|| self.pool.take(saved.nrows(), saved.ncols()));
-                layer_norm::backward(&op, &saved, params, rows, &moments, &mut dy, dx.as_mut(), grads);
+                layer_norm::backward(&op, &saved, params, rows, pairs(&moments), &mut dy, dx.as_mut(), grads);
                 self.pool.give(saved);
+                self.pool.give(moments);
                 match (dx, residual) {
                     (None, _) => d.add(x, dy, self.pool),
                     (Some(dx), None) => {
@@ -275,13 +282,14 @@ impl<'a> Tape<'a> {
                 d.add(x, dy, self.pool);
             }
             Op::Attention { qkv, op, mut saved, moments } => {
-                attention::backward(&op, &mut saved, rows, &moments, &dy);
+                attention::backward(&op, &mut saved, rows, pairs(&moments), &dy);
+                self.pool.give(moments);
                 self.pool.give(dy);
                 d.add(qkv, saved, self.pool);
             }
-            Op::Pool { x, pooling, argmax } => {
+            Op::Pool { x, pooling } => {
                 let mut dx = self.pool.take(rows.tokens(), dy.ncols());
-                pooling::backward(pooling, rows, &argmax, &dy, &mut dx);
+                pooling::backward(pooling, &self.nodes[x.0].value, rows, y, &dy, &mut dx);
                 self.pool.give(dy);
                 d.add(x, dx, self.pool);
             }
@@ -332,6 +340,16 @@ impl Drop for Tape<'_> {
     fn drop(&mut self) {
         (0..self.nodes.len()).for_each(|i| self.release(Var(i)));
     }
+}
+
+/// A matrix of pairs, such as moments, as a slice of them.
+fn pairs(matrix: &Array2<f32>) -> &[[f32; 2]] {
+    flat(matrix).as_chunks().0
+}
+
+/// The same, to change.
+fn pairs_mut(matrix: &mut Array2<f32>) -> &mut [[f32; 2]] {
+    flat_mut(matrix).as_chunks_mut().0
 }
 
 /// No dropout where nothing would be dropped.

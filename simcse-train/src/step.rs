@@ -38,7 +38,7 @@ pub fn accumulate_gradient(
 
     let mut tape = Tape::new(&encoder.params, &mut workspace.activations, batch.rows().clone(), true);
     let embeddings = encoder.forward(&mut tape, &batch, dropout);
-    let (loss, dembeddings) = contrastive(tape.value(embeddings).clone(), scale, &mut workspace.similarities);
+    let (loss, dembeddings) = contrastive(tape.copy(embeddings), scale, &mut workspace.similarities);
     tape.backward(vec![(embeddings, dembeddings)], grads);
     loss
 }

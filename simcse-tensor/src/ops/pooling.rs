@@ -6,7 +6,7 @@
 use std::fmt;
 use std::str::FromStr;
 
-use ndarray::{Array2, Axis};
+use ndarray::Array2;
 use rayon::prelude::*;
 
 use super::{flat, flat_mut};
@@ -53,12 +53,11 @@ impl fmt::Display for Pooling {
     }
 }
 
-/// Writes `y`; for [`Pooling::Max`] also the row within the sentence that each value came from, `argmax` (S, C).
-pub(crate) fn forward(pooling: Pooling, x: &Array2<f32>, rows: &Rows, argmax: &mut Vec<u32>, y: &mut Array2<f32>) {
+/// Overwrites `y` (S, C).
+pub(crate) fn forward(pooling: Pooling, x: &Array2<f32>, rows: &Rows, y: &mut Array2<f32>) {
     let width = x.ncols();
-    argmax.resize(if pooling == Pooling::Max { y.len() } else { 0 }, 0);
-    for (sentence, (range, y)) in rows.iter().zip(flat_mut(y).chunks_exact_mut(width)).enumerate() {
-        let tokens = flat(x)[range.start * width..range.end * width].chunks_exact(width);
+    for (range, y) in rows.iter().zip(flat_mut(y).chunks_exact_mut(width)) {
+        let mut tokens = flat(x)[range.start * width..range.end * width].chunks_exact(width);
         let length = tokens.len();
         y.fill(0.0);
         match pooling {
@@ -68,36 +67,40 @@ pub(crate) fn forward(pooling: Pooling, x: &Array2<f32>, rows: &Rows, argmax: &m
             }
             Pooling::Cls => tokens.take(1).for_each(|x| y.copy_from_slice(x)),
             Pooling::Max => {
-                let argmax = &mut argmax[sentence * width..][..width];
-                for (token, x) in tokens.enumerate() {
-                    for ((y, at), &x) in y.iter_mut().zip(&mut *argmax).zip(x) {
-                        if token == 0 || x > *y {
-                            (*y, *at) = (x, token as u32);
-                        }
-                    }
-                }
+                tokens.by_ref().take(1).for_each(|x| y.copy_from_slice(x));
+                tokens.for_each(|x| y.iter_mut().zip(x).for_each(|(y, &x)| *y = if x > *y { x } else { *y }));
             }
         }
     }
 }
 
 /// Overwrites `dx` (N, C), given `dy` (S, C).
-pub(crate) fn backward(pooling: Pooling, rows: &Rows, argmax: &[u32], dy: &Array2<f32>, dx: &mut Array2<f32>) {
+pub(crate) fn backward(
+    pooling: Pooling,
+    x: &Array2<f32>,
+    rows: &Rows,
+    y: &Array2<f32>,
+    dy: &Array2<f32>,
+    dx: &mut Array2<f32>,
+) {
     let width = dy.ncols();
-    let tasks: Vec<_> =
-        rows.split_sentences(flat_mut(dx), width).into_iter().zip(dy.axis_iter(Axis(0))).enumerate().collect();
-    tasks.into_par_iter().with_min_len(16).for_each(|(sentence, (dx, dy))| {
-        let length = (dx.len() / width).max(1) as f32;
-        for (token, dx) in dx.chunks_exact_mut(width).enumerate() {
-            match pooling {
-                Pooling::Mean => dx.iter_mut().zip(dy).for_each(|(dx, dy)| *dx = dy / length),
-                Pooling::Cls if token == 0 => dx.iter_mut().zip(dy).for_each(|(dx, dy)| *dx = *dy),
-                Pooling::Cls => dx.fill(0.0),
-                Pooling::Max => {
-                    let argmax = &argmax[sentence * width..][..width];
-                    for ((dx, &dy), &at) in dx.iter_mut().zip(dy).zip(argmax) {
-                        *dx = if at == token as u32 { dy } else { 0.0 };
-                    }
+    let dx = rows.split_sentences(flat_mut(dx), width);
+    let tasks: Vec<_> = dx.into_iter().zip(rows.iter()).zip(dy.outer_iter().zip(y.outer_iter())).collect();
+    tasks.into_par_iter().with_min_len(16).for_each(|((dx, range), (dy, y))| match pooling {
+        Pooling::Mean => {
+            let length = range.len() as f32;
+            dx.chunks_exact_mut(width).for_each(|dx| dx.iter_mut().zip(dy).for_each(|(dx, dy)| *dx = dy / length));
+        }
+        Pooling::Cls => {
+            dx.fill(0.0);
+            dx.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx = dy); // of the first row
+        }
+        Pooling::Max => {
+            dx.fill(0.0);
+            let x = &flat(x)[range.start * width..range.end * width];
+            for (c, (y, &dy)) in y.iter().zip(dy).enumerate() {
+                if let Some(first) = (c..x.len()).step_by(width).find(|&i| x[i] == *y) {
+                    dx[first] = dy;
                 }
             }
         }

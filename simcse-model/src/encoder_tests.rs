@@ -1,0 +1,298 @@
+//! A layer, and the encoder with its pooling, against a naive f64 oracle of the whole: the forward directly, the gradient of
+//! every parameter by central differences of the oracle.
+
+use std::sync::Arc;
+
+use ndarray::{Array2, ArrayView2, Axis, s};
+use proptest::prelude::*;
+use simcse_tensor::rng::Philox;
+use simcse_tensor::{Grads, Params, Pool, Pooling, Rows};
+
+use super::*;
+use crate::config::Architecture::{self, Bert, DistilBert, Roberta};
+
+const VOCABULARY: usize = 20;
+const PAD: u32 = 1;
+
+fn config(architecture: Architecture) -> ModelConfig {
+    ModelConfig {
+        architecture,
+        vocab_size: VOCABULARY,
+        hidden_size: 8,
+        num_hidden_layers: 1,
+        num_attention_heads: 2,
+        intermediate_size: 12,
+        max_position_embeddings: 12,
+        type_vocab_size: if architecture == DistilBert { 0 } else { 2 },
+        layer_norm_eps: 1e-3, // so large that an epsilon in the wrong place shows
+        hidden_dropout_prob: 0.0,
+        attention_probs_dropout_prob: 0.0,
+        pad_token_id: PAD as usize,
+        initializer_range: 1.0,
+    }
+}
+
+/// One sentence, one of only special tokens, a few, or more than a block of gradients holds; some tokens are padding.
+fn sentences() -> impl Strategy<Value = Vec<Vec<u32>>> {
+    let token = || prop_oneof![1 => Just(PAD), 4 => 0..VOCABULARY as u32];
+    let some = |count, length| prop::collection::vec(prop::collection::vec(token(), length), count);
+    prop_oneof![some(1..2, 1..10), Just(vec![vec![2, 3]]), some(2..6, 1..8), some(Rows::BLOCK + 1..21, 1..4)]
+}
+
+fn architecture() -> impl Strategy<Value = Architecture> {
+    prop::sample::select(vec![Bert, Roberta, DistilBert])
+}
+
+fn plan() -> impl Strategy<Value = Option<DropoutPlan>> {
+    let plan = |(seed, step)| DropoutPlan { hidden: 0.2, attention: 0.3, seed, step };
+    prop::option::of(any::<(u64, u32)>().prop_map(plan))
+}
+
+/// `Φ(x)` by the series `½ + φ(x)·(x + x³/3 + x⁵/15 + …)` (Marsaglia 2004).
+fn cdf(x: f64) -> f64 {
+    let (mut term, mut sum, mut k) = (x, x, 1.0);
+    while term.abs() > 1e-18 {
+        k += 2.0;
+        term *= x * x / k;
+        sum += term;
+    }
+    0.5 + sum * (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt()
+}
+
+/// The reference models as their papers and transformers' modules have them, with the names of their `state_dict`s.
+struct Oracle<'a> {
+    config: &'a ModelConfig,
+    layout: &'a Layout,
+    values: &'a [f64],
+    rows: &'a Rows,
+    plan: Option<&'a DropoutPlan>,
+}
+
+impl Oracle<'_> {
+    /// A parameter; a vector is one row.
+    fn parameter(&self, name: &str) -> ArrayView2<'_, f64> {
+        let tensor = self.layout.tensors().iter().find(|tensor| tensor.name == name).expect(name);
+        let shape = (tensor.len() / tensor.shape[tensor.shape.len() - 1], tensor.shape[tensor.shape.len() - 1]);
+        ArrayView2::from_shape(shape, &self.values[tensor.range()]).unwrap()
+    }
+
+    fn mask(&self, site: Site, sentence: usize, position: usize, width: usize) -> Array2<f64> {
+        let mut mask = vec![1.0; width];
+        self.plan.inspect(|plan| plan.at(site).mask(self.rows.stream(sentence), position, &mut mask));
+        Array2::from_shape_fn((1, width), |(_, c)| f64::from(mask[c]))
+    }
+
+    fn dropout(&self, mut x: Array2<f64>, site: Site) -> Array2<f64> {
+        for (sentence, range) in self.rows.iter().enumerate() {
+            for (position, row) in range.enumerate() {
+                let mut x = x.slice_mut(s![row..=row, ..]);
+                x *= &self.mask(site, sentence, position, x.ncols());
+            }
+        }
+        x
+    }
+
+    fn linear(&self, x: &Array2<f64>, name: &str) -> Array2<f64> {
+        x.dot(&self.parameter(&format!("{name}.weight")).t()) + self.parameter(&format!("{name}.bias"))
+    }
+
+    fn norm(&self, mut x: Array2<f64>, name: &str) -> Array2<f64> {
+        for mut row in x.outer_iter_mut() {
+            let mean = row.mean().unwrap();
+            let variance = row.mapv(|x| (x - mean).powi(2)).mean().unwrap();
+            row.mapv_inplace(|x| (x - mean) / (variance + f64::from(self.config.layer_norm_eps)).sqrt());
+        }
+        x * self.parameter(&format!("{name}.weight")) + self.parameter(&format!("{name}.bias"))
+    }
+
+    fn attention(&self, [q, k, v]: [Array2<f64>; 3], number: usize) -> Array2<f64> {
+        let mut contexts = Array2::zeros(q.dim());
+        let size = q.ncols() / self.config.num_attention_heads;
+        for (sentence, range) in self.rows.iter().enumerate() {
+            let tokens = range.len();
+            for head in 0..self.config.num_attention_heads {
+                let part = s![range.clone(), head * size..(head + 1) * size];
+                let mut p = (q.slice(part).dot(&k.slice(part).t()) / (size as f64).sqrt()).exp();
+                p.outer_iter_mut().for_each(|mut row| row /= row.sum());
+                let mask = self.mask(Site::AttentionProbabilities(number), sentence, head, tokens * tokens);
+                p *= &mask.into_shape_with_order((tokens, tokens)).unwrap();
+                contexts.slice_mut(part).assign(&p.dot(&v.slice(part)));
+            }
+        }
+        contexts
+    }
+
+    fn layer(&self, number: usize, x: &Array2<f64>) -> Array2<f64> {
+        let is_distilbert = self.config.architecture == DistilBert;
+        let name = |bert: &str, distilbert: &str| match is_distilbert {
+            false => format!("encoder.layer.{number}.{bert}"),
+            true => format!("transformer.layer.{number}.{distilbert}"),
+        };
+        let qkv = [("query", "q_lin"), ("key", "k_lin"), ("value", "v_lin")].map(|(bert, distilbert)| {
+            self.linear(x, &name(&format!("attention.self.{bert}"), &format!("attention.{distilbert}")))
+        });
+        let mut attended =
+            self.linear(&self.attention(qkv, number), &name("attention.output.dense", "attention.out_lin"));
+        if !is_distilbert {
+            attended = self.dropout(attended, Site::AttentionOutput(number));
+        }
+        let a = self.norm(attended + x, &name("attention.output.LayerNorm", "sa_layer_norm"));
+        let h = self.linear(&a, &name("intermediate.dense", "ffn.lin1")).mapv(|h| h * cdf(h));
+        let fed = self.dropout(self.linear(&h, &name("output.dense", "ffn.lin2")), Site::Output(number));
+        self.norm(fed + a, &name("output.LayerNorm", "output_layer_norm"))
+    }
+
+    fn embeddings(&self, sentences: &[Vec<u32>]) -> Array2<f64> {
+        let table = |name| self.parameter(&format!("embeddings.{name}_embeddings.weight")).to_owned();
+        let (words, positions) = (table("word"), table("position"));
+        let mut sum = Array2::zeros((0, self.config.hidden_size));
+        for ids in sentences {
+            for (i, &id) in ids.iter().enumerate() {
+                let position = match self.config.architecture {
+                    Bert | DistilBert => i,
+                    Roberta if id == PAD => PAD as usize,
+                    Roberta => PAD as usize + ids[..=i].iter().filter(|&&id| id != PAD).count(),
+                };
+                sum.push_row((&words.row(id as usize) + &positions.row(position)).view()).unwrap();
+            }
+        }
+        if self.config.architecture != DistilBert {
+            sum += &table("token_type").row(0);
+        }
+        self.dropout(self.norm(sum, "embeddings.LayerNorm"), Site::Embeddings)
+    }
+
+    fn pool(&self, x: &Array2<f64>, pooling: Pooling) -> Array2<f64> {
+        let pooled = self.rows.iter().map(|range| {
+            let tokens = x.slice(s![range, ..]);
+            match pooling {
+                Pooling::Mean => tokens.mean_axis(Axis(0)).unwrap(),
+                Pooling::Cls => tokens.row(0).to_owned(),
+                Pooling::Max => tokens.map_axis(Axis(0), |column| column.fold(f64::NEG_INFINITY, |max, &x| max.max(x))),
+            }
+        });
+        let mut rows = Array2::zeros((0, x.ncols()));
+        pooled.for_each(|row| rows.push_row(row.view()).unwrap());
+        rows
+    }
+}
+
+/// `build` runs the model on a tape and `oracle` runs it in f64, given the values of all parameters. `input`, if any, is a
+/// matrix of the layout that stands for what comes from outside; `build` gets it as a node.
+fn check(
+    layout: Layout,
+    input: Option<Slot>,
+    rows: &Arc<Rows>,
+    seed: u64,
+    build: impl Fn(&mut Tape, Option<Var>) -> Var,
+    oracle: impl Fn(&[f64]) -> Array2<f64>,
+) {
+    const H: f64 = 1e-5;
+    let philox = Philox::new(seed);
+    let random = |i: usize, stream| philox.block([i as u32, stream, 0, 0])[0] as f32 / (1u64 << 31) as f32 - 1.0;
+    let layout = Arc::new(layout);
+    let mut params = Params::zeros(layout.clone());
+    params.values_mut().iter_mut().enumerate().for_each(|(i, value)| *value = random(i, 0));
+    let mut values: Vec<f64> = params.values().iter().map(|&value| value.into()).collect();
+
+    let mut pool = Pool::new();
+    let mut tape = Tape::new(&params, &mut pool, rows.clone(), true);
+    let input = input.map(|slot| (slot, tape.input(params.matrix(slot).to_owned())));
+    let y = build(&mut tape, input.map(|(_, var)| var));
+    let expected = oracle(&values);
+    let (value, expected_values) = (tape.value(y).as_slice().unwrap(), expected.as_slice().unwrap());
+    assert_close("forward", value, expected_values, largest(expected_values));
+
+    let dy = Array2::from_shape_fn(expected.dim(), |(i, c)| random(i * expected.ncols() + c, 1));
+    let mut grads = Grads::zeros(layout);
+    let mut gradients = tape.backward(vec![(y, dy.clone())], &mut grads);
+    if let Some((slot, var)) = input {
+        grads.slice_mut(slot).copy_from_slice(gradients.take(var).as_slice().unwrap());
+    }
+    let dy = dy.mapv(f64::from);
+    let mut loss_at = |i: usize, x: f64| {
+        let before = std::mem::replace(&mut values[i], x);
+        let loss = (oracle(&values) * &dy).sum();
+        values[i] = before;
+        loss
+    };
+    let slope = |(i, &x): (usize, &f32)| (loss_at(i, f64::from(x) + H) - loss_at(i, f64::from(x) - H)) / (2.0 * H);
+    let numeric: Vec<f64> = params.values().iter().enumerate().map(slope).collect();
+    let scale = largest(&numeric);
+    for tensor in grads.layout().tensors() {
+        assert_close(&tensor.name, &grads.values()[tensor.range()], &numeric[tensor.range()], scale);
+    }
+}
+
+fn largest(values: &[f64]) -> f64 {
+    values.iter().fold(1.0, |largest, x| largest.max(x.abs()))
+}
+
+fn assert_close(what: &str, got: &[f32], expected: &[f64], scale: f64) {
+    const TOLERANCE: f64 = 2e-5;
+    assert_eq!(got.len(), expected.len(), "{what}");
+    for (i, (&got, &expected)) in got.iter().zip(expected).enumerate() {
+        let error = (f64::from(got) - expected).abs();
+        assert!(error <= TOLERANCE * scale, "{what}[{i}]: {got}, expected {expected}, of at most {scale}");
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+
+    #[test]
+    fn a_layer_agrees_with_f64(
+        architecture in architecture(),
+        lengths in sentences().prop_map(|sentences| sentences.iter().map(Vec::len).collect::<Vec<_>>()),
+        plan in plan(),
+        seed: u64,
+    ) {
+        let (config, mut layout) = (config(architecture), Layout::default());
+        let number = 3; // as in a deeper model: it is part of names and masks
+        let layer = Layer::push(&mut layout, &config, number);
+        let streams = (0..lengths.len() as u32).map(|s| s ^ 1).collect();
+        let rows = Arc::new(Rows::new(lengths, streams));
+        let input = layout.push("input", &[rows.tokens(), config.hidden_size], false, true);
+        let table = layout.clone();
+        check(
+            layout,
+            Some(input),
+            &rows,
+            seed,
+            |tape, x| layer.forward(&config, tape, x.unwrap(), plan.as_ref()),
+            |values| {
+                let oracle = Oracle { config: &config, layout: &table, values, rows: &rows, plan: plan.as_ref() };
+                oracle.layer(number, &oracle.parameter("input").to_owned())
+            },
+        );
+    }
+
+    #[test]
+    fn the_encoder_agrees_with_f64(
+        architecture in architecture(),
+        sentences in sentences(),
+        pooling in prop::sample::select(vec![Pooling::Mean, Pooling::Cls, Pooling::Max]),
+        plan in plan(),
+        seed: u64,
+    ) {
+        let config = config(architecture);
+        let (encoder, layout) = Encoder::new(config.clone(), false);
+        let streams = (0..sentences.len() as u32).map(|s| s ^ 1).collect();
+        let batch = TokenBatch::new(&config, &sentences, streams);
+        let (rows, table) = (batch.rows(), layout.clone());
+        check(
+            layout,
+            None,
+            rows,
+            seed,
+            |tape, _| {
+                let hidden = encoder.forward(tape, &batch, plan.as_ref());
+                tape.pool(hidden, pooling)
+            },
+            |values| {
+                let oracle = Oracle { config: &config, layout: &table, values, rows, plan: plan.as_ref() };
+                oracle.pool(&oracle.layer(0, &oracle.embeddings(&sentences)), pooling)
+            },
+        );
+    }
+}
