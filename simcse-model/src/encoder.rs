@@ -2,10 +2,10 @@
 //!
 //! transformers: `BertModel`, `RobertaModel`, `DistilBertModel`, without their pooler, which no sentence embedding uses.
 
-use simcse_tensor::{Layout, Slot, Tape, Var};
+use simcse_tensor::{Layout, Lookup, Slot, Tape, Var};
 
 use crate::batch::TokenBatch;
-use crate::config::ModelConfig;
+use crate::config::{Architecture, ModelConfig};
 use crate::dropout::{DropoutPlan, Site};
 use crate::layer::{Layer, push_norm};
 
@@ -53,11 +53,15 @@ impl Encoder {
     /// # Panics
     /// If a token id lies outside the vocabulary, or a sentence is longer than the model has positions for.
     pub fn forward(&self, tape: &mut Tape, batch: &TokenBatch, dropout: Option<&DropoutPlan>) -> Var {
-        let mut lookups = vec![(self.word_embeddings, batch.ids.clone())];
-        if let Some(token_types) = self.token_type_embeddings {
-            lookups.push((token_types, vec![0; batch.ids.len()].into()));
+        // As PyTorch's `padding_idx`: a padding token written out in a text does not train its embedding.
+        let padding = Some(self.config.pad_token_id as u32);
+        let position_padding = padding.filter(|_| self.config.architecture == Architecture::Roberta);
+        let mut lookups = vec![Lookup { table: self.word_embeddings, index: batch.ids.clone(), padding }];
+        if let Some(table) = self.token_type_embeddings {
+            lookups.push(Lookup { table, index: vec![0; batch.ids.len()].into(), padding: None });
         }
-        lookups.push((self.position_embeddings, batch.positions.clone()));
+        let index = batch.positions.clone();
+        lookups.push(Lookup { table: self.position_embeddings, index, padding: position_padding });
         let embedded = tape.embedding(lookups);
         let mut x = tape.layer_norm(embedded, None, None, self.embeddings_norm, self.config.layer_norm_eps);
         if let Some(plan) = dropout {

@@ -25,4 +25,4 @@ pub use params::{Flat, Gradient, Grads, Layout, Params, Slot, Tensor, Value};
 pub use pool::Pool;
 pub use rows::Rows;
 pub use simd::Isa;
-pub use tape::{Dropout, Gradients, Pooling, Tape, Var};
+pub use tape::{Dropout, Gradients, Lookup, Pooling, Tape, Var};

@@ -6,7 +6,7 @@ use ndarray::Array2;
 
 use crate::gemm::Init;
 use crate::ops::attention::{self, Attention};
-use crate::ops::embedding::{self, Lookup};
+use crate::ops::embedding;
 use crate::ops::layer_norm::{self, LayerNorm};
 use crate::ops::{add, cross_entropy, dropout, flat, flat_mut, gelu_linear, linear, normalize, pooling, similarity};
 use crate::params::{Grads, Params, Slot};
@@ -14,6 +14,7 @@ use crate::pool::Pool;
 use crate::rows::Rows;
 
 pub use crate::ops::dropout::Dropout;
+pub use crate::ops::embedding::Lookup;
 pub use crate::ops::pooling::Pooling;
 
 /// A matrix on a [`Tape`]: the number of the node that made it.
@@ -95,12 +96,12 @@ impl<'a> Tape<'a> {
     ///
     /// # Panics
     /// If an index lies outside its table.
-    pub fn embedding(&mut self, lookups: Vec<(Slot, Arc<[u32]>)>) -> Var {
-        for (table, index) in &lookups {
+    pub fn embedding(&mut self, lookups: Vec<Lookup>) -> Var {
+        for Lookup { table, index, .. } in &lookups {
             let outside = index.iter().find(|&&i| i as usize >= table.rows());
             assert!(outside.is_none(), "embedding: row {outside:?} of a table of {} rows", table.rows());
         }
-        let mut y = self.pool.take(self.rows.tokens(), lookups[0].0.cols());
+        let mut y = self.pool.take(self.rows.tokens(), lookups[0].table.cols());
         embedding::forward(&lookups, self.params, &mut y);
         self.push(Op::Embedding { lookups }, y)
     }
@@ -289,7 +290,7 @@ impl<'a> Tape<'a> {
             }
             Op::Pool { x, pooling } => {
                 let mut dx = self.pool.take(rows.tokens(), dy.ncols());
-                pooling::backward(pooling, &self.nodes[x.0].value, rows, y, &dy, &mut dx);
+                pooling::backward(pooling, &self.nodes[x.0].value, rows, &dy, &mut dx);
                 self.pool.give(dy);
                 d.add(x, dx, self.pool);
             }

@@ -10,26 +10,34 @@ use rayon::prelude::*;
 use super::{flat, flat_mut};
 use crate::params::{Grads, Params, Slot};
 
-/// A table and the row of it that each token takes, (N).
-pub(crate) type Lookup = (Slot, Arc<[u32]>);
+/// A table and the row of it that each token takes.
+#[derive(Clone, Debug)]
+pub struct Lookup {
+    /// The table.
+    pub table: Slot,
+    /// Its rows, (N).
+    pub index: Arc<[u32]>,
+    /// The row that gets no gradient. PyTorch: `nn.Embedding`'s `padding_idx`.
+    pub padding: Option<u32>,
+}
 
 /// `y` (N, C).
 pub(crate) fn forward(lookups: &[Lookup], params: &Params, y: &mut Array2<f32>) {
     let width = y.ncols();
     flat_mut(y).par_chunks_mut(width).enumerate().for_each(|(i, y)| {
         y.fill(0.0);
-        for (table, index) in lookups {
+        for Lookup { table, index, .. } in lookups {
             let row = &params.slice(*table)[index[i] as usize * width..][..width];
             y.iter_mut().zip(row).for_each(|(y, x)| *y += x);
         }
     });
 }
 
-/// `dtable_t[index_t[i]] += dy[i]`, in the order of `i`.
+/// `dtable_t[index_t[i]] += dy[i]`, in the order of `i`, but for the padding row.
 pub(crate) fn backward(lookups: &[Lookup], dy: &Array2<f32>, grads: &mut Grads) {
     let width = dy.ncols();
-    for (table, index) in lookups {
-        let mut tokens: Vec<u32> = (0..index.len() as u32).collect();
+    for Lookup { table, index, padding } in lookups {
+        let mut tokens: Vec<u32> = (0..index.len() as u32).filter(|&i| Some(index[i as usize]) != *padding).collect();
         tokens.sort_by_key(|&i| index[i as usize]); // stable: equal ids stay in order
         let same: Vec<&[u32]> = tokens.chunk_by(|&i, &j| index[i as usize] == index[j as usize]).collect();
         let (mut rest, mut next) = (grads.slice_mut(*table), 0);
@@ -57,7 +65,9 @@ mod tests {
     use ndarray::Array2;
     use proptest::prelude::*;
 
+    use super::Lookup;
     use crate::ops::testing::{Case, check, sentences};
+    use crate::{Grads, Layout};
 
     proptest! {
         #[test]
@@ -68,11 +78,23 @@ mod tests {
             let params = tables.iter().map(|&table| (table as usize, width)).collect();
             check(
                 &Case { rows, inputs: vec![], params, seed },
-                |tape, _, p| tape.embedding(p.iter().copied().zip(index.iter().cloned()).collect()),
+                |tape, _, p| tape.embedding(
+                    p.iter().zip(&index).map(|(&table, index)| Lookup { table, index: index.clone(), padding: None }).collect()
+                ),
                 |_, p| Array2::from_shape_fn((tokens, width), |(i, c)| {
                     p.iter().zip(&index).map(|(table, index)| table[[index[i] as usize, c]]).sum()
                 }),
             );
         }
+    }
+
+    #[test]
+    fn padding_gets_no_gradient() {
+        let mut layout = Layout::default();
+        let table = layout.push("", &[3, 1], true, true);
+        let mut grads = Grads::zeros(Arc::new(layout));
+        let lookup = Lookup { table, index: [2, 1, 0, 1, 2].into(), padding: Some(1) };
+        super::backward(&[lookup], &Array2::ones((5, 1)), &mut grads);
+        assert_eq!(grads.values(), [1.0, 0.0, 2.0]);
     }
 }

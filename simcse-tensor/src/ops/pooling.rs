@@ -74,19 +74,12 @@ pub(crate) fn forward(pooling: Pooling, x: &Array2<f32>, rows: &Rows, y: &mut Ar
     }
 }
 
-/// Overwrites `dx` (N, C), given `dy` (S, C).
-pub(crate) fn backward(
-    pooling: Pooling,
-    x: &Array2<f32>,
-    rows: &Rows,
-    y: &Array2<f32>,
-    dy: &Array2<f32>,
-    dx: &mut Array2<f32>,
-) {
+/// Overwrites `dx` (N, C), given `dy` (S, C). Finds the largest values again: the output may have been taken over.
+pub(crate) fn backward(pooling: Pooling, x: &Array2<f32>, rows: &Rows, dy: &Array2<f32>, dx: &mut Array2<f32>) {
     let width = dy.ncols();
     let dx = rows.split_sentences(flat_mut(dx), width);
-    let tasks: Vec<_> = dx.into_iter().zip(rows.iter()).zip(dy.outer_iter().zip(y.outer_iter())).collect();
-    tasks.into_par_iter().with_min_len(16).for_each(|((dx, range), (dy, y))| match pooling {
+    let tasks: Vec<_> = dx.into_iter().zip(rows.iter()).zip(dy.outer_iter()).collect();
+    tasks.into_par_iter().with_min_len(16).for_each(|((dx, range), dy)| match pooling {
         Pooling::Mean => {
             let length = range.len() as f32;
             dx.chunks_exact_mut(width).for_each(|dx| dx.iter_mut().zip(dy).for_each(|(dx, dy)| *dx = dy / length));
@@ -98,9 +91,10 @@ pub(crate) fn backward(
         Pooling::Max => {
             dx.fill(0.0);
             let x = &flat(x)[range.start * width..range.end * width];
-            for (c, (y, &dy)) in y.iter().zip(dy).enumerate() {
-                if let Some(first) = (c..x.len()).step_by(width).find(|&i| x[i] == *y) {
-                    dx[first] = dy;
+            for (c, &dy) in dy.iter().enumerate() {
+                let first_largest = (c..x.len()).step_by(width).reduce(|best, i| if x[i] > x[best] { i } else { best });
+                if let Some(i) = first_largest {
+                    dx[i] = dy;
                 }
             }
         }
@@ -109,11 +103,14 @@ pub(crate) fn backward(
 
 #[cfg(test)]
 mod tests {
-    use ndarray::{Array2, s};
+    use std::sync::Arc;
+
+    use ndarray::{Array2, array, s};
     use proptest::prelude::*;
 
     use super::Pooling;
     use crate::ops::testing::{Case, check, sentences};
+    use crate::{Grads, Params, Pool, Rows, Tape};
 
     proptest! {
         #[test]
@@ -133,6 +130,24 @@ mod tests {
                     }),
                 );
             }
+        }
+    }
+
+    /// A normalisation takes the pooled rows over; the backward must not miss them.
+    #[test]
+    fn may_be_normalized() {
+        let rows = Arc::new(Rows::new([2, 1], vec![0, 1]));
+        for pooling in Pooling::ALL {
+            let (params, mut pool) = (Params::zeros(Arc::default()), Pool::new());
+            let mut tape = Tape::new(&params, &mut pool, rows.clone(), true);
+            let x = tape.input(array![[1.0, 0.0], [0.5, 4.0], [3.0, 4.0]]);
+            let pooled = tape.pool(x, pooling);
+            let y = tape.normalize(pooled);
+            let dy = array![[1.0, 2.0], [0.0, 5.0]];
+            let dx = tape.backward(vec![(y, dy)], &mut Grads::zeros(Arc::default())).take(x);
+            // Row 2 is a sentence of its own, of length 5: dx = (dy − y(y·dy))/5, y = (0.6, 0.8).
+            assert!((dx[[2, 0]] + 0.48).abs() < 1e-6 && (dx[[2, 1]] - 0.36).abs() < 1e-6, "{pooling}: {dx}");
+            assert!(dx.iter().all(|x| x.is_finite()), "{pooling}: {dx}");
         }
     }
 }

@@ -1,0 +1,328 @@
+#!/usr/bin/env python3
+"""What PyTorch computes, for `simcse-train/tests/pytorch.rs` to compare with.
+
+    python3 tools/make_goldens.py                              writes simcse-train/tests/goldens/{bert,roberta,distilbert}
+    python3 tools/make_goldens.py --live MODEL_DIR... --out DIR   the same for models on disk, to DIR/<name of the model>
+    SIMCSE_GOLDENS=DIR cargo test -p simcse-train --test pytorch -- --nocapture
+
+Needs torch, transformers, sentence-transformers, safetensors and numpy. The encoders are transformers', pooling and loss
+sentence-transformers', clipping, AdamW and the schedule PyTorch's and transformers', all in f64. Each golden directory
+holds a model and
+
+    golden.json          batches of token ids, settings, losses, and how far PyTorch's own f32 is from its f64
+    golden.safetensors   hidden states, unit embeddings, gradients, what ten optimiser steps added to the weights
+
+Eight batches are encoded twice without dropout, and twice with the masks that simcse-tensor's generator defines. The
+generator is written anew here from its description in simcse-tensor/src/ops/dropout.rs, and checked against Random123.
+To keep the files small, an array of more than WHOLE values stands for itself with every STRIDE-th, from its case's number on.
+"""
+
+import argparse
+import json
+import platform
+from pathlib import Path
+
+import numpy as np
+import safetensors.numpy
+import sentence_transformers
+import torch
+import transformers
+from sentence_transformers.losses import MultipleNegativesRankingLoss
+from sentence_transformers.models import Pooling
+from transformers import AutoModel, BertConfig, DistilBertConfig, RobertaConfig, get_linear_schedule_with_warmup
+
+SEED = 20210418
+SCALE = 20.0
+BATCHES, SENTENCES = 8, 8
+POOLINGS = ["mean", "cls", "mean", "max"]  # the loss of batch b is of embeddings pooled by POOLINGS[b % 4]
+STEPS, WARMUP_RATIO, WEIGHT_DECAY, MAX_GRAD_NORM = 10, 0.2, 0.01, 1.0
+WHOLE, STRIDE = 128, 37
+CLS, SEP, FIRST_WORD = 101, 102, 5  # of BERT and DistilBERT; RoBERTa's are 0 and 2
+OUTPUT = Path(__file__).resolve().parent.parent / "simcse-train" / "tests" / "goldens"
+
+VOCABULARY, LONGEST = 103, 24
+SIZES = dict(vocab_size=VOCABULARY, initializer_range=0.02)
+BERT = dict(SIZES, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128,
+            hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.15)
+SMALL_MODELS = {
+    "bert": BertConfig(**BERT, max_position_embeddings=LONGEST),
+    "roberta": RobertaConfig(**BERT, max_position_embeddings=LONGEST + 2, type_vocab_size=1, layer_norm_eps=1e-5,
+                             pad_token_id=1, bos_token_id=0, eos_token_id=2),
+    "distilbert": DistilBertConfig(**SIZES, dim=64, n_layers=2, n_heads=4, hidden_dim=128, dropout=0.1,
+                                   attention_dropout=0.15, max_position_embeddings=LONGEST),
+}
+
+
+# Dropout masks: simcse-tensor/src/{rng,ops/dropout}.rs, simcse-model/src/dropout.rs.
+
+def philox(counter, seed):
+    """Philox4x32-10 of four broadcast arrays of 32-bit words: four arrays of 32-bit words, all as uint64."""
+    low = np.uint64(0xFFFFFFFF)
+    c0, c1, c2, c3 = (np.asarray(word, dtype=np.uint64) for word in counter)
+    k0, k1 = seed & 0xFFFFFFFF, seed >> 32
+    for _ in range(10):
+        p0, p1 = np.uint64(0xD2511F53) * c0, np.uint64(0xCD9E8D57) * c2
+        c0, c1, c2, c3 = p1 >> 32 ^ c1 ^ np.uint64(k0), p1 & low, p0 >> 32 ^ c3 ^ np.uint64(k1), p0 & low
+        k0, k1 = (k0 + 0x9E3779B9) & 0xFFFFFFFF, (k1 + 0xBB67AE85) & 0xFFFFFFFF
+    return c0, c1, c2, c3
+
+
+def check_philox():
+    """The known-answer vectors of Random123's kat_vectors, philox4x32 with 10 rounds."""
+    ones = 0xFFFFFFFF
+    pi = [0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344]
+    for counter, key, expected in [
+        ([0] * 4, [0, 0], [0x6627E8D5, 0xE169C58D, 0xBC57AC4C, 0x9B00DBD8]),
+        ([ones] * 4, [ones, ones], [0x408F276D, 0x41C83B0E, 0xA20BC7C6, 0x6D5451FD]),
+        (pi, [0xA4093822, 0x299F31D0], [0xD16CFE09, 0x94FDCCEB, 0x5001E420, 0x24126EA1]),
+    ]:
+        assert [int(word) for word in philox(counter, key[0] | key[1] << 32)] == expected
+
+
+def mask(rate, step, site, stream, position, width):
+    """`width` columns of 0 or 1/(1 − rate); `stream` and `position` are arrays that broadcast against the columns."""
+    column = np.arange(width)
+    group, sixteenth, lane = column // 128, column % 128 // 16, column % 16
+    words = np.stack(np.broadcast_arrays(*philox([16 * group + lane, stream, site << 16 | position, step], SEED)))
+    word = np.take_along_axis(words, np.broadcast_to(sixteenth // 2, words.shape[1:])[None], axis=0)[0]
+    bits = word >> (16 * (sixteenth % 2)).astype(np.uint64) & np.uint64(0xFFFF)
+    return (bits >= round(65536 * rate)) / (1 - rate)
+
+
+class Dropout:
+    """Stands in for `torch.nn.functional.dropout` during one forward pass: the model calls it at one site after the other."""
+
+    def __init__(self, config, lengths, step):
+        layers = range(config.num_hidden_layers)
+        per_layer = [1, 3] if config.model_type == "distilbert" else [1, 2, 3]
+        self.sites = iter([0] + [3 * layer + site for layer in layers for site in per_layer])
+        self.lengths, self.step = lengths, step
+        half = len(lengths) // 2
+        self.streams = [2 * i for i in range(half)] + [2 * i + 1 for i in range(half)]
+
+    def __call__(self, x, p=0.5, training=True, inplace=False):
+        if not training:
+            return x
+        site, shape = next(self.sites), tuple(x.shape)
+        if len(shape) == 4:  # attention probabilities, (S, H, T, T)
+            drawn, heads = np.ones(shape), np.arange(shape[1])[:, None]
+            for sentence, (stream, t) in enumerate(zip(self.streams, self.lengths)):
+                drawn[sentence, :, :t, :t] = mask(p, self.step, site, stream, heads, t * t).reshape(-1, t, t)
+        else:  # (S, T, C)
+            streams, positions = np.array(self.streams)[:, None, None], np.arange(shape[1])[:, None]
+            drawn = mask(p, self.step, site, streams, positions, shape[2])
+        return x * torch.from_numpy(drawn).to(x.dtype)
+
+
+# One training step.
+
+def forward(model, sentences, pooling, step):
+    """Both views of a batch: hidden states of each, unit embeddings by each pooling, and the loss. No dropout if step is None."""
+    views = sentences + sentences
+    lengths = [len(ids) for ids in views]
+    ids = torch.full((len(views), max(lengths)), model.config.pad_token_id)
+    attention_mask = torch.zeros_like(ids)
+    for row, sentence in enumerate(views):
+        ids[row, : len(sentence)] = torch.tensor(sentence)
+        attention_mask[row, : len(sentence)] = 1
+
+    model.train(step is not None)
+    functional, dropout = torch.nn.functional, Dropout(model.config, lengths, step)
+    torchs_own, functional.dropout = functional.dropout, dropout
+    try:
+        hidden = model(input_ids=ids, attention_mask=attention_mask).last_hidden_state
+    finally:
+        functional.dropout = torchs_own
+    assert step is None or next(dropout.sites, None) is None, "the model has fewer sites than expected"
+
+    features = {"token_embeddings": hidden, "attention_mask": attention_mask}
+    embeddings = {mode: Pooling(hidden.shape[2], mode)(dict(features))["sentence_embedding"] for mode in set(POOLINGS)}
+    halves = list(embeddings[pooling].split(len(sentences)))
+    loss = MultipleNegativesRankingLoss(None, scale=SCALE).compute_loss_from_embeddings(halves, None)
+    units = {mode: functional.normalize(rows) for mode, rows in embeddings.items()}
+    return torch.cat([hidden[row, :t] for row, t in enumerate(lengths)]), units, loss
+
+
+def gradients(model):
+    return {name: parameter.grad.numpy() for name, parameter in model.named_parameters()}
+
+
+def run_case(model, case):
+    model.zero_grad()
+    hidden, units, loss = forward(model, case["sentences"], case["pooling"], case["step"])
+    loss.backward()
+    arrays = {"hidden": hidden, **{f"unit.{mode}": rows for mode, rows in units.items()}}
+    arrays = {name: array.detach().numpy() for name, array in arrays.items()}
+    grads = {f"gradient.{name}": gradient.copy() for name, gradient in gradients(model).items()}
+    return {**arrays, **grads}, loss.item()
+
+
+def train(model, batches, learning_rate):
+    """Ten steps with dropout: what they added to the weights, and each step's loss."""
+    before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
+    exempt = [name for name in before if name.endswith(".bias") or "norm" in name.lower()]
+    groups = [
+        {"params": [p for name, p in model.named_parameters() if (name in exempt) == is_exempt], "weight_decay": decay}
+        for is_exempt, decay in [(False, WEIGHT_DECAY), (True, 0.0)]
+    ]
+    optimizer = torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, 0.999), eps=1e-8)
+    schedule = get_linear_schedule_with_warmup(optimizer, int(np.ceil(WARMUP_RATIO * STEPS)), STEPS)
+    losses = []
+    for step in range(STEPS):
+        optimizer.zero_grad()
+        _, _, loss = forward(model, batches[step % BATCHES], "mean", step)
+        loss.backward()
+        torch.nn.utils.clip_grad_norm_(model.parameters(), MAX_GRAD_NORM)
+        optimizer.step()
+        schedule.step()
+        losses.append(loss.item())
+    added = {name: (parameter.detach() - before[name]).numpy() for name, parameter in model.named_parameters()}
+    return {f"update.{name}": array for name, array in added.items()}, losses
+
+
+# Goldens.
+
+def make_batches(config, longest, rng):
+    """Ragged sentences that share words, or the loss would vanish: the longest possible, one-word and empty ones; every
+    other batch has a padding token within a text."""
+    cls, sep = (0, 2) if config.model_type == "roberta" else (CLS, SEP)
+    batches = []
+    for batch in range(BATCHES):
+        topic = rng.integers(FIRST_WORD, config.vocab_size - 3, longest)  # CLS and SEP are the small models' last
+        lengths = [longest - 2, 1, *rng.integers(2, longest - 2, SENTENCES - 2)]
+        if batch == 2:
+            lengths[2] = 0
+        sentences = []
+        for length in lengths:
+            body = np.where(rng.random(length) < 0.4, rng.permutation(topic)[:length], topic[:length])
+            sentences.append([cls, *body.tolist(), sep])
+        if batch % 2 == 1:
+            sentences[0][3] = sentences[3][1] = config.pad_token_id
+        batches.append(sentences)
+    return batches
+
+
+def sample(array, first):
+    flat = array.reshape(-1)
+    return flat if flat.size <= WHOLE else flat[first::STRIDE]
+
+
+def sampled(arrays, case):
+    return {name: sample(array, case) for name, array in arrays.items()}
+
+
+def is_key_bias(name):
+    """The softmax does not see it: its true gradient is 0."""
+    return name.endswith(("key.bias", "k_lin.bias"))
+
+
+def relative_error(got, expected, prefix):
+    """Of all arrays under a prefix together: ‖got − expected‖ / ‖expected‖."""
+    names = [name for name in expected if name.startswith(prefix) and not is_key_bias(name)]
+    square = lambda of: sum(float(np.square(of(name), dtype=np.float64).sum()) for name in names)
+    return (square(lambda name: got[name] - expected[name]) / square(lambda name: expected[name])) ** 0.5
+
+
+def largest_error(got, expected, prefix):
+    return max(float(abs(got[name] - expected[name]).max()) for name in expected if name.startswith(prefix))
+
+
+def write_golden(directory, model_dir, longest, learning_rate):
+    load = lambda dtype: AutoModel.from_pretrained(model_dir, dtype=dtype, attn_implementation="eager")
+    f64, f32 = load(torch.float64), load(torch.float32)
+    for model in (f64, f32):
+        if hasattr(model, "pooler"):
+            model.pooler = None  # no sentence embedding goes through it
+    config = f64.config
+    batches = make_batches(config, longest, np.random.default_rng(SEED))
+
+    cases, arrays = [], {}
+    for number in range(2 * BATCHES):
+        batch = number % BATCHES
+        case = {"sentences": batches[batch], "pooling": POOLINGS[batch % 4], "step": batch if number >= BATCHES else None}
+        (expected, loss), (got, f32_loss) = run_case(f64, case), run_case(f32, case)
+        expected, got = sampled(expected, number), sampled(got, number)
+        case["loss"] = loss
+        case["torch_f32"] = {
+            "hidden": largest_error(got, expected, "hidden"),
+            "unit": largest_error(got, expected, "unit"),
+            "loss": abs(f32_loss - loss),
+            "gradient": relative_error(got, expected, "gradient"),
+            "worst_gradient": max(relative_error(got, expected, name) for name in expected
+                                  if name.startswith("gradient") and not is_key_bias(name)),
+        }
+        cases.append(case)
+        arrays.update({f"{number}.{name}": array for name, array in expected.items()})
+        print(f"{directory.name} case {number}: loss {loss:.6f}, PyTorch f32: "
+              + ", ".join(f"{name} {error:.1e}" for name, error in case["torch_f32"].items()), flush=True)
+
+    (expected, losses), (got, f32_losses) = train(f64, batches, learning_rate), train(f32, batches, learning_rate)
+    expected, got = sampled(expected, 0), sampled(got, 0)
+    arrays.update(expected)
+    made_by = (f"tools/make_goldens.py, seed {SEED}, Python {platform.python_version()}, torch {torch.__version__}, "
+               f"transformers {transformers.__version__}, sentence-transformers {sentence_transformers.__version__}, "
+               f"numpy {np.__version__}")
+    hidden, attention = (("dropout", "attention_dropout") if config.model_type == "distilbert"
+                         else ("hidden_dropout_prob", "attention_probs_dropout_prob"))
+    golden = {
+        "made_by": made_by,
+        "model": "." if model_dir == directory else str(model_dir.resolve()),
+        "scale": SCALE, "whole": WHOLE, "stride": STRIDE,
+        "dropout": {"hidden": getattr(config, hidden), "attention": getattr(config, attention), "seed": SEED},
+        "training": {
+            "learning_rate": learning_rate, "warmup_ratio": WARMUP_RATIO, "weight_decay": WEIGHT_DECAY,
+            "max_grad_norm": MAX_GRAD_NORM, "losses": losses,
+            "torch_f32": {"loss": max(abs(a - b) for a, b in zip(losses, f32_losses)),
+                          "update": relative_error(got, expected, "update"),
+                          "worst_update": max(relative_error(got, expected, name) for name in expected
+                                              if not is_key_bias(name))},
+        },
+        "cases": cases,
+    }
+    print(f"{directory.name} training: losses {losses[0]:.6f} to {losses[-1]:.6f}, {golden['training']['torch_f32']}")
+    text = json.dumps(golden, indent=1)
+    directory.mkdir(parents=True, exist_ok=True)
+    (directory / "golden.json").write_text(text + "\n")
+    arrays = {name: np.ascontiguousarray(array, dtype=np.float32) for name, array in arrays.items()}
+    safetensors.numpy.save_file(arrays, directory / "golden.safetensors", metadata={"made_by": made_by})
+
+
+def make_small_model(directory, config):
+    """Weights so large, and embeddings so small, that each of the errors listed in tools/sharpness.sh shows."""
+    torch.manual_seed(SEED)
+    model = AutoModel.from_config(config)
+    if hasattr(model, "pooler"):
+        model.pooler = None
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if "norm" in name.lower() and name.endswith("weight"):
+                parameter.normal_(1.0, 0.2)
+            elif name.startswith("embeddings.") and parameter.ndim == 2:
+                parameter.normal_(0.0, 0.02)
+            else:
+                parameter.normal_(0.0, 0.15 if parameter.ndim == 2 else 0.3)
+    model.save_pretrained(directory)
+    words = {0: "[PAD]", 1: "[UNK]", 2: "[MASK]", CLS: "[CLS]", SEP: "[SEP]"}
+    (directory / "vocab.txt").write_text("".join(words.get(i, f"word{i}") + "\n" for i in range(config.vocab_size)))
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("--live", nargs="+", type=Path, metavar="MODEL_DIR", help="compute the same for these models")
+    parser.add_argument("--out", type=Path, help="where --live writes")
+    arguments = parser.parse_args()
+    torch.set_num_threads(1)
+    transformers.logging.set_verbosity_error()
+    check_philox()
+    if arguments.live:
+        assert arguments.out, "--live needs --out"
+        for model_dir in arguments.live:
+            write_golden(arguments.out / model_dir.name, model_dir, longest=LONGEST + 1, learning_rate=5e-5)
+        return
+    for name, config in SMALL_MODELS.items():
+        make_small_model(OUTPUT / name, config)
+        write_golden(OUTPUT / name, OUTPUT / name, longest=LONGEST, learning_rate=1e-3)
+
+
+if __name__ == "__main__":
+    main()
