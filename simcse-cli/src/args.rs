@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
 
 use crate::commands::encode::EncodeArgs;
 use crate::commands::eval::EvalArgs;
+use crate::commands::fetch::FetchArgs;
 use crate::commands::train::TrainArgs;
 
 const HELP: &str = "\
@@ -34,12 +35,14 @@ pub(crate) enum Command {
     Eval(EvalArgs),
     /// Writes the embeddings of sentences
     Encode(EncodeArgs),
+    /// Fetches data
+    Fetch(FetchArgs),
 }
 
 #[derive(Debug, Args)]
 pub(crate) struct ModelArgs {
-    /// The model: a directory of sentence-transformers or Hugging Face
-    #[arg(long, value_name = "DIR", value_parser = NonEmptyStringValueParser::new())]
+    /// The model: a directory of sentence-transformers or Hugging Face, or its name on the hub
+    #[arg(long, value_name = "MODEL", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) model: String,
 }
 

@@ -3,6 +3,8 @@
 mod args;
 mod commands;
 mod error;
+mod fetching;
+mod hub;
 mod output;
 mod report;
 
@@ -28,5 +30,6 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Train(args) => commands::train::run(*args),
         Command::Eval(args) => commands::eval::run(args),
         Command::Encode(args) => commands::encode::run(args),
+        Command::Fetch(args) => commands::fetch::run(args),
     }
 }

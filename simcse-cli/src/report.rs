@@ -72,6 +72,16 @@ pub(crate) fn sentences_bar(total: Option<u64>) -> ProgressBar {
     bar.with_style(style).with_finish(ProgressFinish::AndClear)
 }
 
+/// A bar of a file's bytes. Shown on a terminal only, cleared when dropped.
+pub(crate) fn bytes_bar(file: &str, total: Option<u64>) -> ProgressBar {
+    let (bar, template) = match total {
+        Some(total) => (ProgressBar::new(total), "{msg} {wide_bar} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left"),
+        None => (ProgressBar::new_spinner(), "{spinner} {msg} {bytes}, {bytes_per_sec}"),
+    };
+    let style = ProgressStyle::with_template(template).expect("a valid template");
+    bar.with_style(style).with_message(file.to_owned()).with_finish(ProgressFinish::AndClear)
+}
+
 /// A bar of training steps with a message. Shown on a terminal only.
 pub(crate) fn steps_bar(total: u64) -> ProgressBar {
     let template = "{wide_bar} {pos}/{len} steps, {msg}, {eta} left";

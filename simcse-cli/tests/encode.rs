@@ -134,8 +134,8 @@ fn failures_leave_no_file_and_the_old_one_alone() {
     assert!(error.starts_with("error: cannot read no.txt: No such file"), "{error}");
     let error = workspace.error("encode --model model model --output out.npy", 1);
     assert!(error.contains("found a directory"), "{error}");
-    let error = workspace.error("encode --model no-model - --output out.npy", 1);
-    assert!(error.contains("no-model: not found"), "{error}");
+    let error = workspace.error("encode --model ./no-model - --output out.npy", 2);
+    assert!(error.contains("no model directory `./no-model`"), "{error}");
     let error = workspace.error("encode --model model - --output no/out.npy", 1);
     assert!(error.starts_with("error: cannot write no/out.npy: "), "{error}");
 }

@@ -93,8 +93,8 @@ fn wrong_usage_and_bad_files_are_told_apart() {
     assert!(error.starts_with("error: cannot read no.tsv: No such file"), "{error}");
     let error = workspace.error("eval askubuntu --model model --data bad.jsonl", 1);
     assert!(error.contains("bad.jsonl, line 1: expected a JSON object"), "{error}");
-    let error = workspace.error("eval askubuntu --model no-model --data rerank.jsonl", 1);
-    assert!(error.contains("no-model: not found: expected a model directory"), "{error}");
+    let error = workspace.error("eval askubuntu --model ./no-model --data rerank.jsonl", 2);
+    assert!(error.contains("no model directory `./no-model`"), "{error}");
     let error = workspace.error("eval askubuntu --data rerank.jsonl --baseline bm25", 1);
     assert!(error.contains("no BM25 baseline"), "{error}");
 }

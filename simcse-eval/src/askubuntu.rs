@@ -21,7 +21,7 @@ use simcse_model::SentenceEncoder;
 use crate::corpus::{Annotations, each_sample, text_file, titles_of};
 use crate::error::{Error, shown};
 use crate::metrics::{self, MetricError};
-use crate::text::Interner;
+use crate::text::{Interner, Lines};
 
 /// The cut-off of MRR and nDCG.
 const AT_K: usize = 10;
@@ -153,7 +153,15 @@ impl Reranking {
     /// # Errors
     /// Unreadable files, lines not in the format, ids without a title, and data without any query to rank.
     pub fn read(path: &Path, split: Split) -> Result<Self, Error> {
-        if path.is_dir() { Self::read_directory(path, split) } else { Self::read_jsonl(path) }
+        if path.is_dir() { Self::read_directory(path, split) } else { Self::read_jsonl(Lines::open(path)?, path) }
+    }
+
+    /// Takes the content of a `.jsonl` file from memory; `name` stands for its path in errors.
+    ///
+    /// # Errors
+    /// Lines not in the format, and data without any query to rank.
+    pub fn from_jsonl(text: &'static str, name: &str) -> Result<Self, Error> {
+        Self::read_jsonl(Lines::of(text, name), Path::new(name))
     }
 
     fn read_directory(directory: &Path, split: Split) -> Result<Self, Error> {
@@ -195,9 +203,9 @@ impl Reranking {
         Ok(reranking)
     }
 
-    fn read_jsonl(path: &Path) -> Result<Self, Error> {
+    fn read_jsonl(lines: Lines, path: &Path) -> Result<Self, Error> {
         let mut builder = Builder::default();
-        each_sample(path, |sample| {
+        each_sample(lines, |sample| {
             let relevant = [vec![true; sample.positive.len()], vec![false; sample.negative.len()]].concat();
             if !builder.skips(&relevant) {
                 builder.push(&sample.query, &[sample.positive, sample.negative].concat(), relevant);

@@ -17,12 +17,11 @@ pub(crate) struct Sample {
     pub(crate) negative: Vec<String>,
 }
 
-/// Reads a `.jsonl` file.
-pub(crate) fn each_sample(path: &Path, mut take: impl FnMut(Sample)) -> Result<(), Error> {
-    let mut lines = Lines::open(path)?;
+/// Reads the lines of a `.jsonl` file.
+pub(crate) fn each_sample(mut lines: Lines, mut take: impl FnMut(Sample)) -> Result<(), Error> {
     while let Some(line) = lines.next_line()? {
         take(serde_json::from_str(line.text).map_err(|error| Error::Malformed {
-            path: path.to_owned(),
+            path: line.path.to_owned(),
             line: line.number,
             expected: r#"a JSON object {"query": "…", "positive": ["…"], "negative": ["…"]}"#,
             found: shown(&error.to_string().replace("line 1 ", "")),
@@ -176,7 +175,7 @@ impl HeldOut {
                 held_out.titles = titles.map(|title| title.trim().to_owned()).collect();
             }
         } else {
-            each_sample(path, |sample| {
+            each_sample(Lines::open(path)?, |sample| {
                 let texts = sample.positive.into_iter().chain(sample.negative).chain([sample.query]);
                 held_out.titles.extend(texts.map(|text| text.trim().to_owned()));
             })?;

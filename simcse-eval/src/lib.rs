@@ -7,6 +7,7 @@ pub mod askubuntu;
 mod corpus;
 pub mod correlation;
 mod error;
+pub mod lexical;
 pub mod metrics;
 pub mod sts;
 mod text;

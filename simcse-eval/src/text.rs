@@ -35,6 +35,11 @@ impl Lines {
         Ok(Self { path: path.to_owned(), reader, line: Vec::new(), number: 0 })
     }
 
+    /// Lines from memory; `name` stands for the path in errors.
+    pub(crate) fn of(text: &'static str, name: &str) -> Self {
+        Self { path: name.into(), reader: Box::new(text.as_bytes()), line: Vec::new(), number: 0 }
+    }
+
     /// The next line that is not empty.
     pub(crate) fn next_line(&mut self) -> Result<Option<Line<'_>>, Error> {
         loop {
@@ -64,7 +69,7 @@ impl Lines {
 
 /// A line of a file.
 pub(crate) struct Line<'a> {
-    path: &'a Path,
+    pub(crate) path: &'a Path,
     /// Counted from 1.
     pub(crate) number: u64,
     pub(crate) text: &'a str,

@@ -8,8 +8,12 @@ use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
+use tokenizers::models::TrainerWrapper;
+use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
-use tokenizers::{PostProcessor, TruncationDirection};
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::processors::template::TemplateProcessing;
+use tokenizers::{AddedToken, PostProcessor, TruncationDirection};
 
 use crate::config::Architecture;
 use crate::error::{Error, Result};
@@ -60,6 +64,39 @@ impl Tokenizer {
         let words = vocabulary.iter().map(AsRef::as_ref);
         let json = vocabulary::word_piece(Path::new("vocab.txt"), words, &settings)?;
         Self::from_files(Path::new(""), vec![(TOKENIZER, json.to_string().into_bytes())])
+    }
+
+    /// A byte-level BPE tokenizer of at most `vocab_size` tokens, trained on `sentences`: lower-cased, with BERT's special
+    /// tokens in its template. The same sentences give the same tokenizer.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if the tokenizers library refuses.
+    pub fn byte_level_bpe<S: AsRef<str> + Sync>(sentences: &[S], vocab_size: usize) -> Result<Self> {
+        let train = || {
+            let byte_level = ByteLevel::new(true, true, true);
+            let special = BERT_SPECIAL.map(|(_, token)| AddedToken::from(token, true));
+            let trainer = BpeTrainer::builder()
+                .vocab_size(vocab_size)
+                .special_tokens(special.to_vec())
+                .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
+                .show_progress(false)
+                .build();
+            let mut inner = tokenizers::Tokenizer::new(BPE::default());
+            inner.with_normalizer(Some(Lowercase))?;
+            inner.with_pre_tokenizer(Some(byte_level)).with_decoder(Some(byte_level));
+            inner.train(&mut TrainerWrapper::from(trainer), sentences.iter().map(AsRef::as_ref))?;
+            let template = ["[CLS]", "[SEP]"].map(|token| (token, inner.token_to_id(token).unwrap_or_default()));
+            let template = TemplateProcessing::builder()
+                .try_single("[CLS] $A [SEP]")?
+                .try_pair("[CLS] $A [SEP] $B:1 [SEP]:1")?
+                .special_tokens(template.to_vec())
+                .build()?;
+            inner.with_post_processor(Some(template));
+            inner.to_string(false)
+        };
+        let json: tokenizers::Result<String> = train();
+        let json = json.map_err(|error| Error::format(Path::new(TOKENIZER), "a byte-level BPE", error))?;
+        Self::from_files(Path::new(""), vec![(TOKENIZER, json.into_bytes())])
     }
 
     fn from_files(dir: &Path, mut files: Vec<(&'static str, Vec<u8>)>) -> Result<Self> {

@@ -101,6 +101,22 @@ fn byte_level_bpe_from_vocab_and_merges() {
 }
 
 #[test]
+fn byte_level_bpe_is_trained_and_read_back() {
+    let sentences = ["the cat sat on the mat", "The cat has cats", "on the mat"];
+    let train = |sentences| Tokenizer::byte_level_bpe(sentences, 270).unwrap();
+    let tokenizer = train(&sentences);
+    assert_eq!(tokenizer.max_id(), 269);
+    assert_eq!(tokenizer.files, train(&sentences).files, "a function of the sentences");
+    let texts = ["The Cat", "the cat", "", "naïve [MASK]"];
+    let ids = tokenizer.encode_batch(&texts, 32).unwrap();
+    assert_eq!((&ids[0], &ids[2]), (&ids[1], &vec![2, 3]));
+    assert_eq!((ids[3][0], ids[3].ends_with(&[4, 3])), (2, true));
+    let out = dir(&[]);
+    tokenizer.write(out.path(), Architecture::Bert).unwrap();
+    assert_eq!(Tokenizer::read(out.path()).unwrap().encode_batch(&texts, 32).unwrap(), ids);
+}
+
+#[test]
 fn bad_files_are_named() {
     refused(Tokenizer::read(dir(&[]).path()), "tokenizer.json: not found: a model directory holds");
     refused(Tokenizer::read(dir(&[("tokenizer.json", "{}")]).path()), "tokenizer.json: expected a tokenizer");

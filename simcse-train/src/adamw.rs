@@ -15,7 +15,6 @@ use simcse_tensor::{Flat, Grads, Layout, Params};
 
 const BETA1: f64 = 0.9;
 const BETA2: f64 = 0.999;
-const EPS: f64 = 1e-8;
 /// Values per task: partial sums of the norm are over these, in order, whatever the number of threads.
 const CHUNK: usize = 1 << 16;
 
@@ -31,12 +30,13 @@ pub struct AdamW {
     updates: i32,
     /// λ; biases and LayerNorm are exempt.
     weight_decay: f64,
+    eps: f64,
 }
 
 impl AdamW {
     /// An optimiser that has made no update.
-    pub fn new(layout: &Arc<Layout>, weight_decay: f64) -> Self {
-        Self { m: Flat::zeros(layout.clone()), v: Flat::zeros(layout.clone()), updates: 0, weight_decay }
+    pub fn new(layout: &Arc<Layout>, weight_decay: f64, eps: f64) -> Self {
+        Self { m: Flat::zeros(layout.clone()), v: Flat::zeros(layout.clone()), updates: 0, weight_decay, eps }
     }
 
     /// One update of all trainable parameters at `learning_rate`, with gradients times `gradient_scale`.
@@ -54,6 +54,7 @@ impl AdamW {
                 keep: (1.0 - learning_rate * decay) as f32,
                 step_size: (learning_rate / (1.0 - BETA1.powi(self.updates))) as f32,
                 root_correction: (1.0 - BETA2.powi(self.updates)).sqrt() as f32,
+                eps: self.eps as f32,
             };
             let range = tensor.range();
             params.values_mut()[range.clone()]
@@ -73,6 +74,7 @@ struct Rule {
     keep: f32,
     step_size: f32,
     root_correction: f32,
+    eps: f32,
 }
 
 impl Rule {
@@ -85,7 +87,7 @@ impl Rule {
             let g = g * self.gradient_scale;
             *m = normal(B1 * *m + REST1 * g);
             *v = normal(B2 * *v + REST2 * (g * g));
-            *p = *p * self.keep - self.step_size * (*m / (v.sqrt() / self.root_correction + EPS as f32));
+            *p = *p * self.keep - self.step_size * (*m / (v.sqrt() / self.root_correction + self.eps));
         }
     }
 }
@@ -131,7 +133,7 @@ mod tests {
             layout.push("pooler", &[2], true, false);
             let mut params = Params::zeros(Arc::new(layout));
             params.values_mut().copy_from_slice(&start);
-            let mut optimizer = AdamW::new(params.layout(), weight_decay);
+            let mut optimizer = AdamW::new(params.layout(), weight_decay, 1e-8);
             let mut expected: Vec<f64> = start.iter().map(|&p| p.into()).collect();
             let (mut m, mut v) = ([0.0f64; 9], [0.0f64; 9]);
             for (t, gradient) in gradients.iter().enumerate() {
@@ -162,7 +164,7 @@ mod tests {
     #[test]
     fn moments_do_not_linger_as_denormals() {
         let (mut p, mut m, mut v) = ([1.0], [1.0], [1e-30]);
-        let rule = Rule { gradient_scale: 1.0, keep: 1.0, step_size: 0.0, root_correction: 1.0 };
+        let rule = Rule { gradient_scale: 1.0, keep: 1.0, step_size: 0.0, root_correction: 1.0, eps: 1e-8 };
         for _ in 0..20_000 {
             rule.apply(&mut p, &[0.0], &mut m, &mut v);
             assert!(!m[0].is_subnormal() && !v[0].is_subnormal());

@@ -52,7 +52,7 @@ let embeddings = encoder.encode(&[\"one sentence\", \"another\"])?;
 | maximum length | {length} tokens |
 | pooling | {pooling} |
 | scale | {scale} |
-| learning rate, weight decay, warm-up ratio | {rate}, {decay}, {warmup} |
+| learning rate, weight decay, warm-up | {rate}, {decay}, {warmup} |
 | dropout: hidden, attention | {hidden}, {attention} |
 | seed | {seed} |
 | sentences (SHA-256) | `{digest}` |
@@ -71,7 +71,7 @@ let embeddings = encoder.encode(&[\"one sentence\", \"another\"])?;
         scale = settings.scale,
         rate = settings.learning_rate,
         decay = settings.weight_decay,
-        warmup = settings.warmup_ratio,
+        warmup = settings.warmup,
         hidden = settings.hidden_dropout,
         attention = settings.attention_dropout,
         seed = settings.seed,
@@ -79,6 +79,12 @@ let embeddings = encoder.encode(&[\"one sentence\", \"another\"])?;
     );
     if let (Some(before), Some(after)) = (&summary.before, &summary.after) {
         evaluation(&mut card, before, after);
+    }
+    if let Some(test) = &summary.test {
+        card.push_str("\n## Test\n\n| | |\n|---|---|\n");
+        for (name, figure) in test.figures.iter().filter_map(|(name, figure)| Some((name, figure.as_f64()?))) {
+            let _ = writeln!(card, "| {} | {figure:.4} |", name.trim_start_matches("test_"));
+        }
     }
     card
 }

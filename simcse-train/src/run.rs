@@ -49,6 +49,8 @@ pub struct DataSource {
     pub skipped: u64,
     /// Sentences that are equal to an earlier one.
     pub duplicates: usize,
+    /// How the questions of development and test set were left out, `id` or `text`, if the data has them.
+    pub exclude_by: Option<String>,
     /// SHA-256 of the sentences.
     pub sha256: String,
 }

@@ -5,10 +5,14 @@ use simcse_model::Pooling;
 
 use crate::batches::{BatchSampler, Batching};
 use crate::error::{Error, Result};
+use crate::recipe::Recipe;
+use crate::schedule::Warmup;
 
 /// Every setting of a run, as resolved.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Settings {
+    /// The recipe that gave what no flag did.
+    pub recipe: Option<Recipe>,
     /// Sentences in a batch; each is the others' negative.
     pub batch_size: usize,
     /// Tokens at which a sentence is cut, special tokens included.
@@ -26,8 +30,11 @@ pub struct Settings {
     pub learning_rate: f64,
     /// AdamW's decoupled weight decay; biases and LayerNorm are exempt.
     pub weight_decay: f64,
-    /// Share of the steps in which the learning rate rises from 0.
-    pub warmup_ratio: f64,
+    /// AdamW's ε.
+    pub adam_epsilon: f64,
+    /// The steps in which the learning rate rises from 0.
+    #[serde(flatten)]
+    pub warmup: Warmup,
     /// Gradients longer than this are scaled down to it.
     pub max_grad_norm: f64,
     /// Dropout of everything but the attention probabilities.
@@ -52,6 +59,7 @@ pub struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Self {
+            recipe: None,
             batch_size: 128,
             max_seq_length: 32,
             epochs: 1,
@@ -60,7 +68,8 @@ impl Default for Settings {
             scale: 20.0,
             learning_rate: 5e-5,
             weight_decay: 0.0,
-            warmup_ratio: 0.1,
+            adam_epsilon: 1e-8,
+            warmup: Warmup::Ratio(0.1),
             max_grad_norm: 1.0,
             hidden_dropout: 0.1,
             attention_dropout: 0.1,
@@ -82,7 +91,11 @@ impl Settings {
     pub fn check(&self) -> Result<()> {
         let rate = |x: f32| (0.0..1.0).contains(&x);
         let positive = |x: f64| x > 0.0 && x.is_finite();
-        let checks: [(&'static str, bool, &'static str, String); 13] = [
+        let (warmup_is_share, warmup) = match self.warmup {
+            Warmup::Ratio(ratio) | Warmup::RatioDown(ratio) => ((0.0..=1.0).contains(&ratio), ratio),
+            Warmup::Steps(steps) => (true, steps as f64),
+        };
+        let checks: [(&'static str, bool, &'static str, String); 14] = [
             ("batch-size", self.batch_size >= 2, "2 or more: a sentence needs negatives", self.batch_size.to_string()),
             ("max-seq-length", self.max_seq_length >= 3, "3 or more tokens", self.max_seq_length.to_string()),
             ("epochs", self.epochs >= 1, "1 or more", self.epochs.to_string()),
@@ -90,7 +103,8 @@ impl Settings {
             ("scale", positive(self.scale.into()), "a positive number", self.scale.to_string()),
             ("learning-rate", positive(self.learning_rate), "a positive number", self.learning_rate.to_string()),
             ("weight-decay", (0.0..1.0).contains(&self.weight_decay), "0 to below 1", self.weight_decay.to_string()),
-            ("warmup-ratio", (0.0..=1.0).contains(&self.warmup_ratio), "0 to 1", self.warmup_ratio.to_string()),
+            ("adam-epsilon", positive(self.adam_epsilon), "a positive number", self.adam_epsilon.to_string()),
+            ("warmup-ratio", warmup_is_share, "0 to 1", warmup.to_string()),
             ("max-grad-norm", positive(self.max_grad_norm), "a positive number", self.max_grad_norm.to_string()),
             ("hidden-dropout", rate(self.hidden_dropout), "0 to below 1", self.hidden_dropout.to_string()),
             ("attention-dropout", rate(self.attention_dropout), "0 to below 1", self.attention_dropout.to_string()),
@@ -114,4 +128,39 @@ fn by_name<T: std::fmt::Display, S: serde::Serializer>(
     serializer: S,
 ) -> std::result::Result<S::Ok, S::Error> {
     serializer.collect_str(value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ranges_are_checked() {
+        for recipe in [Recipe::St2021, Recipe::St6] {
+            recipe.settings().check().unwrap();
+        }
+        let message = |settings: Settings| settings.check().unwrap_err().to_string();
+        let defaults = Settings::default;
+        assert_eq!(
+            message(Settings { warmup: Warmup::RatioDown(1.5), ..defaults() }),
+            "--warmup-ratio: expected 0 to 1, found 1.5"
+        );
+        assert_eq!(
+            message(Settings { adam_epsilon: 0.0, ..defaults() }),
+            "--adam-epsilon: expected a positive number, found 0"
+        );
+        assert!(message(Settings { hidden_dropout: f32::NAN, ..defaults() }).starts_with("--hidden-dropout: expected"));
+    }
+
+    #[test]
+    fn they_are_written_under_their_names() {
+        let written = |settings: Settings| toml::to_string(&settings).unwrap();
+        assert!(written(Settings::default()).contains("warmup_ratio = 0.1\n"));
+        let text = written(Recipe::St2021.settings());
+        assert!(
+            text.contains("recipe = \"st-2021\"\n") && text.contains("warmup_ratio_rounded_down = 0.1\n"),
+            "{text}"
+        );
+        assert!(written(Recipe::St6.settings()).contains("warmup_steps = 0\n"));
+    }
 }

@@ -25,6 +25,14 @@ pub trait Host {
     /// [`Error::Evaluation`].
     fn evaluate(&mut self, encoder: &SentenceEncoder) -> Result<Option<Evaluation>>;
 
+    /// Scores the final model on a test set: figures for the log, under keys that begin with `test_`. `None` without one.
+    ///
+    /// # Errors
+    /// [`Error::Evaluation`].
+    fn test(&mut self, _encoder: &SentenceEncoder) -> Result<Option<Evaluation>> {
+        Ok(None)
+    }
+
     /// One of `total_steps` steps is done.
     fn stepped(&mut self, record: &StepRecord, total_steps: u64);
 
@@ -35,7 +43,7 @@ pub trait Host {
 /// The figures of one evaluation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
-    /// For `metrics.jsonl`, under keys that begin with `eval_`.
+    /// For `metrics.jsonl`, under keys that begin with `eval_`, or `test_`.
     pub figures: Map<String, Value>,
     /// What the best model is chosen by, the higher the better.
     pub objective: f64,
@@ -54,6 +62,8 @@ pub struct Summary {
     pub before: Option<Evaluation>,
     /// Figures of the final model.
     pub after: Option<Evaluation>,
+    /// Figures of the final model on the test set.
+    pub test: Option<Evaluation>,
     /// The step whose model was taken, if not the last one's.
     pub best_step: Option<u64>,
 }
@@ -84,11 +94,12 @@ pub fn train(
     host: &mut dyn Host,
 ) -> Result<Summary> {
     let total_steps = total_steps(settings, sentences)?;
-    let schedule = LinearSchedule::new(settings.warmup_ratio, total_steps);
-    let mut optimizer = AdamW::new(encoder.params.layout(), settings.weight_decay);
+    let schedule = LinearSchedule::new(settings.warmup, total_steps);
+    let mut optimizer = AdamW::new(encoder.params.layout(), settings.weight_decay, settings.adam_epsilon);
     let mut grads = Grads::zeros(encoder.params.layout().clone());
     let mut workspace = Workspace::default();
     let mut best = Best::new(settings.load_best_model_at_end);
+    let mut epochs = 0.0;
     let mut summary = Summary { before: host.evaluate(encoder)?, ..Summary::default() };
     run.log_evaluation(0, 0.0, summary.before.as_ref())?;
 
@@ -118,6 +129,7 @@ pub fn train(
         summary.add(&record);
         run.log_step(&record)?;
         host.stepped(&record, total_steps);
+        epochs = epoch;
         let (step, last) = (summary.steps, summary.steps == total_steps);
         if last || settings.eval_steps.is_some_and(|every| step.is_multiple_of(every)) {
             summary.after = host.evaluate(encoder)?;
@@ -132,6 +144,8 @@ pub fn train(
     if let Some((step, evaluation)) = best.restore(encoder) {
         (summary.best_step, summary.after) = (Some(step), Some(evaluation));
     }
+    summary.test = host.test(encoder)?;
+    run.log_evaluation(summary.best_step.unwrap_or(summary.steps), epochs, summary.test.as_ref())?;
     run.save_model(encoder, &summary)?;
     Ok(summary)
 }

@@ -82,7 +82,7 @@ fn a_training_step_allocates_nothing_large() {
     for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Max] {
         let mut encoder = encoder(2);
         encoder.directory.pooling = pooling;
-        let mut optimizer = AdamW::new(encoder.params.layout(), 0.01);
+        let mut optimizer = AdamW::new(encoder.params.layout(), 0.01, 1e-8);
         let mut grads = Grads::zeros(encoder.params.layout().clone());
         let mut workspace = Workspace::default();
         let mut live = 0;

@@ -10,7 +10,7 @@ use serde::Deserialize;
 use simcse_model::{DropoutPlan, Pooling, SentenceEncoder, TokenBatch};
 use simcse_tensor::{Grads, Pool, Tape};
 use simcse_train::adamw::{AdamW, clip_scale, gradient_norm};
-use simcse_train::schedule::LinearSchedule;
+use simcse_train::schedule::{LinearSchedule, Warmup};
 use simcse_train::{Workspace, accumulate_gradient};
 
 /// Largest absolute errors of hidden states, unit embeddings and the loss; relative L2 error of a tensor's gradient.
@@ -187,9 +187,9 @@ fn run_case(encoder: &mut SentenceEncoder, golden: &Golden, number: usize, expec
 fn train(encoder: &mut SentenceEncoder, golden: &Golden, expected: &Expected) -> TrainingErrors {
     let Training { learning_rate, warmup_ratio, weight_decay, max_grad_norm, losses, .. } = &golden.training;
     let batches = golden.cases.len() / 2;
-    let schedule = LinearSchedule::new(*warmup_ratio, losses.len() as u64);
+    let schedule = LinearSchedule::new(Warmup::Ratio(*warmup_ratio), losses.len() as u64);
     let before = encoder.params.clone();
-    let mut optimizer = AdamW::new(before.layout(), *weight_decay);
+    let mut optimizer = AdamW::new(before.layout(), *weight_decay, 1e-8);
     let mut grads = Grads::zeros(before.layout().clone());
     let mut workspace = Workspace::default();
     let mut worst_loss = 0.0;

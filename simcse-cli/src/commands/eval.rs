@@ -9,7 +9,7 @@ use serde_json::{Value, json};
 use simcse_eval::askubuntu::Skipped;
 use simcse_eval::{Bm25Scores, RerankScores, Reranking, Split, Sts, StsScores};
 
-use super::{encode_texts, load};
+use super::{data_path, encode_texts, load};
 use crate::args::{JsonArgs, ModelArgs};
 use crate::error::Failure;
 use crate::report::{self, counted};
@@ -44,12 +44,14 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = ASKUBUNTU_HELP)]
 struct AskubuntuArgs {
-    /// The model: a directory of sentence-transformers or Hugging Face. With --baseline it is not needed and not read
-    #[arg(long, value_name = "DIR", required_unless_present = "baseline")]
+    /// The model: a directory of sentence-transformers or Hugging Face, or its name on the hub. With --baseline it is not
+    /// needed and not read
+    #[arg(long, value_name = "MODEL", required_unless_present = "baseline")]
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     model: Option<String>,
-    /// A directory like github.com/taolei87/askubuntu (text_tokenized.txt.gz or .txt, dev.txt, test.txt; titles only), or
-    /// a .jsonl file of {"query": "…", "positive": ["…"], "negative": ["…"]}
+    /// A directory like github.com/taolei87/askubuntu (text_tokenized.txt.gz or .txt, dev.txt, test.txt; titles only),
+    /// `askubuntu` for the one that `simcse fetch askubuntu` fetches, or a .jsonl file of {"query": "…", "positive":
+    /// ["…"], "negative": ["…"]}
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
     /// Which queries of a directory; a .jsonl file has no splits
@@ -112,7 +114,7 @@ fn askubuntu(args: &AskubuntuArgs) -> Result<(), Failure> {
         SplitArg::Dev => Split::Dev,
         SplitArg::Test => Split::Test,
     };
-    let reranking = Reranking::read(&args.data, split)?;
+    let reranking = Reranking::read(&data_path(&args.data)?, split)?;
     let skipped = reranking.skipped;
     match (args.baseline, &args.model) {
         (None, Some(model)) => {

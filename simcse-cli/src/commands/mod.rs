@@ -2,22 +2,44 @@
 
 pub(crate) mod encode;
 pub(crate) mod eval;
+pub(crate) mod fetch;
 pub(crate) mod train;
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, Axis};
 use simcse_model::SentenceEncoder;
 
 use crate::error::Failure;
+use crate::fetching::Fetching;
+use crate::hub::{self, HubError};
 use crate::report;
 
 /// Sentences encoded between two steps of a progress bar.
 const CHUNK: usize = 512;
 
-/// The directory of the model that `--model` names.
-pub(crate) fn model_dir(name: &str) -> Result<PathBuf, Failure> {
-    Ok(PathBuf::from(name))
+/// The directory of the model that `--model` names: itself, or the one that the hub's cache has or fetches.
+fn model_dir(name: &str) -> Result<PathBuf, Failure> {
+    let mut fetching = Fetching::default();
+    hub::resolve(name, &mut |progress| fetching.show(progress)).map_err(|error| match error {
+        HubError::NoSuchPath { .. } | HubError::NotADirectory { .. } | HubError::BadName { .. } => {
+            Failure::Usage(format!("--model: {error}"))
+        }
+        error => error.into(),
+    })
+}
+
+/// What `--data` names: a path, or `askubuntu` for what `simcse fetch askubuntu` has fetched.
+fn data_path(data: &Path) -> Result<PathBuf, Failure> {
+    if data != Path::new("askubuntu") || data.exists() {
+        return Ok(data.to_owned());
+    }
+    let fetched = hub::default_askubuntu_dir();
+    if fetched.is_dir() {
+        return Ok(fetched);
+    }
+    let place = fetched.display();
+    Err(Failure::Failed(format!("no AskUbuntu data in {place}: fetch it with `simcse fetch askubuntu`")))
 }
 
 /// Loads the model that `--model` names.

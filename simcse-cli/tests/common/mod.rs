@@ -43,6 +43,12 @@ impl Workspace {
     pub(crate) fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_simcse"));
         command.current_dir(self.dir.path()).args(arguments.split_whitespace());
+        // No request leaves a test, and no cache of the user's is read.
+        command
+            .env("HF_HUB_OFFLINE", "1")
+            .env("HF_HUB_CACHE", self.path("hub"))
+            .env("XDG_CACHE_HOME", self.path("cache"));
+        command.env_remove("SENTENCE_TRANSFORMERS_HOME");
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

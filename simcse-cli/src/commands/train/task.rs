@@ -1,0 +1,160 @@
+//! What a run trains and on what, from the arguments.
+
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use serde_json::{Map, Value, json};
+use simcse_eval::{HeldOut, Reranking, Split, Sts, Titles};
+use simcse_model::SentenceEncoder;
+use simcse_train::data::SentencesBuilder;
+use simcse_train::lines::source_name;
+use simcse_train::{Recipe, Sentences, Settings};
+
+use super::watcher::{Scorer, figures};
+use super::{TrainArgs, embedded};
+use crate::commands::{data_path, load};
+use crate::error::Failure;
+
+/// What makes a title one of the held-out questions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ExcludeBy {
+    /// Its id: other questions with the same title are trained on. The script of sentence-transformers 1.2 did so.
+    Id,
+    /// Its text, as `train_askubuntu_simcse.py` of sentence-transformers 6.2 does.
+    Text,
+}
+
+impl ExcludeBy {
+    const ALL: [Self; 2] = [Self::Id, Self::Text];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::Text => "text",
+        }
+    }
+}
+
+impl FromStr for ExcludeBy {
+    type Err = String;
+
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|by| by.name() == name);
+        found.ok_or_else(|| format!("expected {}", Self::ALL.map(Self::name).join(" or ")))
+    }
+}
+
+/// A run before it begins.
+pub(super) struct Task {
+    /// The model as given.
+    pub(super) model: String,
+    pub(super) encoder: SentenceEncoder,
+    pub(super) settings: Settings,
+    pub(super) sentences: Sentences,
+    pub(super) exclude_by: Option<ExcludeBy>,
+    pub(super) scorer: Scorer,
+    /// Figures of a lexical baseline on the development set.
+    pub(super) baseline: Option<Map<String, Value>>,
+}
+
+impl Task {
+    /// Reads everything that the arguments name.
+    pub(super) fn read(args: &TrainArgs) -> Result<Self, Failure> {
+        let usage = |message: &str| Failure::Usage(message.to_owned());
+        match (&args.sentences, &args.data, &args.model) {
+            (Some(file), _, Some(model)) => Self::on_sentences(args, file, model),
+            (None, Some(data), Some(model)) => Self::on_askubuntu(args, &data_path(data)?, model),
+            (None, None, None) => Self::embedded(args),
+            (None, None, Some(_)) => Err(usage(
+                "nothing to train on: name a file of sentences, or --data; for example: \
+                 simcse train titles.txt --model distilroberta-base",
+            )),
+            (.., None) => Err(usage(
+                "no model: name one with --model, a directory or a name of the hub; for example: \
+                 simcse train titles.txt --model distilroberta-base",
+            )),
+        }
+    }
+
+    fn on_sentences(args: &TrainArgs, file: &Path, model: &str) -> Result<Self, Failure> {
+        let read = |path: &PathBuf| Reranking::read(path, Split::Dev);
+        let rerank = args.eval_rerank.as_ref().map(read).transpose()?;
+        let scorer = Scorer { rerank, sts: sts(args)?, test: None };
+        Self::tune(args, model, scorer, None, || Ok(Sentences::read(file, args.min_length)?))
+    }
+
+    fn on_askubuntu(args: &TrainArgs, data: &Path, model: &str) -> Result<Self, Failure> {
+        let read = |split| Reranking::read(data, split).map(Some);
+        let scorer = Scorer { rerank: read(Split::Dev)?, sts: sts(args)?, test: read(Split::Test)? };
+        let published = args.settings.recipe == Some(Recipe::St2021);
+        let exclude_by = args.exclude_by.unwrap_or(if published { ExcludeBy::Id } else { ExcludeBy::Text });
+        Self::tune(args, model, scorer, Some(exclude_by), || titles(data, exclude_by, args.min_length))
+    }
+
+    /// Loads `model` to tune it on `sentences`.
+    fn tune(
+        args: &TrainArgs,
+        model: &str,
+        scorer: Scorer,
+        exclude_by: Option<ExcludeBy>,
+        sentences: impl FnOnce() -> Result<Sentences, Failure>,
+    ) -> Result<Self, Failure> {
+        if scorer.is_blind() && (args.settings.eval_steps.is_some() || args.settings.load_best_model_at_end) {
+            let message =
+                "--eval-steps and --load-best-model-at-end want a development set: --eval-rerank or --eval-sts";
+            return Err(Failure::Usage(message.to_owned()));
+        }
+        let mut encoder = load(model)?;
+        let settings = args.settings.resolve(&encoder);
+        settings.check()?;
+        apply(&settings, &mut encoder)?;
+        let (model, sentences) = (model.to_owned(), sentences()?);
+        Ok(Self { model, encoder, settings, sentences, exclude_by, scorer, baseline: None })
+    }
+
+    fn embedded(args: &TrainArgs) -> Result<Self, Failure> {
+        let settings = args.settings.over(embedded::settings());
+        settings.check()?;
+        let sentences = embedded::sentences(args.min_length)?;
+        let mut encoder = embedded::encoder(&sentences, &settings)?;
+        apply(&settings, &mut encoder)?;
+        let rerank = embedded::rerank()?;
+        let baseline = Some(figures(&json!(embedded::baseline(&sentences, &rerank)?), "eval"));
+        let scorer = Scorer { rerank: Some(rerank), sts: sts(args)?, test: None };
+        Ok(Self { model: embedded::MODEL.to_owned(), encoder, settings, sentences, exclude_by: None, scorer, baseline })
+    }
+}
+
+fn sts(args: &TrainArgs) -> Result<Option<Sts>, Failure> {
+    Ok(args.eval_sts.as_deref().map(Sts::read).transpose()?)
+}
+
+/// The titles of an AskUbuntu directory that are not held out.
+fn titles(data: &Path, exclude_by: ExcludeBy, min_length: usize) -> Result<Sentences, Failure> {
+    let held_out = HeldOut::read(data)?;
+    let mut builder = SentencesBuilder::new(min_length);
+    for question in Titles::open(data)? {
+        let (id, title) = question?;
+        let excluded = match exclude_by {
+            ExcludeBy::Id => held_out.ids.contains(&id),
+            ExcludeBy::Text => held_out.contains(&id, &title),
+        };
+        if !excluded {
+            builder.push(&title);
+        }
+    }
+    Ok(builder.finish(&source_name(data))?)
+}
+
+/// Gives the model what the settings say of it.
+fn apply(settings: &Settings, encoder: &mut SentenceEncoder) -> Result<(), Failure> {
+    let most = encoder.config().max_tokens();
+    if settings.max_seq_length > most {
+        let message =
+            format!("--max-seq-length: expected at most {most} for this model, found {}", settings.max_seq_length);
+        return Err(Failure::Failed(message));
+    }
+    encoder.directory.max_seq_length = settings.max_seq_length;
+    encoder.directory.pooling = settings.pooling;
+    Ok(())
+}

@@ -1,0 +1,206 @@
+//! `simcse train` with a tiny model made here.
+
+#[expect(dead_code, reason = "other tests use more of it")]
+mod common;
+
+use std::fs;
+
+use common::{Workspace, text};
+use serde_json::Value;
+use simcse_model::SentenceEncoder;
+
+const WORDS: [&str; 8] = ["how", "to", "install", "boot", "wifi", "slow", "the", "sound"];
+
+/// `count` different sentences of four known words.
+fn sentences(count: usize) -> String {
+    let word = |index: usize, place: u32| WORDS[index / 8usize.pow(place) % 8];
+    (0..count).map(|i| format!("{} {} {} install\n", word(i, 0), word(i, 1), word(i, 2))).collect()
+}
+
+fn workspace() -> Workspace {
+    let workspace = Workspace::new();
+    workspace.put("in.txt", sentences(40));
+    workspace
+}
+
+/// Runs the command with settings for tiny data, and gives its standard output.
+#[track_caller]
+fn train(workspace: &Workspace, arguments: &str) -> String {
+    workspace.stdout(&format!("train --batch-size 8 --max-seq-length 12 --learning-rate 1e-3 {arguments}"))
+}
+
+fn lines(workspace: &Workspace, name: &str) -> Vec<Value> {
+    let text = fs::read_to_string(workspace.path(name)).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// An [AskUbuntu directory](simcse_eval::askubuntu) with one query in each split and 30 other questions, of which one has
+/// the title of a candidate.
+fn put_askubuntu(workspace: &Workspace) {
+    fs::create_dir(workspace.path("data")).unwrap();
+    let held_out = "900\tthe wifi boot\tx\n901\tthe boot wifi\tx\n902\tthe slow sound\tx\n910\thow to sound\tx\n911\tto sound how\tx\n912\tboot slow wifi\tx\n";
+    let others: String =
+        sentences(29).lines().enumerate().map(|(id, title)| format!("{id}\t{title}\tbody\n")).collect();
+    workspace.put("data/text_tokenized.txt", format!("{held_out}{others}29\tthe slow sound\tx\n"));
+    workspace.put("data/dev.txt", "900\t901\t901 902\t2 1\n");
+    workspace.put("data/test.txt", "910\t911\t912 911\t2 1\n");
+}
+
+#[test]
+fn a_run_leaves_checkpoints_a_model_and_its_record() {
+    let workspace = workspace();
+    let stdout = train(&workspace, "in.txt --model model --output-dir out --epochs 2 --save-steps 4 --seed 7 --json");
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    assert_eq!((&report["steps"], &report["before"]), (&10.into(), &Value::Null));
+
+    for directory in ["out", "out/checkpoint-4", "out/checkpoint-8", "out/checkpoint-10"] {
+        let encoder = SentenceEncoder::load(&workspace.path(directory)).unwrap();
+        assert!(encoder.encode(&["slow boot"]).unwrap().iter().all(|value| value.is_finite()));
+    }
+    let weights = |directory| fs::read(workspace.path(directory).join("model.safetensors")).unwrap();
+    assert_eq!(weights("out"), weights("out/checkpoint-10"));
+    assert_ne!(weights("out"), weights("model"));
+
+    let steps = lines(&workspace, "out/metrics.jsonl");
+    assert_eq!(steps.len(), 10);
+    assert_eq!(
+        (&steps[0]["step"], &steps[0]["learning_rate"], &steps[9]["epoch"]),
+        (&1.into(), &0.0.into(), &2.0.into())
+    );
+    for key in ["loss", "grad_norm", "step_seconds", "sentences_per_second", "tokens_per_second"] {
+        assert!(steps.iter().all(|step| step[key].is_number()), "{key}");
+    }
+    let run = fs::read_to_string(workspace.path("out/run.toml")).unwrap();
+    for line in ["name = \"model\"", "sentences = 40", "batch_size = 8", "seed = 7", "warmup_ratio = 0.1"] {
+        assert!(run.contains(line), "{line} in {run}");
+    }
+    assert!(fs::read_to_string(workspace.path("out/README.md")).unwrap().contains("| seed | 7 |"));
+}
+
+#[test]
+fn a_recipe_gives_what_no_flag_does() {
+    let workspace = workspace();
+    train(&workspace, "in.txt --model model --output-dir out --max-steps 2 --recipe st-2021");
+    let run = fs::read_to_string(workspace.path("out/run.toml")).unwrap();
+    for line in [
+        "recipe = \"st-2021\"",
+        "weight_decay = 0.01",
+        "adam_epsilon = 0.000001",
+        "warmup_ratio_rounded_down = 0.1",
+        "batch_sampler = \"batch\"",
+        "learning_rate = 0.001",
+    ] {
+        assert!(run.contains(line), "{line} in {run}");
+    }
+}
+
+#[test]
+fn askubuntu_titles_are_trained_on_without_the_held_out_ones() {
+    let workspace = workspace();
+    put_askubuntu(&workspace);
+    let run = |output: &str, more: &str| {
+        let stdout = train(&workspace, &format!("--data data --model model --output-dir {output} --json {more}"));
+        let report: Value = serde_json::from_str(&stdout).unwrap();
+        (report, fs::read_to_string(workspace.path(output).join("run.toml")).unwrap())
+    };
+    let (report, by_text) = run("out", "--eval-steps 2");
+    assert!(by_text.contains("sentences = 29\n") && by_text.contains("exclude_by = \"text\"\n"), "{by_text}");
+    assert!(report["before"]["eval_map"].is_number() && report["test"]["test_map"].is_number(), "{report}");
+    let metrics = lines(&workspace, "out/metrics.jsonl");
+    assert_eq!(metrics.iter().filter(|line| line["eval_map"].is_number()).count(), 3);
+    assert_eq!(metrics.last().unwrap()["test_map"], report["test"]["test_map"]);
+    assert!(fs::read_to_string(workspace.path("out/README.md")).unwrap().contains("## Test"));
+
+    let (_, by_id) = run("by-id", "--exclude-by id");
+    assert!(by_id.contains("sentences = 30\n"), "{by_id}");
+    let (_, published) = run("published", "--recipe st-2021");
+    assert!(published.contains("exclude_by = \"id\"\n"), "{published}");
+}
+
+#[test]
+fn bad_sentences_are_one_line_and_nothing_is_written() {
+    let workspace = workspace();
+    workspace.put("empty.txt", "");
+    workspace.put("few.txt", sentences(5));
+    workspace.put("latin.txt", b"the sound of wifi\nis caf\xe9 slow to boot\n");
+    for (file, message) in [
+        ("missing.txt", "cannot read missing.txt: No such file"),
+        ("empty.txt", "empty.txt: expected sentences of at least 10 characters"),
+        ("few.txt", "few.txt: expected at least 128 different sentences for one batch, found 5"),
+        ("latin.txt", "latin.txt, line 2: expected UTF-8 text, found byte 0xe9 at position 7"),
+    ] {
+        let error = workspace.error(&format!("train {file} --model model --max-seq-length 12 --output-dir out"), 1);
+        assert!(error.contains(message), "{error}");
+        assert!(!workspace.path("out").exists(), "{file}");
+    }
+}
+
+#[test]
+fn bad_models_are_one_line_and_nothing_is_written() {
+    let workspace = workspace();
+    let config = fs::read_to_string(workspace.path("model/config.json")).unwrap();
+    let bad = |from: &str, to: &str, message: &str| {
+        assert!(config.contains(from), "{from}");
+        workspace.put("model/config.json", config.replace(from, to));
+        let error = workspace.error("train in.txt --model model --output-dir out", 1);
+        assert!(error.contains(message), "{error}");
+        assert!(!workspace.path("out").exists(), "{to}");
+    };
+    bad("\"bert\"", "\"t5\"", "model_type: expected bert, roberta, distilbert, found \"t5\"");
+    bad("\"gelu\"", "\"relu\"", "hidden_act: expected \"gelu\", found \"relu\"");
+    bad("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3", "encoder.layer.2.attention");
+    bad("\"intermediate_size\": 32", "\"intermediate_size\": 48", "expected shape [48, 16], found shape [32, 16]");
+    bad("\"vocab_size\": 14", "\"vocab_size\": 13", "largest token id: expected less than the model's vocab_size 13");
+}
+
+#[test]
+fn an_output_directory_with_a_run_is_left_alone() {
+    let workspace = workspace();
+    fs::create_dir(workspace.path("out")).unwrap();
+    workspace.put("out/metrics.jsonl", "precious");
+    let error = workspace.error("train in.txt --model model --output-dir out", 1);
+    assert!(error.contains("out already holds a run or a model (metrics.jsonl)"), "{error}");
+    assert_eq!(fs::read_to_string(workspace.path("out/metrics.jsonl")).unwrap(), "precious");
+    assert_eq!(fs::read_dir(workspace.path("out")).unwrap().count(), 1);
+}
+
+#[test]
+fn what_is_not_on_this_disk_is_asked_for() {
+    let workspace = workspace();
+    let error = workspace.error("train in.txt --model owner/name --output-dir out", 1);
+    assert!(error.contains("owner/name is not complete in"), "{error}");
+    let error = workspace.error("train --data askubuntu --model model --output-dir out", 1);
+    assert!(error.ends_with("fetch it with `simcse fetch askubuntu`"), "{error}");
+    assert!(!workspace.path("out").exists());
+}
+
+#[test]
+fn wrong_usage_says_what_would_be_right() {
+    let workspace = workspace();
+    for (arguments, message) in [
+        ("train in.txt", "for example: simcse train titles.txt --model distilroberta-base"),
+        ("train --model model", "nothing to train on"),
+        ("train in.txt --data data --model model", "cannot be used with"),
+        ("train in.txt --model ./nowhere", "--model: no model directory `./nowhere`"),
+        ("train in.txt --model model --eval-steps 2", "want a development set"),
+        ("train in.txt --model model --recipe st-1999", "'st-1999'"),
+        ("train --recipe st-6", "required arguments"),
+    ] {
+        let error = workspace.error(arguments, 2);
+        let output = workspace.command(arguments).output().unwrap();
+        assert!(text(&output.stderr).contains(message), "{error}");
+    }
+    assert_eq!(workspace.names(), ["in.txt", "model"]);
+}
+
+#[test]
+fn without_arguments_the_embedded_sentences_are_trained_on() {
+    let workspace = Workspace::new();
+    let stdout = workspace.stdout("train --max-steps 1 --output-dir out --json");
+    let report: Value = serde_json::from_str(&stdout).unwrap();
+    let [before, lexical] = [&report["before"], &report["tf_idf"]].map(|figures| figures["eval_map"].as_f64().unwrap());
+    // The script that makes the questions reports this baseline: tools/make_default_corpus.py --report.
+    assert!((lexical - 0.5051).abs() < 5e-5, "{lexical}");
+    assert_eq!(report["after"]["eval_map"], before, "the first step's learning rate is 0");
+    SentenceEncoder::load(&workspace.path("out")).unwrap();
+}

@@ -1,0 +1,79 @@
+//! Settings that others have used and published, by name.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+use crate::batches::BatchSampler;
+use crate::schedule::Warmup;
+use crate::settings::Settings;
+
+/// Settings with a source; what it leaves open is [`Settings::default`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recipe {
+    /// `st-2021`: the script behind the published AskUbuntu figures of SimCSE, sentence-transformers 1.2
+    /// (`examples/unsupervised_learning/SimCSE/train_askubuntu_simcse.py`): batches of 128 with whatever sentences meet,
+    /// the last incomplete one dropped, 32 tokens, mean pooling, one epoch, warm-up over `int(0.1 · steps)` steps. From
+    /// `SentenceTransformer.fit` of that version: learning rate 2e-5, weight decay 0.01, `WarmupLinear`, gradients clipped
+    /// at 1; and from `transformers.AdamW` of that time: ε 1e-6. (That AdamW added ε before it corrected the bias; here it
+    /// is added behind, as PyTorch does.)
+    St2021,
+    /// `st-6`: what the trainer of sentence-transformers 6.2 on transformers 5 does unasked
+    /// (`SentenceTransformerTrainingArguments`): learning rate 5e-5, no weight decay, no warm-up, linear decay, gradients
+    /// clipped at 1, ε 1e-8, batches with whatever sentences meet. Batch size, length and epochs are those of today's
+    /// `examples/sentence_transformer/unsupervised_learning/SimCSE/train_askubuntu_simcse.py`: 128, 32, 1 (which itself
+    /// asks for a warm-up over 0.1 of the steps).
+    St6,
+}
+
+impl Recipe {
+    const ALL: [Self; 2] = [Self::St2021, Self::St6];
+
+    /// The name on the command line.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::St2021 => "st-2021",
+            Self::St6 => "st-6",
+        }
+    }
+
+    /// The recipe's settings.
+    #[must_use]
+    pub fn settings(self) -> Settings {
+        let common = Settings { recipe: Some(self), batch_sampler: BatchSampler::Batch, ..Settings::default() };
+        match self {
+            Self::St2021 => Settings {
+                learning_rate: 2e-5,
+                weight_decay: 0.01,
+                adam_epsilon: 1e-6,
+                warmup: Warmup::RatioDown(0.1),
+                ..common
+            },
+            Self::St6 => Settings { warmup: Warmup::Steps(0), ..common },
+        }
+    }
+}
+
+impl FromStr for Recipe {
+    type Err = String;
+
+    /// The recipe of this name; the error lists the names.
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = Self::ALL.into_iter().find(|recipe| recipe.name() == name);
+        found.ok_or_else(|| format!("expected {}", Self::ALL.map(Self::name).join(" or ")))
+    }
+}
+
+impl fmt::Display for Recipe {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.name())
+    }
+}
+
+impl Serialize for Recipe {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.name())
+    }
+}
