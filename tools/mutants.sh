@@ -87,7 +87,7 @@ mutant 'attention: dQ and dK exchanged' 's/product(s, \[t, dp, t\], (dp_, tp, 1)
 on simcse-tensor ops::pooling $ops/pooling.rs
 mutant 'mean pooling: not divided' 's|\*dx = dy / length|{ let _ = length; *dx = *dy }|'
 mutant 'cls pooling: every row' 's/dx.iter_mut().zip(dy).for_each(|(dx, &dy)| \*dx = dy);/dx.iter_mut().zip(dy.iter().cycle()).for_each(|(dx, \&dy)| *dx = dy);/'
-mutant 'max pooling: the first row' 's/find(|&i| x\[i\] == \*y)/find(|_| { let _ = (x, y); true })/'
+mutant 'max pooling: the smallest' 's/if x\[i\] > x\[best\]/if x[i] < x[best]/'
 
 on simcse-tensor ops::normalize $ops/normalize.rs
 mutant 'normalize: projection missing' 's/(f64::from(\*dy) - f64::from(y) \* along)/{ let _ = (y, along); f64::from(*dy) }/'
