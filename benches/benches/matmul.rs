@@ -7,10 +7,10 @@ use std::hint::black_box;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use ndarray::{Array2, ArrayView2};
 use simcse_benches::{SHAPES, difference, matrix, title_lengths};
-use simcse_tensor::{Init, gemm};
+use simcse_tensor::{Init, Precision, gemm};
 
 fn ours(a: ArrayView2<f32>, b: ArrayView2<f32>, c: &mut [f32]) {
-    gemm(a, b, Init::Zero, &[a.ncols()], c);
+    gemm(Precision::F32, a, b, Init::Zero, &[a.ncols()], c);
 }
 
 fn naive(a: ArrayView2<f32>, b: ArrayView2<f32>, c: &mut [f32]) {

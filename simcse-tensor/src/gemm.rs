@@ -1,12 +1,14 @@
-//! `C = A·B`, `C = A·B + bias` and `C += A·B` in f32, for the products of training: `y = x·Wᵀ + b`, `dx = dy·W`,
+//! `C = A·B`, `C = A·B + bias` and `C += A·B` with f32 sums, for the products of training: `y = x·Wᵀ + b`, `dx = dy·W`,
 //! `dW += dyᵀ·x`.
 //!
-//! Blocking after BLIS (Van Zee and van de Geijn 2015): `MR × NR` registers accumulate over `KC` products; a micro-panel
-//! of B (`KC × NR`) stays in L1, a block of A (`MC × KC`) in L2. Unlike BLIS, all of B is packed before the first product
-//! (up to `PACKED_B` values at a time), so that threads meet only there, and rows of A are read where they lie.
+//! Blocking after BLIS (Van Zee and van de Geijn 2015): `MR × NR` registers accumulate over `KC` words (see [`words`]); a
+//! micro-panel of B (`KC × NR`) stays in L1, a block of A (`MC × KC`) in L2. Unlike BLIS, all of B is packed before the first
+//! product (up to `PACKED_B` words at a time), so that threads meet only there, and f32 rows of A are read where they lie.
 //!
 //! Every element of C is a sum over blocks of K whose borders the caller fixes, each block's products added in order:
 //! its bits depend neither on its place in C, nor on the other rows and columns, nor on the number of threads.
+//!
+//! [`words`]: crate::words
 
 #![allow(unsafe_code)]
 
@@ -16,14 +18,16 @@ use ndarray::ArrayView2;
 use rayon::prelude::*;
 
 use crate::scratch;
-use crate::simd::{Isa, Kernel, Simd, dispatch};
+use crate::simd::{Isa, Simd};
+use crate::words::{Precision, WordKernel, Words, dispatch_words};
 
+/// Words along K in a block.
 const KC: usize = 256;
 const MC: usize = 96;
 /// Columns of C in one task.
 const NC: usize = 768;
-/// Values of B packed at a time, 8 MiB.
-const PACKED_B: usize = 2 << 20;
+/// Words of B packed at a time, 16 MiB.
+const PACKED_B: usize = 4 << 20;
 
 /// What C holds before the products are added.
 #[derive(Clone, Copy, Debug)]
@@ -36,14 +40,14 @@ pub enum Init<'a> {
     Keep,
 }
 
-/// `C = init + A·B` with A (M × K) and B (K × N) of any strides, C (M × N) row-major.
+/// `C = init + A·B` with A (M × K) and B (K × N) of any strides, rounded to `precision`, and C (M × N) row-major.
 ///
 /// A partial sum over K ends at each of `k_ends` (ascending, the last one K), and is added to C there; runs longer than
 /// the cache block are cut into equal parts.
 ///
 /// # Panics
-/// If the shapes do not agree.
-pub fn gemm(a: ArrayView2<f32>, b: ArrayView2<f32>, init: Init, k_ends: &[usize], c: &mut [f32]) {
+/// If the shapes do not agree, or the precision is not available.
+pub fn gemm(precision: Precision, a: ArrayView2<f32>, b: ArrayView2<f32>, init: Init, k_ends: &[usize], c: &mut [f32]) {
     let (m, k, n) = (a.nrows(), a.ncols(), b.ncols());
     assert_eq!(k, b.nrows(), "gemm: A is {m} × {k}, B is {} × {n}", b.nrows());
     assert_eq!(c.len(), m * n, "gemm: C has {} values, A·B is {m} × {n}", c.len());
@@ -51,22 +55,23 @@ pub fn gemm(a: ArrayView2<f32>, b: ArrayView2<f32>, init: Init, k_ends: &[usize]
     if let Init::Bias(bias) = init {
         assert_eq!(bias.len(), n, "gemm: the bias has {} values, A·B is {m} × {n}", bias.len());
     }
-    let blocks = k_blocks(k_ends);
+    let blocks = k_blocks(k_ends, KC * precision.depth());
     match Isa::detected() {
         _ if m * n == 0 => {}
         _ if blocks.is_empty() => initialise(init, c, n),
-        Isa::Avx2 => blocked::<6, 2, 16>(a, b, init, &blocks, c),
+        Isa::Avx512 => blocked::<12, 2, 32>(precision, a, b, init, &blocks, c),
+        Isa::Avx2 => blocked::<6, 2, 16>(precision, a, b, init, &blocks, c),
         Isa::Portable => portable(a, b, init, &blocks, c),
     }
 }
 
-/// The runs between `ends`, those longer than `KC` in equal parts.
-fn k_blocks(ends: &[usize]) -> Vec<Range<usize>> {
+/// The runs between `ends`, those longer than `limit` in equal parts.
+fn k_blocks(ends: &[usize], limit: usize) -> Vec<Range<usize>> {
     let starts = std::iter::once(0).chain(ends.iter().copied());
     starts
         .zip(ends)
         .flat_map(|(start, &end)| {
-            let part = (end - start).div_ceil((end - start).div_ceil(KC).max(1)).max(1);
+            let part = (end - start).div_ceil((end - start).div_ceil(limit).max(1)).max(1);
             (start..end).step_by(part).map(move |k| k..(k + part).min(end))
         })
         .collect()
@@ -90,6 +95,7 @@ unsafe impl Sync for Shared {}
 
 /// The blocked product with `MR × NR` accumulators, `NR` being `NV` vectors of the detected instruction set.
 fn blocked<const MR: usize, const NV: usize, const NR: usize>(
+    precision: Precision,
     a: ArrayView2<f32>,
     b: ArrayView2<f32>,
     init: Init,
@@ -98,67 +104,87 @@ fn blocked<const MR: usize, const NV: usize, const NR: usize>(
 ) {
     let (m, n) = (a.nrows(), b.ncols());
     let width = n.next_multiple_of(NR); // of a packed row of B
+    let words = |group: &[Range<usize>]| group.iter().map(|k| k.len().div_ceil(precision.depth())).sum::<usize>();
     let c = Shared(c.as_mut_ptr());
     let (row_tasks, column_tasks) = (m.div_ceil(MC), n.div_ceil(NC));
 
     let mut first = 0;
     while first < blocks.len() {
-        let fits = |last: &usize| *last == first || (blocks[*last].end - blocks[first].start) * width <= PACKED_B;
+        let fits = |last: &usize| *last == first || words(&blocks[first..=*last]) * width <= PACKED_B;
         let last = (first..blocks.len()).take_while(fits).last().unwrap_or(first);
         let group = &blocks[first..=last];
         let init = if first == 0 { init } else { Init::Keep };
-        scratch::with((group[group.len() - 1].end - group[0].start) * width, |packed| {
-            pack_b::<NR>(b, group, packed);
+        scratch::with(words(group) * width, |packed| {
+            pack_b::<NR>(precision, b, group, packed);
             let packed = &*packed;
             (0..row_tasks * column_tasks).into_par_iter().for_each(|task| {
                 let (i, j) = (task % row_tasks * MC, task / row_tasks * NC);
                 let (rows, cols) = (i..(i + MC).min(m), j..(j + NC).min(n));
-                dispatch(Tile::<MR, NV, NR> { a, packed_b: packed, n, init, group, rows, cols, c });
+                dispatch_words(precision, Tile::<MR, NV, NR> { a, packed_b: packed, n, init, group, rows, cols, c });
             });
         });
         first = last + 1;
     }
 }
 
-/// Packs the rows of B that `group` spans: for each block of K, panel after panel of `NR` columns, row after row; columns
+/// Packs the rows of B that `group` spans: for each block of K, panel after panel of `NR` columns, word after word; columns
 /// behind the last are zero.
-fn pack_b<const NR: usize>(b: ArrayView2<f32>, group: &[Range<usize>], packed: &mut [f32]) {
+fn pack_b<const NR: usize>(precision: Precision, b: ArrayView2<f32>, group: &[Range<usize>], packed: &mut [f32]) {
     let panels = b.ncols().div_ceil(NR);
     let mut rest = packed;
     let mut tasks = Vec::with_capacity(group.len() * panels);
     for block in group {
         for panel in 0..panels {
-            let (to, tail) = rest.split_at_mut(block.len() * NR);
+            let (to, tail) = rest.split_at_mut(block.len().div_ceil(precision.depth()) * NR);
             rest = tail;
             tasks.push((block.clone(), panel * NR, to));
         }
     }
     tasks.into_par_iter().with_min_len(8).for_each(|(block, j, to)| {
-        let columns = j..(j + NR).min(b.ncols());
-        let from = b.slice(ndarray::s![block, columns]);
-        if from.ncols() < NR {
-            to.fill(0.0);
-        }
-        pack::<NR>(from, to);
+        let from = b.slice(ndarray::s![block, j..(j + NR).min(b.ncols())]);
+        dispatch_words(precision, Panel::<NR> { from, to });
     });
 }
 
-/// Copies a matrix of at most `NR` columns into rows of `NR` values.
-fn pack<const NR: usize>(from: ArrayView2<f32>, to: &mut [f32]) {
+/// One task of [`pack_b`].
+struct Panel<'a, const NR: usize> {
+    from: ArrayView2<'a, f32>,
+    to: &'a mut [f32],
+}
+
+impl<const NR: usize> WordKernel for Panel<'_, NR> {
+    fn scratch(&self) -> usize {
+        2 * self.from.nrows()
+    }
+
+    #[inline(always)]
+    fn run<S: Simd, W: Words<S>>(self, s: S, column: &mut [f32]) {
+        pack::<S, W, NR>(s, self.from, self.to, column);
+    }
+}
+
+/// Packs a matrix of at most `NR` columns into rows of `NR` words; `column` is working memory for two columns.
+#[inline(always)]
+fn pack<S: Simd, W: Words<S>, const NR: usize>(s: S, from: ArrayView2<f32>, to: &mut [f32], column: &mut [f32]) {
+    if from.ncols() < NR {
+        to.fill(0.0);
+    }
     if from.strides()[1] == 1 {
-        for (row, to) in from.outer_iter().zip(to.chunks_exact_mut(NR)) {
-            let row = row.to_slice().expect("columns are contiguous");
-            match (<&[f32; NR]>::try_from(row), <&mut [f32; NR]>::try_from(&mut *to)) {
-                (Ok(row), Ok(to)) => *to = *row,
-                _ => to[..row.len()].copy_from_slice(row),
-            }
+        let row = |k: usize| if k < from.nrows() { from.row(k).to_slice().expect("rows are contiguous") } else { &[] };
+        for (word, to) in to.chunks_exact_mut(NR).enumerate() {
+            W::across(s, [row(word * W::DEPTH), row(word * W::DEPTH + W::DEPTH - 1)], to);
         }
     } else {
+        let (values, words) = column.split_at_mut(from.nrows());
         for (j, column) in from.columns().into_iter().enumerate() {
             match column.to_slice() {
-                Some(column) => to.chunks_exact_mut(NR).zip(column).for_each(|(to, &x)| to[j] = x),
-                None => to.chunks_exact_mut(NR).zip(column).for_each(|(to, &x)| to[j] = x),
+                Some(column) => W::along(s, column, words),
+                None => {
+                    values.iter_mut().zip(column).for_each(|(to, &x)| *to = x);
+                    W::along(s, values, words);
+                }
             }
+            to.chunks_exact_mut(NR).zip(&*words).for_each(|(to, &word)| to[j] = word);
         }
     }
 }
@@ -175,50 +201,35 @@ struct Tile<'a, const MR: usize, const NV: usize, const NR: usize> {
     c: Shared,
 }
 
-impl<const MR: usize, const NV: usize, const NR: usize> Kernel for Tile<'_, MR, NV, NR> {
-    type Output = ();
-
-    /// Room for a packed block of A.
-    fn scratch(&self, _: usize) -> usize {
-        self.rows.len().next_multiple_of(MR) * KC
+impl<const MR: usize, const NV: usize, const NR: usize> WordKernel for Tile<'_, MR, NV, NR> {
+    /// Room for a packed block of A, and for two columns.
+    fn scratch(&self) -> usize {
+        let longest = self.group.iter().map(Range::len).max().unwrap_or(0);
+        self.rows.len().next_multiple_of(MR) * KC + 2 * longest
     }
 
     #[inline(always)]
-    fn run<S: Simd>(self, s: S, packed_a: &mut [f32]) {
+    fn run<S: Simd, W: Words<S>>(self, s: S, scratch: &mut [f32]) {
         let Self { a, packed_b, n, init, group, rows, cols, c } = self;
         assert_eq!(NV * S::LANES, NR, "gemm: {NV} vectors of {} lanes are not {NR} columns", S::LANES);
-        let (panels, start) = (n.div_ceil(NR), group[0].start);
-        let direct = a.strides()[1] == 1; // rows of A are contiguous
+        let (packed_a, column) = scratch.split_at_mut(rows.len().next_multiple_of(MR) * KC);
+        let panels = n.div_ceil(NR);
+        let mut packed_b = packed_b;
         for (index, block) in group.iter().enumerate() {
             let init = if index == 0 { init } else { Init::Keep };
-            let kc = block.len();
+            let kc = block.len().div_ceil(W::DEPTH);
+            let (block_of_b, rest) = packed_b.split_at(panels * NR * kc);
+            packed_b = rest;
             let block_of_a = a.slice(ndarray::s![rows.clone(), block.clone()]);
-            if !direct {
-                for (i, to) in packed_a.chunks_exact_mut(MR * kc).take(rows.len().div_ceil(MR)).enumerate() {
-                    let panel = block_of_a.slice(ndarray::s![i * MR..((i + 1) * MR).min(rows.len()), ..]);
-                    if panel.nrows() < MR {
-                        to.fill(0.0);
-                    }
-                    pack::<MR>(panel.reversed_axes(), to);
-                }
-            }
-            let (first_row, row_stride) = (block_of_a.as_ptr(), block_of_a.strides()[0]);
+            let layout = LayoutOfA::new::<S, W, MR>(s, block_of_a, packed_a, column);
             for j in cols.clone().step_by(NR) {
-                let panel_b = &packed_b[(block.start - start) * panels * NR + j / NR * NR * kc..][..kc * NR];
+                let panel_b = &block_of_b[j / NR * NR * kc..][..kc * NR];
                 for i in (0..rows.len()).step_by(MR) {
                     let live = MR.min(rows.len() - i);
-                    // SAFETY: with contiguous rows, row `i + r` (clamped to the last one) has `kc` values behind its
-                    // first; a packed panel has `MR·kc`, value `r` of each step lying `MR` behind the one before.
-                    // `panel_b` has `kc·NR` values.
+                    // SAFETY: `layout` knows rows `i .. i + live`, each of `kc` words; `panel_b` has `kc·NR` words.
                     let acc = unsafe {
-                        if direct {
-                            let row = |r: usize| first_row.offset((i + r.min(live - 1)) as isize * row_stride);
-                            micro_kernel::<S, MR, NV>(s, kc, std::array::from_fn(row), 1, panel_b.as_ptr())
-                        } else {
-                            let panel_a = packed_a[i * kc..][..MR * kc].as_ptr();
-                            let rows = std::array::from_fn(|r| panel_a.add(r));
-                            micro_kernel::<S, MR, NV>(s, kc, rows, MR, panel_b.as_ptr())
-                        }
+                        let a_rows = layout.rows::<MR>(i, live);
+                        micro_kernel::<S, W, MR, NV>(s, kc, a_rows, layout.step, panel_b.as_ptr())
                     };
                     // SAFETY: the tile lies inside C, and no other task writes its rows and columns.
                     unsafe { update::<S, MR, NV>(s, &acc, init, c, n, rows.start + i, live, j) };
@@ -228,12 +239,66 @@ impl<const MR: usize, const NV: usize, const NR: usize> Kernel for Tile<'_, MR, 
     }
 }
 
+/// Where the words of a block of A lie: row `i` begins at `first + i·row`, its words are `step` apart.
+struct LayoutOfA {
+    first: *const f32,
+    row: isize,
+    step: usize,
+}
+
+impl LayoutOfA {
+    /// Contiguous rows of f32 stay where they are, other contiguous rows become rows of words; where columns are contiguous,
+    /// panel after panel of `MR` rows is packed, word after word.
+    #[inline(always)]
+    fn new<S: Simd, W: Words<S>, const MR: usize>(
+        s: S,
+        block: ArrayView2<f32>,
+        packed: &mut [f32],
+        column: &mut [f32],
+    ) -> Self {
+        let kc = block.ncols().div_ceil(W::DEPTH);
+        match (block.strides()[1] == 1, W::DEPTH) {
+            (true, 1) => Self { first: block.as_ptr(), row: block.strides()[0], step: 1 },
+            (true, _) => {
+                for (row, to) in block.outer_iter().zip(packed.chunks_exact_mut(kc)) {
+                    W::along(s, row.to_slice().expect("rows are contiguous"), to);
+                }
+                Self { first: packed.as_ptr(), row: kc as isize, step: 1 }
+            }
+            (false, _) => {
+                let panels = packed.chunks_exact_mut(MR * kc).take(block.nrows().div_ceil(MR));
+                for (i, to) in panels.enumerate() {
+                    let panel = block.slice(ndarray::s![i * MR..((i + 1) * MR).min(block.nrows()), ..]);
+                    pack::<S, W, MR>(s, panel.reversed_axes(), to, column);
+                }
+                Self { first: packed.as_ptr(), row: kc as isize, step: MR }
+            }
+        }
+    }
+
+    /// The first words of `MR` rows from `i` on, a multiple of `MR`; the last of `live` ones stands for those behind it.
+    ///
+    /// # Safety
+    /// The block has those rows.
+    #[inline(always)]
+    unsafe fn rows<const MR: usize>(&self, i: usize, live: usize) -> [*const f32; MR] {
+        // SAFETY: rows `i .. i + live` exist, and a packed panel begins `i` rows behind the first.
+        unsafe {
+            let first = self.first.offset(i as isize * self.row);
+            std::array::from_fn(|r| match self.step {
+                1 => first.offset(r.min(live - 1) as isize * self.row),
+                _ => first.add(r),
+            })
+        }
+    }
+}
+
 /// `acc[r][v] = Σ_k a[r][k] · b[k][v]`: `MR` rows by `NV` vectors in registers.
 ///
 /// # Safety
 /// Each of `a_rows` is readable at `0, step, …, (kc − 1)·step`, and `b` has `kc` rows of `NV` vectors.
 #[inline(always)]
-unsafe fn micro_kernel<S: Simd, const MR: usize, const NV: usize>(
+unsafe fn micro_kernel<S: Simd, W: Words<S>, const MR: usize, const NV: usize>(
     s: S,
     kc: usize,
     a_rows: [*const f32; MR],
@@ -251,7 +316,7 @@ unsafe fn micro_kernel<S: Simd, const MR: usize, const NV: usize>(
             // SAFETY: `k < kc`.
             let a = s.splat(unsafe { *a.add(k * step) });
             for v in 0..NV {
-                acc[v] = s.fma(a, b_row[v], acc[v]);
+                acc[v] = W::multiply_add(s, a, b_row[v], acc[v]);
             }
         }
     }
@@ -347,15 +412,29 @@ mod tests {
         })
     }
 
-    /// `init + A·B` in f64, and the sum of the products' magnitudes, which bounds the error.
-    fn oracle(a: &Array2<f32>, b: &Array2<f32>, i: usize, j: usize) -> (f64, f64) {
-        let products = (0..a.ncols()).map(|k| f64::from(a[[i, k]]) * f64::from(b[[k, j]]));
+    fn precision() -> impl Strategy<Value = Precision> {
+        prop_oneof![Just(Precision::F32), Just(Precision::Bf16)]
+            .prop_filter("needs a processor that has it", |precision| precision.is_available())
+    }
+
+    /// `x` as an operand, by the definition of bf16: the upper half of an f32, rounded to nearest even.
+    fn operand(precision: Precision, x: f32) -> f64 {
+        let bits = x.to_bits();
+        f64::from(match precision {
+            Precision::F32 => x,
+            Precision::Bf16 => f32::from_bits((bits + 0x7fff + (bits >> 16 & 1)) & 0xffff_0000),
+        })
+    }
+
+    /// `A·B` in f64 at one place, and the sum of the products' magnitudes, which bounds the error.
+    fn oracle(precision: Precision, a: &Array2<f32>, b: &Array2<f32>, i: usize, j: usize) -> (f64, f64) {
+        let products = (0..a.ncols()).map(|k| operand(precision, a[[i, k]]) * operand(precision, b[[k, j]]));
         products.fold((0.0, 0.0), |(sum, size), p| (sum + p, size + p.abs()))
     }
 
     proptest! {
         #[test]
-        fn equals_the_naive_product((a, b, ends) in case(), mode in 0..3, by_matrixmultiply: bool) {
+        fn equals_the_naive_product((a, b, ends) in case(), precision in precision(), mode in 0..3, by_matrixmultiply: bool) {
             let (m, n) = (a.nrows(), b.ncols());
             let bias: Vec<f32> = (0..n).map(|j| j as f32 / 7.0).collect();
             let (init, before) = match mode {
@@ -364,13 +443,13 @@ mod tests {
                 _ => (Init::Keep, 0.5),
             };
             let mut c = vec![before; m * n];
-            match k_blocks(&ends).as_slice() {
-                blocks if by_matrixmultiply && !blocks.is_empty() && m * n > 0 => portable(a.view(), b.view(), init, blocks, &mut c),
-                _ => gemm(a.view(), b.view(), init, &ends, &mut c),
+            match k_blocks(&ends, KC).as_slice() {
+                blocks if precision == Precision::F32 && by_matrixmultiply && !blocks.is_empty() && m * n > 0 => portable(a.view(), b.view(), init, blocks, &mut c),
+                _ => gemm(precision, a.view(), b.view(), init, &ends, &mut c),
             }
             for (at, &c) in c.iter().enumerate() {
                 let (i, j) = (at / n, at % n);
-                let (sum, size) = oracle(&a, &b, i, j);
+                let (sum, size) = oracle(precision, &a, &b, i, j);
                 let expected = sum + match mode { 0 => 0.0, 1 => f64::from(bias[j]), _ => 0.5 };
                 prop_assert!((f64::from(c) - expected).abs() <= 1e-6 * (size + 1.0 + expected.abs()), "C[{i}, {j}] = {c}, not {expected}");
             }
@@ -378,20 +457,20 @@ mod tests {
 
         /// A row's bits depend on nothing but that row, and the pieces of K may come in several calls.
         #[test]
-        fn bits_depend_on_the_row_alone((a, b, ends) in case(), threads in 1..4usize) {
+        fn bits_depend_on_the_row_alone((a, b, ends) in case(), precision in precision(), threads in 1..4usize) {
             let (m, n) = (a.nrows(), b.ncols());
             let mut whole = vec![0.0; m * n];
-            gemm(a.view(), b.view(), Init::Keep, &ends, &mut whole);
+            gemm(precision, a.view(), b.view(), Init::Keep, &ends, &mut whole);
             let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             for i in (0..m).step_by(17) {
                 let mut row = vec![f32::NAN; n];
-                pool.install(|| gemm(a.slice(ndarray::s![i..=i, ..]), b.view(), Init::Zero, &ends, &mut row));
+                pool.install(|| gemm(precision, a.slice(ndarray::s![i..=i, ..]), b.view(), Init::Zero, &ends, &mut row));
                 prop_assert_eq!(&row[..], &whole[i * n..][..n]);
             }
             let mut pieces = vec![0.0; m * n];
-            for k in k_blocks(&ends) {
+            for k in k_blocks(&ends, KC * precision.depth()) {
                 let (a, b) = (a.slice(ndarray::s![.., k.clone()]), b.slice(ndarray::s![k.clone(), ..]));
-                gemm(a, b, Init::Keep, &[k.len()], &mut pieces);
+                gemm(precision, a, b, Init::Keep, &[k.len()], &mut pieces);
             }
             prop_assert_eq!(pieces, whole);
         }

@@ -19,6 +19,7 @@ mod rows;
 mod scratch;
 mod simd;
 mod tape;
+mod words;
 
 pub use gemm::{Init, gemm};
 pub use params::{Flat, Gradient, Grads, Layout, Params, Slot, Tensor, Value};
@@ -26,3 +27,4 @@ pub use pool::Pool;
 pub use rows::Rows;
 pub use simd::Isa;
 pub use tape::{Dropout, Gradients, Lookup, Pooling, Tape, Var};
+pub use words::Precision;

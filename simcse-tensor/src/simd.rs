@@ -104,6 +104,16 @@ pub(crate) trait Simd: Copy + Send + Sync {
     }
 }
 
+/// A [`Simd`] that multiplies pairs of bf16 values. A lane of 32 bits holds a pair, the first in the low half.
+pub(crate) trait SimdBf16: Simd {
+    /// The pairs `(first, second)` of each lane, rounded to nearest even.
+    fn pairs(self, first: Self::F32, second: Self::F32) -> Self::F32;
+    /// The pairs of neighbours in `low` and then in `high`, rounded to nearest even.
+    fn neighbours(self, low: Self::F32, high: Self::F32) -> Self::F32;
+    /// `a₁·b₁ + a₀·b₀ + c` of pairs `a` and `b` and f32 `c`; denormal operands and results count as 0.
+    fn dot_pairs(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
+}
+
 /// The most lanes that an instruction set has.
 pub(crate) const MAX_LANES: usize = 16;
 
@@ -122,6 +132,18 @@ pub(crate) trait Kernel {
     fn run<S: Simd>(self, s: S, scratch: &mut [f32]) -> Self::Output;
 }
 
+/// A [`Kernel`] that needs products of bf16.
+pub(crate) trait KernelBf16 {
+    /// What it returns.
+    type Output;
+
+    /// As [`Kernel::scratch`].
+    fn scratch(&self, lanes: usize) -> usize;
+
+    /// As [`Kernel::run`].
+    fn run<S: SimdBf16>(self, s: S, scratch: &mut [f32]) -> Self::Output;
+}
+
 /// The instruction sets that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isa {
@@ -129,30 +151,50 @@ pub enum Isa {
     Portable,
     /// AVX2 with fused multiply-add.
     Avx2,
+    /// AVX-512: its foundation, `bw`, `dq` and `vl`.
+    Avx512,
 }
 
 impl Isa {
-    /// `portable`, `avx2`.
+    /// From the plainest to the best.
+    const ALL: [Isa; 3] = [Isa::Portable, Isa::Avx2, Isa::Avx512];
+
+    /// `portable`, `avx2`, `avx512`.
     pub fn name(self) -> &'static str {
         match self {
             Isa::Portable => "portable",
             Isa::Avx2 => "avx2",
+            Isa::Avx512 => "avx512",
         }
     }
 
-    /// The best that this processor has, or the one that `SIMCSE_ISA` (`portable`, `avx2`) asks for if it has that.
+    /// The best that this processor has, but none better than `SIMCSE_ISA` names.
     /// Results have the same bits on one instruction set only.
     pub fn detected() -> Self {
         static ISA: OnceLock<Isa> = OnceLock::new();
         *ISA.get_or_init(|| {
-            let portable = std::env::var("SIMCSE_ISA").is_ok_and(|name| name == "portable");
-            #[cfg(target_arch = "x86_64")]
-            if !portable && is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma") {
-                return Isa::Avx2;
-            }
-            let _ = portable;
-            Isa::Portable
+            let wanted = std::env::var("SIMCSE_ISA").ok();
+            let limit = Self::ALL.iter().position(|isa| wanted.as_deref() == Some(isa.name()));
+            let allowed = &Self::ALL[..=limit.unwrap_or(Self::ALL.len() - 1)];
+            allowed.iter().copied().rfind(|isa| isa.is_present()).unwrap_or(Isa::Portable)
         })
+    }
+
+    fn is_present(self) -> bool {
+        #[cfg(target_arch = "x86_64")]
+        return match self {
+            Isa::Portable => true,
+            Isa::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
+            Isa::Avx512 => {
+                Isa::Avx2.is_present()
+                    && is_x86_feature_detected!("avx512f")
+                    && is_x86_feature_detected!("avx512bw")
+                    && is_x86_feature_detected!("avx512dq")
+                    && is_x86_feature_detected!("avx512vl")
+            }
+        };
+        #[cfg(not(target_arch = "x86_64"))]
+        return self == Isa::Portable;
     }
 }
 
@@ -160,12 +202,40 @@ impl Isa {
 pub(crate) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
     match Isa::detected() {
         #[cfg(target_arch = "x86_64")]
+        Isa::Avx512 => scratch::with(kernel.scratch(x86::Avx512::<false>::LANES), |scratch| {
+            // SAFETY: `detected` saw AVX-512 on this processor.
+            unsafe { x86::run_avx512(kernel, scratch) }
+        }),
+        #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => scratch::with(kernel.scratch(x86::Avx2::LANES), |scratch| {
             // SAFETY: `detected` saw AVX2 and FMA on this processor.
             unsafe { x86::run_avx2(kernel, scratch) }
         }),
         _ => run_portable(kernel),
     }
+}
+
+/// Whether this processor multiplies bf16 and the detected instruction set makes use of it.
+pub(crate) fn has_bf16() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return Isa::detected() == Isa::Avx512 && is_x86_feature_detected!("avx512bf16");
+    #[cfg(not(target_arch = "x86_64"))]
+    return false;
+}
+
+/// Runs a kernel on the instruction set that has bf16.
+///
+/// # Panics
+/// Without one: see [`has_bf16`].
+pub(crate) fn dispatch_bf16<K: KernelBf16>(kernel: K) -> K::Output {
+    assert!(has_bf16(), "this processor does not multiply bf16");
+    #[cfg(target_arch = "x86_64")]
+    return scratch::with(kernel.scratch(x86::Avx512::<true>::LANES), |scratch| {
+        // SAFETY: asserted above.
+        unsafe { x86::run_avx512_bf16(kernel, scratch) }
+    });
+    #[cfg(not(target_arch = "x86_64"))]
+    unreachable!("{:p}", &kernel);
 }
 
 /// Runs a kernel on plain arrays.
@@ -220,7 +290,7 @@ impl Simd for Portable {
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Kernel, Simd};
+    use super::{Kernel, KernelBf16, Simd, SimdBf16};
 
     /// Eight lanes of AVX2. Only [`run_avx2`] makes one.
     #[derive(Clone, Copy, Debug)]
@@ -281,6 +351,98 @@ mod x86 {
         }
         #[inline(always)] fn where_less_u32(self, a: __m256i, b: __m256i, x: __m256, y: __m256) -> __m256 {
             unsafe { _mm256_blendv_ps(y, x, _mm256_castsi256_ps(_mm256_cmpgt_epi32(b, a))) }
+        }
+    }
+    /// Sixteen lanes of AVX-512, perhaps with its bf16 instructions. Only [`run_avx512`] and [`run_avx512_bf16`] make one.
+    #[derive(Clone, Copy, Debug)]
+    pub(super) struct Avx512<const BF16: bool>(());
+
+    /// # Safety
+    /// The processor has AVX2, FMA, and of AVX-512 the foundation, BW, DQ and VL.
+    #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
+    pub(super) unsafe fn run_avx512<K: Kernel>(kernel: K, scratch: &mut [f32]) -> K::Output {
+        kernel.run(Avx512::<false>(()), scratch)
+    }
+
+    /// # Safety
+    /// As [`run_avx512`], and it has the BF16 instructions.
+    #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
+    pub(super) unsafe fn run_avx512_bf16<K: KernelBf16>(kernel: K, scratch: &mut [f32]) -> K::Output {
+        kernel.run(Avx512::<true>(()), scratch)
+    }
+
+    // SAFETY of every block: an `Avx512` exists only inside `run_avx512…`, whose caller vouches for the processor; loads and
+    // stores are of sixteen values that the slice index has checked.
+    #[rustfmt::skip]
+    #[allow(clippy::undocumented_unsafe_blocks)]
+    impl<const BF16: bool> Simd for Avx512<BF16> {
+        const LANES: usize = 16;
+        type F32 = __m512;
+        type U32 = __m512i;
+
+        #[inline(always)] fn splat(self, x: f32) -> __m512 { unsafe { _mm512_set1_ps(x) } }
+        #[inline(always)] fn load(self, from: &[f32]) -> __m512 { unsafe { _mm512_loadu_ps(from[..16].as_ptr()) } }
+        #[inline(always)] fn store(self, v: __m512, to: &mut [f32]) { unsafe { _mm512_storeu_ps(to[..16].as_mut_ptr(), v) } }
+        #[inline(always)] fn add(self, a: __m512, b: __m512) -> __m512 { unsafe { _mm512_add_ps(a, b) } }
+        #[inline(always)] fn sub(self, a: __m512, b: __m512) -> __m512 { unsafe { _mm512_sub_ps(a, b) } }
+        #[inline(always)] fn mul(self, a: __m512, b: __m512) -> __m512 { unsafe { _mm512_mul_ps(a, b) } }
+        #[inline(always)] fn div(self, a: __m512, b: __m512) -> __m512 { unsafe { _mm512_div_ps(a, b) } }
+        #[inline(always)] fn fma(self, a: __m512, b: __m512, c: __m512) -> __m512 { unsafe { _mm512_fmadd_ps(a, b, c) } }
+        #[inline(always)] fn max(self, a: __m512, b: __m512) -> __m512 { unsafe { _mm512_max_ps(a, b) } }
+        #[inline(always)] fn round(self, a: __m512) -> __m512 {
+            unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
+        }
+        #[inline(always)] fn exp2i(self, n: __m512) -> __m512 {
+            unsafe {
+                let exponent = _mm512_add_epi32(_mm512_cvtps_epi32(n), _mm512_set1_epi32(127));
+                _mm512_castsi512_ps(_mm512_slli_epi32::<23>(exponent))
+            }
+        }
+        #[inline(always)] fn where_less(self, a: __m512, b: __m512, x: __m512, y: __m512) -> __m512 {
+            unsafe { _mm512_mask_blend_ps(_mm512_cmp_ps_mask::<_CMP_LT_OQ>(a, b), y, x) }
+        }
+        #[inline(always)] fn splat_u32(self, x: u32) -> __m512i { unsafe { _mm512_set1_epi32(x as i32) } }
+        #[inline(always)] fn lane_index(self) -> __m512i {
+            unsafe { _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15) }
+        }
+        #[inline(always)] fn add_u32(self, a: __m512i, b: __m512i) -> __m512i { unsafe { _mm512_add_epi32(a, b) } }
+        #[inline(always)] fn xor(self, a: __m512i, b: __m512i) -> __m512i { unsafe { _mm512_xor_si512(a, b) } }
+        #[inline(always)] fn mul_wide(self, a: __m512i, b: __m512i) -> (__m512i, __m512i) {
+            unsafe {
+                let even = _mm512_mul_epu32(a, b);
+                let odd = _mm512_mul_epu32(_mm512_srli_epi64::<32>(a), _mm512_srli_epi64::<32>(b));
+                let high = _mm512_mask_blend_epi32(0xaaaa, _mm512_srli_epi64::<32>(even), odd);
+                let low = _mm512_mask_blend_epi32(0xaaaa, even, _mm512_slli_epi64::<32>(odd));
+                (high, low)
+            }
+        }
+        #[inline(always)] fn halves(self, a: __m512i) -> (__m512i, __m512i) {
+            unsafe { (_mm512_and_si512(a, _mm512_set1_epi32(0xffff)), _mm512_srli_epi32::<16>(a)) }
+        }
+        #[inline(always)] fn where_less_u32(self, a: __m512i, b: __m512i, x: __m512, y: __m512) -> __m512 {
+            unsafe { _mm512_mask_blend_ps(_mm512_cmplt_epi32_mask(a, b), y, x) }
+        }
+    }
+    // SAFETY of every block: an `Avx512<true>` exists only inside `run_avx512_bf16`, whose caller vouches for the processor.
+    #[rustfmt::skip]
+    #[allow(clippy::undocumented_unsafe_blocks)]
+    impl SimdBf16 for Avx512<true> {
+        #[inline(always)] fn pairs(self, first: __m512, second: __m512) -> __m512 {
+            unsafe {
+                let lanes = _mm512_add_epi32(self.lane_index(), _mm512_slli_epi32::<16>(self.lane_index()));
+                let index = _mm512_add_epi32(lanes, _mm512_set1_epi32(16 << 16)); // 0, 16, 1, 17, …
+                let halves = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(second, first));
+                _mm512_castsi512_ps(_mm512_permutexvar_epi16(index, halves))
+            }
+        }
+        #[inline(always)] fn neighbours(self, low: __m512, high: __m512) -> __m512 {
+            unsafe { std::mem::transmute::<__m512bh, __m512>(_mm512_cvtne2ps_pbh(high, low)) }
+        }
+        #[inline(always)] fn dot_pairs(self, a: __m512, b: __m512, c: __m512) -> __m512 {
+            unsafe {
+                let [a, b] = [a, b].map(|x| std::mem::transmute::<__m512, __m512bh>(x));
+                _mm512_dpbf16_ps(c, a, b)
+            }
         }
     }
 }

@@ -12,6 +12,7 @@ use crate::ops::{add, cross_entropy, dropout, flat, flat_mut, gelu_linear, linea
 use crate::params::{Grads, Params, Slot};
 use crate::pool::Pool;
 use crate::rows::Rows;
+use crate::words::Precision;
 
 pub use crate::ops::dropout::Dropout;
 pub use crate::ops::embedding::Lookup;
@@ -56,12 +57,19 @@ pub struct Tape<'a> {
     pool: &'a mut Pool,
     rows: Arc<Rows>,
     recording: bool,
+    precision: Precision,
 }
 
 impl<'a> Tape<'a> {
     /// An empty tape over sentences that lie as `rows` says.
     pub fn new(params: &'a Params, pool: &'a mut Pool, rows: Arc<Rows>, recording: bool) -> Self {
-        Self { nodes: Vec::new(), params, pool, rows, recording }
+        Self { nodes: Vec::new(), params, pool, rows, recording, precision: Precision::F32 }
+    }
+
+    /// The same tape, with the operands of the products with weights rounded so, forward and backward.
+    pub fn with_precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self
     }
 
     /// Where the sentences lie.
@@ -109,7 +117,7 @@ impl<'a> Tape<'a> {
     /// `x·Wᵀ + b`. PyTorch: `nn.functional.linear(x, W, b)`.
     pub fn linear(&mut self, x: Var, weight: Slot, bias: Slot) -> Var {
         let mut y = self.pool.take(self.value(x).nrows(), weight.rows());
-        linear::forward(self.value(x), weight, bias, self.params, &mut y);
+        linear::forward(self.precision, self.value(x), weight, bias, self.params, &mut y);
         self.push(Op::Linear { x, weight, bias }, y)
     }
 
@@ -118,7 +126,7 @@ impl<'a> Tape<'a> {
         let saved = self.take_over(h);
         let mut g = self.pool.take(saved.nrows(), saved.ncols());
         let mut y = self.pool.take(saved.nrows(), weight.rows());
-        gelu_linear::forward(&saved, weight, bias, self.params, &mut g, &mut y);
+        gelu_linear::forward(self.precision, &saved, weight, bias, self.params, &mut g, &mut y);
         self.pool.give(g);
         let saved = self.keep(saved);
         self.push(Op::GeluLinear { h, saved, weight, bias }, y)
@@ -235,7 +243,7 @@ impl<'a> Tape<'a> {
 
     /// Wiring only: which function, which buffers, whose gradient.
     fn backward_op(&mut self, op: Op, y: &Array2<f32>, mut dy: Array2<f32>, d: &mut Gradients, grads: &mut Grads) {
-        let (params, rows) = (self.params, &self.rows);
+        let (params, rows, precision) = (self.params, &self.rows, self.precision);
         match op {
             Op::Input => unreachable!("an input has no backward"),
             Op::Embedding { lookups } => {
@@ -244,18 +252,18 @@ impl<'a> Tape<'a> {
             }
             Op::Linear { x, weight, bias } => {
                 let value = &self.nodes[x.0].value;
-                linear::backward_parameters(value, weight, bias, rows, &dy, grads);
+                linear::backward_parameters(precision, value, weight, bias, rows, &dy, grads);
                 let (mut dx, init) = match d.0[x.0].take() {
                     Some(dx) => (dx, Init::Keep),
                     None => (self.pool.take(value.nrows(), value.ncols()), Init::Zero),
                 };
-                linear::backward_input(weight, params, &dy, init, &mut dx);
+                linear::backward_input(precision, weight, params, &dy, init, &mut dx);
                 d.0[x.0] = Some(dx);
                 self.pool.give(dy);
             }
             Op::GeluLinear { h, mut saved, weight, bias } => {
                 let mut dh = self.pool.take(saved.nrows(), saved.ncols());
-                gelu_linear::backward(&mut saved, weight, bias, params, rows, &dy, &mut dh, grads);
+                gelu_linear::backward(precision, &mut saved, weight, bias, params, rows, &dy, &mut dh, grads);
                 self.pool.give(saved);
                 self.pool.give(dy);
                 d.add(h, dh, self.pool);

@@ -13,9 +13,11 @@ use crate::math;
 use crate::params::{Grads, Params, Slot};
 use crate::rows::Rows;
 use crate::simd::{Kernel, Simd, dispatch};
+use crate::words::Precision;
 
 /// `g` (N, F) is overwritten with `gelu(h)`, `y` (N, C) with the result.
 pub(crate) fn forward(
+    precision: Precision,
     h: &Array2<f32>,
     weight: Slot,
     bias: Slot,
@@ -25,12 +27,13 @@ pub(crate) fn forward(
 ) {
     let chunks = flat_mut(g).par_chunks_mut(CHUNK).zip(flat(h).par_chunks(CHUNK));
     chunks.for_each(|(g, h)| dispatch(Gelu { h, g }));
-    linear::forward(g, weight, bias, params, y);
+    linear::forward(precision, g, weight, bias, params, y);
 }
 
 /// `dW += dyᵀ·gelu(h)`, `db += Σ_i dy[i]`, `dh = (dy·W) ⊙ gelu'(h)`. Overwrites `h` with `gelu(h)`.
 #[allow(clippy::too_many_arguments)]
 pub(crate) fn backward(
+    precision: Precision,
     h: &mut Array2<f32>,
     weight: Slot,
     bias: Slot,
@@ -40,10 +43,10 @@ pub(crate) fn backward(
     dh: &mut Array2<f32>,
     grads: &mut Grads,
 ) {
-    linear::backward_input(weight, params, dy, Init::Zero, dh);
+    linear::backward_input(precision, weight, params, dy, Init::Zero, dh);
     let chunks = flat_mut(h).par_chunks_mut(CHUNK).zip(flat_mut(dh).par_chunks_mut(CHUNK));
     chunks.for_each(|(h, dh)| dispatch(GeluBackward { h, dh }));
-    linear::backward_parameters(h, weight, bias, rows, dy, grads);
+    linear::backward_parameters(precision, h, weight, bias, rows, dy, grads);
 }
 
 struct Gelu<'a> {

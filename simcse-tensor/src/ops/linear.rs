@@ -9,15 +9,24 @@ use super::{flat, flat_mut};
 use crate::gemm::{Init, gemm};
 use crate::params::{Grads, Params, Slot};
 use crate::rows::Rows;
+use crate::words::Precision;
 
 /// `y` (N, out).
-pub(crate) fn forward(x: &Array2<f32>, weight: Slot, bias: Slot, params: &Params, y: &mut Array2<f32>) {
+pub(crate) fn forward(
+    precision: Precision,
+    x: &Array2<f32>,
+    weight: Slot,
+    bias: Slot,
+    params: &Params,
+    y: &mut Array2<f32>,
+) {
     let init = Init::Bias(params.slice(bias));
-    gemm(x.view(), params.matrix(weight).reversed_axes(), init, &[x.ncols()], flat_mut(y));
+    gemm(precision, x.view(), params.matrix(weight).reversed_axes(), init, &[x.ncols()], flat_mut(y));
 }
 
 /// `dW += dyᵀ·x`, `db += Σ_i dy[i]`, both as partial sums over blocks of sentences.
 pub(crate) fn backward_parameters(
+    precision: Precision,
     x: &Array2<f32>,
     weight: Slot,
     bias: Slot,
@@ -26,13 +35,20 @@ pub(crate) fn backward_parameters(
     grads: &mut Grads,
 ) {
     let ends = rows.block_ends();
-    gemm(dy.t(), x.view(), Init::Keep, &ends, grads.slice_mut(weight));
+    gemm(precision, dy.t(), x.view(), Init::Keep, &ends, grads.slice_mut(weight));
     add_column_sums(dy, &ends, grads.slice_mut(bias));
 }
 
 /// `dx = dy·W`, or `dx += dy·W` where `init` keeps what is there; `dx` (N, in).
-pub(crate) fn backward_input(weight: Slot, params: &Params, dy: &Array2<f32>, init: Init, dx: &mut Array2<f32>) {
-    gemm(dy.view(), params.matrix(weight), init, &[dy.ncols()], flat_mut(dx));
+pub(crate) fn backward_input(
+    precision: Precision,
+    weight: Slot,
+    params: &Params,
+    dy: &Array2<f32>,
+    init: Init,
+    dx: &mut Array2<f32>,
+) {
+    gemm(precision, dy.view(), params.matrix(weight), init, &[dy.ncols()], flat_mut(dx));
 }
 
 /// `sums[j] += Σ_i x[i][j]`: one partial sum per run of rows, added in order.

@@ -8,11 +8,12 @@ use rayon::prelude::*;
 
 use super::{CHUNK, flat_mut};
 use crate::gemm::{Init, gemm};
+use crate::words::Precision;
 
 /// Overwrites `y`.
 pub(crate) fn forward(z: &Array2<f32>, scale: f32, y: &mut Array2<f32>) {
     let (z1, z2) = z.view().split_at(Axis(0), z.nrows() / 2);
-    gemm(z1, z2.reversed_axes(), Init::Zero, &[z.ncols()], flat_mut(y));
+    gemm(Precision::F32, z1, z2.reversed_axes(), Init::Zero, &[z.ncols()], flat_mut(y));
     multiply(y, scale);
 }
 
@@ -21,8 +22,8 @@ pub(crate) fn backward(z: &Array2<f32>, scale: f32, dy: &mut Array2<f32>, dz: &m
     multiply(dy, scale);
     let (z1, z2) = z.view().split_at(Axis(0), z.nrows() / 2);
     let (dz1, dz2) = flat_mut(dz).split_at_mut(z1.len());
-    gemm(dy.view(), z2, Init::Zero, &[dy.ncols()], dz1);
-    gemm(dy.t(), z1, Init::Zero, &[dy.nrows()], dz2);
+    gemm(Precision::F32, dy.view(), z2, Init::Zero, &[dy.ncols()], dz1);
+    gemm(Precision::F32, dy.t(), z1, Init::Zero, &[dy.nrows()], dz2);
 }
 
 fn multiply(y: &mut Array2<f32>, scale: f32) {
