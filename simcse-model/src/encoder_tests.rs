@@ -37,7 +37,7 @@ fn config(architecture: Architecture) -> ModelConfig {
 fn sentences() -> impl Strategy<Value = Vec<Vec<u32>>> {
     let token = || prop_oneof![1 => Just(PAD), 4 => 0..VOCABULARY as u32];
     let some = |count, length| prop::collection::vec(prop::collection::vec(token(), length), count);
-    prop_oneof![some(1..2, 1..10), Just(vec![vec![2, 3]]), some(2..6, 1..8), some(Rows::BLOCK + 1..21, 1..4)]
+    prop_oneof![some(1..2, 1..10), Just(vec![vec![2, 3]]), some(2..6, 1..8), some(Rows::BLOCK / 9 + 1..70, 9..10)]
 }
 
 fn architecture() -> impl Strategy<Value = Architecture> {

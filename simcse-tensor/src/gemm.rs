@@ -3,7 +3,7 @@
 //!
 //! Blocking after BLIS (Van Zee and van de Geijn 2015): `MR × NR` registers accumulate over `KC` words (see [`words`]); a
 //! micro-panel of B (`KC × NR`) stays in L1, a block of A (`MC × KC`) in L2. Unlike BLIS, all of B is packed before the first
-//! product (up to `PACKED_B` words at a time), so that threads meet only there, and f32 rows of A are read where they lie.
+//! product (up to `PACKED_B` words at a time), so that threads meet only there.
 //!
 //! Every element of C is a sum over blocks of K whose borders the caller fixes, each block's products added in order:
 //! its bits depend neither on its place in C, nor on the other rows and columns, nor on the number of threads.
@@ -22,7 +22,7 @@ use crate::simd::{Isa, Simd};
 use crate::words::{Precision, WordKernel, Words, dispatch_words};
 
 /// Words along K in a block.
-const KC: usize = 256;
+const KC: usize = 512;
 const MC: usize = 96;
 /// Columns of C in one task.
 const NC: usize = 768;
@@ -40,13 +40,14 @@ pub enum Init<'a> {
     Keep,
 }
 
-/// `C = init + A·B` with A (M × K) and B (K × N) of any strides, rounded to `precision`, and C (M × N) row-major.
+/// `C = init + A·B` with A (M × K) and B (K × N), of contiguous rows or columns and rounded to `precision`, and C (M × N)
+/// row-major.
 ///
 /// A partial sum over K ends at each of `k_ends` (ascending, the last one K), and is added to C there; runs longer than
 /// the cache block are cut into equal parts.
 ///
 /// # Panics
-/// If the shapes do not agree, or the precision is not available.
+/// If the shapes do not agree, neither rows nor columns are contiguous, or the precision is not available.
 pub fn gemm(precision: Precision, a: ArrayView2<f32>, b: ArrayView2<f32>, init: Init, k_ends: &[usize], c: &mut [f32]) {
     let (m, k, n) = (a.nrows(), a.ncols(), b.ncols());
     assert_eq!(k, b.nrows(), "gemm: A is {m} × {k}, B is {} × {n}", b.nrows());
@@ -130,63 +131,92 @@ fn blocked<const MR: usize, const NV: usize, const NR: usize>(
 /// Packs the rows of B that `group` spans: for each block of K, panel after panel of `NR` columns, word after word; columns
 /// behind the last are zero.
 fn pack_b<const NR: usize>(precision: Precision, b: ArrayView2<f32>, group: &[Range<usize>], packed: &mut [f32]) {
-    let panels = b.ncols().div_ceil(NR);
+    const PANELS: usize = 8; // in a task
+    let width = b.ncols().next_multiple_of(NR);
     let mut rest = packed;
-    let mut tasks = Vec::with_capacity(group.len() * panels);
+    let mut tasks = Vec::with_capacity(group.len() * width.div_ceil(PANELS * NR));
     for block in group {
-        for panel in 0..panels {
-            let (to, tail) = rest.split_at_mut(block.len().div_ceil(precision.depth()) * NR);
+        for j in (0..width).step_by(PANELS * NR) {
+            let columns = j..(j + PANELS * NR).min(width);
+            let (to, tail) = rest.split_at_mut(block.len().div_ceil(precision.depth()) * columns.len());
             rest = tail;
-            tasks.push((block.clone(), panel * NR, to));
+            tasks.push((block.clone(), j..columns.end.min(b.ncols()), to));
         }
     }
-    tasks.into_par_iter().with_min_len(8).for_each(|(block, j, to)| {
-        let from = b.slice(ndarray::s![block, j..(j + NR).min(b.ncols())]);
-        dispatch_words(precision, Panel::<NR> { from, to });
+    tasks.into_par_iter().for_each(|(block, columns, to)| {
+        dispatch_words(precision, Pack::<NR> { from: b.slice(ndarray::s![block, columns]), to });
     });
 }
 
 /// One task of [`pack_b`].
-struct Panel<'a, const NR: usize> {
+struct Pack<'a, const NR: usize> {
     from: ArrayView2<'a, f32>,
     to: &'a mut [f32],
 }
 
-impl<const NR: usize> WordKernel for Panel<'_, NR> {
-    fn scratch(&self) -> usize {
-        2 * self.from.nrows()
-    }
-
+impl<const NR: usize> WordKernel for Pack<'_, NR> {
     #[inline(always)]
-    fn run<S: Simd, W: Words<S>>(self, s: S, column: &mut [f32]) {
-        pack::<S, W, NR>(s, self.from, self.to, column);
+    fn run<S: Simd, W: Words<S>>(self, s: S, _: &mut [f32]) {
+        pack::<S, W, NR>(s, self.from, self.to);
     }
 }
 
-/// Packs a matrix of at most `NR` columns into rows of `NR` words; `column` is working memory for two columns.
+/// Packs a matrix of at most 256 columns into panels of `NR` columns, each of them row after row of words; columns behind the last are zero.
 #[inline(always)]
-fn pack<S: Simd, W: Words<S>, const NR: usize>(s: S, from: ArrayView2<f32>, to: &mut [f32], column: &mut [f32]) {
-    if from.ncols() < NR {
-        to.fill(0.0);
+fn pack<S: Simd, W: Words<S>, const NR: usize>(s: S, from: ArrayView2<f32>, to: &mut [f32]) {
+    const AHEAD: isize = 8; // rows that are asked for before their turn
+    const SIDE: usize = 16; // of the squares in which contiguous columns become rows
+    let (kc, n) = (from.nrows().div_ceil(W::DEPTH), from.ncols());
+    if !n.is_multiple_of(NR) {
+        to[n / NR * NR * kc..].fill(0.0);
     }
-    if from.strides()[1] == 1 {
-        let row = |k: usize| if k < from.nrows() { from.row(k).to_slice().expect("rows are contiguous") } else { &[] };
-        for (word, to) in to.chunks_exact_mut(NR).enumerate() {
-            W::across(s, [row(word * W::DEPTH), row(word * W::DEPTH + W::DEPTH - 1)], to);
-        }
-    } else {
-        let (values, words) = column.split_at_mut(from.nrows());
-        for (j, column) in from.columns().into_iter().enumerate() {
-            match column.to_slice() {
-                Some(column) => W::along(s, column, words),
-                None => {
-                    values.iter_mut().zip(column).for_each(|(to, &x)| *to = x);
-                    W::along(s, values, words);
+    if rows_are_contiguous(&from) {
+        static BEHIND: [f32; 256] = [0.0; 256]; // of which `n` values stand for the row behind the last
+        let row = |k: usize| match k < from.nrows() {
+            true => from.row(k).to_slice().expect("rows are contiguous"),
+            false => &BEHIND[..n],
+        };
+        for k in 0..kc {
+            let [first, second] = [row(k * W::DEPTH), row(k * W::DEPTH + W::DEPTH - 1)];
+            for row in (0..W::DEPTH).map(|d| AHEAD + d as isize) {
+                prefetch(s, first.as_ptr().wrapping_offset(row * from.strides()[0]), n);
+            }
+            for j in (0..n).step_by(NR) {
+                let to = &mut to[j * kc + k * NR..][..NR];
+                match n - j >= NR {
+                    true => W::across(s, [&first[j..j + NR], &second[j..j + NR]], to), // of a length known here
+                    false => W::across(s, [&first[j..], &second[j..]], to),
                 }
             }
-            to.chunks_exact_mut(NR).zip(&*words).for_each(|(to, &word)| to[j] = word);
+        }
+    } else {
+        let mut square = [[0.0; SIDE]; SIDE];
+        for j in (0..n).step_by(NR).flat_map(|panel| (panel..(panel + NR).min(n)).step_by(SIDE)) {
+            let end = (j + SIDE).min(j / NR * NR + NR).min(n);
+            let column = |c: usize| from.column((j + c).min(end - 1)).to_slice().expect("columns are contiguous");
+            let columns: [&[f32]; SIDE] = std::array::from_fn(column);
+            for k in (0..kc).step_by(SIDE) {
+                for (column, words) in columns.iter().zip(&mut square).take(end - j) {
+                    W::along(s, &column[k * W::DEPTH..((k + SIDE) * W::DEPTH).min(from.nrows())], words);
+                }
+                let to = &mut to[j / NR * NR * kc + k * NR + j % NR..];
+                for (k, to) in to.chunks_mut(NR).take(SIDE.min(kc - k)).enumerate() {
+                    (0..end - j).for_each(|c| to[c] = square[c][k]);
+                }
+            }
         }
     }
+}
+
+/// Asks for the cache lines of `n` values.
+#[inline(always)]
+fn prefetch<S: Simd>(s: S, first: *const f32, n: usize) {
+    const LINE: usize = 16;
+    (0..n).step_by(LINE).for_each(|i| s.prefetch(first.wrapping_add(i)));
+}
+
+fn rows_are_contiguous(matrix: &ArrayView2<f32>) -> bool {
+    matrix.strides()[1] == 1 || matrix.ncols() <= 1
 }
 
 /// One task: the product for `rows × cols` of C over one group of blocks of K.
@@ -202,17 +232,15 @@ struct Tile<'a, const MR: usize, const NV: usize, const NR: usize> {
 }
 
 impl<const MR: usize, const NV: usize, const NR: usize> WordKernel for Tile<'_, MR, NV, NR> {
-    /// Room for a packed block of A, and for two columns.
+    /// Room for a packed block of A.
     fn scratch(&self) -> usize {
-        let longest = self.group.iter().map(Range::len).max().unwrap_or(0);
-        self.rows.len().next_multiple_of(MR) * KC + 2 * longest
+        self.rows.len().next_multiple_of(MR) * KC
     }
 
     #[inline(always)]
-    fn run<S: Simd, W: Words<S>>(self, s: S, scratch: &mut [f32]) {
+    fn run<S: Simd, W: Words<S>>(self, s: S, packed_a: &mut [f32]) {
         let Self { a, packed_b, n, init, group, rows, cols, c } = self;
         assert_eq!(NV * S::LANES, NR, "gemm: {NV} vectors of {} lanes are not {NR} columns", S::LANES);
-        let (packed_a, column) = scratch.split_at_mut(rows.len().next_multiple_of(MR) * KC);
         let panels = n.div_ceil(NR);
         let mut packed_b = packed_b;
         for (index, block) in group.iter().enumerate() {
@@ -221,74 +249,33 @@ impl<const MR: usize, const NV: usize, const NR: usize> WordKernel for Tile<'_, 
             let (block_of_b, rest) = packed_b.split_at(panels * NR * kc);
             packed_b = rest;
             let block_of_a = a.slice(ndarray::s![rows.clone(), block.clone()]);
-            let layout = LayoutOfA::new::<S, W, MR>(s, block_of_a, packed_a, column);
+            // Contiguous rows become rows of words. Of contiguous columns, panels of `MR` rows are packed, word after word.
+            let by_rows = rows_are_contiguous(&block_of_a);
+            if by_rows {
+                for (row, to) in block_of_a.outer_iter().zip(packed_a.chunks_exact_mut(kc)) {
+                    W::along(s, row.to_slice().expect("rows are contiguous"), to);
+                }
+            } else {
+                pack::<S, W, MR>(s, block_of_a.reversed_axes(), packed_a);
+            }
             for j in cols.clone().step_by(NR) {
                 let panel_b = &block_of_b[j / NR * NR * kc..][..kc * NR];
                 for i in (0..rows.len()).step_by(MR) {
                     let live = MR.min(rows.len() - i);
-                    // SAFETY: `layout` knows rows `i .. i + live`, each of `kc` words; `panel_b` has `kc·NR` words.
+                    (0..MR).for_each(|r| prefetch(s, c.0.wrapping_add((rows.start + i + r) * n + j), NR));
+                    let panel_a = &packed_a[i * kc..];
+                    let row = |r: usize| if by_rows { &panel_a[r.min(live - 1) * kc..] } else { &panel_a[r..] };
+                    let a_rows = std::array::from_fn(|r| row(r).as_ptr());
+                    // SAFETY: the block has rows `i .. i + live` of `kc` words, one behind the other, or a panel of them, in
+                    // which a row's words lie `MR` apart. `panel_b` has `kc·NR` words.
                     let acc = unsafe {
-                        let a_rows = layout.rows::<MR>(i, live);
-                        micro_kernel::<S, W, MR, NV>(s, kc, a_rows, layout.step, panel_b.as_ptr())
+                        let step = if by_rows { 1 } else { MR };
+                        micro_kernel::<S, W, MR, NV>(s, kc, a_rows, step, panel_b.as_ptr())
                     };
                     // SAFETY: the tile lies inside C, and no other task writes its rows and columns.
                     unsafe { update::<S, MR, NV>(s, &acc, init, c, n, rows.start + i, live, j) };
                 }
             }
-        }
-    }
-}
-
-/// Where the words of a block of A lie: row `i` begins at `first + i·row`, its words are `step` apart.
-struct LayoutOfA {
-    first: *const f32,
-    row: isize,
-    step: usize,
-}
-
-impl LayoutOfA {
-    /// Contiguous rows of f32 stay where they are, other contiguous rows become rows of words; where columns are contiguous,
-    /// panel after panel of `MR` rows is packed, word after word.
-    #[inline(always)]
-    fn new<S: Simd, W: Words<S>, const MR: usize>(
-        s: S,
-        block: ArrayView2<f32>,
-        packed: &mut [f32],
-        column: &mut [f32],
-    ) -> Self {
-        let kc = block.ncols().div_ceil(W::DEPTH);
-        match (block.strides()[1] == 1, W::DEPTH) {
-            (true, 1) => Self { first: block.as_ptr(), row: block.strides()[0], step: 1 },
-            (true, _) => {
-                for (row, to) in block.outer_iter().zip(packed.chunks_exact_mut(kc)) {
-                    W::along(s, row.to_slice().expect("rows are contiguous"), to);
-                }
-                Self { first: packed.as_ptr(), row: kc as isize, step: 1 }
-            }
-            (false, _) => {
-                let panels = packed.chunks_exact_mut(MR * kc).take(block.nrows().div_ceil(MR));
-                for (i, to) in panels.enumerate() {
-                    let panel = block.slice(ndarray::s![i * MR..((i + 1) * MR).min(block.nrows()), ..]);
-                    pack::<S, W, MR>(s, panel.reversed_axes(), to, column);
-                }
-                Self { first: packed.as_ptr(), row: kc as isize, step: MR }
-            }
-        }
-    }
-
-    /// The first words of `MR` rows from `i` on, a multiple of `MR`; the last of `live` ones stands for those behind it.
-    ///
-    /// # Safety
-    /// The block has those rows.
-    #[inline(always)]
-    unsafe fn rows<const MR: usize>(&self, i: usize, live: usize) -> [*const f32; MR] {
-        // SAFETY: rows `i .. i + live` exist, and a packed panel begins `i` rows behind the first.
-        unsafe {
-            let first = self.first.offset(i as isize * self.row);
-            std::array::from_fn(|r| match self.step {
-                1 => first.offset(r.min(live - 1) as isize * self.row),
-                _ => first.add(r),
-            })
         }
     }
 }
@@ -340,11 +327,17 @@ unsafe fn update<S: Simd, const MR: usize, const NV: usize>(
     j: usize,
 ) {
     let width = (NV * S::LANES).min(n - j);
-    for (r, acc) in acc.iter().enumerate().take(live) {
+    for (r, acc) in acc.iter().enumerate() {
+        if r >= live {
+            break; // not `take(live)`, which would keep the loop from being unrolled and the sums from staying in registers
+        }
         // SAFETY: row `i + r` and the columns from `j` on are inside C.
         let c = unsafe { std::slice::from_raw_parts_mut(c.0.add((i + r) * n + j), width) };
-        for (v, &acc) in acc.iter().enumerate().take(width.div_ceil(S::LANES)) {
+        for (v, &acc) in acc.iter().enumerate() {
             let at = v * S::LANES;
+            if at >= width {
+                break;
+            }
             let sum = match init {
                 Init::Zero => acc,
                 Init::Bias(bias) => s.add(s.load_padded(&bias[j + at..], 0.0), acc),

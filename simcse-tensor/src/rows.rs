@@ -10,9 +10,10 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Parameter gradients are sums of one partial sum per block of this many consecutive sentences, so a batch that is
-    /// cut into pieces at block boundaries gives the same bits.
-    pub const BLOCK: usize = 16;
+    /// Parameter gradients are sums of one partial sum per block of consecutive sentences, so a batch that is cut into
+    /// pieces at block boundaries gives the same bits. A block has as many sentences as fit into this many tokens, but one
+    /// at least.
+    pub const BLOCK: usize = if cfg!(test) { 24 } else { 512 };
 
     /// Sentences of the given lengths in tokens. `streams[s]` is sentence `s`'s coordinate in dropout masks; sentences
     /// that must not share masks need different streams.
@@ -63,7 +64,12 @@ impl Rows {
 
     /// The sentences of every block, in order.
     pub fn blocks(&self) -> impl Iterator<Item = Range<usize>> + '_ {
-        (0..self.sentences()).step_by(Self::BLOCK).map(|s| s..(s + Self::BLOCK).min(self.sentences()))
+        let mut start = 0;
+        std::iter::from_fn(move || {
+            let fits = |&s: &usize| s == start || self.span(&(start..s + 1)).len() <= Self::BLOCK;
+            let end = (start..self.sentences()).take_while(fits).last()? + 1;
+            Some(std::mem::replace(&mut start, end)..end)
+        })
     }
 
     /// The rows of a run of consecutive sentences.

@@ -60,6 +60,9 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// `x` where `a < b`, else `y`; `a` and `b` below 2³¹.
     fn where_less_u32(self, a: Self::U32, b: Self::U32, x: Self::F32, y: Self::F32) -> Self::F32;
 
+    /// Asks for the cache line at an address, which need not be valid.
+    fn prefetch(self, at: *const f32);
+
     /// The first lanes of a slice that may be shorter than a vector; `pad` in the lanes behind its end.
     #[inline(always)]
     fn load_padded(self, from: &[f32], pad: f32) -> Self::F32 {
@@ -258,6 +261,7 @@ impl Simd for Portable {
     type F32 = [f32; 8];
     type U32 = [u32; 8];
 
+    #[inline(always)] fn prefetch(self, _: *const f32) {}
     #[inline(always)] fn splat(self, x: f32) -> [f32; 8] { [x; 8] }
     #[inline(always)] fn load(self, from: &[f32]) -> [f32; 8] { std::array::from_fn(|i| from[i]) }
     #[inline(always)] fn store(self, v: [f32; 8], to: &mut [f32]) { to[..8].copy_from_slice(&v) }
@@ -312,6 +316,7 @@ mod x86 {
         type F32 = __m256;
         type U32 = __m256i;
 
+        #[inline(always)] fn prefetch(self, at: *const f32) { unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) } }
         #[inline(always)] fn splat(self, x: f32) -> __m256 { unsafe { _mm256_set1_ps(x) } }
         #[inline(always)] fn load(self, from: &[f32]) -> __m256 { unsafe { _mm256_loadu_ps(from[..8].as_ptr()) } }
         #[inline(always)] fn store(self, v: __m256, to: &mut [f32]) { unsafe { _mm256_storeu_ps(to[..8].as_mut_ptr(), v) } }
@@ -371,8 +376,16 @@ mod x86 {
         kernel.run(Avx512::<true>(()), scratch)
     }
 
+    impl<const BF16: bool> Avx512<BF16> {
+        /// The mask of the first `n` lanes, or of all.
+        #[inline(always)]
+        fn first(n: usize) -> __mmask16 {
+            ((1u32 << n.min(16)) - 1) as __mmask16
+        }
+    }
+
     // SAFETY of every block: an `Avx512` exists only inside `run_avx512…`, whose caller vouches for the processor; loads and
-    // stores are of sixteen values that the slice index has checked.
+    // stores are of sixteen values that the slice index has checked, or masked by the slice's length.
     #[rustfmt::skip]
     #[allow(clippy::undocumented_unsafe_blocks)]
     impl<const BF16: bool> Simd for Avx512<BF16> {
@@ -380,9 +393,16 @@ mod x86 {
         type F32 = __m512;
         type U32 = __m512i;
 
+        #[inline(always)] fn prefetch(self, at: *const f32) { unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) } }
         #[inline(always)] fn splat(self, x: f32) -> __m512 { unsafe { _mm512_set1_ps(x) } }
         #[inline(always)] fn load(self, from: &[f32]) -> __m512 { unsafe { _mm512_loadu_ps(from[..16].as_ptr()) } }
         #[inline(always)] fn store(self, v: __m512, to: &mut [f32]) { unsafe { _mm512_storeu_ps(to[..16].as_mut_ptr(), v) } }
+        #[inline(always)] fn load_padded(self, from: &[f32], pad: f32) -> __m512 {
+            unsafe { _mm512_mask_loadu_ps(self.splat(pad), Self::first(from.len()), from.as_ptr()) }
+        }
+        #[inline(always)] fn store_fitting(self, v: __m512, to: &mut [f32]) {
+            unsafe { _mm512_mask_storeu_ps(to.as_mut_ptr(), Self::first(to.len()), v) }
+        }
         #[inline(always)] fn add(self, a: __m512, b: __m512) -> __m512 { unsafe { _mm512_add_ps(a, b) } }
         #[inline(always)] fn sub(self, a: __m512, b: __m512) -> __m512 { unsafe { _mm512_sub_ps(a, b) } }
         #[inline(always)] fn mul(self, a: __m512, b: __m512) -> __m512 { unsafe { _mm512_mul_ps(a, b) } }

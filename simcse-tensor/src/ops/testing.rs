@@ -18,7 +18,7 @@ pub(crate) struct Case {
     pub(crate) seed: u64,
 }
 
-/// Up to 40 sentences (more than two blocks) of 0 to 4 tokens, or one or two longer ones.
+/// Up to 40 sentences (more than two blocks of gradients) of 0 to 4 tokens, or one or two longer ones.
 pub(crate) fn sentences() -> impl Strategy<Value = Arc<Rows>> {
     let lengths = prop_oneof![prop::collection::vec(0..5usize, 1..40), prop::collection::vec(1..20usize, 1..3)];
     lengths.prop_map(|lengths| {
