@@ -2,6 +2,8 @@
 
 use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
 
+use simcse_model::Precision;
+
 use crate::commands::encode::EncodeArgs;
 use crate::commands::eval::EvalArgs;
 use crate::commands::fetch::FetchArgs;
@@ -44,6 +46,28 @@ pub(crate) struct ModelArgs {
     /// The model: a directory of sentence-transformers or Hugging Face, or its name on the hub
     #[arg(long, value_name = "MODEL", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) model: String,
+    #[command(flatten)]
+    pub(crate) precision: PrecisionArgs,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PrecisionArgs {
+    /// What the operands of matrix products are rounded to: f32, bf16 (faster, on processors that multiply it), or auto for
+    /// the faster of those that are there [default: f32]
+    #[arg(long, value_name = "NAME", value_parser = precision)]
+    pub(crate) precision: Option<Precision>,
+}
+
+fn precision(name: &str) -> Result<Precision, String> {
+    match name {
+        "f32" => Ok(Precision::F32),
+        "bf16" if Precision::Bf16.is_available() => Ok(Precision::Bf16),
+        "bf16" => {
+            Err(format!("this processor does not multiply bf16 (kernels run on {})", simcse_model::instruction_set()))
+        }
+        "auto" => Ok(Precision::fastest()),
+        _ => Err("expected f32, bf16 or auto".to_owned()),
+    }
 }
 
 #[derive(Debug, Args)]

@@ -24,7 +24,7 @@ pub use encoder::Encoder;
 pub use error::{Error, Result};
 pub use files::{write_atomically, write_bytes};
 pub use sentence_encoder::SentenceEncoder;
-pub use simcse_tensor::Pooling;
+pub use simcse_tensor::{Pooling, Precision};
 pub use tokenizer::Tokenizer;
 pub use weights::{CarriedTensor, WeightsFile, write_safetensors};
 

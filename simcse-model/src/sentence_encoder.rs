@@ -8,7 +8,7 @@ use ndarray_rand::RandomExt;
 use ndarray_rand::rand::SeedableRng;
 use ndarray_rand::rand::rngs::StdRng;
 use ndarray_rand::rand_distr::Normal;
-use simcse_tensor::{Params, Pool, Tape, Var};
+use simcse_tensor::{Params, Pool, Precision, Tape, Var};
 
 use crate::batch::TokenBatch;
 use crate::config::ModelConfig;
@@ -30,6 +30,8 @@ pub struct SentenceEncoder {
     pub directory: ModelDirectory,
     /// The parameters' values.
     pub params: Params,
+    /// What the operands of the products with weights are rounded to, in training and encoding; f32 unless changed.
+    pub precision: Precision,
     encoder: Encoder,
     carried: Vec<CarriedTensor>,
 }
@@ -51,7 +53,7 @@ impl SentenceEncoder {
         for tensor in layout.tensors() {
             weights.take(&tensor.name, &tensor.shape, &mut params.values_mut()[tensor.range()])?;
         }
-        Ok(Self { directory, params, encoder, carried: weights.finish()? })
+        Ok(Self { directory, params, precision: Precision::F32, encoder, carried: weights.finish()? })
     }
 
     /// A model with random weights, as transformers draws them: matrices from N(0, `initializer_range`²), the padding
@@ -76,7 +78,7 @@ impl SentenceEncoder {
                 values[config.pad_token_id * config.hidden_size..][..config.hidden_size].fill(0.0);
             }
         }
-        Self { directory, params, encoder, carried: Vec::new() }
+        Self { directory, params, precision: Precision::F32, encoder, carried: Vec::new() }
     }
 
     /// The shape of the encoder.
@@ -95,6 +97,11 @@ impl SentenceEncoder {
     /// What the tokenizer reports.
     pub fn tokenize<S: AsRef<str> + Sync>(&self, sentences: &[S]) -> Result<Vec<Vec<u32>>> {
         self.directory.tokenizer.encode_batch(sentences, self.directory.max_seq_length)
+    }
+
+    /// An empty tape for a batch.
+    pub fn tape<'a>(&'a self, pool: &'a mut Pool, batch: &TokenBatch, recording: bool) -> Tape<'a> {
+        Tape::new(&self.params, pool, batch.rows().clone(), recording).with_precision(self.precision)
     }
 
     /// The last hidden states of a batch, (N, C).
@@ -127,7 +134,7 @@ impl SentenceEncoder {
                 });
                 let rest = ids.split_off(fits.count().max(1));
                 let batch = TokenBatch::new(self.config(), &ids, vec![0; ids.len()]);
-                let mut tape = Tape::new(&self.params, &mut pool, batch.rows().clone(), false);
+                let mut tape = self.tape(&mut pool, &batch, false);
                 let encoded = self.forward(&mut tape, &batch, None);
                 embeddings.slice_mut(s![first..first + ids.len(), ..]).assign(tape.value(encoded));
                 first += ids.len();

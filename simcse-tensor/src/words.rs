@@ -2,6 +2,8 @@
 //!
 //! A product of words is the same algorithm in both precisions; a word of zeros stands for values behind the end of K.
 
+use std::fmt;
+
 use crate::math;
 use crate::simd::{Kernel, KernelBf16, Simd, SimdBf16, dispatch, dispatch_bf16, has_bf16};
 
@@ -29,12 +31,23 @@ impl Precision {
         self == Precision::F32 || has_bf16()
     }
 
+    /// The fastest that is available.
+    pub fn fastest() -> Self {
+        if has_bf16() { Precision::Bf16 } else { Precision::F32 }
+    }
+
     /// How many values are in a word.
     pub(crate) fn depth(self) -> usize {
         match self {
             Precision::F32 => 1,
             Precision::Bf16 => 2,
         }
+    }
+}
+
+impl fmt::Display for Precision {
+    fn fmt(&self, f: &mut fmt::Formatter) -> fmt::Result {
+        f.write_str(self.name())
     }
 }
 

@@ -1,7 +1,7 @@
 //! A check before the first step: does the loss reach every parameter that is to be trained?
 
 use simcse_model::{DropoutPlan, SentenceEncoder, TokenBatch};
-use simcse_tensor::{Grads, Tape};
+use simcse_tensor::Grads;
 
 use crate::error::{Error, Result};
 use crate::step::{Workspace, accumulate_gradient};
@@ -49,7 +49,7 @@ fn views_differ(
     workspace: &mut Workspace,
 ) -> Result<()> {
     let batch = TokenBatch::new(encoder.config(), &[sentence, sentence], vec![0, 1]);
-    let mut tape = Tape::new(&encoder.params, &mut workspace.activations, batch.rows().clone(), false);
+    let mut tape = encoder.tape(&mut workspace.activations, &batch, false);
     let embeddings = encoder.forward(&mut tape, &batch, Some(dropout));
     let views = tape.value(embeddings);
     if views.row(0) == views.row(1) {

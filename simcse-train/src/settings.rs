@@ -1,7 +1,7 @@
 //! The settings of a run, with the defaults and names of the Hugging Face Trainer and sentence-transformers.
 
 use serde::Serialize;
-use simcse_model::Pooling;
+use simcse_model::{Pooling, Precision};
 
 use crate::batches::{BatchSampler, Batching};
 use crate::error::{Error, Result};
@@ -44,6 +44,9 @@ pub struct Settings {
     /// Whether equal sentences may meet in a batch.
     #[serde(serialize_with = "by_name")]
     pub batch_sampler: BatchSampler,
+    /// What the operands of the products with weights are rounded to.
+    #[serde(serialize_with = "by_name")]
+    pub precision: Precision,
     /// Seed of the order of the sentences and of all dropout masks.
     pub seed: u64,
     /// Steps between checkpoints.
@@ -74,6 +77,7 @@ impl Default for Settings {
             hidden_dropout: 0.1,
             attention_dropout: 0.1,
             batch_sampler: BatchSampler::NoDuplicates,
+            precision: Precision::F32,
             seed: 42,
             save_steps: 500,
             save_total_limit: None,

@@ -1,7 +1,7 @@
 //! One training step's gradient: encode → loss on the embeddings → backward from the embeddings' gradient.
 
 use simcse_model::{DropoutPlan, SentenceEncoder, TokenBatch};
-use simcse_tensor::{Grads, Pool, Tape};
+use simcse_tensor::{Grads, Pool};
 
 use crate::loss::contrastive;
 
@@ -36,7 +36,7 @@ pub fn accumulate_gradient(
     let views: Vec<&[u32]> = sentences.iter().chain(sentences).map(Vec::as_slice).collect();
     let batch = TokenBatch::new(encoder.config(), &views, streams);
 
-    let mut tape = Tape::new(&encoder.params, &mut workspace.activations, batch.rows().clone(), true);
+    let mut tape = encoder.tape(&mut workspace.activations, &batch, true);
     let embeddings = encoder.forward(&mut tape, &batch, dropout);
     let (loss, dembeddings) = contrastive(tape.copy(embeddings), scale, &mut workspace.similarities);
     tape.backward(vec![(embeddings, dembeddings)], grads);

@@ -11,7 +11,7 @@ use simcse_model::{
     Architecture, DropoutPlan, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, TokenBatch, Tokenizer,
 };
 use simcse_tensor::rng::Philox;
-use simcse_tensor::{Grads, Pool, Tape};
+use simcse_tensor::{Grads, Pool};
 use simcse_train::adamw::{AdamW, clip_scale, gradient_norm};
 use simcse_train::{Workspace, accumulate_gradient};
 
@@ -115,7 +115,7 @@ fn peak(layers: usize, recording: bool) -> usize {
         let mut pool = Pool::new();
         let before = LIVE.load(Relaxed);
         PEAK.store(before, Relaxed);
-        encoder.forward(&mut Tape::new(&encoder.params, &mut pool, batch.rows().clone(), recording), &batch, None);
+        encoder.forward(&mut encoder.tape(&mut pool, &batch, recording), &batch, None);
         bytes = PEAK.load(Relaxed) - before;
     }
     bytes

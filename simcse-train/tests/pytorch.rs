@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 use simcse_model::{DropoutPlan, Pooling, SentenceEncoder, TokenBatch};
-use simcse_tensor::{Grads, Pool, Tape};
+use simcse_tensor::{Grads, Pool};
 use simcse_train::adamw::{AdamW, clip_scale, gradient_norm};
 use simcse_train::schedule::{LinearSchedule, Warmup};
 use simcse_train::{Workspace, accumulate_gradient};
@@ -157,7 +157,7 @@ fn run_case(encoder: &mut SentenceEncoder, golden: &Golden, number: usize, expec
     let batch = TokenBatch::new(encoder.config(), &views, streams);
 
     let mut pool = Pool::new();
-    let mut tape = Tape::new(&encoder.params, &mut pool, batch.rows().clone(), false);
+    let mut tape = encoder.tape(&mut pool, &batch, false);
     let hidden = encoder.hidden_states(&mut tape, &batch, plan.as_ref());
     let compare = |name: &str, values: &ndarray::Array2<f32>| {
         let values = values.as_standard_layout();

@@ -10,7 +10,7 @@ use simcse_eval::askubuntu::Skipped;
 use simcse_eval::{Bm25Scores, RerankScores, Reranking, Split, Sts, StsScores};
 
 use super::{data_path, encode_texts, load};
-use crate::args::{JsonArgs, ModelArgs};
+use crate::args::{JsonArgs, ModelArgs, PrecisionArgs};
 use crate::error::Failure;
 use crate::report::{self, counted};
 
@@ -60,6 +60,8 @@ struct AskubuntuArgs {
     /// Score the order in which the directory lists the candidates, which is BM25's
     #[arg(long, value_enum)]
     baseline: Option<Baseline>,
+    #[command(flatten)]
+    precision: PrecisionArgs,
     #[command(flatten)]
     json: JsonArgs,
 }
@@ -119,7 +121,7 @@ fn askubuntu(args: &AskubuntuArgs) -> Result<(), Failure> {
     match (args.baseline, &args.model) {
         (None, Some(model)) => {
             let texts = reranking.texts()?;
-            let scores = reranking.score(encode_texts(&load(model)?, texts)?.view())?;
+            let scores = reranking.score(encode_texts(&load(model, &args.precision)?, texts)?.view())?;
             print_figures(args.json.json, &scores, left_out(skipped), || rerank_text(&scores, skipped))
         }
         _ => {
@@ -131,7 +133,7 @@ fn askubuntu(args: &AskubuntuArgs) -> Result<(), Failure> {
 
 fn sts(args: &StsArgs) -> Result<(), Failure> {
     let sts = Sts::read(&args.data)?;
-    let scores = sts.score(encode_texts(&load(&args.model.model)?, sts.texts())?.view())?;
+    let scores = sts.score(encode_texts(&load(&args.model.model, &args.model.precision)?, sts.texts())?.view())?;
     let left_out = json!({ "without_score": sts.skipped });
     print_figures(args.json.json, &scores, left_out, || sts_text(&scores, sts.skipped))
 }

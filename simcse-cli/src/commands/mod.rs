@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use ndarray::{Array2, Axis};
 use simcse_model::SentenceEncoder;
 
+use crate::args::PrecisionArgs;
 use crate::error::Failure;
 use crate::fetching::Fetching;
 use crate::hub::{self, HubError};
@@ -43,8 +44,10 @@ fn data_path(data: &Path) -> Result<PathBuf, Failure> {
 }
 
 /// Loads the model that `--model` names.
-fn load(name: &str) -> Result<SentenceEncoder, Failure> {
-    Ok(SentenceEncoder::load(&model_dir(name)?)?)
+fn load(name: &str, precision: &PrecisionArgs) -> Result<SentenceEncoder, Failure> {
+    let mut encoder = SentenceEncoder::load(&model_dir(name)?)?;
+    encoder.precision = precision.precision.unwrap_or_default();
+    Ok(encoder)
 }
 
 /// The embeddings of `texts`, one row each, under a progress bar.

@@ -117,7 +117,7 @@ fn announce(task: &Task, total_steps: u64, output: &Path) {
     ));
     report::note(&format!(
         "learning rate {}, warm-up {}, weight decay {}, gradients up to {}, dropout {} (attention {}), scale {}, {} pooling, \
-         at most {} tokens, seed {}",
+         at most {} tokens, {} products, seed {}",
         settings.learning_rate,
         settings.warmup,
         settings.weight_decay,
@@ -127,6 +127,7 @@ fn announce(task: &Task, total_steps: u64, output: &Path) {
         settings.scale,
         settings.pooling,
         settings.max_seq_length,
+        settings.precision,
         settings.seed
     ));
     report::note(&format!(

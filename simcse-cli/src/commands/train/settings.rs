@@ -4,6 +4,8 @@ use clap::Args;
 use simcse_model::{Pooling, SentenceEncoder};
 use simcse_train::{BatchSampler, Recipe, Settings, Warmup};
 
+use crate::args::PrecisionArgs;
+
 /// Settings that replace the defaults.
 #[derive(Debug, Args)]
 pub(super) struct SettingArgs {
@@ -57,6 +59,8 @@ pub(super) struct SettingArgs {
     /// [default: no-duplicates]
     #[arg(long, value_name = "NAME")]
     batch_sampler: Option<BatchSampler>,
+    #[command(flatten)]
+    pub(super) precision: PrecisionArgs,
     /// Seed of the order of the sentences and of dropout [default: 42]
     #[arg(long, value_name = "N")]
     seed: Option<u64>,
@@ -108,6 +112,7 @@ impl SettingArgs {
             hidden_dropout: self.hidden_dropout.unwrap_or(base.hidden_dropout),
             attention_dropout: self.attention_dropout.unwrap_or(base.attention_dropout),
             batch_sampler: self.batch_sampler.unwrap_or(base.batch_sampler),
+            precision: self.precision.precision.unwrap_or(base.precision),
             seed: self.seed.unwrap_or(base.seed),
             save_steps: self.save_steps.unwrap_or(base.save_steps),
             save_total_limit: self.save_total_limit.or(base.save_total_limit),

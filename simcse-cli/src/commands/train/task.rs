@@ -104,7 +104,7 @@ impl Task {
                 "--eval-steps and --load-best-model-at-end want a development set: --eval-rerank or --eval-sts";
             return Err(Failure::Usage(message.to_owned()));
         }
-        let mut encoder = load(model)?;
+        let mut encoder = load(model, &args.settings.precision)?;
         let settings = args.settings.resolve(&encoder);
         settings.check()?;
         apply(&settings, &mut encoder)?;
@@ -156,5 +156,6 @@ fn apply(settings: &Settings, encoder: &mut SentenceEncoder) -> Result<(), Failu
     }
     encoder.directory.max_seq_length = settings.max_seq_length;
     encoder.directory.pooling = settings.pooling;
+    encoder.precision = settings.precision;
     Ok(())
 }
