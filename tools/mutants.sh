@@ -58,9 +58,9 @@ on simcse-tensor ops::embedding $ops/embedding.rs
 mutant 'embedding: last gradient of a row only' 's/\*drow += dy)/*drow = *dy)/'
 
 on simcse-tensor ops::linear $ops/linear.rs
-mutant 'linear: dW overwritten' 's/gemm(dy.t(), x.view(), Init::Keep/gemm(dy.t(), x.view(), Init::Zero/'
+mutant 'linear: dW overwritten' 's/gemm(precision, dy.t(), x.view(), Init::Keep/gemm(precision, dy.t(), x.view(), Init::Zero/'
 mutant 'linear: db missing' 's/add_column_sums(dy, &ends, grads.slice_mut(bias));/let _ = add_column_sums;/'
-mutant 'linear: dx added to what is there' 's/gemm(dy.view(), params.matrix(weight), init,/gemm(dy.view(), params.matrix(weight), { let _ = init; Init::Keep },/'
+mutant 'linear: dx added to what is there' 's/gemm(precision, dy.view(), params.matrix(weight), init,/gemm(precision, dy.view(), params.matrix(weight), { let _ = init; Init::Keep },/'
 
 on simcse-tensor ops::gelu_linear $ops/gelu_linear.rs
 mutant "gelu: Φ for Φ + h·φ" 's/s.fma(s.mul(h, bell), s.splat(INV_SQRT_2PI), cdf)/{ let _ = (bell, INV_SQRT_2PI); cdf }/'
@@ -93,8 +93,8 @@ on simcse-tensor ops::normalize $ops/normalize.rs
 mutant 'normalize: projection missing' 's/(f64::from(\*dy) - f64::from(y) \* along)/{ let _ = (y, along); f64::from(*dy) }/'
 
 on simcse-tensor ops::similarity $ops/similarity.rs
-mutant 'similarity: dz₂ from dy, not dyᵀ' 's/gemm(dy.t(), z1/gemm(dy.view(), z1/'
-mutant 'similarity: dz₂ missing' 's/gemm(dy.t(), z1.*/let _ = z1; dz2.fill(0.0);/'
+mutant 'similarity: dz₂ from dy, not dyᵀ' 's/gemm(Precision::F32, dy.t(), z1/gemm(Precision::F32, dy.view(), z1/'
+mutant 'similarity: dz₂ missing' 's/gemm(Precision::F32, dy.t(), z1.*/let _ = z1; dz2.fill(0.0);/'
 
 on simcse-tensor ops::cross_entropy $ops/cross_entropy.rs
 mutant 'cross_entropy: the 1 not subtracted' 's/row\[i\] -= 1.0;/let _ = i;/'

@@ -6,6 +6,8 @@
 pub(crate) mod attention;
 pub(crate) mod cross_entropy;
 pub(crate) mod dropout;
+#[cfg(test)]
+mod edges;
 pub(crate) mod embedding;
 pub(crate) mod gelu_linear;
 pub(crate) mod layer_norm;

@@ -32,7 +32,7 @@ pub(crate) fn backward(y: &Array2<f32>, lengths: &[f32], dy: &mut Array2<f32>) {
 mod tests {
     use std::sync::Arc;
 
-    use ndarray::{Axis, array};
+    use ndarray::Axis;
     use proptest::prelude::*;
 
     use crate::Rows;
@@ -47,18 +47,5 @@ mod tests {
                 |x, _| &x[0] / &x[0].map_axis(Axis(1), |row| row.dot(&row).sqrt()).insert_axis(Axis(1)),
             );
         }
-    }
-
-    #[test]
-    fn edges_are_finite() {
-        let mut y = array![[0.0, 0.0], [1e-40, 0.0], [3e30, -4e30]];
-        let lengths = super::forward(&mut y);
-        for (y, expected) in y.iter().zip([0.0, 0.0, 1e-28, 0.0, 0.6, -0.8]) {
-            assert!((y - expected).abs() <= 1e-5 * expected.abs(), "{y}, expected {expected}");
-        }
-        let mut dx = array![[1.0, 2.0], [1.0, 2.0], [1.0, 2.0]];
-        super::backward(&y, &lengths, &mut dx);
-        assert_eq!(dx.row(0), array![1e12, 2e12]);
-        assert!(dx.iter().all(|x| x.is_finite()));
     }
 }
