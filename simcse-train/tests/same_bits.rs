@@ -1,0 +1,127 @@
+//! The same bits: of a model after a hundred steps, whatever the number of threads and however often, and of an embedding,
+//! whatever it is encoded with.
+
+use std::path::Path;
+
+use rayon::ThreadPoolBuilder;
+use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, Precision, SentenceEncoder, Tokenizer};
+use simcse_train::{
+    DataSource, Evaluation, Host, ModelSource, Provenance, Result, RunDirectory, Sentences, Settings, StepRecord,
+};
+
+const THREADS: [usize; 5] = [1, 2, 3, 4, 8];
+
+/// Distinct sentences of 3 to 14 words: more tokens in a batch than a block of gradients holds.
+fn texts() -> Vec<String> {
+    let words = [
+        "open", "a", "file", "in", "the", "terminal", "without", "mouse", "and", "print", "it", "twice", "on", "paper",
+    ];
+    (0..200)
+        .map(|i| {
+            format!("{i} {}", words.iter().cycle().skip(i % 11).take(2 + i % 12).copied().collect::<Vec<_>>().join(" "))
+        })
+        .collect()
+}
+
+fn encoder(texts: &[String], precision: Precision) -> SentenceEncoder {
+    let tokenizer = Tokenizer::byte_level_bpe(texts, 300).unwrap();
+    let config = ModelConfig {
+        architecture: Architecture::Bert,
+        vocab_size: tokenizer.max_id() as usize + 1,
+        hidden_size: 48, // of no instruction set's tile a multiple
+        num_hidden_layers: 2,
+        num_attention_heads: 3,
+        intermediate_size: 80,
+        max_position_embeddings: 64,
+        type_vocab_size: 2,
+        layer_norm_eps: 1e-12,
+        hidden_dropout_prob: 0.1,
+        attention_probs_dropout_prob: 0.1,
+        pad_token_id: 0,
+        initializer_range: 0.05,
+    };
+    let directory = ModelDirectory::new(config, tokenizer, Pooling::Mean, 64).unwrap();
+    let mut encoder = SentenceEncoder::random(directory, 1);
+    encoder.precision = precision;
+    encoder
+}
+
+/// Nothing to score and nobody to watch.
+struct Alone;
+
+impl Host for Alone {
+    fn evaluate(&mut self, _: &SentenceEncoder) -> Result<Option<Evaluation>> {
+        Ok(None)
+    }
+    fn stepped(&mut self, _: &StepRecord, _: u64) {}
+    fn saved(&mut self, _: &Path) {}
+}
+
+/// The bits of all weights after a hundred steps.
+fn trained(threads: usize, precision: Precision) -> Vec<u32> {
+    let texts = texts();
+    let sentences = Sentences::from_texts("sentences", &texts, 1).unwrap();
+    let mut encoder = encoder(&texts, precision);
+    let before = encoder.params.values().to_vec();
+    let settings =
+        Settings { batch_size: 48, max_seq_length: 64, max_steps: Some(100), precision, ..Settings::default() };
+    let provenance = Provenance {
+        version: String::new(),
+        instruction_set: String::new(),
+        model: ModelSource { name: String::new(), sha256: String::new() },
+        data: DataSource {
+            name: String::new(),
+            sentences: texts.len(),
+            skipped: 0,
+            duplicates: 0,
+            exclude_by: None,
+            sha256: String::new(),
+        },
+        settings: settings.clone(),
+    };
+    let dir = tempfile::tempdir().unwrap();
+    let mut run = RunDirectory::create(&dir.path().join("run"), provenance).unwrap();
+    let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+    pool.install(|| simcse_train::train(&mut encoder, &sentences, &settings, &mut run, &mut Alone)).unwrap();
+    assert_ne!(encoder.params.values(), before);
+    encoder.params.values().iter().map(|value| value.to_bits()).collect()
+}
+
+fn precisions() -> impl Iterator<Item = Precision> {
+    [Precision::F32, Precision::Bf16].into_iter().filter(|precision| precision.is_available())
+}
+
+#[test]
+fn of_weights_over_threads_and_repetitions() {
+    for precision in precisions() {
+        let expected = trained(2, precision);
+        for threads in THREADS {
+            assert!(trained(threads, precision) == expected, "{threads} threads give other bits in {precision}");
+        }
+        for repetition in 2..=10 {
+            assert!(trained(2, precision) == expected, "repetition {repetition} gives other bits in {precision}");
+        }
+    }
+}
+
+#[test]
+fn of_embeddings_over_batches_orders_and_threads() {
+    let texts = texts();
+    for precision in precisions() {
+        let encoder = encoder(&texts, precision);
+        let expected = encoder.encode(&texts).unwrap();
+        let backwards: Vec<_> = texts.iter().rev().collect();
+        for threads in THREADS {
+            let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+            let found = pool.install(|| encoder.encode(&backwards)).unwrap();
+            for (found, expected) in found.outer_iter().rev().zip(expected.outer_iter()) {
+                assert_eq!(found, expected, "backwards on {threads} threads in {precision}");
+            }
+        }
+        for size in [1, 7] {
+            for (texts, expected) in texts.chunks(size).zip(expected.axis_chunks_iter(ndarray::Axis(0), size)) {
+                assert_eq!(encoder.encode(texts).unwrap(), expected, "{size} at a time in {precision}");
+            }
+        }
+    }
+}
