@@ -23,7 +23,7 @@ hostile = json.loads(Path("simcse-model/tests/hostile_texts.json").read_text(enc
 with open(sentences, encoding="utf8", newline="\n") as file:
     texts = [line.rstrip("\n") for line in itertools.islice(file, 100)]
 # A line break would end the text. transformers 5 strips the space before a <mask> only if a tokenizer.json says so; with
-# vocab.json and merges.txt alone it does not, as transformers 4 did.
+# vocab.json and merges.txt alone it does not; transformers 4 always did.
 texts += [text for text in hostile if not any(part in text for part in ["\n", "\r", "<mask>"])]
 (work / "texts.txt").write_bytes("".join(text + "\n" for text in texts).encode())
 
