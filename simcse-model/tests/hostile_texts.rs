@@ -18,7 +18,6 @@ fn texts() -> Vec<String> {
     list("texts").into_iter().chain(list("repeated").iter().map(|word| word.repeat(10_000))).collect()
 }
 
-
 /// A tokenizer as we read it from a directory, and as the library reads the `tokenizer.json` that we write for it.
 struct Both {
     ours: Tokenizer,
