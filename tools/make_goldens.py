@@ -19,7 +19,6 @@ To keep the files small, an array of more than WHOLE values stands for itself wi
 
 import argparse
 import json
-import os
 import platform
 from pathlib import Path
 
@@ -308,7 +307,8 @@ def main():
     parser.add_argument("--live", nargs="+", type=Path, metavar="MODEL_DIR", help="compute the same for these models")
     parser.add_argument("--out", type=Path, help="where --live writes")
     arguments = parser.parse_args()
-    torch.set_num_threads(os.cpu_count() if arguments.live else 1)
+    if not arguments.live:
+        torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     check_philox()
     if arguments.live:
