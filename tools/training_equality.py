@@ -4,9 +4,9 @@
     training_equality.py curves SENTENCES.txt MODEL_DIR...
         loss by loss: without dropout and with the same batches, the losses of STEPS steps lie within 1e-3
     training_equality.py seeds SENTENCES.txt MODEL_DIR --rerank DEV.jsonl --sts DEV.csv --out DIR
-        with dropout and shuffling, which no two systems draw alike: MAP and Spearman of the final models, by
-        sentence-transformers' evaluators, differ in the mean over three seeds by no more than the seeds of one system do;
-        models that are in DIR already are not trained again
+        with dropout and shuffling, which no two systems draw alike: MAP and Spearman of the final models (`simcse eval`)
+        differ in the mean over three seeds by no more than the seeds of one system do; models that are in DIR already are
+        not trained again
 
 Needs what tools/peer_train.py and tools/make_goldens.py need, and target/debug/simcse.
 """
@@ -79,6 +79,10 @@ def curves(args):
     return worst <= BOUND
 
 
+def figure(name, task, model, data):
+    return json.loads(run(SIMCSE, "eval", task, "--model", model, "--data", data, "--json").splitlines()[-1])[name]
+
+
 def seeds(args):
     [model] = args.models
     args.out.mkdir(parents=True, exist_ok=True)
@@ -91,9 +95,7 @@ def seeds(args):
         if not (there / "modules.json").exists():
             train_there(args.sentences, model, args, seed, args.out / f"peer-{seed}.losses", "--save", there)
         for place, directory in [("here", here), ("there", there)]:
-            report = run(sys.executable, TOOLS / "peer_evaluate.py", directory, "--rerank", args.rerank, "--sts", args.sts)
-            report = json.loads(report.splitlines()[-1])
-            pair = report[str(args.rerank)]["map"], report[str(args.sts)]["spearman_cosine"]
+            pair = figure("map", "askubuntu", directory, args.rerank), figure("spearman_cosine", "sts", directory, args.sts)
             figures[place].append(pair)
             print(f"| {place} | {seed} | {pair[0]:.4f} | {pair[1]:.4f} |", flush=True)
     agrees = True
