@@ -13,7 +13,9 @@ mod gemm;
 mod math;
 mod ops;
 mod params;
+mod peak;
 mod pool;
+pub mod profile;
 pub mod rng;
 mod rows;
 mod scratch;
@@ -23,6 +25,7 @@ mod words;
 
 pub use gemm::{Init, gemm};
 pub use params::{Flat, Gradient, Grads, Layout, Params, Slot, Tensor, Value};
+pub use peak::peak_flops;
 pub use pool::Pool;
 pub use rows::Rows;
 pub use simd::Isa;
