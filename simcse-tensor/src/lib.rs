@@ -11,6 +11,7 @@
 
 mod gemm;
 mod math;
+mod memory;
 mod ops;
 mod params;
 mod peak;

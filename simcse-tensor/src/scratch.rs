@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 
+use crate::memory;
+
 thread_local! {
     static FREE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }
@@ -11,7 +13,8 @@ pub(crate) fn with<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
     // The buffer is taken out while `f` runs: rayon may run another task on this thread in the meantime.
     let mut buffer = FREE.with_borrow_mut(|free| free.pop().unwrap_or_default());
     if buffer.len() < len {
-        buffer.resize(len, 0.0);
+        drop(buffer);
+        buffer = memory::zeros(len + len / 8);
     }
     let result = f(&mut buffer[..len]);
     FREE.with_borrow_mut(|free| free.push(buffer));
