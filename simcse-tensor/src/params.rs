@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 
-use crate::memory;
+use crate::pages;
 
 /// One named tensor of a [`Layout`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -139,7 +139,7 @@ pub type Grads = Flat<Gradient>;
 impl<Of> Flat<Of> {
     /// A buffer of zeros.
     pub fn zeros(layout: Arc<Layout>) -> Self {
-        let values = memory::zeros(layout.len());
+        let values = pages::zeros(layout.len());
         Self { layout, values, of: PhantomData }
     }
 

@@ -1,12 +1,20 @@
-//! What the processor can do at most: the multiply-adds of [`dispatch_words`]' instruction set on registers alone.
+//! What the processor can do at most: multiply-adds of the instructions that products are made of, on registers alone.
 //!
-//! `CHAINS` sums that do not wait for one another keep both ports of a core busy; nothing is loaded or stored.
+//! `CHAINS` sums that do not wait for one another keep all ports of a core busy; nothing is loaded or stored.
+
+#![allow(unsafe_code)]
 
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
-use crate::simd::Simd;
-use crate::words::{Precision, WordKernel, Words, dispatch_words};
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+use crate::amx;
+#[cfg(target_arch = "x86_64")]
+use crate::simd::{Avx2, Avx512};
+use crate::simd::{Isa, KernelOn, Portable, Simd};
+#[cfg(target_arch = "x86_64")]
+use crate::words::TwoBf16;
+use crate::words::{OneF32, Precision, Words};
 
 /// Latency (4 to 6 cycles) times ports (2); with two operands they fit the sixteen registers of AVX2.
 const CHAINS: usize = 12;
@@ -31,19 +39,38 @@ pub fn peak_flops(precision: Precision) -> f64 {
 fn thread_flops(precision: Precision) -> f64 {
     let (started, mut done) = (Instant::now(), 0.0);
     while started.elapsed() < ROUND {
-        dispatch_words(precision, MultiplyAdds { done: &mut done });
+        done += multiply_adds(precision);
     }
     2.0 * done / started.elapsed().as_secs_f64()
 }
 
-/// Adds the multiply-adds it did to `done`.
-struct MultiplyAdds<'a> {
-    done: &'a mut f64,
+/// Does some multiply-adds and returns their number.
+fn multiply_adds(precision: Precision) -> f64 {
+    match (Isa::detected(), precision) {
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        (Isa::Amx, Precision::Bf16) => on_tiles(),
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx512, Precision::Bf16) => Avx512::<true>::call(OnVectors(TwoBf16)),
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx512 | Isa::Amx, Precision::F32) => Avx512::<false>::call(OnVectors(OneF32)),
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx2, Precision::F32) => Avx2::call(OnVectors(OneF32)),
+        (_, Precision::F32) => Portable::call(OnVectors(OneF32)),
+        (isa, Precision::Bf16) => panic!("no products of bf16 on {}", isa.name()),
+    }
 }
 
-impl WordKernel for MultiplyAdds<'_> {
+struct OnVectors<W>(W);
+
+impl<S: Simd, W: Words<S>> KernelOn<S> for OnVectors<W> {
+    type Output = f64;
+
+    fn scratch(&self) -> usize {
+        0
+    }
+
     #[inline(always)]
-    fn run<S: Simd, W: Words<S>>(self, s: S, _: &mut [f32]) {
+    fn run(self, s: S, _: &mut [f32]) -> f64 {
         let (a, b) = (s.splat(black_box(1.0)), s.splat(black_box(0.5)));
         let mut sums = [s.splat(black_box(0.0)); CHAINS];
         for _ in 0..RUN {
@@ -53,8 +80,30 @@ impl WordKernel for MultiplyAdds<'_> {
         }
         let total = sums.into_iter().fold(s.splat(0.0), |total, sum| s.add(total, sum));
         black_box(s.sum(total));
-        *self.done += (RUN * CHAINS * S::LANES * W::DEPTH) as f64;
+        (RUN * CHAINS * S::LANES * W::DEPTH) as f64
     }
+}
+
+/// On AMX, each instruction multiplies 16 × 32 by 32 × 16 values.
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+fn on_tiles() -> f64 {
+    // SAFETY: `Isa::detected` saw AMX; nothing but tiles is touched, and no other code of this thread uses them in between.
+    unsafe {
+        amx::configure();
+        std::arch::asm!(
+            "2:",
+            "tdpbf16ps tmm0, tmm4, tmm6",
+            "tdpbf16ps tmm1, tmm4, tmm7",
+            "tdpbf16ps tmm2, tmm5, tmm6",
+            "tdpbf16ps tmm3, tmm5, tmm7",
+            "dec {runs}",
+            "jnz 2b",
+            runs = inout(reg) RUN => _,
+            options(nostack, nomem)
+        );
+        amx::release();
+    }
+    (RUN * 4 * 16 * 32 * 16) as f64
 }
 
 #[cfg(test)]

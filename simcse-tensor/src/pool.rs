@@ -2,7 +2,7 @@
 
 use ndarray::Array2;
 
-use crate::memory;
+use crate::pages;
 
 /// Free buffers, handed out and given back by the tape.
 #[derive(Debug, Default)]
@@ -34,7 +34,7 @@ impl Pool {
                     self.free.swap_remove(i);
                 }
                 self.allocations += 1;
-                memory::with_capacity(len + len / 8)
+                pages::with_capacity(len + len / 8)
             }
         };
         buffer.resize(len, 0.0);
