@@ -8,7 +8,7 @@ use crate::gemm::Init;
 use crate::ops::attention::{self, Attention};
 use crate::ops::embedding;
 use crate::ops::layer_norm::{self, LayerNorm};
-use crate::ops::{add, cross_entropy, dropout, flat, flat_mut, gelu_linear, linear, normalize, pooling, similarity};
+use crate::ops::{add, contrastive, dropout, flat, flat_mut, gelu_linear, linear, normalize, pooling};
 use crate::params::{Grads, Params, Slot};
 use crate::pool::Pool;
 use crate::rows::Rows;
@@ -34,8 +34,7 @@ enum Op {
     Attention { qkv: Var, op: Attention, saved: Array2<f32>, moments: Array2<f32> },
     Pool { x: Var, pooling: Pooling },
     Normalize { x: Var, lengths: Vec<f32> },
-    Similarity { z: Var, scale: f32 },
-    CrossEntropy { x: Var, saved: Array2<f32> },
+    Contrastive { z: Var, dz: Array2<f32> },
 }
 
 #[derive(Debug)]
@@ -190,21 +189,16 @@ impl<'a> Tape<'a> {
         self.push(Op::Normalize { x, lengths }, y)
     }
 
-    /// `scale · z₁·z₂ᵀ` of the two halves of `z` (2B, C), (B, B). sentence-transformers: `scale * cos_sim(z1, z2)`.
-    pub fn similarity(&mut self, z: Var, scale: f32) -> Var {
-        let half = self.value(z).nrows() / 2;
-        let mut y = self.pool.take(half, half);
-        similarity::forward(self.value(z), scale, &mut y);
-        self.push(Op::Similarity { z, scale }, y)
-    }
-
-    /// The mean cross entropy of logits `x` (B, B) whose right class is their row's number, (1, 1). Takes `x` over.
-    /// PyTorch: `nn.functional.cross_entropy(x, torch.arange(B))`.
-    pub fn cross_entropy(&mut self, x: Var) -> Var {
-        let mut saved = self.take_over(x);
-        let loss = cross_entropy::forward(&mut saved);
-        let saved = self.keep(saved);
-        self.push(Op::CrossEntropy { x, saved }, Array2::from_elem((1, 1), loss))
+    /// The contrastive loss of the two halves of `z` (2B, C), each row's positive being its counterpart, (1, 1).
+    /// sentence-transformers: `MultipleNegativesRankingLoss(scale=scale)` of normalised embeddings.
+    pub fn contrastive(&mut self, z: Var, scale: f32) -> Var {
+        let (rows, width) = self.value(z).dim();
+        let mut similarities = self.pool.take(contrastive::ROWS.min(rows / 2), rows / 2);
+        let mut dz = self.pool.take(rows, width);
+        let loss = contrastive::forward(self.value(z), scale, &mut similarities, &mut dz);
+        self.pool.give(similarities);
+        let dz = self.keep(dz);
+        self.push(Op::Contrastive { z, dz }, Array2::from_elem((1, 1), loss))
     }
 
     /// Says that of all that was done so far only `var` will be read again; a tape that does not record lets go of the rest.
@@ -306,16 +300,9 @@ impl<'a> Tape<'a> {
                 normalize::backward(y, &lengths, &mut dy);
                 d.add(x, dy, self.pool);
             }
-            Op::Similarity { z, scale } => {
-                let value = &self.nodes[z.0].value;
-                let mut dz = self.pool.take(value.nrows(), value.ncols());
-                similarity::backward(value, scale, &mut dy, &mut dz);
-                self.pool.give(dy);
+            Op::Contrastive { z, mut dz } => {
+                contrastive::backward(&mut dz, dy[[0, 0]]);
                 d.add(z, dz, self.pool);
-            }
-            Op::CrossEntropy { x, mut saved } => {
-                cross_entropy::backward(&mut saved, dy[[0, 0]]);
-                d.add(x, saved, self.pool);
             }
         }
     }

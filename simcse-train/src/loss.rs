@@ -15,8 +15,7 @@ pub fn contrastive(embeddings: Array2<f32>, scale: f32, pool: &mut Pool) -> (f32
     let mut tape = Tape::new(&params, pool, Arc::new(Rows::default()), true);
     let input = tape.input(embeddings);
     let z = tape.normalize(input);
-    let logits = tape.similarity(z, scale);
-    let loss = tape.cross_entropy(logits);
+    let loss = tape.contrastive(z, scale);
     let value = tape.value(loss)[[0, 0]];
     let mut gradients = tape.backward(vec![(loss, array![[1.0]])], &mut Grads::zeros(nothing));
     (value, gradients.take(input))
