@@ -42,7 +42,7 @@ fn attention(criterion: &mut Criterion) {
             let y = tape.attention(x, shape.heads, None);
             let value = tape.value(y).clone();
             if backward {
-                tape.backward(vec![(y, dy.clone())], &mut Grads::zeros(layout.clone()));
+                tape.backward(&[(y, dy.view())], &mut Grads::zeros(layout.clone()));
             }
             value
         };

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 
 use crate::gemm::Init;
 use crate::ops::attention::{self, Attention};
@@ -84,14 +84,6 @@ impl<'a> Tape<'a> {
         let value = &self.nodes[var.0].value;
         assert!(!value.is_empty() || self.rows.tokens() == 0, "the value of node {} has been taken over", var.0);
         value
-    }
-
-    /// A copy of a node's value, in a buffer of the pool.
-    pub fn copy(&mut self, var: Var) -> Array2<f32> {
-        let (rows, cols) = self.value(var).dim();
-        let mut copy = self.pool.take(rows, cols);
-        copy.assign(self.value(var));
-        copy
     }
 
     /// A matrix from outside, whose gradient [`backward`](Self::backward) returns.
@@ -215,11 +207,14 @@ impl<'a> Tape<'a> {
     ///
     /// # Panics
     /// If the tape does not record, or a gradient does not have its node's shape.
-    pub fn backward(mut self, from: Vec<(Var, Array2<f32>)>, grads: &mut Grads) -> Gradients {
+    pub fn backward(mut self, from: &[(Var, ArrayView2<f32>)], grads: &mut Grads) -> Gradients {
         assert!(self.recording, "backward over a tape that did not record");
         let mut gradients = Gradients((0..self.nodes.len()).map(|_| None).collect());
         for (var, gradient) in from {
-            gradients.add(var, gradient, self.pool);
+            assert_eq!(gradient.dim(), self.value(*var).dim(), "the gradient of node {}", var.0);
+            let mut copy = self.pool.take(gradient.nrows(), gradient.ncols());
+            copy.assign(gradient);
+            gradients.add(*var, copy, self.pool);
         }
         while let Some(Node { op, value }) = self.nodes.pop() {
             let i = self.nodes.len();
