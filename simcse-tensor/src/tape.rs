@@ -60,6 +60,9 @@ pub struct Tape<'a> {
 }
 
 impl<'a> Tape<'a> {
+    /// The most rows of similarities that [`contrastive`](Self::contrastive) holds at a time.
+    pub const SIMILARITY_ROWS: usize = contrastive::ROWS;
+
     /// An empty tape over sentences that lie as `rows` says.
     pub fn new(params: &'a Params, pool: &'a mut Pool, rows: Arc<Rows>, recording: bool) -> Self {
         Self { nodes: Vec::new(), params, pool, rows, recording, precision: Precision::F32 }

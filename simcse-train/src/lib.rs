@@ -7,21 +7,25 @@ mod error;
 mod gradient_flow;
 pub mod lines;
 pub mod loss;
+pub mod memory;
 mod model_card;
 mod recipe;
 mod run;
 pub mod schedule;
 mod settings;
 mod step;
+#[cfg(test)]
+mod testing;
 mod trainer;
 
 pub use batches::BatchSampler;
 pub use data::Sentences;
 pub use error::{Error, Result};
 pub use gradient_flow::check_gradient_flow;
+pub use memory::{MemoryPlan, plan_memory};
 pub use recipe::Recipe;
 pub use run::{DataSource, ModelSource, Provenance, RunDirectory, StepRecord};
 pub use schedule::Warmup;
 pub use settings::Settings;
-pub use step::{Workspace, accumulate_gradient};
+pub use step::{Workspace, accumulate_gradient, mean_gradient};
 pub use trainer::{Evaluation, Host, Summary, total_steps, train};

@@ -13,9 +13,11 @@
 //! the lengths of all batches that the run will draw.
 
 mod system;
+#[cfg(test)]
+mod tests;
 
-use simcse_model::{SentenceEncoder, TokenBatch};
-use simcse_tensor::{Grads, Pool, Rows};
+use simcse_model::{ModelConfig, SentenceEncoder, TokenBatch};
+use simcse_tensor::{Grads, Pool, Rows, Tape};
 
 use crate::data::Sentences;
 use crate::error::{Error, Result};
@@ -28,6 +30,8 @@ pub use system::peak as peak_memory;
 const F32: u64 = size_of::<f32>() as u64;
 /// What no term counts: fragments, stacks, token ids, files being written. A share of everything, and a constant.
 const SLACK: (u64, u64) = (32, 6 << 20);
+/// A block of similarities and, packed for the products, the embeddings of their columns.
+const PACKED_COPIES: u64 = 2;
 /// Copies of the embeddings that an evaluation holds: as they come and at unit length.
 const EVALUATION_COPIES: u64 = 2;
 
@@ -67,6 +71,13 @@ pub fn plan_memory(
     let peak = peak.max(system::peak().unwrap_or(0));
     let whole_batch = mini_batch_tokens.map(|_| demand.peak(settings.batch_size, demand.batch_tokens));
     Ok(MemoryPlan { peak, whole_batch, limit })
+}
+
+/// Bytes as people read them: 812 MB, 2.31 GB.
+pub fn size(bytes: u64) -> String {
+    const MEGA: f64 = 1e6;
+    let bytes = bytes as f64;
+    if bytes < 1000.0 * MEGA { format!("{:.0} MB", bytes / MEGA) } else { format!("{:.2} GB", bytes / (1000.0 * MEGA)) }
 }
 
 /// The most tokens that a run meets.
@@ -114,34 +125,19 @@ struct Demand {
 }
 
 impl Demand {
-    fn of(
-        settings: &Settings,
-        encoder: &SentenceEncoder,
-        longest: &Longest,
-        evaluated: usize,
-        resident: u64,
-    ) -> Self {
+    fn of(settings: &Settings, encoder: &SentenceEncoder, longest: &Longest, evaluated: usize, resident: u64) -> Self {
         let config = encoder.config();
         let (width, parameters) = (encoder.dimension() as u64, encoder.params.layout().len() as u64);
         let probe = Probe::of(encoder, settings, longest.sentence);
         let buffers = 3 + u64::from(settings.load_best_model_at_end);
         let embeddings = |texts: usize| texts as u64 * width * F32;
-        let evaluation = match evaluated {
-            0 => 0,
-            texts => {
-                let tokens = SentenceEncoder::TOKENS_AT_A_TIME.min(texts * longest.sentence.max(1));
-                probe.encoding * tokens as u64 + EVALUATION_COPIES * embeddings(texts)
-            }
-        };
-        let kernels = simcse_tensor::working_memory(
-            rayon::current_num_threads(),
-            [longest.batch, config.intermediate_size.max(settings.batch_size)],
-            longest.sentence,
-            config.hidden_size / config.num_attention_heads,
-        );
+        let encoded =
+            (evaluated * settings.max_seq_length).min(SentenceEncoder::ENCODED_TOKENS.max(settings.max_seq_length));
+        let evaluation = probe.encoding * encoded as u64 + EVALUATION_COPIES * embeddings(evaluated);
+        let similarities = Tape::SIMILARITY_ROWS.min(settings.batch_size) as u64 * F32;
         Self {
-            fixed: resident + buffers * parameters * F32 + evaluation + kernels as u64,
-            per_sentence: 2 * embeddings(2) + simcse_tensor::SIMILARITY_ROWS.min(settings.batch_size) as u64 * F32,
+            fixed: resident + buffers * parameters * F32 + evaluation + kernels(config, longest),
+            per_sentence: 2 * embeddings(2) + PACKED_COPIES * similarities,
             per_token: probe.training,
             batch_tokens: longest.batch,
             block_tokens: Rows::BLOCK.max(longest.sentence),
@@ -176,7 +172,11 @@ impl Demand {
         let largest = cuts.into_iter().find(|&tokens| peak(Some(tokens)) <= limit);
         match (asked, largest) {
             (None, Some(tokens)) => Ok((largest, peak(Some(tokens)))),
-            _ => Err(Error::Memory { needed: peak(asked.or(Some(Rows::BLOCK))), limit, advice: self.advice(largest, limit) }),
+            _ => Err(Error::Memory {
+                needed: peak(asked.or(Some(Rows::BLOCK))),
+                limit,
+                advice: self.advice(largest, limit),
+            }),
         }
     }
 
@@ -187,8 +187,8 @@ impl Demand {
         }
         let smallest_piece = self.piece(Rows::BLOCK);
         let fits = |batch_size: &usize| self.peak(*batch_size, smallest_piece) <= limit;
-        // The batch size is searched for by bisection: what is below `low` fits, what is above `high` does not.
-        let (mut low, mut high) = (1, 1 << 32);
+        // By bisection: `low` fits or is 1, `high` does not.
+        let (mut low, mut high): (usize, usize) = (1, 1 << 32);
         while high - low > 1 {
             let middle = low.midpoint(high);
             if fits(&middle) { low = middle } else { high = middle }
@@ -198,6 +198,17 @@ impl Demand {
             _ => format!("the largest that fits is --batch-size {low} with --mini-batch-tokens {}", Rows::BLOCK),
         }
     }
+}
+
+/// Working memory of the kernels: an operand of the largest product in packed form, and the matrices of one attention head
+/// for each thread (six of T·D and four of T·T in the backward).
+fn kernels(config: &ModelConfig, longest: &Longest) -> u64 {
+    const PACKED: usize = 16 << 20;
+    const LANES: usize = 16;
+    let (tokens, size) = (longest.sentence.next_multiple_of(LANES), config.hidden_size / config.num_attention_heads);
+    let head = 6 * tokens * size.next_multiple_of(LANES) + 4 * tokens * tokens;
+    let packed = PACKED.min(longest.batch * config.intermediate_size * size_of::<f32>());
+    (packed + rayon::current_num_threads() * head * size_of::<f32>()) as u64
 }
 
 /// Bytes of activations per token.
@@ -216,12 +227,20 @@ impl Probe {
         let mut workspace = Workspace::default();
         let mut grads = Grads::zeros(encoder.params.layout().clone());
         let dropout = settings.dropout(0, 0);
-        accumulate_gradient(encoder, &[sentence.clone()], Some(&dropout), settings.scale, &mut workspace, &mut grads);
+        accumulate_gradient(
+            encoder,
+            std::slice::from_ref(&sentence),
+            Some(&dropout),
+            settings.scale,
+            &mut workspace,
+            &mut grads,
+        );
 
         let mut pool = Pool::new();
         let batch = TokenBatch::new(encoder.config(), &[&sentence, &sentence], vec![0, 1]);
         encoder.forward(&mut encoder.tape(&mut pool, &batch, false), &batch, None);
-        let [training, encoding] = [workspace.activation_bytes(), pool.bytes()].map(|bytes| bytes as u64 / tokens + 1);
+        let [training, encoding] =
+            [workspace.activation_bytes(), pool.most_bytes()].map(|bytes| bytes as u64 / tokens + 1);
         Self { training, encoding }
     }
 }

@@ -143,6 +143,14 @@ impl Settings {
         }
     }
 
+    /// What a step takes, in words: `128 sentences`, `4 × 128 sentences`.
+    pub fn step_size(&self) -> String {
+        match self.gradient_accumulation_steps {
+            1 => format!("{} sentences", self.batch_size),
+            batches => format!("{batches} × {} sentences", self.batch_size),
+        }
+    }
+
     /// How the sentences are put into batches.
     pub fn batching(&self) -> Batching {
         Batching { sampler: self.batch_sampler, batch_size: self.batch_size, seed: self.seed }
@@ -176,6 +184,14 @@ mod tests {
             "--adam-epsilon: expected a positive number, found 0"
         );
         assert!(message(Settings { hidden_dropout: f32::NAN, ..defaults() }).starts_with("--hidden-dropout: expected"));
+    }
+
+    #[test]
+    fn no_two_batches_share_masks() {
+        let settings = Settings { gradient_accumulation_steps: 3, ..Settings::default() };
+        let batches = (0..4).flat_map(|step| (0..3).map(move |number| (step, number)));
+        let found: Vec<u32> = batches.map(|(step, number)| settings.dropout(step, number).step).collect();
+        assert_eq!(found, (0..12).collect::<Vec<_>>());
     }
 
     #[test]

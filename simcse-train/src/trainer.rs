@@ -14,7 +14,7 @@ use crate::gradient_flow::check_gradient_flow;
 use crate::run::{RunDirectory, StepRecord};
 use crate::schedule::LinearSchedule;
 use crate::settings::Settings;
-use crate::step::{Workspace, accumulate_gradient};
+use crate::step::{Workspace, mean_gradient};
 
 /// What the loop asks of its surroundings: to score the model, and to be watched.
 pub trait Host {
@@ -54,6 +54,8 @@ pub struct Evaluation {
 pub struct Summary {
     /// Steps done.
     pub steps: u64,
+    /// Sentences in them; each counts once, though it is encoded twice.
+    pub sentences: u64,
     /// Mean loss over all steps.
     pub train_loss: f64,
     /// Wall-clock seconds of the steps.
@@ -113,23 +115,17 @@ pub fn train(
             check_gradient_flow(encoder, &tokens[0], &settings.dropout(step, 0), settings.scale, &mut grads)?;
         }
 
-        grads.clear();
-        let mut loss = 0.0;
-        for (number, tokens) in tokens.iter().enumerate() {
-            let dropout = settings.dropout(step, number);
-            loss += accumulate_gradient(encoder, tokens, Some(&dropout), settings.scale, &mut workspace, &mut grads);
-        }
-        let share = 1.0 / batches.len() as f32; // loss and gradient are the batches' means
-        loss *= share;
-        let norm = f64::from(share) * gradient_norm(&grads);
+        let dropout = |batch| settings.dropout(step, batch);
+        let loss = mean_gradient(encoder, &tokens, dropout, settings.scale, &mut workspace, &mut grads);
+        let norm = gradient_norm(&grads);
         finite(step, "loss", loss.into())?;
         finite(step, "gradient's length", norm)?;
         let learning_rate = settings.learning_rate * schedule.factor(step);
-        let gradient_scale = share * clip_scale(norm, settings.max_grad_norm);
-        optimizer.update(&mut encoder.params, &grads, learning_rate, gradient_scale);
+        optimizer.update(&mut encoder.params, &grads, learning_rate, clip_scale(norm, settings.max_grad_norm));
 
         let record = StepRecord::new(step + 1, epoch, loss, learning_rate, norm, &tokens.concat(), started.elapsed());
         summary.add(&record);
+        summary.sentences += batches.concat().len() as u64;
         run.log_step(&record)?;
         host.stepped(&record, total_steps);
         epochs = epoch;
