@@ -9,11 +9,13 @@
 //!
 //! Every sum has an order that depends on shapes alone, so results have the same bits for any number of threads.
 
+mod adamw;
 mod amx;
 mod gemm;
 mod math;
 mod micro_kernel;
 mod ops;
+mod pages;
 mod params;
 mod pool;
 pub mod rng;
@@ -23,6 +25,7 @@ mod simd;
 mod tape;
 mod words;
 
+pub use adamw::{AdamWUpdate, BETAS, sum_of_squares};
 pub use gemm::{Init, gemm};
 pub use params::{Flat, Gradient, Grads, Layout, Params, Slot, Tensor, Value};
 pub use pool::Pool;

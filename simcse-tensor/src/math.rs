@@ -57,11 +57,21 @@ fn polynomial<S: Simd>(s: S, x: S::F32, coefficients: &[f32]) -> S::F32 {
     value
 }
 
+/// How many values ahead a pass over memory asks for cache lines: hardware does not look far enough.
+pub(crate) const AHEAD: usize = 1024;
+
+/// Asks for the cache line [`AHEAD`] of value `i`.
+#[inline(always)]
+pub(crate) fn prefetch<S: Simd>(s: S, x: &[f32], i: usize) {
+    s.prefetch(x.as_ptr().wrapping_add(i + AHEAD));
+}
+
 /// `x ← f(x)` element by element.
 #[inline(always)]
 pub(crate) fn map<S: Simd>(s: S, x: &mut [f32], f: impl Fn(S::F32) -> S::F32) {
     let mut i = 0;
     while i < x.len() {
+        prefetch(s, x, i);
         let value = f(s.load_padded(&x[i..], 0.0));
         s.store_fitting(value, &mut x[i..]);
         i += S::LANES;
@@ -74,6 +84,8 @@ pub(crate) fn zip<S: Simd>(s: S, x: &[f32], y: &mut [f32], f: impl Fn(S::F32, S:
     let n = x.len().min(y.len());
     let mut i = 0;
     while i < n {
+        prefetch(s, x, i);
+        prefetch(s, y, i);
         let value = f(s.load_padded(&x[i..], 0.0), s.load_padded(&y[i..], 0.0));
         s.store_fitting(value, &mut y[i..]);
         i += S::LANES;

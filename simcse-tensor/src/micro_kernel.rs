@@ -236,6 +236,9 @@ fn rows_of_words<S: Simd, W: Words<S>>(s: S, from: &ArrayView2<f32>, k: usize, j
     if width == S::LANES && (k + S::LANES) * W::DEPTH <= rows {
         for i in 0..S::LANES {
             let [first, second] = [(k + i) * W::DEPTH, (k + i + 1) * W::DEPTH - 1];
+            for r in first..=second {
+                s.prefetch(row(r + S::LANES * W::DEPTH));
+            }
             let rows = unsafe { [first, second].map(|r| std::slice::from_raw_parts(row(r), S::LANES)) };
             square.as_mut()[i] = W::across(s, rows);
         }
@@ -260,6 +263,9 @@ fn columns_of_words<S: Simd, W: Words<S>>(s: S, from: &ArrayView2<f32>, k: usize
     let column = |j: usize| from.as_ptr().wrapping_offset(j as isize * from.strides()[1] + first as isize);
     if j + S::LANES <= columns && length == S::LANES * W::DEPTH {
         for i in 0..S::LANES {
+            for d in 0..W::DEPTH {
+                s.prefetch(column(j + i + S::LANES).wrapping_add(d * S::LANES));
+            }
             let values = unsafe { std::slice::from_raw_parts(column(j + i), S::LANES * W::DEPTH) };
             square.as_mut()[i] = W::along(s, values);
         }

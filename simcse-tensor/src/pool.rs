@@ -2,6 +2,8 @@
 
 use ndarray::Array2;
 
+use crate::pages;
+
 /// Free buffers, handed out and given back by the tape.
 #[derive(Debug, Default)]
 pub struct Pool {
@@ -52,7 +54,7 @@ impl Pool {
             self.free.swap_remove(i);
         }
         self.allocations += 1;
-        Vec::with_capacity(size)
+        pages::with_capacity(size)
     }
 
     /// Sizes and places of the free buffers of certain sizes.

@@ -2,6 +2,8 @@
 
 use std::cell::RefCell;
 
+use crate::pages;
+
 /// Values in a cache line, at whose beginning each slice begins.
 const LINE: usize = 16;
 
@@ -14,7 +16,7 @@ pub(crate) fn with<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
     // The buffer is taken out while `f` runs: rayon may run another task on this thread in the meantime.
     let mut buffer = FREE.with_borrow_mut(|free| free.pop().unwrap_or_default());
     if buffer.len() < len + LINE {
-        buffer.resize(len + LINE, 0.0);
+        buffer = pages::zeros(len + LINE);
     }
     let start = buffer.as_ptr().align_offset(LINE * size_of::<f32>());
     let result = f(&mut buffer[start..start + len]);

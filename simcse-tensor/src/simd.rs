@@ -47,6 +47,8 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn div(self, a: Self::F32, b: Self::F32) -> Self::F32;
     /// `a · b + c`; one rounding where the instruction set fuses it.
     fn fma(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
+    /// `√a`.
+    fn sqrt(self, a: Self::F32) -> Self::F32;
     /// The larger; `b` where either is NaN.
     fn max(self, a: Self::F32, b: Self::F32) -> Self::F32;
     /// The nearest integers, ties to even.
@@ -290,6 +292,7 @@ impl Simd for Portable {
     #[inline(always)] fn mul(self, a: [f32; 8], b: [f32; 8]) -> [f32; 8] { zip(a, b, |a, b| a * b) }
     #[inline(always)] fn div(self, a: [f32; 8], b: [f32; 8]) -> [f32; 8] { zip(a, b, |a, b| a / b) }
     #[inline(always)] fn fma(self, a: [f32; 8], b: [f32; 8], c: [f32; 8]) -> [f32; 8] { self.add(self.mul(a, b), c) }
+    #[inline(always)] fn sqrt(self, a: [f32; 8]) -> [f32; 8] { a.map(f32::sqrt) }
     #[inline(always)] fn max(self, a: [f32; 8], b: [f32; 8]) -> [f32; 8] { zip(a, b, |a, b| if a > b { a } else { b }) }
     #[inline(always)] fn round(self, a: [f32; 8]) -> [f32; 8] { a.map(f32::round_ties_even) }
     #[inline(always)] fn exp2i(self, n: [f32; 8]) -> [f32; 8] { n.map(|n| f32::from_bits(((n as i32 + 127) as u32) << 23)) }
@@ -370,6 +373,7 @@ mod x86 {
         #[inline(always)] fn mul(self, a: __m256, b: __m256) -> __m256 { unsafe { _mm256_mul_ps(a, b) } }
         #[inline(always)] fn div(self, a: __m256, b: __m256) -> __m256 { unsafe { _mm256_div_ps(a, b) } }
         #[inline(always)] fn fma(self, a: __m256, b: __m256, c: __m256) -> __m256 { unsafe { _mm256_fmadd_ps(a, b, c) } }
+        #[inline(always)] fn sqrt(self, a: __m256) -> __m256 { unsafe { _mm256_sqrt_ps(a) } }
         #[inline(always)] fn max(self, a: __m256, b: __m256) -> __m256 { unsafe { _mm256_max_ps(a, b) } }
         #[inline(always)] fn round(self, a: __m256) -> __m256 {
             unsafe { _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
@@ -498,6 +502,7 @@ mod x86 {
         #[inline(always)] fn mul(self, a: __m512, b: __m512) -> __m512 { unsafe { _mm512_mul_ps(a, b) } }
         #[inline(always)] fn div(self, a: __m512, b: __m512) -> __m512 { unsafe { _mm512_div_ps(a, b) } }
         #[inline(always)] fn fma(self, a: __m512, b: __m512, c: __m512) -> __m512 { unsafe { _mm512_fmadd_ps(a, b, c) } }
+        #[inline(always)] fn sqrt(self, a: __m512) -> __m512 { unsafe { _mm512_sqrt_ps(a) } }
         #[inline(always)] fn max(self, a: __m512, b: __m512) -> __m512 { unsafe { _mm512_max_ps(a, b) } }
         #[inline(always)] fn round(self, a: __m512) -> __m512 {
             unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
