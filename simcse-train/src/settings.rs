@@ -143,6 +143,11 @@ impl Settings {
         }
     }
 
+    /// Sentences in a step; the last one of an epoch may have fewer batches.
+    pub fn sentences_per_step(&self) -> usize {
+        self.gradient_accumulation_steps * self.batch_size
+    }
+
     /// What a step takes, in words: `128 sentences`, `4 × 128 sentences`.
     pub fn step_size(&self) -> String {
         match self.gradient_accumulation_steps {

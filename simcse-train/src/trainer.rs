@@ -54,8 +54,6 @@ pub struct Evaluation {
 pub struct Summary {
     /// Steps done.
     pub steps: u64,
-    /// Sentences in them; each counts once, though it is encoded twice.
-    pub sentences: u64,
     /// Mean loss over all steps.
     pub train_loss: f64,
     /// Wall-clock seconds of the steps.
@@ -125,7 +123,6 @@ pub fn train(
 
         let record = StepRecord::new(step + 1, epoch, loss, learning_rate, norm, &tokens.concat(), started.elapsed());
         summary.add(&record);
-        summary.sentences += batches.concat().len() as u64;
         run.log_step(&record)?;
         host.stepped(&record, total_steps);
         epochs = epoch;

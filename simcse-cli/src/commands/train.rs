@@ -12,7 +12,7 @@ use clap::builder::NonEmptyStringValueParser;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
 use simcse_train::memory::{self, peak_memory};
-use simcse_train::{DataSource, Evaluation, MemoryPlan, ModelSource, Provenance, RunDirectory, Summary};
+use simcse_train::{DataSource, Evaluation, MemoryPlan, ModelSource, Provenance, RunDirectory, Settings, Summary};
 
 use crate::args::{JsonArgs, size};
 use crate::error::Failure;
@@ -88,7 +88,7 @@ pub(crate) fn run(args: TrainArgs) -> Result<(), Failure> {
     let mut host = Watcher { scorer: task.scorer, bar: report::steps_bar(total_steps) };
     let summary = simcse_train::train(&mut task.encoder, &task.sentences, &task.settings, &mut run, &mut host)?;
     host.bar.finish_and_clear();
-    let outcome = Outcome { output, summary, baseline: task.baseline, plan };
+    let outcome = Outcome { output, settings: task.settings, summary, baseline: task.baseline, plan };
     if args.json.json { report::print_json(&outcome.json()) } else { report::print(&outcome.text()) }
 }
 
@@ -186,6 +186,7 @@ fn provenance(task: &Task) -> Provenance {
 /// What came out of a run.
 struct Outcome {
     output: PathBuf,
+    settings: Settings,
     summary: Summary,
     baseline: Option<Map<String, Value>>,
     plan: MemoryPlan,
@@ -193,12 +194,12 @@ struct Outcome {
 
 impl Outcome {
     fn sentences_per_second(&self) -> f64 {
-        self.summary.sentences as f64 / self.summary.train_seconds
+        self.summary.steps as f64 * self.settings.sentences_per_step() as f64 / self.summary.train_seconds
     }
 
     fn json(&self) -> Value {
         let figures = |evaluation: &Option<Evaluation>| evaluation.as_ref().map(|e| e.figures.clone());
-        let Summary { steps, train_loss, train_seconds, before, after, test, best_step, .. } = &self.summary;
+        let Summary { steps, train_loss, train_seconds, before, after, test, best_step } = &self.summary;
         json!({
             "output_dir": self.output,
             "steps": steps,
