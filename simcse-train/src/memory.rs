@@ -29,7 +29,7 @@ pub use system::peak as peak_memory;
 
 const F32: u64 = size_of::<f32>() as u64;
 /// What no term counts: fragments, stacks, token ids, files being written. A share of everything, and a constant.
-const SLACK: (u64, u64) = (32, 6 << 20);
+const SLACK: (u64, u64) = (25, 10 << 20);
 /// A block of similarities and, packed for the products, the embeddings of their columns.
 const PACKED_COPIES: u64 = 2;
 /// Copies of the embeddings that an evaluation holds: as they come and at unit length.
@@ -62,10 +62,12 @@ pub fn plan_memory(
     evaluated: usize,
     limit: Option<u64>,
 ) -> Result<MemoryPlan> {
+    let longest = Longest::of(settings, encoder, sentences, total_steps)?;
+    simcse_tensor::give_back_pages(); // what loading and tokenising left behind
     let resident = system::resident().unwrap_or(encoder.params.layout().len() as u64 * F32);
     let limit = limit.or_else(|| Some(resident + system::available()?));
-    let longest = Longest::of(settings, encoder, sentences, total_steps)?;
     let demand = Demand::of(settings, encoder, &longest, evaluated, resident);
+    simcse_tensor::give_back_pages(); // what the probe left
     let (mini_batch_tokens, peak) = demand.fit(settings, limit.unwrap_or(u64::MAX))?;
     settings.mini_batch_tokens = mini_batch_tokens;
     let peak = peak.max(system::peak().unwrap_or(0));

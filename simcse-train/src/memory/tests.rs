@@ -28,7 +28,7 @@ fn activations_are_foretold() {
             let name = format!("{architecture:?}, {mini_batch_tokens:?}: {found} bytes, foretold {foretold}");
             assert!(found <= foretold + foretold / SLACK.0, "{name}");
             // A piece may be a whole block longer than its share, and rarely is.
-            let most = if mini_batch_tokens.is_none() { 1.1 } else { 1.4 };
+            let most = if mini_batch_tokens.is_none() { 1.15 } else { 1.5 };
             assert!(foretold as f64 <= most * found as f64, "{name}");
         }
     }
