@@ -66,9 +66,9 @@ fn attention(criterion: &mut Criterion) {
             let mut tape = Tape::new(&params, &mut pool, rows.clone(), true);
             let x = tape.input(qkv.clone());
             let (y, forward) = record(|| tape.attention(x, shape.heads, Some(dropout)));
-            let o = tape.copy(y);
+            let o = tape.value(y).clone();
             let (mut gradients, backward) =
-                record(|| tape.backward(vec![(y, dout.clone())], &mut Grads::zeros(nothing.clone())));
+                record(|| tape.backward(&[(y, dout.view())], &mut Grads::zeros(nothing.clone())));
             let dqkv = gradients.take(x);
             Ours { o, dqkv, forward: forward.of(Part::Attention), backward: backward.of(Part::AttentionBackward) }
         };

@@ -51,9 +51,9 @@ impl Model {
         let mut tape = Tape::new(&self.params, &mut self.pool, self.rows.clone(), true);
         let inputs: Vec<Var> = inputs.iter().map(|&input| tape.input(input.clone())).collect();
         let (var, forward) = record(|| build(&mut tape, &inputs));
-        let y = tape.copy(var);
+        let y = tape.value(var).clone();
         let mut grads = Grads::zeros(self.params.layout().clone());
-        let (_, backward) = record(|| tape.backward(vec![(var, y.clone())], &mut grads));
+        let (_, backward) = record(|| tape.backward(&[(var, y.view())], &mut grads));
         Done { y, forward: forward.total(), backward: backward.total() }
     }
 }

@@ -30,6 +30,7 @@ mod words;
 
 pub use adamw::{AdamWUpdate, BETAS, sum_of_squares};
 pub use gemm::{Init, gemm};
+pub use pages::give_back_pages;
 pub use params::{Flat, Gradient, Grads, Layout, Params, Slot, Tensor, Value};
 pub use peak::peak_flops;
 pub use pool::Pool;

@@ -2,13 +2,13 @@
 
 use std::sync::Arc;
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 
 use crate::gemm::Init;
 use crate::ops::attention::{self, Attention};
 use crate::ops::embedding;
 use crate::ops::layer_norm::{self, LayerNorm};
-use crate::ops::{add, cross_entropy, dropout, flat, flat_mut, gelu_linear, linear, normalize, pooling, similarity};
+use crate::ops::{add, contrastive, dropout, flat, flat_mut, gelu_linear, linear, normalize, pooling};
 use crate::params::{Grads, Params, Slot};
 use crate::pool::Pool;
 use crate::profile::{Part, time};
@@ -35,8 +35,7 @@ enum Op {
     Attention { qkv: Var, op: Attention, saved: Array2<f32>, moments: Array2<f32> },
     Pool { x: Var, pooling: Pooling },
     Normalize { x: Var, lengths: Vec<f32> },
-    Similarity { z: Var, scale: f32 },
-    CrossEntropy { x: Var, saved: Array2<f32> },
+    Contrastive { z: Var, dz: Array2<f32> },
 }
 
 #[derive(Debug)]
@@ -62,6 +61,9 @@ pub struct Tape<'a> {
 }
 
 impl<'a> Tape<'a> {
+    /// The most rows of similarities that [`contrastive`](Self::contrastive) holds at a time.
+    pub const SIMILARITY_ROWS: usize = contrastive::ROWS;
+
     /// An empty tape over sentences that lie as `rows` says.
     pub fn new(params: &'a Params, pool: &'a mut Pool, rows: Arc<Rows>, recording: bool) -> Self {
         Self { nodes: Vec::new(), params, pool, rows, recording, precision: Precision::F32 }
@@ -86,14 +88,6 @@ impl<'a> Tape<'a> {
         let value = &self.nodes[var.0].value;
         assert!(!value.is_empty() || self.rows.tokens() == 0, "the value of node {} has been taken over", var.0);
         value
-    }
-
-    /// A copy of a node's value, in a buffer of the pool.
-    pub fn copy(&mut self, var: Var) -> Array2<f32> {
-        let (rows, cols) = self.value(var).dim();
-        let mut copy = self.pool.take(rows, cols);
-        copy.assign(self.value(var));
-        copy
     }
 
     /// A matrix from outside, whose gradient [`backward`](Self::backward) returns.
@@ -196,21 +190,16 @@ impl<'a> Tape<'a> {
         self.push(Op::Normalize { x, lengths }, y)
     }
 
-    /// `scale · z₁·z₂ᵀ` of the two halves of `z` (2B, C), (B, B). sentence-transformers: `scale * cos_sim(z1, z2)`.
-    pub fn similarity(&mut self, z: Var, scale: f32) -> Var {
-        let half = self.value(z).nrows() / 2;
-        let mut y = self.pool.take(half, half);
-        time(Part::Loss, || similarity::forward(self.value(z), scale, &mut y));
-        self.push(Op::Similarity { z, scale }, y)
-    }
-
-    /// The mean cross entropy of logits `x` (B, B) whose right class is their row's number, (1, 1). Takes `x` over.
-    /// PyTorch: `nn.functional.cross_entropy(x, torch.arange(B))`.
-    pub fn cross_entropy(&mut self, x: Var) -> Var {
-        let mut saved = self.take_over(x);
-        let loss = time(Part::Loss, || cross_entropy::forward(&mut saved));
-        let saved = self.keep(saved);
-        self.push(Op::CrossEntropy { x, saved }, Array2::from_elem((1, 1), loss))
+    /// The contrastive loss of the two halves of `z` (2B, C), each row's positive being its counterpart, (1, 1).
+    /// sentence-transformers: `MultipleNegativesRankingLoss(scale=scale)` of normalised embeddings.
+    pub fn contrastive(&mut self, z: Var, scale: f32) -> Var {
+        let (rows, width) = self.value(z).dim();
+        let mut similarities = self.pool.take(contrastive::ROWS.min(rows / 2), rows / 2);
+        let mut dz = self.pool.take(rows, width);
+        let loss = time(Part::Loss, || contrastive::forward(self.value(z), scale, &mut similarities, &mut dz));
+        self.pool.give(similarities);
+        let dz = self.keep(dz);
+        self.push(Op::Contrastive { z, dz }, Array2::from_elem((1, 1), loss))
     }
 
     /// Says that of all that was done so far only `var` will be read again; a tape that does not record lets go of the rest.
@@ -227,11 +216,14 @@ impl<'a> Tape<'a> {
     ///
     /// # Panics
     /// If the tape does not record, or a gradient does not have its node's shape.
-    pub fn backward(mut self, from: Vec<(Var, Array2<f32>)>, grads: &mut Grads) -> Gradients {
+    pub fn backward(mut self, from: &[(Var, ArrayView2<f32>)], grads: &mut Grads) -> Gradients {
         assert!(self.recording, "backward over a tape that did not record");
         let mut gradients = Gradients((0..self.nodes.len()).map(|_| None).collect());
         for (var, gradient) in from {
-            gradients.add(var, gradient, self.pool);
+            assert_eq!(gradient.dim(), self.value(*var).dim(), "the gradient of node {}", var.0);
+            let mut copy = self.pool.take(gradient.nrows(), gradient.ncols());
+            copy.assign(gradient);
+            gradients.add(*var, copy, self.pool);
         }
         while let Some(Node { op, value }) = self.nodes.pop() {
             let i = self.nodes.len();
@@ -316,16 +308,9 @@ impl<'a> Tape<'a> {
                 time(Part::Loss, || normalize::backward(y, &lengths, &mut dy));
                 d.add(x, dy, self.pool);
             }
-            Op::Similarity { z, scale } => {
-                let value = &self.nodes[z.0].value;
-                let mut dz = self.pool.take(value.nrows(), value.ncols());
-                time(Part::Loss, || similarity::backward(value, scale, &mut dy, &mut dz));
-                self.pool.give(dy);
+            Op::Contrastive { z, mut dz } => {
+                time(Part::Loss, || contrastive::backward(&mut dz, dy[[0, 0]]));
                 d.add(z, dz, self.pool);
-            }
-            Op::CrossEntropy { x, mut saved } => {
-                time(Part::Loss, || cross_entropy::backward(&mut saved, dy[[0, 0]]));
-                d.add(x, saved, self.pool);
             }
         }
     }
