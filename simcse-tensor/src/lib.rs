@@ -15,6 +15,7 @@ mod gemm;
 mod math;
 mod micro_kernel;
 mod ops;
+mod packing;
 mod pages;
 mod params;
 mod peak;

@@ -1,12 +1,10 @@
-//! The innermost product: one tile of C in registers, and how its operands are packed for it.
-//!
-//! Operands are words (see [`words`](crate::words)) in panels, each of `MR` rows of A or `NR` columns of B, in the order in which
-//! the product reads them.
+//! The innermost product: one tile of C in registers. Its operands are panels of words, see [`packing`](crate::packing).
 
 #![allow(unsafe_code)]
 
 use ndarray::ArrayView2;
 
+use crate::packing::pack;
 use crate::simd::Simd;
 use crate::words::Words;
 
@@ -81,6 +79,7 @@ impl<S: Simd, W: Words<S>, const MR: usize, const NV: usize> MicroKernel for Vec
 
     #[inline(always)]
     unsafe fn multiply(self, kc: usize, a: *const f32, b: *const f32, to: &mut Accumulators) {
+        const AHEAD: usize = 64; // rows of B that are asked for before their turn
         let s = self.0;
         let mut acc = [[s.splat(0.0); NV]; MR];
         for k in 0..kc {
@@ -88,7 +87,7 @@ impl<S: Simd, W: Words<S>, const MR: usize, const NV: usize> MicroKernel for Vec
             for (v, b_row) in b_row.iter_mut().enumerate() {
                 // SAFETY: row `k` of `b` has `NV` vectors.
                 *b_row = s.load(unsafe { std::slice::from_raw_parts(b.add((k * NV + v) * S::LANES), S::LANES) });
-                s.prefetch(b.wrapping_add(((k + 12) * NV + v) * S::LANES));
+                s.prefetch(b.wrapping_add(((k + AHEAD) * NV + v) * S::LANES));
             }
             for (r, acc) in acc.iter_mut().enumerate() {
                 // SAFETY: row `k` of `a` has `MR_PACKED` words.
@@ -163,117 +162,4 @@ mod x86 {
             unsafe { crate::amx::multiply(kc / Self::STEP, a, b, acc.0.as_mut_ptr()) };
         }
     }
-}
-
-/// Packs a matrix (K × R) into panels of `width` columns, word after word, each word's columns filled up to whole vectors; or,
-/// `BY_COLUMN`, in squares one behind the other, in which a column's words are neighbours. Behind the last column, and behind
-/// K up to a multiple of `step` words, are zeros; behind the columns of a narrow panel is anything.
-///
-/// One of the matrix's strides is 1.
-#[inline(always)]
-fn pack<S: Simd, W: Words<S>, const BY_COLUMN: bool>(
-    s: S,
-    from: ArrayView2<f32>,
-    width: usize,
-    step: usize,
-    to: &mut [f32],
-) {
-    let (n, side, stride) = (from.ncols(), S::LANES, width.next_multiple_of(S::LANES));
-    let kc = from.nrows().div_ceil(W::DEPTH).next_multiple_of(step);
-    let row_major = is_row_major(&from);
-    let panels = n.div_ceil(width);
-    let squares = kc.div_ceil(side);
-    for i in 0..panels * squares {
-        // In the order in which the matrix lies in memory.
-        let (panel, k) = if row_major { (i % panels, i / panels * side) } else { (i / squares, i % squares * side) };
-        let to = &mut to[panel * kc * stride + k * stride..];
-        for j in (0..stride).step_by(side) {
-            let column = panel * width + j;
-            if BY_COLUMN {
-                let square = match row_major {
-                    true => s.transpose(rows_of_words::<S, W>(s, &from, k, column)),
-                    false => columns_of_words::<S, W>(s, &from, k, column),
-                };
-                store(s, square, side, side, to);
-            } else {
-                let square = match row_major {
-                    true => rows_of_words::<S, W>(s, &from, k, column),
-                    false => s.transpose(columns_of_words::<S, W>(s, &from, k, column)),
-                };
-                store(s, square, stride, side.min(kc - k), &mut to[j..]);
-            }
-        }
-    }
-}
-
-/// Writes the first `count` vectors, `stride` apart.
-#[inline(always)]
-fn store<S: Simd>(s: S, square: S::Square, stride: usize, count: usize, to: &mut [f32]) {
-    if count == S::LANES {
-        for i in 0..S::LANES {
-            s.store(square.as_ref()[i], &mut to[i * stride..]);
-        }
-    } else {
-        for i in 0..count {
-            s.store(square.as_ref()[i], &mut to[i * stride..]);
-        }
-    }
-}
-
-/// Whether the values of a row are neighbours, or else those of a column.
-pub(crate) fn is_row_major(matrix: &ArrayView2<f32>) -> bool {
-    matrix.strides()[1] == 1 || matrix.ncols() <= 1
-}
-
-/// A square of words from word `k` and column `j` on: vector `i` holds word `k + i` of each column.
-#[inline(always)]
-fn rows_of_words<S: Simd, W: Words<S>>(s: S, from: &ArrayView2<f32>, k: usize, j: usize) -> S::Square {
-    let mut square = s.zero_square();
-    let (rows, width) = (from.nrows(), S::LANES.min(from.ncols().saturating_sub(j)));
-    // SAFETY of both: the row and its columns from `j` on are inside the matrix, and the values of a row are neighbours.
-    let first = from.as_ptr().wrapping_offset(j as isize);
-    let row = |row: usize| first.wrapping_offset(row as isize * from.strides()[0]);
-    if width == S::LANES && (k + S::LANES) * W::DEPTH <= rows {
-        for i in 0..S::LANES {
-            let [first, second] = [(k + i) * W::DEPTH, (k + i + 1) * W::DEPTH - 1];
-            for r in first..=second {
-                s.prefetch(row(r + S::LANES * W::DEPTH));
-            }
-            let rows = unsafe { [first, second].map(|r| std::slice::from_raw_parts(row(r), S::LANES)) };
-            square.as_mut()[i] = W::across(s, rows);
-        }
-    } else {
-        for i in 0..S::LANES {
-            let [first, second] = [(k + i) * W::DEPTH, (k + i + 1) * W::DEPTH - 1];
-            let length = |r: usize| if r < rows { width } else { 0 };
-            let rows = unsafe { [first, second].map(|r| std::slice::from_raw_parts(row(r), length(r))) };
-            square.as_mut()[i] = W::across(s, rows);
-        }
-    }
-    square
-}
-
-/// The same square, but vector `i` holds the words of column `j + i`.
-#[inline(always)]
-fn columns_of_words<S: Simd, W: Words<S>>(s: S, from: &ArrayView2<f32>, k: usize, j: usize) -> S::Square {
-    let mut square = s.zero_square();
-    let (first, columns) = (k * W::DEPTH, from.ncols());
-    let length = (S::LANES * W::DEPTH).min(from.nrows().saturating_sub(first));
-    // SAFETY of both: the column and its rows from `first` on are inside the matrix, and the values of a column are neighbours.
-    let column = |j: usize| from.as_ptr().wrapping_offset(j as isize * from.strides()[1] + first as isize);
-    if j + S::LANES <= columns && length == S::LANES * W::DEPTH {
-        for i in 0..S::LANES {
-            for d in 0..W::DEPTH {
-                s.prefetch(column(j + i + S::LANES).wrapping_add(d * S::LANES));
-            }
-            let values = unsafe { std::slice::from_raw_parts(column(j + i), S::LANES * W::DEPTH) };
-            square.as_mut()[i] = W::along(s, values);
-        }
-    } else {
-        for i in 0..S::LANES {
-            let length = if j + i < columns { length } else { 0 };
-            square.as_mut()[i] = W::along(s, unsafe { std::slice::from_raw_parts(column(j + i), length) });
-        }
-    }
-    square
 }
