@@ -78,6 +78,46 @@ fn a_run_leaves_checkpoints_a_model_and_its_record() {
 }
 
 #[test]
+fn batches_go_through_in_pieces_and_are_accumulated() {
+    let workspace = workspace();
+    let run = |output: &str, more: &str| {
+        train(&workspace, &format!("in.txt --model model --output-dir {output} --epochs 2 {more}"));
+        let settings = fs::read_to_string(workspace.path(output).join("run.toml")).unwrap();
+        (settings, lines(&workspace, &format!("{output}/metrics.jsonl")))
+    };
+    // 5 batches of 8: the last step of an epoch has one.
+    let (settings, steps) = run("out", "--gradient-accumulation-steps 2 --mini-batch-tokens 512");
+    assert!(settings.contains("gradient_accumulation_steps = 2\nmini_batch_tokens = 512\n"), "{settings}");
+    let epochs: Vec<_> = steps.iter().map(|step| step["epoch"].as_f64().unwrap()).collect();
+    assert_eq!(epochs, [0.4, 0.8, 1.0, 1.4, 1.8, 2.0]);
+    let (settings, _) = run("plain", "");
+    assert!(!settings.contains("mini_batch_tokens"), "{settings}");
+}
+
+#[test]
+fn memory_is_limited() {
+    let workspace = workspace();
+    for (limit, message) in [
+        ("1MB", "may take 1 MB (--memory-limit): no batch fits: it takes more memory, or a smaller model"),
+        ("0.001GiB", "may take 1 MB"),
+    ] {
+        let error = workspace.error(
+            &format!(
+                "train in.txt --model model --batch-size 8 --max-seq-length 12 --output-dir out --memory-limit {limit}"
+            ),
+            1,
+        );
+        assert!(error.contains(message), "{error}");
+        assert!(!workspace.path("out").exists());
+    }
+    let report = train(&workspace, "in.txt --model model --output-dir out --max-steps 2 --memory-limit 0.5GB --json");
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let [found, predicted] =
+        ["peak_memory_bytes", "predicted_memory_bytes"].map(|figure| report[figure].as_u64().unwrap());
+    assert!(0 < found && found <= predicted && predicted < 500_000_000, "{report}");
+}
+
+#[test]
 fn a_recipe_gives_what_no_flag_does() {
     let workspace = workspace();
     train(&workspace, "in.txt --model model --output-dir out --max-steps 2 --recipe st-2021");
@@ -185,6 +225,7 @@ fn wrong_usage_says_what_would_be_right() {
         ("train in.txt --model model --eval-steps 2", "want a development set"),
         ("train in.txt --model model --recipe st-1999", "'st-1999'"),
         ("train --recipe st-6", "required arguments"),
+        ("train --memory-limit 4", "expected a size such as 3.5GB"),
     ] {
         let error = workspace.error(arguments, 2);
         let output = workspace.command(arguments).output().unwrap();

@@ -20,8 +20,6 @@ use crate::weights::{CarriedTensor, write_safetensors};
 
 /// Sentences tokenised at a time.
 const TOKENIZED: usize = 1024;
-/// Tokens encoded at a time, unless one sentence is longer.
-const ENCODED: usize = 4096;
 
 /// A model that turns sentences into embeddings. sentence-transformers: `SentenceTransformer`.
 #[derive(Debug)]
@@ -37,6 +35,9 @@ pub struct SentenceEncoder {
 }
 
 impl SentenceEncoder {
+    /// The most tokens that [`encode`](Self::encode) encodes at a time, unless one sentence is longer.
+    pub const ENCODED_TOKENS: usize = 4096;
+
     /// Loads a model directory of sentence-transformers or plain Hugging Face.
     ///
     /// # Errors
@@ -130,7 +131,7 @@ impl SentenceEncoder {
             while !ids.is_empty() {
                 let fits = ids.iter().scan(0, |tokens, ids| {
                     *tokens += ids.len();
-                    (*tokens <= ENCODED).then_some(())
+                    (*tokens <= Self::ENCODED_TOKENS).then_some(())
                 });
                 let rest = ids.split_off(fits.count().max(1));
                 let batch = TokenBatch::new(self.config(), &ids, vec![0; ids.len()]);

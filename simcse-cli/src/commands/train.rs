@@ -11,9 +11,10 @@ use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use serde_json::{Map, Value, json};
 use sha2::{Digest, Sha256};
-use simcse_train::{DataSource, Evaluation, ModelSource, Provenance, RunDirectory, Settings, Summary};
+use simcse_train::memory::{self, peak_memory};
+use simcse_train::{DataSource, Evaluation, MemoryPlan, ModelSource, Provenance, RunDirectory, Settings, Summary};
 
-use crate::args::JsonArgs;
+use crate::args::{JsonArgs, size};
 use crate::error::Failure;
 use crate::report::{self, counted};
 use settings::SettingArgs;
@@ -57,6 +58,10 @@ pub(crate) struct TrainArgs {
     min_length: usize,
     #[command(flatten)]
     settings: SettingArgs,
+    /// The most memory that the run may take, such as 3.5GB or 800MB; larger batches go through in pieces (see
+    /// --mini-batch-tokens), and what cannot fit is refused with the largest setting that does [default: what is available]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    memory_limit: Option<u64>,
     /// Score this reranking set before, while and after training: a .jsonl of {"query", "positive", "negative"}, or a
     /// directory like github.com/taolei87/askubuntu
     #[arg(long, value_name = "PATH", requires = "sentences")]
@@ -73,13 +78,17 @@ pub(crate) fn run(args: TrainArgs) -> Result<(), Failure> {
     RunDirectory::check_free(&output)?;
     let mut task = Task::read(&args)?;
     let total_steps = simcse_train::total_steps(&task.settings, &task.sentences)?;
+    let evaluated = task.scorer.texts();
+    let Task { encoder, settings, sentences, .. } = &mut task;
+    let plan = simcse_train::plan_memory(settings, encoder, sentences, total_steps, evaluated, args.memory_limit)?;
     announce(&task, total_steps, &output);
+    report::note(&memory_note(&plan, task.settings.mini_batch_tokens));
 
     let mut run = RunDirectory::create(&output, provenance(&task))?;
     let mut host = Watcher { scorer: task.scorer, bar: report::steps_bar(total_steps) };
     let summary = simcse_train::train(&mut task.encoder, &task.sentences, &task.settings, &mut run, &mut host)?;
     host.bar.finish_and_clear();
-    let outcome = Outcome { output, settings: task.settings, summary, baseline: task.baseline };
+    let outcome = Outcome { output, settings: task.settings, summary, baseline: task.baseline, plan };
     if args.json.json { report::print_json(&outcome.json()) } else { report::print(&outcome.text()) }
 }
 
@@ -136,11 +145,23 @@ fn announce(task: &Task, total_steps: u64, output: &Path) {
         settings.seed
     ));
     report::note(&format!(
-        "{} of {} sentences, into {}",
+        "{} of {}, into {}",
         counted(total_steps as usize, "step", "steps"),
-        settings.batch_size,
+        settings.step_size(),
         output.display()
     ));
+}
+
+/// What the run takes of memory, and whether batches go through in pieces for it.
+fn memory_note(plan: &MemoryPlan, mini_batch_tokens: Option<usize>) -> String {
+    let limit = plan.limit.map(|limit| format!(" of {}", memory::size(limit))).unwrap_or_default();
+    let pieces = mini_batch_tokens.zip(plan.whole_batch).map(|(tokens, whole)| {
+        format!(
+            "; batches go through in pieces of about {tokens} tokens (GradCache), whole they would take {}",
+            memory::size(whole)
+        )
+    });
+    format!("memory: at most {}{limit}{}", memory::size(plan.peak), pieces.unwrap_or_default())
 }
 
 fn provenance(task: &Task) -> Provenance {
@@ -173,11 +194,12 @@ struct Outcome {
     settings: Settings,
     summary: Summary,
     baseline: Option<Map<String, Value>>,
+    plan: MemoryPlan,
 }
 
 impl Outcome {
     fn sentences_per_second(&self) -> f64 {
-        self.summary.steps as f64 * self.settings.batch_size as f64 / self.summary.train_seconds
+        self.summary.steps as f64 * self.settings.sentences_per_step() as f64 / self.summary.train_seconds
     }
 
     fn json(&self) -> Value {
@@ -189,6 +211,8 @@ impl Outcome {
             "train_loss": train_loss,
             "train_seconds": train_seconds,
             "sentences_per_second": self.sentences_per_second(),
+            "predicted_memory_bytes": self.plan.peak,
+            "peak_memory_bytes": peak_memory(),
             "best_step": best_step,
             "before": figures(before),
             "after": figures(after),
@@ -200,8 +224,11 @@ impl Outcome {
     fn text(&self) -> String {
         let Summary { steps, train_loss, train_seconds, best_step, .. } = &self.summary;
         let speed = self.sentences_per_second();
-        let mut text =
-            format!("{steps} steps in {train_seconds:.0} s ({speed:.1} sentences/s), mean loss {train_loss:.4}\n");
+        let memory = peak_memory().map(|bytes| format!(", at most {} of memory", memory::size(bytes)));
+        let mut text = format!(
+            "{steps} steps in {train_seconds:.0} s ({speed:.1} sentences/s), mean loss {train_loss:.4}{}\n",
+            memory.unwrap_or_default()
+        );
         if let Some(table) = self.table() {
             text += &format!("\n{table}\n\n");
         }
