@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
@@ -13,7 +13,7 @@ use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 
 use crate::error::{Error, Result};
-use crate::files::write_atomically;
+use crate::files::{open_regular, write_atomically};
 
 /// What a model with a head puts before the encoder's names.
 const PREFIXES: [&str; 3] = ["bert.", "roberta.", "distilbert."];
@@ -66,10 +66,7 @@ impl WeightsFile {
     /// [`Error::Missing`] with the way out if there are only other kinds of weights beside `path`, [`Error::Format`],
     /// [`Error::Tensor`] if two names mean the same tensor.
     pub fn read(path: &Path) -> Result<Self> {
-        let mut file = match File::open(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Err(missing(path)),
-            opened => opened.map_err(Error::io(path))?,
-        };
+        let mut file = open_regular(path)?.ok_or_else(|| missing(path))?;
         let length = file.metadata().map_err(Error::io(path))?.len();
         let mut header_length = [0; 8];
         file.read_exact(&mut header_length).map_err(|error| Error::format(path, FORMAT, error))?;

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use serde_json::{Map, Value};
-use simcse_model::{DropoutPlan, SentenceEncoder};
+use simcse_model::{DropoutPlan, SentenceEncoder, Tokens};
 use simcse_tensor::Grads;
 
 use crate::adamw::{AdamW, clip_scale, gradient_norm};
@@ -56,6 +56,8 @@ pub struct Summary {
     pub steps: u64,
     /// Mean loss over all steps.
     pub train_loss: f64,
+    /// How often a sentence that was drawn had more tokens than `max_seq_length` and lost its end.
+    pub cut: u64,
     /// Wall-clock seconds of the steps.
     pub train_seconds: f64,
     /// Figures before the first step.
@@ -106,7 +108,7 @@ pub fn train(
     for (epoch, batch) in batches(settings, sentences).take(total_steps as usize) {
         let started = Instant::now();
         let step = summary.steps;
-        let tokens = encoder.tokenize(&sentences.select(&batch))?;
+        let Tokens { ids: tokens, cut } = encoder.tokenize(&sentences.select(&batch))?;
         let dropout = DropoutPlan {
             hidden: settings.hidden_dropout,
             attention: settings.attention_dropout,
@@ -127,6 +129,7 @@ pub fn train(
 
         let record = StepRecord::new(step + 1, epoch, loss, learning_rate, norm, &tokens, started.elapsed());
         summary.add(&record);
+        summary.cut += cut as u64;
         run.log_step(&record)?;
         host.stepped(&record, total_steps);
         epochs = epoch;
