@@ -254,26 +254,6 @@ mod tests {
         assert_eq!(sentences.sha256(), "322bf37e27931251dbc7c4eafd21890c0b95d076d5f7105193c0c7d676bf2d4f");
     }
 
-    #[test]
-    fn errors_say_what_and_where() {
-        let message = |result: Result<Sentences, DataError>| result.unwrap_err().to_string();
-        let error = message(read(b"fine\nfine too\nab\xffc\n", ".txt"));
-        assert!(error.ends_with("line 3: expected UTF-8 text, found byte 0xff at position 3"), "{error}");
-        assert!(
-            message(read(b"", ".txt")).contains("at least 3 characters, one a line, found none (lines too short: 0)")
-        );
-        assert!(message(read(b"a\nb", ".txt")).ends_with("(lines too short: 2)"));
-        assert!(message(read(b"plain text", ".gz")).ends_with("invalid gzip header"));
-        assert!(
-            matches!(read(&gzip(TEXT)[..20], ".gz"), Err(DataError::Line(LineError::Read { .. }))),
-            "a cut gzip file"
-        );
-        let directory = tempfile::tempdir().unwrap();
-        assert!(message(Sentences::read(directory.path(), 1)).ends_with("found a directory"));
-        let error = message(Sentences::read(&directory.path().join("no\n\u{1b}"), 1));
-        assert!(error.contains("no\\n\\u{1b}: No such file"), "{error}");
-    }
-
     proptest! {
         #[test]
         fn groups_are_first_equals(texts in prop::collection::vec("[ab]{0,3}", 1..40)) {
