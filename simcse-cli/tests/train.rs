@@ -78,6 +78,20 @@ fn a_run_leaves_checkpoints_a_model_and_its_record() {
 }
 
 #[test]
+fn skipped_equal_and_cut_sentences_of_standard_input_are_counted() {
+    let workspace = Workspace::new();
+    let input = format!("{0}{0}short\n\n", sentences(16));
+    let arguments = "train - --model model --output-dir out --batch-size 8 --max-steps 2 --max-seq-length 5";
+    let output = workspace.run_with(arguments, input.as_bytes());
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert!(
+        stderr.contains("standard input: 32 sentences, 2 too short and skipped, 16 equal to an earlier one"),
+        "{stderr}"
+    );
+    assert!(stdout.contains("16 of 16 sentences drawn were longer than 5 tokens and cut"), "{stdout}");
+}
+
+#[test]
 fn a_recipe_gives_what_no_flag_does() {
     let workspace = workspace();
     train(&workspace, "in.txt --model model --output-dir out --max-steps 2 --recipe st-2021");

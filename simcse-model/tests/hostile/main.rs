@@ -10,7 +10,7 @@ mod weights;
 
 use std::fs;
 use std::path::Path;
-use std::sync::Mutex;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, Tokenizer, printable};
@@ -25,8 +25,22 @@ const WORDS: [&str; 8] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "ca
 const TEXTS: [&str; 4] =
     ["A cats", "", "[MASK] c\u{301}\u{200d}ät \u{1f408}", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!"];
 
-/// Memory is observed of the whole process: one test at a time.
-static ALONE: Mutex<()> = Mutex::new(());
+/// Memory is observed of the whole process: one test at a time, also after one has failed.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Fails with all rows of a table that did not end in an error with its message.
+#[track_caller]
+fn assert_refused(rows: impl IntoIterator<Item = (String, Result<(), String>, String)>) {
+    let wrong = |(_, found, message): &(_, Result<(), String>, String)| match found {
+        Ok(()) => true,
+        Err(found) => !found.contains(message),
+    };
+    let wrong: Vec<_> = rows.into_iter().filter(wrong).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
 
 /// Runs `read` on files of `size` bytes in `dir` within the bounds of time and memory; `Err` holds a clear message.
 #[track_caller]

@@ -6,7 +6,7 @@ use std::path::Path;
 use simcse_model::Tokenizer;
 use simcse_tensor::rng::Philox;
 
-use crate::{ALONE, TEXTS, bounded, load};
+use crate::{TEXTS, alone, bounded, load};
 
 const EDITS: u32 = 1000;
 
@@ -37,7 +37,7 @@ fn edited(bytes: &[u8], number: u32) -> Vec<u8> {
 }
 
 fn edit(from: &Path, names: &[&str], read: impl Fn(&str, &Path)) {
-    let _alone = ALONE.lock().unwrap();
+    let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
     for name in names {
         fs::copy(from.join(name), dir.path().join(name)).unwrap();
