@@ -25,6 +25,12 @@ pub enum LineError {
         /// What the system said.
         source: io::Error,
     },
+    /// A file whose name ends in `.gz` does not begin as gzip does.
+    #[error("{name}: expected gzip, as the name says, found something else")]
+    NotGzip {
+        /// The file.
+        name: String,
+    },
     /// A directory stands where a file should.
     #[error("{name}: expected a text file, found a directory")]
     Directory {
@@ -104,10 +110,10 @@ pub struct Line<'a> {
 }
 
 impl Lines {
-    /// Opens a file, plain or gzip (by its first two bytes, or by a name in `.gz`); `-` is standard input.
+    /// Opens a file, plain or gzip (by its first two bytes); `-` is standard input.
     ///
     /// # Errors
-    /// [`LineError::Read`], [`LineError::Directory`].
+    /// [`LineError::Read`], [`LineError::NotGzip`], [`LineError::Directory`].
     pub fn open(path: &Path) -> Result<Self, LineError> {
         let name = source_name(path);
         if is_standard_input(path) {
@@ -141,7 +147,10 @@ impl Lines {
         if let Err(source) = read {
             return Err(LineError::Read { name, source });
         }
-        let gzip = named_gzip || magic == GZIP_MAGIC;
+        let gzip = magic == GZIP_MAGIC;
+        if named_gzip && !gzip {
+            return Err(LineError::NotGzip { name });
+        }
         let source = Cursor::new(magic).chain(source);
         let reader: Box<dyn BufRead> =
             if gzip { Box::new(BufReader::new(MultiGzDecoder::new(source))) } else { Box::new(source) };

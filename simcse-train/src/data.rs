@@ -45,7 +45,7 @@ pub struct Sentences {
 }
 
 impl Sentences {
-    /// Reads one sentence a line, UTF-8, plain or gzip (by its first two bytes, or by a name in `.gz`); `-` is standard
+    /// Reads one sentence a line, UTF-8, plain or gzip (by its first two bytes); `-` is standard
     /// input. Lines are trimmed of white space, a byte-order mark is dropped, and sentences of fewer than `min_length`
     /// characters are skipped and counted.
     ///
