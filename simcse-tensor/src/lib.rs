@@ -9,8 +9,10 @@
 //!
 //! Every sum has an order that depends on shapes alone, so results have the same bits for any number of threads.
 
+mod amx;
 mod gemm;
 mod math;
+mod micro_kernel;
 mod ops;
 mod params;
 mod pool;

@@ -121,7 +121,7 @@ pub(crate) fn exp_scaled<S: Simd>(s: S, scale: f32, offset: f32, x: &mut [f32]) 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::simd::{Kernel, dispatch, run_portable};
+    use crate::simd::{Kernel, Portable, dispatch};
 
     struct Normal<'a>(&'a [f32], &'a mut [f32], &'a mut [f32], &'a mut [f32]);
     impl Kernel for Normal<'_> {
@@ -152,7 +152,7 @@ pub(crate) mod tests {
             let [mut phi, mut bell, mut exponential] = [0; 3].map(|_| vec![0.0; xs.len()]);
             let kernel = Normal(&xs, &mut phi, &mut bell, &mut exponential);
             if portable {
-                run_portable(kernel)
+                Portable::call(kernel)
             } else {
                 dispatch(kernel)
             }
