@@ -254,6 +254,14 @@ mod tests {
     }
 
     #[test]
+    fn empty_lines_count_and_may_be_passed_over() {
+        let mut lines = Lines::of("test", "\n\r\none\n \n");
+        assert_eq!(lines.next_filled_line().unwrap(), Some(Line { number: 3, text: "one" }));
+        assert_eq!(lines.next_filled_line().unwrap(), Some(Line { number: 4, text: " " }));
+        assert_eq!(lines.next_filled_line().unwrap(), None);
+    }
+
+    #[test]
     fn the_longest_line_is_read_and_a_longer_one_refused() {
         for (more, end, fits) in [(0, "\r\n", true), (0, "\n", true), (1, "\n", false), (1, "", false), (0, "", true)] {
             let text = "x".repeat(MAX_LINE + more) + end + "y";

@@ -13,7 +13,7 @@ use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::processors::template::TemplateProcessing;
-use tokenizers::{AddedToken, PostProcessor, TruncationDirection};
+use tokenizers::{AddedToken, Encoding, PostProcessor, TruncationDirection};
 
 use crate::caught::caught;
 use crate::config::Architecture;
@@ -273,8 +273,8 @@ fn build(json: &[u8]) -> tokenizers::Result<Built> {
     inner.with_truncation(None)?;
     let special_tokens = inner.get_post_processor().map_or(0, |processor| processor.added_tokens(false));
     let words = inner.get_vocab(true).into_values().max().unwrap_or(0);
-    // The special tokens of an empty text have ids that the post-processor names, whatever the vocabulary says.
-    let special = inner.encode_fast("", true)?.get_ids().iter().copied().max().unwrap_or(0);
+    // The ids of special tokens are those that the post-processor names, whatever the vocabulary says.
+    let special = inner.post_process(Encoding::default(), None, true)?.get_ids().iter().copied().max().unwrap_or(0);
     Ok(Built { inner, special_tokens, max_id: words.max(special) })
 }
 
