@@ -1,6 +1,5 @@
 //! `simcse train` with a tiny model made here.
 
-#[expect(dead_code, reason = "other tests use more of it")]
 mod common;
 
 use std::fs;
