@@ -129,7 +129,7 @@ impl Lines {
             return Err(LineError::Directory { name });
         }
         let named_gzip = path.extension().is_some_and(|extension| extension == "gz");
-        let file_and_length = metadata.is_file().then(|| (twin, metadata.len()));
+        let file_and_length = metadata.is_file().then_some((twin, metadata.len()));
         Ok(Self { file: file_and_length, ..Self::new(name, BufReader::with_capacity(1 << 16, file), named_gzip)? })
     }
 

@@ -187,7 +187,7 @@ fn links_and_pipes_are_followed_and_endless_lines_are_not() {
 fn a_file_without_permission_is_named() {
     use std::os::unix::fs::PermissionsExt;
     let file = tempfile::NamedTempFile::new().unwrap();
-    fs::set_permissions(file.path(), fs::Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(file.path(), fs::Permissions::from_mode(0o000)).unwrap();
     if File::open(file.path()).is_ok() {
         println!("skipped: permissions do not bind this user");
         return;
