@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
 
 use simcse_model::Precision;
 
+use crate::commands::bench::BenchArgs;
 use crate::commands::encode::EncodeArgs;
 use crate::commands::eval::EvalArgs;
 use crate::commands::fetch::FetchArgs;
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     Encode(EncodeArgs),
     /// Fetches data
     Fetch(FetchArgs),
+    /// Measures where the time of a training step goes
+    Bench(BenchArgs),
 }
 
 #[derive(Debug, Args)]

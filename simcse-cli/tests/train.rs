@@ -5,7 +5,7 @@ mod common;
 
 use std::fs;
 
-use common::{Workspace, text};
+use common::{Workspace, encoder, text};
 use serde_json::Value;
 use simcse_model::SentenceEncoder;
 
@@ -244,4 +244,25 @@ fn without_arguments_the_embedded_sentences_are_trained_on() {
     assert!((lexical - 0.5051).abs() < 5e-5, "{lexical}");
     assert_eq!(report["after"]["eval_map"], before, "the first step's learning rate is 0");
     SentenceEncoder::load(&workspace.path("out")).unwrap();
+}
+
+#[test]
+fn parameters_that_are_not_trained_are_listed_and_kept() {
+    let workspace = workspace();
+    let encoder = encoder();
+    let (weight, bias) = ([0.5; 16 * 16], [0.25; 16]);
+    let tensors = encoder.params.layout().tensors().iter();
+    let tensors = tensors.map(|t| (t.name.as_str(), t.shape.as_slice(), &encoder.params.values()[t.range()]));
+    let pooler: [(&str, &[usize], &[f32]); 2] =
+        [("pooler.dense.weight", &[16, 16], &weight), ("pooler.dense.bias", &[16], &bias)];
+    simcse_model::write_safetensors(&workspace.path("model/model.safetensors"), tensors.chain(pooler), &[]).unwrap();
+
+    let arguments = "train in.txt --model model --output-dir out --batch-size 8 --max-seq-length 12 --weight-decay 0.1";
+    let output = workspace.command(arguments).output().unwrap();
+    let told = "not trained, as no sentence embedding depends on them: pooler.dense.weight, pooler.dense.bias\n";
+    assert!(text(&output.stderr).contains(told), "{}", text(&output.stderr));
+    let trained = SentenceEncoder::load(&workspace.path("out")).unwrap();
+    let kept = trained.params.layout().tensors().iter().filter(|tensor| !tensor.trainable);
+    let kept: Vec<_> = kept.map(|tensor| &trained.params.values()[tensor.range()]).collect();
+    assert_eq!(kept, [&weight[..], &bias[..]]);
 }

@@ -15,6 +15,7 @@ mod sentence_encoder;
 mod tokenizer;
 mod vocabulary;
 mod weights;
+mod work;
 
 pub use batch::TokenBatch;
 pub use config::{Architecture, ModelConfig};
@@ -27,6 +28,7 @@ pub use sentence_encoder::SentenceEncoder;
 pub use simcse_tensor::{Pooling, Precision};
 pub use tokenizer::Tokenizer;
 pub use weights::{CarriedTensor, WeightsFile, write_safetensors};
+pub use work::Work;
 
 /// The name of the instruction set that the kernels run on; other sets give other bits.
 pub fn instruction_set() -> &'static str {

@@ -16,7 +16,7 @@ fn texts() -> Vec<String> {
     let words = [
         "open", "a", "file", "in", "the", "terminal", "without", "mouse", "and", "print", "it", "twice", "on", "paper",
     ];
-    (0..200)
+    (0..120)
         .map(|i| {
             format!("{i} {}", words.iter().cycle().skip(i % 11).take(2 + i % 12).copied().collect::<Vec<_>>().join(" "))
         })
@@ -28,10 +28,10 @@ fn encoder(texts: &[String], precision: Precision) -> SentenceEncoder {
     let config = ModelConfig {
         architecture: Architecture::Bert,
         vocab_size: tokenizer.max_id() as usize + 1,
-        hidden_size: 48, // of no instruction set's tile a multiple
+        hidden_size: 24, // of no instruction set's tile a multiple
         num_hidden_layers: 2,
         num_attention_heads: 3,
-        intermediate_size: 80,
+        intermediate_size: 40,
         max_position_embeddings: 64,
         type_vocab_size: 2,
         layer_norm_eps: 1e-12,
@@ -99,12 +99,9 @@ fn precisions() -> impl Iterator<Item = Precision> {
 fn of_weights_over_threads_and_repetitions() {
     for precision in precisions() {
         let settings = settings(100, precision);
-        let expected = trained(2, &settings);
-        for threads in THREADS {
+        let expected = trained(THREADS[0], &settings);
+        for threads in THREADS.into_iter().cycle().skip(1).take(9) {
             assert!(trained(threads, &settings) == expected, "{threads} threads give other bits in {precision}");
-        }
-        for repetition in 2..=10 {
-            assert!(trained(2, &settings) == expected, "repetition {repetition} gives other bits in {precision}");
         }
     }
 }

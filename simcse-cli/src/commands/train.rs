@@ -124,6 +124,11 @@ fn announce(task: &Task, total_steps: u64, output: &Path) {
         config.intermediate_size,
         config.vocab_size
     ));
+    let untrained = encoder.params.layout().tensors().iter().filter(|tensor| !tensor.trainable);
+    let untrained: Vec<_> = untrained.map(|tensor| tensor.name.as_str()).collect();
+    if !untrained.is_empty() {
+        report::note(&format!("not trained, as no sentence embedding depends on them: {}", untrained.join(", ")));
+    }
     report::note(&format!(
         "learning rate {}, warm-up {}, weight decay {}, gradients up to {}, dropout {} (attention {}), scale {}, {} pooling, \
          at most {} tokens, {} products, seed {}",
