@@ -1,4 +1,4 @@
-//! Buffers that go round: after the first steps nothing large is allocated, and little more is held than is needed at once.
+//! Buffers that go round: after the first steps nothing large is allocated, and not much more is held than is needed at once.
 
 use ndarray::Array2;
 
@@ -17,7 +17,7 @@ pub struct Pool {
 impl Pool {
     /// One part in so many of what is needed at once may be held in sizes that are not asked for right now; without it,
     /// small buffers of odd sizes would drive out large ones.
-    const ODD: usize = 16;
+    const ODD: usize = 4;
 
     /// A new buffer is larger than was asked for by one part in so many.
     const SPARE: usize = 8;
@@ -48,7 +48,7 @@ impl Pool {
         Array2::from_shape_vec((rows, cols), buffer).expect("the buffer has the shape's length")
     }
 
-    /// A new buffer, for which free ones are let go until all together hold hardly more than was lent at once: the next
+    /// A new buffer, for which free ones are let go until all together hold not much more than was lent at once: the next
     /// smaller ones, then larger ones.
     fn allocate(&mut self, size: usize) -> Vec<f32> {
         let most = self.most_lent.max(self.lent + size);
