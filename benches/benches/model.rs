@@ -33,7 +33,7 @@ fn sentences(count: usize) -> Vec<String> {
 fn step(criterion: &mut Criterion) {
     for shape in SHAPES {
         let mut encoder = encoder(shape);
-        let tokens = encoder.tokenize(&sentences(BATCH)).expect("sentences");
+        let tokens = encoder.tokenize(&sentences(BATCH)).expect("sentences").ids;
         let settings = Settings::default();
         let mut optimizer = AdamW::new(encoder.params.layout(), settings.weight_decay, settings.adam_epsilon);
         let mut grads = Grads::zeros(encoder.params.layout().clone());

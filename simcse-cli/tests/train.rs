@@ -1,6 +1,5 @@
 //! `simcse train` with a tiny model made here.
 
-#[expect(dead_code, reason = "other tests use more of it")]
 mod common;
 
 use std::fs;
@@ -115,6 +114,20 @@ fn memory_is_limited() {
     let [found, predicted] =
         ["peak_memory_bytes", "predicted_memory_bytes"].map(|figure| report[figure].as_u64().unwrap());
     assert!(0 < found && found <= predicted && predicted < 500_000_000, "{report}");
+}
+
+#[test]
+fn skipped_equal_and_cut_sentences_of_standard_input_are_counted() {
+    let workspace = Workspace::new();
+    let input = format!("{0}{0}short\n\n", sentences(16));
+    let arguments = "train - --model model --output-dir out --batch-size 8 --max-steps 2 --max-seq-length 5";
+    let output = workspace.run_with(arguments, input.as_bytes());
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert!(
+        stderr.contains("standard input: 32 sentences, 2 too short and skipped, 16 equal to an earlier one"),
+        "{stderr}"
+    );
+    assert!(stdout.contains("16 of 16 sentences drawn were longer than 5 tokens and cut"), "{stdout}");
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! BERT, RoBERTa and DistilBERT sentence encoders on simcse-tensor, read from and written to sentence-transformers directories.
 
 mod batch;
+mod caught;
 mod config;
 mod directory;
 mod dropout;
@@ -9,6 +10,8 @@ mod error;
 mod files;
 mod json;
 mod layer;
+pub mod lines;
+mod message;
 mod modules;
 mod names;
 mod sentence_encoder;
@@ -24,9 +27,10 @@ pub use dropout::{DropoutPlan, Site};
 pub use encoder::Encoder;
 pub use error::{Error, Result};
 pub use files::{write_atomically, write_bytes};
+pub use message::{excerpt, printable};
 pub use sentence_encoder::SentenceEncoder;
 pub use simcse_tensor::{Pooling, Precision};
-pub use tokenizer::Tokenizer;
+pub use tokenizer::{Tokenizer, Tokens};
 pub use weights::{CarriedTensor, WeightsFile, write_safetensors};
 pub use work::Work;
 

@@ -35,7 +35,7 @@ impl Both {
     }
 
     fn assert_equal(&self, texts: &[String]) {
-        for (text, found) in texts.iter().zip(self.ours.encode_batch(texts, self.max_length).unwrap()) {
+        for (text, found) in texts.iter().zip(self.ours.encode_batch(texts, self.max_length).unwrap().ids) {
             let expected = self.librarys.encode(text.as_str(), true).unwrap();
             let shown: String = text.chars().take(60).collect();
             assert_eq!(found, expected.get_ids(), "{shown:?}, at most {} tokens", self.max_length);

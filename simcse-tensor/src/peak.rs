@@ -110,12 +110,12 @@ fn on_tiles() -> f64 {
 mod tests {
     use super::*;
 
-    /// A core of any processor of this century does more than 0.1 and less than 1,000 GFLOP/s.
+    /// A core of any processor of this century does more than 0.1 and less than 100,000 GFLOP/s.
     #[test]
     fn is_of_the_right_size() {
         for precision in [Precision::F32, Precision::Bf16].into_iter().filter(|precision| precision.is_available()) {
             let flops = thread_flops(precision);
-            assert!((1e8..1e12).contains(&flops), "{precision}: {flops} FLOP/s");
+            assert!((1e8..1e14).contains(&flops), "{precision}: {flops} FLOP/s");
         }
     }
 }

@@ -5,7 +5,6 @@ pub mod batches;
 pub mod data;
 mod error;
 mod gradient_flow;
-pub mod lines;
 pub mod loss;
 mod measure;
 pub mod memory;

@@ -61,7 +61,7 @@ pub fn measure_steps(
         };
         let started = Instant::now();
         let (tokens, profile) = record(|| {
-            let tokens = time(Part::Tokenisation, || encoder.tokenize(&sentences))?;
+            let tokens = time(Part::Tokenisation, || encoder.tokenize(&sentences))?.ids;
             time(Part::Optimiser, || grads.clear());
             accumulate_gradient(encoder, &tokens, Some(&dropout), settings.scale, &mut workspace, &mut grads);
             time(Part::Optimiser, || {

@@ -99,7 +99,7 @@ impl Longest {
         for (_, batches) in steps(settings, sentences).take(total_steps as usize) {
             for batch in batches {
                 let unknown: Vec<u32> = batch.iter().copied().filter(|&index| lengths[index as usize] == 0).collect();
-                let tokens = encoder.tokenize(&sentences.select(&unknown))?;
+                let tokens = encoder.tokenize(&sentences.select(&unknown))?.ids;
                 for (&index, ids) in unknown.iter().zip(&tokens) {
                     lengths[index as usize] = ids.len() as u32;
                     longest.sentence = longest.sentence.max(ids.len());

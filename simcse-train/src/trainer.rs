@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use serde_json::{Map, Value};
-use simcse_model::SentenceEncoder;
+use simcse_model::{SentenceEncoder, Tokens};
 use simcse_tensor::Grads;
 
 use crate::adamw::{AdamW, clip_scale, gradient_norm};
@@ -56,6 +56,8 @@ pub struct Summary {
     pub steps: u64,
     /// Mean loss over all steps.
     pub train_loss: f64,
+    /// How often a sentence that was drawn had more tokens than `max_seq_length` and lost its end.
+    pub cut: u64,
     /// Wall-clock seconds of the steps.
     pub train_seconds: f64,
     /// Figures before the first step.
@@ -108,7 +110,9 @@ pub fn train(
         let started = Instant::now();
         let step = summary.steps;
         let tokenize = |batch: &Vec<u32>| encoder.tokenize(&sentences.select(batch));
-        let tokens = batches.iter().map(tokenize).collect::<simcse_model::Result<Vec<_>>>()?;
+        let drawn = batches.iter().map(tokenize).collect::<simcse_model::Result<Vec<Tokens>>>()?;
+        let cut: u64 = drawn.iter().map(|tokens| tokens.cut as u64).sum();
+        let tokens: Vec<_> = drawn.into_iter().map(|tokens| tokens.ids).collect();
         if step == 0 {
             check_gradient_flow(encoder, &tokens[0], &settings.dropout(step, 0), settings.scale, &mut grads)?;
         }
@@ -123,6 +127,7 @@ pub fn train(
 
         let record = StepRecord::new(step + 1, epoch, loss, learning_rate, norm, &tokens.concat(), started.elapsed());
         summary.add(&record);
+        summary.cut += cut;
         run.log_step(&record)?;
         host.stepped(&record, total_steps);
         epochs = epoch;

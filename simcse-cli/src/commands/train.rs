@@ -204,11 +204,12 @@ impl Outcome {
 
     fn json(&self) -> Value {
         let figures = |evaluation: &Option<Evaluation>| evaluation.as_ref().map(|e| e.figures.clone());
-        let Summary { steps, train_loss, train_seconds, before, after, test, best_step } = &self.summary;
+        let Summary { steps, train_loss, cut, train_seconds, before, after, test, best_step } = &self.summary;
         json!({
             "output_dir": self.output,
             "steps": steps,
             "train_loss": train_loss,
+            "cut": cut,
             "train_seconds": train_seconds,
             "sentences_per_second": self.sentences_per_second(),
             "predicted_memory_bytes": self.plan.peak,
@@ -222,13 +223,17 @@ impl Outcome {
     }
 
     fn text(&self) -> String {
-        let Summary { steps, train_loss, train_seconds, best_step, .. } = &self.summary;
+        let Summary { steps, train_loss, cut, train_seconds, best_step, .. } = &self.summary;
         let speed = self.sentences_per_second();
         let memory = peak_memory().map(|bytes| format!(", at most {} of memory", memory::size(bytes)));
         let mut text = format!(
             "{steps} steps in {train_seconds:.0} s ({speed:.1} sentences/s), mean loss {train_loss:.4}{}\n",
             memory.unwrap_or_default()
         );
+        if *cut > 0 {
+            let (drawn, most) = (steps * self.settings.batch_size as u64, self.settings.max_seq_length);
+            text += &format!("{cut} of {drawn} sentences drawn were longer than {most} tokens and cut\n");
+        }
         if let Some(table) = self.table() {
             text += &format!("\n{table}\n\n");
         }
