@@ -3,6 +3,7 @@
 //! A product of words is the same algorithm in both precisions; a word of zeros stands for values behind the end of K.
 
 use std::fmt;
+use std::str::FromStr;
 
 use crate::math;
 use crate::simd::{Kernel, KernelBf16, Simd, SimdBf16, dispatch, dispatch_bf16, has_bf16};
@@ -42,6 +43,16 @@ impl Precision {
             Precision::F32 => 1,
             Precision::Bf16 => 2,
         }
+    }
+}
+
+impl FromStr for Precision {
+    type Err = String;
+
+    /// The precision of this name; the error lists the names.
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = [Self::F32, Self::Bf16].into_iter().find(|precision| precision.name() == name);
+        found.ok_or_else(|| "f32 or bf16".to_owned())
     }
 }
 

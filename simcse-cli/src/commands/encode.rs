@@ -18,6 +18,7 @@ use crate::args::{JsonArgs, ModelArgs};
 use crate::error::Failure;
 use crate::output::{Format, Output, write_file};
 use crate::report::{self, STANDARD_OUTPUT, counted};
+use crate::stop;
 
 /// Bytes of text that are encoded at a time, unless one line is longer.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -78,6 +79,8 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
     let to_terminal = matches!(args.output, Output::StandardOutput) && io::stdout().is_terminal();
     let bar = if to_terminal { ProgressBar::hidden() } else { report::sentences_bar(lines) };
     let encoding = Encoding { encoder: &encoder, normalize: args.normalize, input: &input, output: &name, format, bar };
+    // A pipe may keep us waiting, and nothing would see that a stop is asked for.
+    let _deferred = lines.map(|_| stop::defer());
     let sentences = match &args.output {
         Output::StandardOutput => encoding.write(&mut BufWriter::new(io::stdout().lock()))?,
         Output::File(path, _) => write_file(path, format, dimension, |file| encoding.write(file))?,
@@ -140,6 +143,9 @@ impl Encoding<'_> {
 
     /// Encodes and writes the texts that follow the first `before` lines.
     fn write_chunk(&self, out: &mut impl Write, texts: &[String], before: usize) -> Result<(), Failure> {
+        if stop::requested() {
+            return Err(Failure::Stopped(format!("stopped; {} is not written", self.output)));
+        }
         let mut embeddings = self.encoder.encode(texts)?;
         if let Some(row) = embeddings.rows().into_iter().position(|row| row.iter().any(|value| !value.is_finite())) {
             let (input, line) = (source_name(self.input), before + row + 1);

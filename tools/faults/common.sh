@@ -1,0 +1,43 @@
+# What the fault scripts share; each takes `short` (the default) or `long`, prints one line and fails if a run was lost.
+#
+# The runs are a few steps of the embedded default's model (a megabyte or so) on its sentences, in a directory of their own.
+set -euo pipefail
+form=${1:-short}
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
+simcse=${SIMCSE:-$root/target/debug/simcse}
+[[ -x $simcse ]] || (cd "$root" && cargo build -p simcse-cli)
+work=$(mktemp -d)
+cleanup() { rm -rf "$work"; }
+trap cleanup EXIT
+cd "$work"
+export RAYON_NUM_THREADS=2
+
+head -n 400 "$root/simcse-cli/default/sentences.txt" >sentences.txt
+"$simcse" train --max-steps 1 --output-dir model 2>/dev/null >&2
+rm -rf model/checkpoint-*
+
+# train DIR OPTION…: a new run of ten steps.
+train() {
+  local output=$1
+  shift
+  "$simcse" train sentences.txt --model model --batch-size 16 --max-seq-length 12 --learning-rate 1e-3 \
+    --save-total-limit 2 --output-dir "$output" --max-steps 10 --save-steps 2 "$@"
+}
+
+# resume DIR: goes on from its newest complete checkpoint.
+resume() { "$simcse" train --resume-from-checkpoint auto --output-dir "$1"; }
+
+# begun DIR: whether there is a checkpoint to go on from.
+begun() { compgen -G "$1/checkpoint-*" >/dev/null; }
+
+# weights DIR: the digest of its model.
+weights() { sha256sum <"$1/model.safetensors"; }
+
+# pause MILLISECONDS: sleeps for a random part of them.
+pause() { sleep "$(awk -v most="$1" -v seed="$RANDOM$RANDOM" 'BEGIN { srand(seed); printf "%.3f", rand() * most / 1000 }')"; }
+
+# verdict NAME GOOD ALL TEXT
+verdict() {
+  echo "$1: $2 of $3 $4 (${SECONDS} s)"
+  [[ $2 == "$3" ]]
+}
