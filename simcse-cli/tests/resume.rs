@@ -23,8 +23,13 @@ fn workspace() -> Workspace {
     let word = |index: usize, place: u32| WORDS[index / 8usize.pow(place) % 8];
     let sentence = |i| format!("{} {} {} install\n", word(i, 0), word(i, 1), word(i, 2));
     workspace.put("in.txt", (0..36).chain(0..8).map(sentence).collect::<String>());
-    let query = |q: &str, p: &str, n: &str| format!("{{\"query\": \"{q}\", \"positive\": [\"{p}\"], \"negative\": [\"{n}\", \"the sound\"]}}\n");
-    workspace.put("dev.jsonl", query("slow wifi", "wifi slow boot", "how to boot") + &query("install boot", "the boot", "sound"));
+    let query = |q: &str, p: &str, n: &str| {
+        format!("{{\"query\": \"{q}\", \"positive\": [\"{p}\"], \"negative\": [\"{n}\", \"the sound\"]}}\n")
+    };
+    workspace.put(
+        "dev.jsonl",
+        query("slow wifi", "wifi slow boot", "how to boot") + &query("install boot", "the boot", "sound"),
+    );
     workspace
 }
 
@@ -103,9 +108,10 @@ fn a_stop_saves_and_a_kill_costs_the_steps_since() {
     workspace.stdout(&format!("{TRAIN} whole --max-steps 3000"));
     for name in ["-INT", "-TERM", "-KILL"] {
         let output = format!("out{name}");
-        let mut child = started(&workspace, &format!("{TRAIN} {output} --max-steps 3000 --save-steps 100"), "checkpoint-100");
+        let mut child =
+            started(&workspace, &format!("{TRAIN} {output} --max-steps 3000 --save-steps 100"), "checkpoint-100");
         let second = workspace.error(&format!("{TRAIN} {output}"), 1);
-        assert!(second.contains("already holds a run") , "{second}");
+        assert!(second.contains("already holds a run"), "{second}");
         let second = workspace.error(&format!("{RESUME} {output}"), 1);
         assert!(second.contains("another run is writing into"), "{second}");
         signal(&child, name);
@@ -136,7 +142,7 @@ fn a_damaged_checkpoint_is_passed_over_and_none_is_refused() {
     assert!(stderr.contains("falling back to out/checkpoint-4") && stderr.contains("checkpoint-6.old"), "{stderr}");
     assert_same(&workspace.path("out"), &workspace.path("whole"));
 
-    [2, 4, 6].map(damage);
+    [2, 4, 6].into_iter().for_each(damage);
     for arguments in [RESUME.to_owned() + " out", "train --resume-from-checkpoint out/checkpoint-4".to_owned()] {
         let error = workspace.error(&arguments, 1);
         assert!(error.contains("checkpoint-4/model.safetensors: expected SHA-256"), "{error}");
@@ -213,7 +219,8 @@ fn the_best_model_outlives_rotation_and_stops() {
 fn numbers_gone_wrong_are_skipped_then_refused() {
     let workspace = workspace();
     let error = {
-        let arguments = format!("{TRAIN} out --max-steps 100 --save-steps 1 --learning-rate 1e38").replace("--learning-rate 1e-3 ", "");
+        let arguments = format!("{TRAIN} out --max-steps 100 --save-steps 1 --learning-rate 1e38")
+            .replace("--learning-rate 1e-3 ", "");
         let output = workspace.command(&arguments).output().unwrap();
         assert_eq!(output.status.code(), Some(1));
         text(&output.stderr)
@@ -244,10 +251,20 @@ fn the_embedded_run_goes_on_too() {
 #[cfg(unix)]
 fn links_are_not_followed() {
     let workspace = workspace();
-    workspace.put("precious", "mine");
-    fs::create_dir(workspace.path("out")).unwrap();
-    std::os::unix::fs::symlink(workspace.path("precious"), workspace.path("out/.lock")).unwrap();
-    let error = workspace.error(&format!("{TRAIN} out"), 1);
-    assert!(error.contains("cannot write out/.lock"), "{error}");
-    assert_eq!(fs::read_to_string(workspace.path("precious")).unwrap(), "mine");
+    workspace.stdout(&format!("{TRAIN} whole --max-steps 4 --save-steps 2"));
+    let precious = workspace.path("precious");
+    fs::create_dir(&precious).unwrap();
+    workspace.put("precious/file", "mine");
+    // A run goes no further than to what it would have to write through a link.
+    for (link, target) in [(".lock", "file"), ("metrics.jsonl", "file"), ("1_Pooling", ".")] {
+        let output = workspace.path(&format!("out{link}"));
+        copy(&workspace.path("whole"), &output);
+        let _ = fs::remove_file(output.join(link)).or_else(|_| fs::remove_dir_all(output.join(link)));
+        std::os::unix::fs::symlink(precious.join(target), output.join(link)).unwrap();
+        let ended = workspace.command(&format!("{RESUME} out{link}")).output().unwrap();
+        let stderr = text(&ended.stderr);
+        assert!(ended.status.code() == Some(1) && stderr.contains(&format!("out{link}/{link}")), "{stderr}");
+    }
+    assert_eq!(fs::read_to_string(precious.join("file")).unwrap(), "mine");
+    assert_eq!(fs::read_dir(precious).unwrap().count(), 1);
 }

@@ -133,7 +133,12 @@ impl Checkpoint {
 }
 
 /// Writes the model and its card into `dir`, which is there.
-pub(crate) fn write_model(dir: &Path, provenance: &Provenance, encoder: &SentenceEncoder, summary: &Summary) -> Result<()> {
+pub(crate) fn write_model(
+    dir: &Path,
+    provenance: &Provenance,
+    encoder: &SentenceEncoder,
+    summary: &Summary,
+) -> Result<()> {
     encoder.save(dir)?;
     let card = model_card::render(provenance, encoder, summary);
     Ok(simcse_model::write_bytes(&dir.join("README.md"), card.as_bytes())?)
@@ -153,7 +158,8 @@ pub(crate) fn name(step: u64) -> String {
 
 /// The steps of the directories in `output` that are named as checkpoints, sorted; links are none.
 pub(crate) fn steps(output: &Path) -> Result<Vec<u64>> {
-    let directories = entries(output)?.into_iter().filter(|(_, entry)| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let directories =
+        entries(output)?.into_iter().filter(|(_, entry)| entry.file_type().is_ok_and(|kind| kind.is_dir()));
     let mut steps: Vec<_> = directories.filter_map(|(name, _)| step_of(&name)).collect();
     steps.sort_unstable();
     Ok(steps)

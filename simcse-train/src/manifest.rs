@@ -95,7 +95,8 @@ impl Manifest {
         names(dir).is_ok_and(|names| self.files.keys().eq(names.iter().filter(|name| *name != MANIFEST)))
     }
 
-    fn text(&self) -> String {
+    /// What is written.
+    pub(crate) fn text(&self) -> String {
         let text = serde_json::to_string_pretty(self).expect("a manifest is JSON");
         text + "\n"
     }

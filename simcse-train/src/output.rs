@@ -98,7 +98,8 @@ fn is_partial(name: &str) -> bool {
 
 /// Whether it is a name that [`simcse_model::write_atomically`] gives: `.name.<process>.tmp`.
 fn is_temporary(name: &str) -> bool {
-    let process = name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp")).and_then(|name| name.rsplit_once('.'));
+    let process =
+        name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp")).and_then(|name| name.rsplit_once('.'));
     process.is_some_and(|(_, process)| !process.is_empty() && process.bytes().all(|byte| byte.is_ascii_digit()))
 }
 

@@ -166,7 +166,8 @@ mod tests {
     fn it_is_read_as_it_was_written() {
         let dir = tempfile::tempdir().unwrap();
         let mut progress = Progress { train_loss: 0.1 + 0.2, ..Progress::default() };
-        let evaluation = |objective: f64| Evaluation { figures: Map::from_iter([("eval_map".into(), json!(objective))]), objective };
+        let evaluation =
+            |objective: f64| Evaluation { figures: Map::from_iter([("eval_map".into(), json!(objective))]), objective };
         assert!(!progress.add_evaluation(&evaluation(0.9)), "the model before training");
         progress.add(&record(1, 1.0, 1.0)).unwrap();
         assert!(progress.add_evaluation(&evaluation(1.0 / 3.0)));

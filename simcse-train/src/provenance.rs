@@ -78,7 +78,8 @@ impl Provenance {
     /// [`Error::Damaged`] if it is missing or says something else.
     pub(crate) fn read(dir: &Path) -> Result<Self> {
         let file = dir.join(RUN_TOML);
-        let damaged = |found: String| Error::Damaged { file: file.clone(), expected: "the record of a run".into(), found };
+        let damaged =
+            |found: String| Error::Damaged { file: file.clone(), expected: "the record of a run".into(), found };
         let text = std::fs::read_to_string(&file).map_err(|error| damaged(error.to_string()))?;
         toml::from_str(&text).map_err(|error| damaged(error.message().to_owned()))
     }

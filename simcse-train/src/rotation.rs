@@ -75,8 +75,10 @@ mod tests {
     fn put_checkpoint(path: &Path, id: &str) {
         fs::create_dir(path).unwrap();
         fs::write(path.join("weights"), "w").unwrap();
-        Provenance { id: id.to_owned(), ..Provenance::default() }.write(path).unwrap();
-        Manifest::of(path).unwrap().write(path).unwrap();
+        let provenance = Provenance { id: id.to_owned(), ..Provenance::default() };
+        fs::write(path.join("run.toml"), toml::to_string(&provenance).unwrap()).unwrap();
+        let manifest = Manifest::of(path).unwrap().text();
+        fs::write(path.join("manifest.json"), manifest).unwrap();
     }
 
     fn put(path: &Path, foreign: Foreign, precious: &Path) {

@@ -75,11 +75,12 @@ impl RunDirectory {
     /// # Errors
     /// [`Error::Occupied`], [`Error::Write`].
     pub fn check_free(path: &Path) -> Result<()> {
-        let ours =
-            [RUN_TOML, METRICS, "model.safetensors", "config.json", "modules.json", "1_Pooling", "README.md"];
+        let ours = [RUN_TOML, METRICS, "model.safetensors", "config.json", "modules.json", "1_Pooling", "README.md"];
         let names = entries(path)?.into_iter().map(|(name, _)| name);
         match names.into_iter().find(|name| ours.contains(&name.as_str()) || name.starts_with("checkpoint-")) {
-            Some(name) => Err(Error::Occupied { path: path.to_path_buf(), found: format!("a run or a model ({name})") }),
+            Some(name) => {
+                Err(Error::Occupied { path: path.to_path_buf(), found: format!("a run or a model ({name})") })
+            }
             None => Ok(()),
         }
     }
@@ -172,6 +173,10 @@ fn cut_back(metrics: &mut File, progress: &Progress) -> std::io::Result<()> {
         Ok(Value::Object(line)) => progress.log_history.contains(&line),
         _ => false,
     };
-    let kept: usize = text.split_inclusive(|byte| *byte == b'\n').take_while(|line| line.ends_with(b"\n") && known(line)).map(<[u8]>::len).sum();
+    let kept: usize = text
+        .split_inclusive(|byte| *byte == b'\n')
+        .take_while(|line| line.ends_with(b"\n") && known(line))
+        .map(<[u8]>::len)
+        .sum();
     metrics.set_len(kept as u64)
 }

@@ -43,6 +43,16 @@ impl StepRecord {
         let skipped = !(loss.is_finite() && grad_norm.is_finite());
         let sentences_per_second = sentences.len() as f64 / step_seconds;
         let tokens_per_second = tokens as f64 / step_seconds;
-        Self { step, epoch, loss, learning_rate, grad_norm, skipped, step_seconds, sentences_per_second, tokens_per_second }
+        Self {
+            step,
+            epoch,
+            loss,
+            learning_rate,
+            grad_norm,
+            skipped,
+            step_seconds,
+            sentences_per_second,
+            tokens_per_second,
+        }
     }
 }

@@ -12,20 +12,15 @@ trap cleanup EXIT
 cd "$work"
 export RAYON_NUM_THREADS=2
 
-head -n 400 "$root/simcse-cli/default/sentences.txt" >sentences.txt
+head -n 400 "$root/simcse-cli/src/default/sentences.txt" >sentences.txt
 "$simcse" train --max-steps 1 --output-dir model 2>/dev/null >&2
 rm -rf model/checkpoint-*
 
-# train DIR OPTION…: a new run of ten steps.
-train() {
-  local output=$1
-  shift
-  "$simcse" train sentences.txt --model model --batch-size 16 --max-seq-length 12 --learning-rate 1e-3 \
-    --save-total-limit 2 --output-dir "$output" --max-steps 10 --save-steps 2 "$@"
-}
-
-# resume DIR: goes on from its newest complete checkpoint.
-resume() { "$simcse" train --resume-from-checkpoint auto --output-dir "$1"; }
+# A new run, but for its length and --output-dir.
+new=(train sentences.txt --model model --batch-size 16 --max-seq-length 12 --learning-rate 1e-3)
+ten_steps=(--max-steps 10 --save-steps 2 --save-total-limit 2)
+# A run that goes on from its newest complete checkpoint.
+resume=(train --resume-from-checkpoint auto --output-dir)
 
 # begun DIR: whether there is a checkpoint to go on from.
 begun() { compgen -G "$1/checkpoint-*" >/dev/null; }

@@ -4,7 +4,7 @@ source "$(dirname "$0")/common.sh"
 wanted=$([[ $form == long ]] && echo 200 || echo 12)
 
 begin=$(date +%s%N)
-train whole >log 2>&1
+"$simcse" "${new[@]}" "${ten_steps[@]}" --output-dir whole >log 2>&1
 milliseconds=$((($(date +%s%N) - begin) / 1000000))
 expected=$(weights whole)
 
@@ -12,13 +12,16 @@ kills=0 good=0 chain=0
 while ((kills < wanted)); do
   rm -rf out
   for ((chain = 0; ; chain++)); do
-    if begun out; then command=resume; else rm -rf out && command=train; fi
-    $command out >log 2>&1 &
+    if begun out; then command=("${resume[@]}" out); else command=("${new[@]}" "${ten_steps[@]}" --output-dir out); fi
+    begun out || rm -rf out
+    "$simcse" "${command[@]}" >log 2>&1 &
     # After a while it is let go on to its end.
-    ((chain < 6 && kills + chain < wanted)) || { wait $! && break || { cat log && exit 1; }; }
+    if ((chain == 6 || kills + chain == wanted)); then
+      wait $! || { cat log && exit 1; }
+      break
+    fi
     pause "$milliseconds"
-    child=$(pgrep -P $! -x simcse || echo $!)
-    kill -9 "$child" 2>/dev/null || true
+    kill -9 $! || true
     if wait $!; then break; fi
   done
   if [[ $(weights out) == "$expected" ]]; then good=$((good + chain)); fi

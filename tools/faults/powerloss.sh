@@ -22,16 +22,15 @@ power_off() { # EXT4_IOC_SHUTDOWN, EXT4_GOING_FLAGS_NOLOGFLUSH
 fcntl.ioctl(os.open("disk", os.O_RDONLY), 0x8004587D, struct.pack("I", 2))'
 }
 
-train disk/out --save-total-limit 1 --max-steps 1 >log 2>&1
+"$simcse" "${new[@]}" --save-total-limit 1 --max-steps 1 --output-dir disk/out >log 2>&1
 rm disk/out/model.safetensors
 cp -r disk/out base
 sync
 umount disk
 cp --sparse=always image before
-go_on() { "$simcse" train --resume-from-checkpoint auto --output-dir "$1" --max-steps 2; }
 cp -r base out
 calls='write|fsync|fdatasync|rename|openat|unlink|unlinkat|mkdir|rmdir'
-strace -o trace -e "trace=${calls//|/,}" "$simcse" train --resume-from-checkpoint auto --output-dir out --max-steps 2 >log 2>&1
+strace -o trace -e "trace=${calls//|/,}" "$simcse" "${resume[@]}" out --max-steps 2 >log 2>&1
 expected=$(weights out)
 awk -F'(' -v calls="^($calls)$" '
   $1 ~ calls { n[$1]++; if (/checkpoint-2\.partial/ && !begun) begun = 1; if (begun) print $1, n[$1] }' trace >points
@@ -42,14 +41,14 @@ while read -r call number; do
   cp --sparse=always before image
   mount -o loop image disk
   strace -o /dev/null -e "trace=$call" -e "inject=$call:signal=KILL:when=$number" \
-    "$simcse" train --resume-from-checkpoint auto --output-dir disk/out --max-steps 2 >log 2>&1 || true
+    "$simcse" "${resume[@]}" disk/out --max-steps 2 >log 2>&1 || true
   power_off
   umount disk
   mount -o loop image disk
   all=$((all + 1))
   outcome=good
   if grep -q '^saved .*checkpoint-2$' log && [[ ! -d disk/out/checkpoint-2 ]]; then outcome=lost; fi
-  go_on disk/out >log2 2>&1 || outcome=stuck
+  "$simcse" "${resume[@]}" disk/out --max-steps 2 >log2 2>&1 || outcome=stuck
   if grep -q 'warning: .*falling back' log2; then outcome=damaged; fi
   [[ $(weights disk/out) == "$expected" ]] || outcome=wrong
   umount disk

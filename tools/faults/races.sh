@@ -6,9 +6,9 @@ races=$([[ $form == long ]] && echo 100 || echo 6)
 good=0
 for ((race = 0; race < races; race++)); do
   rm -rf out
-  train out --max-steps 1 >log1 2>&1 &
+  "$simcse" "${new[@]}" --max-steps 1 --output-dir out >log1 2>&1 &
   first=$!
-  train out --max-steps 1 >log2 2>&1 &
+  "$simcse" "${new[@]}" --max-steps 1 --output-dir out >log2 2>&1 &
   second=$!
   one=0 two=0
   wait $first || one=$?
@@ -18,7 +18,7 @@ for ((race = 0; race < races; race++)); do
     10) loser=log1 ;;
     *) continue ;;
   esac
-  if grep -qE '^error: .*(another run is writing into|already holds)' $loser && resume out >log 2>&1; then
+  if grep -qE '^error: .*(another run is writing into|already holds)' $loser && "$simcse" "${resume[@]}" out >log 2>&1; then
     good=$((good + 1))
   fi
 done

@@ -3,12 +3,12 @@
 # soon, the run resumes to the same weights, and nothing half written has a final name. A second signal quits at once.
 source "$(dirname "$0")/common.sh"
 moments=$([[ $form == long ]] && echo 100 || echo 4)
-sed -n '1,200p' "$root/simcse-cli/default/rerank.jsonl" >dev.jsonl
+sed -n '1,200p' "$root/simcse-cli/src/default/rerank.jsonl" >dev.jsonl
 
-scored() { train "$1" --eval-rerank dev.jsonl --eval-steps 1; }
-go_on() { if begun "$1"; then resume "$1"; else rm -rf "$1" && scored "$1"; fi; }
+scored=("${new[@]}" "${ten_steps[@]}" --eval-rerank dev.jsonl --eval-steps 1 --output-dir)
+go_on() { if begun "$1"; then "$simcse" "${resume[@]}" "$1"; else rm -rf "$1" && "$simcse" "${scored[@]}" "$1"; fi; }
 begin=$(date +%s%N)
-scored whole >log 2>&1
+"$simcse" "${scored[@]}" whole >log 2>&1
 milliseconds=$((($(date +%s%N) - begin) / 1000000))
 expected=$(weights whole)
 "$simcse" encode sentences.txt --model model --output whole.npy 2>/dev/null
@@ -39,9 +39,7 @@ signalled() {
 for signal in INT TERM; do
   for ((moment = 0; moment < moments; moment++)); do
     rm -rf out
-    status=$(signalled $signal "$simcse" train sentences.txt --model model --batch-size 16 --max-seq-length 12 \
-      --learning-rate 1e-3 --save-total-limit 2 --output-dir out --max-steps 10 --save-steps 2 \
-      --eval-rerank dev.jsonl --eval-steps 1)
+    status=$(signalled $signal "$simcse" "${scored[@]}" out)
     tried "$(ended "$status" out)" "$signal while training"
 
     rm -f out.npy
@@ -53,24 +51,27 @@ for signal in INT TERM; do
   done
 done
 
-# Exactly where it loads, saves and encodes; -t: the signal comes once, or again at the next call.
+# Exactly where it loads and where it saves; twice: the second signal comes with the next call.
 if strace -o /dev/null true 2>/dev/null; then
+  rm -rf out
+  strace -o trace -e trace=openat,fsync "$simcse" "${scored[@]}" out >log 2>&1
+  loads=$(awk '/^openat/ { n++; if (/model\/model.safetensors/ && !found) found = n } END { print found }' trace)
+  saves=$(awk '/^openat/ && /checkpoint-2.partial/ { begun = 1 } /^fsync/ { n++; if (begun && !found) found = n } END { print found }' trace)
   for signal in INT TERM; do
-    for when in 1 1+1; do
-      for place in openat:model/model.safetensors fsync:out/.checkpoint-2.partial/optimizer.safetensors; do
+    for place in "openat $loads" "fsync $saves"; do
+      for times in once twice; do
         rm -rf out
-        call=${place%%:*} status=0
-        number=1
-        if [[ $call == fsync ]]; then number=12; else number=60; fi
-        scored out >log 2>&1 & wait $! || true
-        rm -rf out
-        strace -o /dev/null -e "trace=$call" -e "inject=$call:signal=$signal:when=$number${when#1}" \
-          "$simcse" train sentences.txt --model model --batch-size 16 --max-seq-length 12 --learning-rate 1e-3 \
-          --save-total-limit 2 --output-dir out --max-steps 10 --save-steps 2 --eval-rerank dev.jsonl --eval-steps 1 \
-          >log 2>&1 || status=$?
-        tried "$(ended "$status" out)" "$signal at $call $number, $when"
+        status=0
+        read -r call when <<<"$place"
+        [[ $times == once ]] || when=$when..$((when + 1))
+        strace -o /dev/null -e "trace=$call" -e "inject=$call:signal=$signal:when=$when" \
+          "$simcse" "${scored[@]}" out >log 2>&1 || status=$?
+        [[ $status == 130 ]] && outcome=$(ended "$status" out) || outcome="status $status"
+        tried "$outcome" "$signal $times at $call $when"
       done
     done
   done
+else
+  echo "signals: skipped those at chosen calls: no strace that may trace here"
 fi
 verdict signals "$good" "$all" "signals ended a command with status 130 or after its end, and cost nothing"

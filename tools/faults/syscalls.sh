@@ -8,17 +8,17 @@ command -v strace >/dev/null || apt-get install -y strace >/dev/null 2>&1 || tru
 strace -o /dev/null true 2>/dev/null || { echo "syscalls: skipped: no strace that may trace here" && exit 0; }
 
 # One step from a checkpoint, a save, the removal of the old checkpoint, and the final model.
-train base --save-total-limit 1 --max-steps 1 >log 2>&1
-go_on() { "$simcse" train --resume-from-checkpoint auto --output-dir out --max-steps 2; }
+"$simcse" "${new[@]}" --save-total-limit 1 --max-steps 1 --output-dir base >log 2>&1
+two_steps=("$simcse" "${resume[@]}" out --max-steps 2)
 fresh() { rm -rf out && cp -r base out && rm -f out/model.safetensors; }
 fresh
-go_on >log 2>&1
+"${two_steps[@]}" >log 2>&1
 expected=$(weights out)
 
 # Saving is on the main thread, so it is one process's calls that are counted.
 calls='write|fsync|fdatasync|rename|openat|unlink|unlinkat|mkdir|rmdir'
 fresh
-strace -o trace -e "trace=${calls//|/,}" "$simcse" train --resume-from-checkpoint auto --output-dir out --max-steps 2 >log 2>&1
+strace -o trace -e "trace=${calls//|/,}" "${two_steps[@]}" >log 2>&1
 # The n-th call of its kind, from the first in the new checkpoint to the last.
 awk -F'(' -v calls="^($calls)$" '
   $1 ~ calls { n[$1]++; if (/checkpoint-2\.partial/ && !begun) begun = 1; if (begun) print $1, n[$1] }' trace >points
@@ -30,7 +30,7 @@ while read -r call number; do
     fresh
     status=0
     strace -o /dev/null -e "trace=$call" -e "inject=$call:$fault:when=$number" \
-      "$simcse" train --resume-from-checkpoint auto --output-dir out --max-steps 2 >log 2>&1 || status=$?
+      "${two_steps[@]}" >log 2>&1 || status=$?
     all=$((all + 1))
     reported=$(grep -c '^saved .*checkpoint-2$' log || true)
     complete=$([[ -d out/checkpoint-2 ]] && echo 1 || echo 0)
@@ -42,7 +42,7 @@ while read -r call number; do
       [[ $status == 1 ]] && grep -q '^error: ' log || [[ $call == write ]] || outcome=bad
     fi
     ((reported <= complete)) || outcome=lost
-    go_on >log2 2>&1 || outcome=stuck
+    "${two_steps[@]}" >log2 2>&1 || outcome=stuck
     [[ $(weights out) == "$expected" ]] || outcome=wrong
     [[ -z $(find out -name '*.partial' -o -name '*.tmp') ]] || outcome=litter
     case $outcome in

@@ -113,7 +113,10 @@ fn settings(args: &TrainArgs, recorded: &Settings) -> Result<Settings, Failure> 
     if given.precision.is_available() {
         return Ok(given);
     }
-    Err(Failure::Failed(format!("the run began with --precision {0}, which this processor does not have", given.precision)))
+    Err(Failure::Failed(format!(
+        "the run began with --precision {0}, which this processor does not have",
+        given.precision
+    )))
 }
 
 /// What more steps do to the learning rate.

@@ -76,24 +76,14 @@ impl Task {
         }
     }
 
-    fn on_sentences(
-        args: &TrainArgs,
-        file: &Path,
-        model: &str,
-        from: Option<&Checkpoint>,
-    ) -> Result<Self, Failure> {
+    fn on_sentences(args: &TrainArgs, file: &Path, model: &str, from: Option<&Checkpoint>) -> Result<Self, Failure> {
         let read = |path: &PathBuf| Reranking::read(path, Split::Dev);
         let rerank = args.eval_rerank.as_ref().map(read).transpose()?;
         let scorer = Scorer { rerank, sts: sts(args)?, test: None };
         Self::tune(args, model, from, scorer, None, || Ok(Sentences::read(file, args.min_length())?))
     }
 
-    fn on_askubuntu(
-        args: &TrainArgs,
-        data: &Path,
-        model: &str,
-        from: Option<&Checkpoint>,
-    ) -> Result<Self, Failure> {
+    fn on_askubuntu(args: &TrainArgs, data: &Path, model: &str, from: Option<&Checkpoint>) -> Result<Self, Failure> {
         let read = |split| Reranking::read(data, split).map(Some);
         let scorer = Scorer { rerank: read(Split::Dev)?, sts: sts(args)?, test: read(Split::Test)? };
         let published = args.settings.recipe == Some(Recipe::St2021);
@@ -116,7 +106,9 @@ impl Task {
             return Err(Failure::Usage(message.to_owned()));
         }
         let (mut encoder, settings) = match from {
-            Some(checkpoint) => (checkpoint.load_encoder()?, args.settings.over(checkpoint.provenance.settings.clone())),
+            Some(checkpoint) => {
+                (checkpoint.load_encoder()?, args.settings.over(checkpoint.provenance.settings.clone()))
+            }
             None => {
                 let encoder = load(model, &args.settings.precision)?;
                 let settings = args.settings.resolve(&encoder);

@@ -47,11 +47,7 @@ impl Scorer {
     }
 }
 
-fn rerank(
-    set: &Reranking,
-    encoder: &SentenceEncoder,
-    prefix: &str,
-) -> Result<Option<Evaluation>, simcse_eval::Error> {
+fn rerank(set: &Reranking, encoder: &SentenceEncoder, prefix: &str) -> Result<Option<Evaluation>, simcse_eval::Error> {
     let Some(embeddings) = encode(encoder, set.texts()?)? else { return Ok(None) };
     let scores = set.score(embeddings.view())?;
     Ok(Some(Evaluation { figures: figures(&json!(scores), prefix), objective: scores.map }))
@@ -102,7 +98,13 @@ impl Host for Watcher {
     }
 
     fn test(&mut self, encoder: &SentenceEncoder) -> simcse_train::Result<Option<Evaluation>> {
-        self.scorer.test.as_ref().map(|set| rerank(set, encoder, "test")).transpose().map(Option::flatten).map_err(failed)
+        self.scorer
+            .test
+            .as_ref()
+            .map(|set| rerank(set, encoder, "test"))
+            .transpose()
+            .map(Option::flatten)
+            .map_err(failed)
     }
 
     fn stepped(&mut self, record: &StepRecord, total_steps: u64) {
