@@ -3,7 +3,7 @@
 # soon, the run resumes to the same weights, and nothing half written has a final name. A second signal quits at once.
 source "$(dirname "$0")/common.sh"
 moments=$([[ $form == long ]] && echo 100 || echo 4)
-sed -n '1,200p' "$root/simcse-cli/src/default/rerank.jsonl" >dev.jsonl
+sed -n '1,20p' "$root/simcse-cli/src/default/rerank.jsonl" >dev.jsonl
 
 scored=("${new[@]}" "${ten_steps[@]}" --eval-rerank dev.jsonl --eval-steps 1 --output-dir)
 go_on() { if begun "$1"; then "$simcse" "${resume[@]}" "$1"; else rm -rf "$1" && "$simcse" "${scored[@]}" "$1"; fi; }

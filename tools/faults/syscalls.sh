@@ -42,7 +42,7 @@ while read -r call number; do
       [[ $status == 1 ]] && grep -q '^error: ' log || [[ $call == write ]] || outcome=bad
     fi
     ((reported <= complete)) || outcome=lost
-    "${two_steps[@]}" >log2 2>&1 || outcome=stuck
+    [[ $status == 0 ]] || "${two_steps[@]}" >log2 2>&1 || outcome=stuck
     [[ $(weights out) == "$expected" ]] || outcome=wrong
     [[ -z $(find out -name '*.partial' -o -name '*.tmp') ]] || outcome=litter
     case $outcome in
