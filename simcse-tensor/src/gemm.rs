@@ -1,33 +1,33 @@
 //! `C = A·B`, `C = A·B + bias` and `C += A·B` with f32 sums, for the products of training: `y = x·Wᵀ + b`, `dx = dy·W`,
 //! `dW += dyᵀ·x`.
 //!
-//! Blocking after BLIS (Van Zee and van de Geijn 2015): `MR × NR` registers accumulate over `KC` words (see [`words`]); a
-//! micro-panel of B (`KC × NR`) stays in L1, a block of A (`MC × KC`) in L2. Unlike BLIS, all of B is packed before the first
-//! product (up to `PACKED_B` words at a time), so that threads meet only there.
+//! Blocking after BLIS (Van Zee and van de Geijn 2015), with A and B exchanged, for C is row-major here: a [`MicroKernel`] keeps
+//! `MR × NR` sums in registers over `KC` words; a micro-panel of A (`MR × KC`) stays in L1, a block of B (`KC × NC`) in L2, from
+//! which it streams. Unlike BLIS, all of B is packed before the first product (up to `PACKED_B` words at a time), so that threads
+//! meet only there; each then packs the rows of A that it multiplies, `MC` at a time.
 //!
 //! Every element of C is a sum over blocks of K whose borders the caller fixes, each block's products added in order:
 //! its bits depend neither on its place in C, nor on the other rows and columns, nor on the number of threads.
-//!
-//! [`words`]: crate::words
 
 #![allow(unsafe_code)]
 
+use std::marker::PhantomData;
 use std::ops::Range;
 
-use ndarray::ArrayView2;
+use ndarray::{ArrayView2, s};
 use rayon::prelude::*;
 
+use crate::micro_kernel::{self, Accumulators, MicroKernel};
 use crate::scratch;
-use crate::simd::{Isa, Simd};
-use crate::words::{Precision, WordKernel, Words, dispatch_words};
+use crate::simd::{Isa, KernelOn, Simd};
+use crate::words::{Precision, Words};
 
-/// Words along K in a block.
-const KC: usize = 512;
-const MC: usize = 96;
-/// Columns of C in one task.
-const NC: usize = 768;
 /// Words of B packed at a time, 16 MiB.
 const PACKED_B: usize = 4 << 20;
+/// Words along K in a block.
+const KC: usize = 512;
+/// Rows in a task of the portable path.
+const PORTABLE_MC: usize = 96;
 
 /// What C holds before the products are added.
 #[derive(Clone, Copy, Debug)]
@@ -56,13 +56,20 @@ pub fn gemm(precision: Precision, a: ArrayView2<f32>, b: ArrayView2<f32>, init: 
     if let Init::Bias(bias) = init {
         assert_eq!(bias.len(), n, "gemm: the bias has {} values, A·B is {m} × {n}", bias.len());
     }
-    let blocks = k_blocks(k_ends, KC * precision.depth());
-    match Isa::detected() {
-        _ if m * n == 0 => {}
-        _ if blocks.is_empty() => initialise(init, c, n),
-        Isa::Avx512 => blocked::<12, 2, 32>(precision, a, b, init, &blocks, c),
-        Isa::Avx2 => blocked::<6, 2, 16>(precision, a, b, init, &blocks, c),
-        Isa::Portable => portable(a, b, init, &blocks, c),
+    if m * n == 0 || k == 0 {
+        return initialise(init, c, n.max(1));
+    }
+    match (Isa::detected(), precision) {
+        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
+        (Isa::Amx, Precision::Bf16) => blocked::<micro_kernel::AmxBf16>(a, b, init, k_ends, c),
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx512, Precision::Bf16) => blocked::<micro_kernel::Avx512Bf16>(a, b, init, k_ends, c),
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx512 | Isa::Amx, Precision::F32) => blocked::<micro_kernel::Avx512F32>(a, b, init, k_ends, c),
+        #[cfg(target_arch = "x86_64")]
+        (Isa::Avx2, Precision::F32) => blocked::<micro_kernel::Avx2F32>(a, b, init, k_ends, c),
+        (_, Precision::F32) => portable(a, b, init, k_ends, c),
+        (isa, Precision::Bf16) => panic!("gemm: no products of bf16 on {}", isa.name()),
     }
 }
 
@@ -94,133 +101,84 @@ unsafe impl Send for Shared {}
 // SAFETY: as above.
 unsafe impl Sync for Shared {}
 
-/// The blocked product with `MR × NR` accumulators, `NR` being `NV` vectors of the detected instruction set.
-fn blocked<const MR: usize, const NV: usize, const NR: usize>(
-    precision: Precision,
-    a: ArrayView2<f32>,
-    b: ArrayView2<f32>,
-    init: Init,
-    blocks: &[Range<usize>],
-    c: &mut [f32],
-) {
+/// The blocked product by one micro-kernel.
+fn blocked<M: MicroKernel>(a: ArrayView2<f32>, b: ArrayView2<f32>, init: Init, k_ends: &[usize], c: &mut [f32]) {
     let (m, n) = (a.nrows(), b.ncols());
-    let width = n.next_multiple_of(NR); // of a packed row of B
-    let words = |group: &[Range<usize>]| group.iter().map(|k| k.len().div_ceil(precision.depth())).sum::<usize>();
+    let width = n.next_multiple_of(M::NR); // of a packed row of B
+    let blocks = k_blocks(k_ends, KC * M::W::DEPTH);
     let c = Shared(c.as_mut_ptr());
-    let (row_tasks, column_tasks) = (m.div_ceil(MC), n.div_ceil(NC));
+    let row_tasks = m.div_ceil(M::MC);
+    let column_tasks = (4 * rayon::current_num_threads()).div_ceil(row_tasks);
+    let nc = width.div_ceil(column_tasks).next_multiple_of(M::NR);
+    let column_tasks = n.div_ceil(nc);
 
     let mut first = 0;
     while first < blocks.len() {
-        let fits = |last: &usize| *last == first || words(&blocks[first..=*last]) * width <= PACKED_B;
+        let fits = |last: &usize| *last == first || words::<M>(&blocks[first..=*last]) * width <= PACKED_B;
         let last = (first..blocks.len()).take_while(fits).last().unwrap_or(first);
         let group = &blocks[first..=last];
         let init = if first == 0 { init } else { Init::Keep };
-        scratch::with(words(group) * width, |packed| {
-            pack_b::<NR>(precision, b, group, packed);
+        scratch::with(words::<M>(group) * width, |packed| {
+            pack_b::<M>(b, group, packed);
             let packed = &*packed;
             (0..row_tasks * column_tasks).into_par_iter().for_each(|task| {
-                let (i, j) = (task % row_tasks * MC, task / row_tasks * NC);
-                let (rows, cols) = (i..(i + MC).min(m), j..(j + NC).min(n));
-                dispatch_words(precision, Tile::<MR, NV, NR> { a, packed_b: packed, n, init, group, rows, cols, c });
+                let (i, j) = (task / column_tasks * M::MC, task % column_tasks * nc);
+                let (rows, cols) = (i..(i + M::MC).min(m), j..(j + nc).min(n));
+                M::S::call(Task::<M> { a, packed_b: packed, n, init, group, rows, cols, c, of: PhantomData });
             });
         });
         first = last + 1;
     }
 }
 
-/// Packs the rows of B that `group` spans: for each block of K, panel after panel of `NR` columns, word after word; columns
-/// behind the last are zero.
-fn pack_b<const NR: usize>(precision: Precision, b: ArrayView2<f32>, group: &[Range<usize>], packed: &mut [f32]) {
+/// Words along K in a packed block.
+fn kc<M: MicroKernel>(block: &Range<usize>) -> usize {
+    block.len().div_ceil(M::W::DEPTH).next_multiple_of(M::STEP)
+}
+
+fn words<M: MicroKernel>(blocks: &[Range<usize>]) -> usize {
+    blocks.iter().map(kc::<M>).sum()
+}
+
+/// Packs the rows of B that `group` spans, block after block.
+fn pack_b<M: MicroKernel>(b: ArrayView2<f32>, group: &[Range<usize>], packed: &mut [f32]) {
     const PANELS: usize = 8; // in a task
-    let width = b.ncols().next_multiple_of(NR);
+    let n = b.ncols();
     let mut rest = packed;
-    let mut tasks = Vec::with_capacity(group.len() * width.div_ceil(PANELS * NR));
+    let mut tasks = Vec::new();
     for block in group {
-        for j in (0..width).step_by(PANELS * NR) {
-            let columns = j..(j + PANELS * NR).min(width);
-            let (to, tail) = rest.split_at_mut(block.len().div_ceil(precision.depth()) * columns.len());
+        for j in (0..n).step_by(PANELS * M::NR) {
+            let columns = j..(j + PANELS * M::NR).min(n);
+            let (to, tail) = rest.split_at_mut(kc::<M>(block) * columns.len().next_multiple_of(M::NR));
             rest = tail;
-            tasks.push((block.clone(), j..columns.end.min(b.ncols()), to));
+            tasks.push((b.slice(s![block.clone(), columns]), to));
         }
     }
-    tasks.into_par_iter().for_each(|(block, columns, to)| {
-        dispatch_words(precision, Pack::<NR> { from: b.slice(ndarray::s![block, columns]), to });
-    });
+    tasks.into_par_iter().for_each(|(from, to)| M::S::call(Pack::<M> { from, to, of: PhantomData }));
 }
 
 /// One task of [`pack_b`].
-struct Pack<'a, const NR: usize> {
+struct Pack<'a, M> {
     from: ArrayView2<'a, f32>,
     to: &'a mut [f32],
+    of: PhantomData<M>,
 }
 
-impl<const NR: usize> WordKernel for Pack<'_, NR> {
+impl<M: MicroKernel> KernelOn<M::S> for Pack<'_, M> {
+    type Output = ();
+
+    fn scratch(&self) -> usize {
+        0
+    }
+
     #[inline(always)]
-    fn run<S: Simd, W: Words<S>>(self, s: S, _: &mut [f32]) {
-        pack::<S, W, NR>(s, self.from, self.to);
+    fn run(self, s: M::S, _: &mut [f32]) {
+        M::pack_b(s, self.from, self.to);
     }
-}
-
-/// Packs a matrix of at most 256 columns into panels of `NR` columns, each of them row after row of words; columns behind the last are zero.
-#[inline(always)]
-fn pack<S: Simd, W: Words<S>, const NR: usize>(s: S, from: ArrayView2<f32>, to: &mut [f32]) {
-    const AHEAD: isize = 8; // rows that are asked for before their turn
-    const SIDE: usize = 16; // of the squares in which contiguous columns become rows
-    let (kc, n) = (from.nrows().div_ceil(W::DEPTH), from.ncols());
-    if !n.is_multiple_of(NR) {
-        to[n / NR * NR * kc..].fill(0.0);
-    }
-    if rows_are_contiguous(&from) {
-        static BEHIND: [f32; 256] = [0.0; 256]; // of which `n` values stand for the row behind the last
-        let row = |k: usize| match k < from.nrows() {
-            true => from.row(k).to_slice().expect("rows are contiguous"),
-            false => &BEHIND[..n],
-        };
-        for k in 0..kc {
-            let [first, second] = [row(k * W::DEPTH), row(k * W::DEPTH + W::DEPTH - 1)];
-            for row in (0..W::DEPTH).map(|d| AHEAD + d as isize) {
-                prefetch(s, first.as_ptr().wrapping_offset(row * from.strides()[0]), n);
-            }
-            for j in (0..n).step_by(NR) {
-                let to = &mut to[j * kc + k * NR..][..NR];
-                match n - j >= NR {
-                    true => W::across(s, [&first[j..j + NR], &second[j..j + NR]], to), // of a length known here
-                    false => W::across(s, [&first[j..], &second[j..]], to),
-                }
-            }
-        }
-    } else {
-        let mut square = [[0.0; SIDE]; SIDE];
-        for j in (0..n).step_by(NR).flat_map(|panel| (panel..(panel + NR).min(n)).step_by(SIDE)) {
-            let end = (j + SIDE).min(j / NR * NR + NR).min(n);
-            let column = |c: usize| from.column((j + c).min(end - 1)).to_slice().expect("columns are contiguous");
-            let columns: [&[f32]; SIDE] = std::array::from_fn(column);
-            for k in (0..kc).step_by(SIDE) {
-                for (column, words) in columns.iter().zip(&mut square).take(end - j) {
-                    W::along(s, &column[k * W::DEPTH..((k + SIDE) * W::DEPTH).min(from.nrows())], words);
-                }
-                let to = &mut to[j / NR * NR * kc + k * NR + j % NR..];
-                for (k, to) in to.chunks_mut(NR).take(SIDE.min(kc - k)).enumerate() {
-                    (0..end - j).for_each(|c| to[c] = square[c][k]);
-                }
-            }
-        }
-    }
-}
-
-/// Asks for the cache lines of `n` values.
-#[inline(always)]
-fn prefetch<S: Simd>(s: S, first: *const f32, n: usize) {
-    const LINE: usize = 16;
-    (0..n).step_by(LINE).for_each(|i| s.prefetch(first.wrapping_add(i)));
-}
-
-fn rows_are_contiguous(matrix: &ArrayView2<f32>) -> bool {
-    matrix.strides()[1] == 1 || matrix.ncols() <= 1
 }
 
 /// One task: the product for `rows × cols` of C over one group of blocks of K.
-struct Tile<'a, const MR: usize, const NV: usize, const NR: usize> {
+struct Task<'a, M> {
     a: ArrayView2<'a, f32>,
     packed_b: &'a [f32],
     n: usize,
@@ -229,155 +187,127 @@ struct Tile<'a, const MR: usize, const NV: usize, const NR: usize> {
     rows: Range<usize>,
     cols: Range<usize>,
     c: Shared,
+    of: PhantomData<M>,
 }
 
-impl<const MR: usize, const NV: usize, const NR: usize> WordKernel for Tile<'_, MR, NV, NR> {
+impl<M: MicroKernel> KernelOn<M::S> for Task<'_, M> {
+    type Output = ();
+
     /// Room for a packed block of A.
     fn scratch(&self) -> usize {
-        self.rows.len().next_multiple_of(MR) * KC
+        let kc = self.group.iter().map(kc::<M>).max().unwrap_or(0);
+        self.rows.len().div_ceil(M::MR) * M::MR_PACKED * kc
     }
 
     #[inline(always)]
-    fn run<S: Simd, W: Words<S>>(self, s: S, packed_a: &mut [f32]) {
-        let Self { a, packed_b, n, init, group, rows, cols, c } = self;
-        assert_eq!(NV * S::LANES, NR, "gemm: {NV} vectors of {} lanes are not {NR} columns", S::LANES);
-        let panels = n.div_ceil(NR);
+    fn run(self, s: M::S, packed_a: &mut [f32]) {
+        let Self { a, packed_b, n, init, group, rows, cols, c, of: _ } = self;
+        let width = n.next_multiple_of(M::NR);
+        let micro_kernel = M::begin(s);
+        let mut acc = Accumulators([0.0; 32 * 32]);
         let mut packed_b = packed_b;
         for (index, block) in group.iter().enumerate() {
             let init = if index == 0 { init } else { Init::Keep };
-            let kc = block.len().div_ceil(W::DEPTH);
-            let (block_of_b, rest) = packed_b.split_at(panels * NR * kc);
+            let kc = kc::<M>(block);
+            let (block_of_b, rest) = packed_b.split_at(width * kc);
             packed_b = rest;
-            let block_of_a = a.slice(ndarray::s![rows.clone(), block.clone()]);
-            // Contiguous rows become rows of words. Of contiguous columns, panels of `MR` rows are packed, word after word.
-            let by_rows = rows_are_contiguous(&block_of_a);
-            if by_rows {
-                for (row, to) in block_of_a.outer_iter().zip(packed_a.chunks_exact_mut(kc)) {
-                    W::along(s, row.to_slice().expect("rows are contiguous"), to);
-                }
-            } else {
-                pack::<S, W, MR>(s, block_of_a.reversed_axes(), packed_a);
-            }
-            for j in cols.clone().step_by(NR) {
-                let panel_b = &block_of_b[j / NR * NR * kc..][..kc * NR];
-                for i in (0..rows.len()).step_by(MR) {
-                    let live = MR.min(rows.len() - i);
-                    (0..MR).for_each(|r| prefetch(s, c.0.wrapping_add((rows.start + i + r) * n + j), NR));
-                    let panel_a = &packed_a[i * kc..];
-                    let row = |r: usize| if by_rows { &panel_a[r.min(live - 1) * kc..] } else { &panel_a[r..] };
-                    let a_rows = std::array::from_fn(|r| row(r).as_ptr());
-                    // SAFETY: the block has rows `i .. i + live` of `kc` words, one behind the other, or a panel of them, in
-                    // which a row's words lie `MR` apart. `panel_b` has `kc·NR` words.
-                    let acc = unsafe {
-                        let step = if by_rows { 1 } else { MR };
-                        micro_kernel::<S, W, MR, NV>(s, kc, a_rows, step, panel_b.as_ptr())
-                    };
-                    // SAFETY: the tile lies inside C, and no other task writes its rows and columns.
-                    unsafe { update::<S, MR, NV>(s, &acc, init, c, n, rows.start + i, live, j) };
+            M::pack_a(s, a.slice(s![rows.clone(), block.clone()]).reversed_axes(), packed_a);
+            for jc in cols.clone().step_by(M::NC) {
+                for i in (0..rows.len()).step_by(M::MR) {
+                    let panel_a = &packed_a[i / M::MR * M::MR_PACKED * kc..][..M::MR_PACKED * kc];
+                    for j in (jc..(jc + M::NC).min(cols.end)).step_by(M::NR) {
+                        let panel_b = &block_of_b[j * kc..][..M::NR * kc];
+                        let tile = Tile { c, n, i: rows.start + i, j, rows: M::MR.min(rows.len() - i) };
+                        tile.prefetch(s, M::NR);
+                        // SAFETY: the panels have `kc` words for each row and column of a tile.
+                        unsafe { micro_kernel.multiply(kc, panel_a.as_ptr(), panel_b.as_ptr(), &mut acc) };
+                        // SAFETY: the tile lies inside C, and no other task writes its rows and columns.
+                        unsafe { tile.update(s, &acc.0, M::NR, init) };
+                    }
                 }
             }
         }
+        micro_kernel.end();
     }
 }
 
-/// `acc[r][v] = Σ_k a[r][k] · b[k][v]`: `MR` rows by `NV` vectors in registers.
-///
-/// # Safety
-/// Each of `a_rows` is readable at `0, step, …, (kc − 1)·step`, and `b` has `kc` rows of `NV` vectors.
-#[inline(always)]
-unsafe fn micro_kernel<S: Simd, W: Words<S>, const MR: usize, const NV: usize>(
-    s: S,
-    kc: usize,
-    a_rows: [*const f32; MR],
-    step: usize,
-    b: *const f32,
-) -> [[S::F32; NV]; MR] {
-    let mut acc = [[s.splat(0.0); NV]; MR];
-    for k in 0..kc {
-        let mut b_row = [s.splat(0.0); NV];
-        for (v, b_row) in b_row.iter_mut().enumerate() {
-            // SAFETY: row `k` of `b` has `NV` vectors.
-            *b_row = s.load(unsafe { std::slice::from_raw_parts(b.add((k * NV + v) * S::LANES), S::LANES) });
-        }
-        for (acc, a) in acc.iter_mut().zip(a_rows) {
-            // SAFETY: `k < kc`.
-            let a = s.splat(unsafe { *a.add(k * step) });
-            for v in 0..NV {
-                acc[v] = W::multiply_add(s, a, b_row[v], acc[v]);
-            }
-        }
-    }
-    acc
-}
-
-/// Adds the accumulators to rows `i .. i + live` and columns `j ..` of C, which is `n` wide.
-///
-/// # Safety
-/// Those rows and columns (as far as there are columns) lie inside C, and nothing else accesses them.
-#[inline(always)]
-#[allow(clippy::too_many_arguments)]
-unsafe fn update<S: Simd, const MR: usize, const NV: usize>(
-    s: S,
-    acc: &[[S::F32; NV]; MR],
-    init: Init,
+/// Where a tile lies in C, which is `n` wide: rows `i .. i + rows`, and columns from `j` on.
+struct Tile {
     c: Shared,
     n: usize,
     i: usize,
-    live: usize,
     j: usize,
-) {
-    let width = (NV * S::LANES).min(n - j);
-    for (r, acc) in acc.iter().enumerate() {
-        if r >= live {
-            break; // not `take(live)`, which would keep the loop from being unrolled and the sums from staying in registers
+    rows: usize,
+}
+
+impl Tile {
+    /// Asks for its cache lines.
+    #[inline(always)]
+    fn prefetch<S: Simd>(&self, s: S, width: usize) {
+        const LINE: usize = 16;
+        for r in 0..self.rows {
+            (0..width)
+                .step_by(LINE)
+                .for_each(|v| s.prefetch(self.c.0.wrapping_add((self.i + r) * self.n + self.j + v)));
         }
-        // SAFETY: row `i + r` and the columns from `j` on are inside C.
-        let c = unsafe { std::slice::from_raw_parts_mut(c.0.add((i + r) * n + j), width) };
-        for (v, &acc) in acc.iter().enumerate() {
-            let at = v * S::LANES;
-            if at >= width {
-                break;
+    }
+
+    /// Writes or adds the sums, which are row-major and `width` wide.
+    ///
+    /// # Safety
+    /// The tile's rows and columns, as far as there are columns, lie inside C, and nothing else accesses them.
+    #[inline(always)]
+    unsafe fn update<S: Simd>(&self, s: S, acc: &[f32], width: usize, init: Init) {
+        for (r, acc) in acc.chunks_exact(width).take(self.rows).enumerate() {
+            let width = width.min(self.n - self.j);
+            // SAFETY: the row and the columns from `j` on are inside C.
+            let c = unsafe { std::slice::from_raw_parts_mut(self.c.0.add((self.i + r) * self.n + self.j), width) };
+            for v in (0..width).step_by(S::LANES) {
+                let acc = s.load(&acc[v..]);
+                let sum = match init {
+                    Init::Zero => acc,
+                    Init::Bias(bias) => s.add(s.load_padded(&bias[self.j + v..], 0.0), acc),
+                    Init::Keep => s.add(s.load_padded(&c[v..], 0.0), acc),
+                };
+                s.store_fitting(sum, &mut c[v..]);
             }
-            let sum = match init {
-                Init::Zero => acc,
-                Init::Bias(bias) => s.add(s.load_padded(&bias[j + at..], 0.0), acc),
-                Init::Keep => s.add(s.load_padded(&c[at..], 0.0), acc),
-            };
-            s.store_fitting(sum, &mut c[at..]);
         }
     }
 }
 
 /// The same sums by the crate matrixmultiply.
-fn portable(a: ArrayView2<f32>, b: ArrayView2<f32>, init: Init, blocks: &[Range<usize>], c: &mut [f32]) {
+fn portable(a: ArrayView2<f32>, b: ArrayView2<f32>, init: Init, k_ends: &[usize], c: &mut [f32]) {
     let n = b.ncols();
-    c.par_chunks_mut(MC * n).zip(a.axis_chunks_iter(ndarray::Axis(0), MC).into_par_iter()).for_each(|(c, a)| {
-        initialise(init, c, n);
-        for block in blocks {
-            let (a, b) = (a.slice(ndarray::s![.., block.clone()]), b.slice(ndarray::s![block.clone(), ..]));
-            let (sa, sb) = (a.strides(), b.strides());
-            // SAFETY: the pointers and strides are those of views of the shapes given; C is row-major.
-            unsafe {
-                let (pa, pb, pc) = (a.as_ptr(), b.as_ptr(), c.as_mut_ptr());
-                matrixmultiply::sgemm(
-                    a.nrows(),
-                    block.len(),
-                    n,
-                    1.0,
-                    pa,
-                    sa[0],
-                    sa[1],
-                    pb,
-                    sb[0],
-                    sb[1],
-                    1.0,
-                    pc,
-                    n as isize,
-                    1,
-                );
+    let blocks = k_blocks(k_ends, KC);
+    c.par_chunks_mut(PORTABLE_MC * n).zip(a.axis_chunks_iter(ndarray::Axis(0), PORTABLE_MC).into_par_iter()).for_each(
+        |(c, a)| {
+            initialise(init, c, n);
+            for block in &blocks {
+                let (a, b) = (a.slice(ndarray::s![.., block.clone()]), b.slice(ndarray::s![block.clone(), ..]));
+                let (sa, sb) = (a.strides(), b.strides());
+                // SAFETY: the pointers and strides are those of views of the shapes given; C is row-major.
+                unsafe {
+                    let (pa, pb, pc) = (a.as_ptr(), b.as_ptr(), c.as_mut_ptr());
+                    matrixmultiply::sgemm(
+                        a.nrows(),
+                        block.len(),
+                        n,
+                        1.0,
+                        pa,
+                        sa[0],
+                        sa[1],
+                        pb,
+                        sb[0],
+                        sb[1],
+                        1.0,
+                        pc,
+                        n as isize,
+                        1,
+                    );
+                }
             }
-        }
-    });
+        },
+    );
 }
 
 #[cfg(test)]
@@ -436,9 +366,10 @@ mod tests {
                 _ => (Init::Keep, 0.5),
             };
             let mut c = vec![before; m * n];
-            match k_blocks(&ends, KC).as_slice() {
-                blocks if precision == Precision::F32 && by_matrixmultiply && !blocks.is_empty() && m * n > 0 => portable(a.view(), b.view(), init, blocks, &mut c),
-                _ => gemm(precision, a.view(), b.view(), init, &ends, &mut c),
+            if precision == Precision::F32 && by_matrixmultiply && m * n * a.ncols() > 0 {
+                portable(a.view(), b.view(), init, &ends, &mut c);
+            } else {
+                gemm(precision, a.view(), b.view(), init, &ends, &mut c);
             }
             for (at, &c) in c.iter().enumerate() {
                 let (i, j) = (at / n, at % n);
@@ -461,7 +392,8 @@ mod tests {
                 prop_assert_eq!(&row[..], &whole[i * n..][..n]);
             }
             let mut pieces = vec![0.0; m * n];
-            for k in k_blocks(&ends, KC * precision.depth()) {
+            let depth = if precision == Precision::F32 { 1 } else { 2 };
+            for k in k_blocks(&ends, KC * depth) {
                 let (a, b) = (a.slice(ndarray::s![.., k.clone()]), b.slice(ndarray::s![k.clone(), ..]));
                 gemm(precision, a, b, Init::Keep, &[k.len()], &mut pieces);
             }

@@ -9,9 +9,14 @@
 //!
 //! Every sum has an order that depends on shapes alone, so results have the same bits for any number of threads.
 
+mod adamw;
+mod amx;
 mod gemm;
 mod math;
+mod micro_kernel;
 mod ops;
+mod packing;
+mod pages;
 mod params;
 mod pool;
 pub mod rng;
@@ -21,6 +26,7 @@ mod simd;
 mod tape;
 mod words;
 
+pub use adamw::{AdamWUpdate, BETAS, sum_of_squares};
 pub use gemm::{Init, gemm};
 pub use params::{Flat, Gradient, Grads, Layout, Params, Slot, Tensor, Value};
 pub use pool::Pool;

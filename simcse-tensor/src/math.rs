@@ -57,11 +57,21 @@ fn polynomial<S: Simd>(s: S, x: S::F32, coefficients: &[f32]) -> S::F32 {
     value
 }
 
+/// How many values ahead a pass over memory asks for cache lines: hardware does not look far enough.
+pub(crate) const AHEAD: usize = 1024;
+
+/// Asks for the cache line [`AHEAD`] of value `i`.
+#[inline(always)]
+pub(crate) fn prefetch<S: Simd>(s: S, x: &[f32], i: usize) {
+    s.prefetch(x.as_ptr().wrapping_add(i + AHEAD));
+}
+
 /// `x ← f(x)` element by element.
 #[inline(always)]
 pub(crate) fn map<S: Simd>(s: S, x: &mut [f32], f: impl Fn(S::F32) -> S::F32) {
     let mut i = 0;
     while i < x.len() {
+        prefetch(s, x, i);
         let value = f(s.load_padded(&x[i..], 0.0));
         s.store_fitting(value, &mut x[i..]);
         i += S::LANES;
@@ -74,6 +84,8 @@ pub(crate) fn zip<S: Simd>(s: S, x: &[f32], y: &mut [f32], f: impl Fn(S::F32, S:
     let n = x.len().min(y.len());
     let mut i = 0;
     while i < n {
+        prefetch(s, x, i);
+        prefetch(s, y, i);
         let value = f(s.load_padded(&x[i..], 0.0), s.load_padded(&y[i..], 0.0));
         s.store_fitting(value, &mut y[i..]);
         i += S::LANES;
@@ -121,7 +133,7 @@ pub(crate) fn exp_scaled<S: Simd>(s: S, scale: f32, offset: f32, x: &mut [f32]) 
 #[cfg(test)]
 pub(crate) mod tests {
     use super::*;
-    use crate::simd::{Kernel, dispatch, run_portable};
+    use crate::simd::{Kernel, Portable, dispatch};
 
     struct Normal<'a>(&'a [f32], &'a mut [f32], &'a mut [f32], &'a mut [f32]);
     impl Kernel for Normal<'_> {
@@ -152,7 +164,7 @@ pub(crate) mod tests {
             let [mut phi, mut bell, mut exponential] = [0; 3].map(|_| vec![0.0; xs.len()]);
             let kernel = Normal(&xs, &mut phi, &mut bell, &mut exponential);
             if portable {
-                run_portable(kernel)
+                Portable::call(kernel)
             } else {
                 dispatch(kernel)
             }

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 
+use crate::pages;
+
 /// One named tensor of a [`Layout`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Tensor {
@@ -137,7 +139,7 @@ pub type Grads = Flat<Gradient>;
 impl<Of> Flat<Of> {
     /// A buffer of zeros.
     pub fn zeros(layout: Arc<Layout>) -> Self {
-        let values = vec![0.0; layout.len()];
+        let values = pages::zeros(layout.len());
         Self { layout, values, of: PhantomData }
     }
 

@@ -2,6 +2,8 @@
 
 use ndarray::Array2;
 
+use crate::pages;
+
 /// Free buffers, handed out and given back by the tape.
 #[derive(Debug, Default)]
 pub struct Pool {
@@ -32,7 +34,7 @@ impl Pool {
                     self.free.swap_remove(i);
                 }
                 self.allocations += 1;
-                Vec::with_capacity(len + len / 8)
+                pages::with_capacity(len + len / 8)
             }
         };
         buffer.resize(len, 0.0);

@@ -2,6 +2,11 @@
 
 use std::cell::RefCell;
 
+use crate::pages;
+
+/// Values in a cache line, at whose beginning each slice begins.
+const LINE: usize = 16;
+
 thread_local! {
     static FREE: RefCell<Vec<Vec<f32>>> = const { RefCell::new(Vec::new()) };
 }
@@ -10,10 +15,11 @@ thread_local! {
 pub(crate) fn with<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
     // The buffer is taken out while `f` runs: rayon may run another task on this thread in the meantime.
     let mut buffer = FREE.with_borrow_mut(|free| free.pop().unwrap_or_default());
-    if buffer.len() < len {
-        buffer.resize(len, 0.0);
+    if buffer.len() < len + LINE {
+        buffer = pages::zeros(len + LINE);
     }
-    let result = f(&mut buffer[..len]);
+    let start = buffer.as_ptr().align_offset(LINE * size_of::<f32>());
+    let result = f(&mut buffer[start..start + len]);
     FREE.with_borrow_mut(|free| free.push(buffer));
     result
 }

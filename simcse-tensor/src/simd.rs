@@ -9,6 +9,9 @@ use std::sync::OnceLock;
 
 use crate::scratch;
 
+#[cfg(target_arch = "x86_64")]
+pub(crate) use x86::{Avx2, Avx512};
+
 /// Vectors of [`Simd::LANES`] f32 or u32 values of one instruction set.
 ///
 /// Slices must hold at least [`Simd::LANES`] values; what is behind them is left alone.
@@ -19,6 +22,14 @@ pub(crate) trait Simd: Copy + Send + Sync {
     type F32: Copy;
     /// A vector of u32.
     type U32: Copy;
+    /// [`Simd::LANES`] vectors.
+    type Square: AsRef<[Self::F32]> + AsMut<[Self::F32]>;
+
+    /// Runs a kernel, in a function compiled for this instruction set, with the working memory that it wants.
+    ///
+    /// # Panics
+    /// If the processor does not have the instruction set.
+    fn call<K: KernelOn<Self>>(kernel: K) -> K::Output;
 
     /// All lanes `x`.
     fn splat(self, x: f32) -> Self::F32;
@@ -36,6 +47,8 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn div(self, a: Self::F32, b: Self::F32) -> Self::F32;
     /// `a · b + c`; one rounding where the instruction set fuses it.
     fn fma(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
+    /// `√a`.
+    fn sqrt(self, a: Self::F32) -> Self::F32;
     /// The larger; `b` where either is NaN.
     fn max(self, a: Self::F32, b: Self::F32) -> Self::F32;
     /// The nearest integers, ties to even.
@@ -59,6 +72,11 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn halves(self, a: Self::U32) -> (Self::U32, Self::U32);
     /// `x` where `a < b`, else `y`; `a` and `b` below 2³¹.
     fn where_less_u32(self, a: Self::U32, b: Self::U32, x: Self::F32, y: Self::F32) -> Self::F32;
+
+    /// Vectors of zeros.
+    fn zero_square(self) -> Self::Square;
+    /// Lane `j` of vector `i` becomes lane `i` of vector `j`.
+    fn transpose(self, square: Self::Square) -> Self::Square;
 
     /// Asks for the cache line at an address, which need not be valid.
     fn prefetch(self, at: *const f32);
@@ -130,25 +148,38 @@ pub(crate) trait Kernel {
         0
     }
 
-    /// Runs it with working memory of unspecified contents. Implementations are `#[inline(always)]`, and so is what they call
-    /// (closures too must be small): only what is inlined is compiled for the instruction set.
+    /// Runs it with working memory of unspecified contents, aligned to a cache line. Implementations are `#[inline(always)]`,
+    /// and so is what they call (closures too must be small): only what is inlined is compiled for the instruction set.
     fn run<S: Simd>(self, s: S, scratch: &mut [f32]) -> Self::Output;
 }
 
-/// A [`Kernel`] that needs products of bf16.
-pub(crate) trait KernelBf16 {
+/// An algorithm over one instruction set: as [`Kernel`], which is one over each.
+pub(crate) trait KernelOn<S> {
     /// What it returns.
     type Output;
 
     /// As [`Kernel::scratch`].
-    fn scratch(&self, lanes: usize) -> usize;
+    fn scratch(&self) -> usize;
 
     /// As [`Kernel::run`].
-    fn run<S: SimdBf16>(self, s: S, scratch: &mut [f32]) -> Self::Output;
+    fn run(self, s: S, scratch: &mut [f32]) -> Self::Output;
+}
+
+impl<S: Simd, K: Kernel> KernelOn<S> for K {
+    type Output = K::Output;
+
+    fn scratch(&self) -> usize {
+        Kernel::scratch(self, S::LANES)
+    }
+
+    #[inline(always)]
+    fn run(self, s: S, scratch: &mut [f32]) -> K::Output {
+        Kernel::run(self, s, scratch)
+    }
 }
 
 /// The instruction sets that kernels are compiled for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Isa {
     /// Whatever the target has; matrix products by the crate matrixmultiply.
     Portable,
@@ -156,18 +187,21 @@ pub enum Isa {
     Avx2,
     /// AVX-512: its foundation, `bw`, `dq` and `vl`.
     Avx512,
+    /// AVX-512 with its bf16 instructions, and AMX's tiles for products of bf16.
+    Amx,
 }
 
 impl Isa {
     /// From the plainest to the best.
-    const ALL: [Isa; 3] = [Isa::Portable, Isa::Avx2, Isa::Avx512];
+    const ALL: [Isa; 4] = [Isa::Portable, Isa::Avx2, Isa::Avx512, Isa::Amx];
 
-    /// `portable`, `avx2`, `avx512`.
+    /// `portable`, `avx2`, `avx512`, `amx`.
     pub fn name(self) -> &'static str {
         match self {
             Isa::Portable => "portable",
             Isa::Avx2 => "avx2",
             Isa::Avx512 => "avx512",
+            Isa::Amx => "amx",
         }
     }
 
@@ -195,6 +229,7 @@ impl Isa {
                     && is_x86_feature_detected!("avx512dq")
                     && is_x86_feature_detected!("avx512vl")
             }
+            Isa::Amx => Isa::Avx512.is_present() && is_x86_feature_detected!("avx512bf16") && crate::amx::is_present(),
         };
         #[cfg(not(target_arch = "x86_64"))]
         return self == Isa::Portable;
@@ -205,45 +240,23 @@ impl Isa {
 pub(crate) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
     match Isa::detected() {
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx512 => scratch::with(kernel.scratch(x86::Avx512::<false>::LANES), |scratch| {
-            // SAFETY: `detected` saw AVX-512 on this processor.
-            unsafe { x86::run_avx512(kernel, scratch) }
-        }),
+        Isa::Avx512 | Isa::Amx => Avx512::<false>::call(kernel),
         #[cfg(target_arch = "x86_64")]
-        Isa::Avx2 => scratch::with(kernel.scratch(x86::Avx2::LANES), |scratch| {
-            // SAFETY: `detected` saw AVX2 and FMA on this processor.
-            unsafe { x86::run_avx2(kernel, scratch) }
-        }),
-        _ => run_portable(kernel),
+        Isa::Avx2 => Avx2::call(kernel),
+        _ => Portable::call(kernel),
     }
 }
 
 /// Whether this processor multiplies bf16 and the detected instruction set makes use of it.
 pub(crate) fn has_bf16() -> bool {
     #[cfg(target_arch = "x86_64")]
-    return Isa::detected() == Isa::Avx512 && is_x86_feature_detected!("avx512bf16");
+    return match Isa::detected() {
+        Isa::Amx => true,
+        Isa::Avx512 => is_x86_feature_detected!("avx512bf16"),
+        _ => false,
+    };
     #[cfg(not(target_arch = "x86_64"))]
     return false;
-}
-
-/// Runs a kernel on the instruction set that has bf16.
-///
-/// # Panics
-/// Without one: see [`has_bf16`].
-pub(crate) fn dispatch_bf16<K: KernelBf16>(kernel: K) -> K::Output {
-    assert!(has_bf16(), "this processor does not multiply bf16");
-    #[cfg(target_arch = "x86_64")]
-    return scratch::with(kernel.scratch(x86::Avx512::<true>::LANES), |scratch| {
-        // SAFETY: asserted above.
-        unsafe { x86::run_avx512_bf16(kernel, scratch) }
-    });
-    #[cfg(not(target_arch = "x86_64"))]
-    unreachable!("{:p}", &kernel);
-}
-
-/// Runs a kernel on plain arrays.
-pub(crate) fn run_portable<K: Kernel>(kernel: K) -> K::Output {
-    scratch::with(kernel.scratch(Portable::LANES), |scratch| kernel.run(Portable, scratch))
 }
 
 /// Arrays of eight, for the compiler to vectorise as it can.
@@ -260,6 +273,15 @@ impl Simd for Portable {
     const LANES: usize = 8;
     type F32 = [f32; 8];
     type U32 = [u32; 8];
+    type Square = [[f32; 8]; 8];
+
+    fn call<K: KernelOn<Self>>(kernel: K) -> K::Output {
+        scratch::with(kernel.scratch(), |scratch| kernel.run(Portable, scratch))
+    }
+    #[inline(always)] fn zero_square(self) -> [[f32; 8]; 8] { [[0.0; 8]; 8] }
+    #[inline(always)] fn transpose(self, square: [[f32; 8]; 8]) -> [[f32; 8]; 8] {
+        std::array::from_fn(|j| std::array::from_fn(|i| square[i][j]))
+    }
 
     #[inline(always)] fn prefetch(self, _: *const f32) {}
     #[inline(always)] fn splat(self, x: f32) -> [f32; 8] { [x; 8] }
@@ -270,6 +292,7 @@ impl Simd for Portable {
     #[inline(always)] fn mul(self, a: [f32; 8], b: [f32; 8]) -> [f32; 8] { zip(a, b, |a, b| a * b) }
     #[inline(always)] fn div(self, a: [f32; 8], b: [f32; 8]) -> [f32; 8] { zip(a, b, |a, b| a / b) }
     #[inline(always)] fn fma(self, a: [f32; 8], b: [f32; 8], c: [f32; 8]) -> [f32; 8] { self.add(self.mul(a, b), c) }
+    #[inline(always)] fn sqrt(self, a: [f32; 8]) -> [f32; 8] { a.map(f32::sqrt) }
     #[inline(always)] fn max(self, a: [f32; 8], b: [f32; 8]) -> [f32; 8] { zip(a, b, |a, b| if a > b { a } else { b }) }
     #[inline(always)] fn round(self, a: [f32; 8]) -> [f32; 8] { a.map(f32::round_ties_even) }
     #[inline(always)] fn exp2i(self, n: [f32; 8]) -> [f32; 8] { n.map(|n| f32::from_bits(((n as i32 + 127) as u32) << 23)) }
@@ -294,16 +317,17 @@ impl Simd for Portable {
 mod x86 {
     use std::arch::x86_64::*;
 
-    use super::{Kernel, KernelBf16, Simd, SimdBf16};
+    use super::{Isa, KernelOn, Simd, SimdBf16};
+    use crate::scratch;
 
     /// Eight lanes of AVX2. Only [`run_avx2`] makes one.
     #[derive(Clone, Copy, Debug)]
-    pub(super) struct Avx2(());
+    pub(crate) struct Avx2(());
 
     /// # Safety
     /// The processor has AVX2 and FMA.
     #[target_feature(enable = "avx2,fma")]
-    pub(super) unsafe fn run_avx2<K: Kernel>(kernel: K, scratch: &mut [f32]) -> K::Output {
+    unsafe fn run_avx2<K: KernelOn<Avx2>>(kernel: K, scratch: &mut [f32]) -> K::Output {
         kernel.run(Avx2(()), scratch)
     }
 
@@ -315,6 +339,30 @@ mod x86 {
         const LANES: usize = 8;
         type F32 = __m256;
         type U32 = __m256i;
+        type Square = [__m256; 8];
+
+        fn call<K: KernelOn<Self>>(kernel: K) -> K::Output {
+            assert!(Isa::detected() >= Isa::Avx2, "this processor does not have AVX2");
+            scratch::with(kernel.scratch(), |scratch| unsafe { run_avx2(kernel, scratch) })
+        }
+        #[inline(always)] fn zero_square(self) -> [__m256; 8] { [self.splat(0.0); 8] }
+        #[inline(always)] fn transpose(self, [a, b, c, d, e, f, g, h]: [__m256; 8]) -> [__m256; 8] {
+            unsafe {
+                let (pairs, quads) = (
+                    |a, b| (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)),
+                    |a, b| {
+                        let (a, b) = (_mm256_castps_pd(a), _mm256_castps_pd(b));
+                        (_mm256_castpd_ps(_mm256_unpacklo_pd(a, b)), _mm256_castpd_ps(_mm256_unpackhi_pd(a, b)))
+                    },
+                );
+                let ((ab, ab_), (cd, cd_), (ef, ef_), (gh, gh_)) = (pairs(a, b), pairs(c, d), pairs(e, f), pairs(g, h));
+                let ((p0, p1), (p2, p3)) = (quads(ab, cd), quads(ab_, cd_)); // columns 0–3 and 4–7 of rows a–d
+                let ((q0, q1), (q2, q3)) = (quads(ef, gh), quads(ef_, gh_));
+                let low = |p, q| _mm256_permute2f128_ps::<0x20>(p, q);
+                let high = |p, q| _mm256_permute2f128_ps::<0x31>(p, q);
+                [low(p0, q0), low(p1, q1), low(p2, q2), low(p3, q3), high(p0, q0), high(p1, q1), high(p2, q2), high(p3, q3)]
+            }
+        }
 
         #[inline(always)] fn prefetch(self, at: *const f32) { unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) } }
         #[inline(always)] fn splat(self, x: f32) -> __m256 { unsafe { _mm256_set1_ps(x) } }
@@ -325,6 +373,7 @@ mod x86 {
         #[inline(always)] fn mul(self, a: __m256, b: __m256) -> __m256 { unsafe { _mm256_mul_ps(a, b) } }
         #[inline(always)] fn div(self, a: __m256, b: __m256) -> __m256 { unsafe { _mm256_div_ps(a, b) } }
         #[inline(always)] fn fma(self, a: __m256, b: __m256, c: __m256) -> __m256 { unsafe { _mm256_fmadd_ps(a, b, c) } }
+        #[inline(always)] fn sqrt(self, a: __m256) -> __m256 { unsafe { _mm256_sqrt_ps(a) } }
         #[inline(always)] fn max(self, a: __m256, b: __m256) -> __m256 { unsafe { _mm256_max_ps(a, b) } }
         #[inline(always)] fn round(self, a: __m256) -> __m256 {
             unsafe { _mm256_round_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }
@@ -360,20 +409,23 @@ mod x86 {
     }
     /// Sixteen lanes of AVX-512, perhaps with its bf16 instructions. Only [`run_avx512`] and [`run_avx512_bf16`] make one.
     #[derive(Clone, Copy, Debug)]
-    pub(super) struct Avx512<const BF16: bool>(());
+    pub(crate) struct Avx512<const BF16: bool>(());
 
     /// # Safety
     /// The processor has AVX2, FMA, and of AVX-512 the foundation, BW, DQ and VL.
     #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
-    pub(super) unsafe fn run_avx512<K: Kernel>(kernel: K, scratch: &mut [f32]) -> K::Output {
-        kernel.run(Avx512::<false>(()), scratch)
+    unsafe fn run_avx512<K: KernelOn<Avx512<BF16>>, const BF16: bool>(kernel: K, scratch: &mut [f32]) -> K::Output {
+        kernel.run(Avx512(()), scratch)
     }
 
     /// # Safety
     /// As [`run_avx512`], and it has the BF16 instructions.
     #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
-    pub(super) unsafe fn run_avx512_bf16<K: KernelBf16>(kernel: K, scratch: &mut [f32]) -> K::Output {
-        kernel.run(Avx512::<true>(()), scratch)
+    unsafe fn run_avx512_bf16<K: KernelOn<Avx512<BF16>>, const BF16: bool>(
+        kernel: K,
+        scratch: &mut [f32],
+    ) -> K::Output {
+        kernel.run(Avx512(()), scratch)
     }
 
     impl<const BF16: bool> Avx512<BF16> {
@@ -392,6 +444,48 @@ mod x86 {
         const LANES: usize = 16;
         type F32 = __m512;
         type U32 = __m512i;
+        type Square = [__m512; 16];
+
+        fn call<K: KernelOn<Self>>(kernel: K) -> K::Output {
+            assert!(Isa::detected() >= Isa::Avx512, "this processor does not have AVX-512");
+            assert!(!BF16 || super::has_bf16(), "this processor does not multiply bf16");
+            scratch::with(kernel.scratch(), |scratch| unsafe {
+                if BF16 { run_avx512_bf16(kernel, scratch) } else { run_avx512(kernel, scratch) }
+            })
+        }
+        #[inline(always)] fn zero_square(self) -> [__m512; 16] { [self.splat(0.0); 16] }
+        #[inline(always)] fn transpose(self, rows: [__m512; 16]) -> [__m512; 16] {
+            unsafe {
+                let mut t = rows;
+                for i in (0..16).step_by(2) {
+                    (t[i], t[i + 1]) = (_mm512_unpacklo_ps(rows[i], rows[i + 1]), _mm512_unpackhi_ps(rows[i], rows[i + 1]));
+                }
+                let mut u = t; // lane group l of u[4g + c]: column 4l + c of rows 4g..4g + 4
+                for g in (0..16).step_by(4) {
+                    for c in 0..2 {
+                        let (a, b) = (_mm512_castps_pd(t[g + c]), _mm512_castps_pd(t[g + c + 2]));
+                        u[g + 2 * c] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
+                        u[g + 2 * c + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
+                    }
+                }
+                let mut columns = u;
+                for c in 0..4 {
+                    let (even, even_) = (
+                        _mm512_shuffle_f32x4::<0x88>(u[c], u[4 + c]),
+                        _mm512_shuffle_f32x4::<0x88>(u[8 + c], u[12 + c]),
+                    ); // groups 0 and 2
+                    let (odd, odd_) = (
+                        _mm512_shuffle_f32x4::<0xdd>(u[c], u[4 + c]),
+                        _mm512_shuffle_f32x4::<0xdd>(u[8 + c], u[12 + c]),
+                    ); // groups 1 and 3
+                    columns[c] = _mm512_shuffle_f32x4::<0x88>(even, even_);
+                    columns[4 + c] = _mm512_shuffle_f32x4::<0x88>(odd, odd_);
+                    columns[8 + c] = _mm512_shuffle_f32x4::<0xdd>(even, even_);
+                    columns[12 + c] = _mm512_shuffle_f32x4::<0xdd>(odd, odd_);
+                }
+                columns
+            }
+        }
 
         #[inline(always)] fn prefetch(self, at: *const f32) { unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) } }
         #[inline(always)] fn splat(self, x: f32) -> __m512 { unsafe { _mm512_set1_ps(x) } }
@@ -408,6 +502,7 @@ mod x86 {
         #[inline(always)] fn mul(self, a: __m512, b: __m512) -> __m512 { unsafe { _mm512_mul_ps(a, b) } }
         #[inline(always)] fn div(self, a: __m512, b: __m512) -> __m512 { unsafe { _mm512_div_ps(a, b) } }
         #[inline(always)] fn fma(self, a: __m512, b: __m512, c: __m512) -> __m512 { unsafe { _mm512_fmadd_ps(a, b, c) } }
+        #[inline(always)] fn sqrt(self, a: __m512) -> __m512 { unsafe { _mm512_sqrt_ps(a) } }
         #[inline(always)] fn max(self, a: __m512, b: __m512) -> __m512 { unsafe { _mm512_max_ps(a, b) } }
         #[inline(always)] fn round(self, a: __m512) -> __m512 {
             unsafe { _mm512_roundscale_ps::<{ _MM_FROUND_TO_NEAREST_INT | _MM_FROUND_NO_EXC }>(a) }

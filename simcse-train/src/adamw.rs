@@ -13,13 +13,11 @@ use std::sync::Arc;
 
 use rayon::prelude::*;
 use simcse_model::{WeightsFile, write_safetensors};
-use simcse_tensor::{Flat, Grads, Layout, Params, Tensor};
+use simcse_tensor::{AdamWUpdate, BETAS, Flat, Grads, Layout, Params, Tensor, sum_of_squares};
 
 use crate::checkpoint::finite;
 use crate::error::Result;
 
-const BETA1: f64 = 0.9;
-const BETA2: f64 = 0.999;
 /// Values per task: partial sums of the norm are over these, in order, whatever the number of threads.
 const CHUNK: usize = 1 << 16;
 
@@ -54,14 +52,15 @@ impl AdamW {
     pub fn update(&mut self, params: &mut Params, grads: &Grads, learning_rate: f64, gradient_scale: f32) {
         assert_eq!(params.layout(), self.m.layout(), "parameters of another model");
         self.updates += 1;
+        let [beta1, beta2] = BETAS;
         let layout = params.layout().clone();
         for tensor in trained(&layout) {
             let decay = if tensor.decay { self.weight_decay } else { 0.0 };
-            let rule = Rule {
+            let update = AdamWUpdate {
                 gradient_scale,
                 keep: (1.0 - learning_rate * decay) as f32,
-                step_size: (learning_rate / (1.0 - BETA1.powi(self.updates))) as f32,
-                root_correction: (1.0 - BETA2.powi(self.updates)).sqrt() as f32,
+                step_size: (learning_rate / (1.0 - beta1.powi(self.updates))) as f32,
+                root_correction: (1.0 - beta2.powi(self.updates)).sqrt() as f32,
                 eps: self.eps as f32,
             };
             let range = tensor.range();
@@ -70,7 +69,7 @@ impl AdamW {
                 .zip(grads.values()[range.clone()].par_chunks(CHUNK))
                 .zip(self.m.values_mut()[range.clone()].par_chunks_mut(CHUNK))
                 .zip(self.v.values_mut()[range].par_chunks_mut(CHUNK))
-                .for_each(|(((p, g), m), v)| rule.apply(p, g, m, v));
+                .for_each(|(((p, g), m), v)| update.apply(p, g, m, v));
         }
     }
 
@@ -120,41 +119,10 @@ fn trained(layout: &Layout) -> impl Iterator<Item = &Tensor> {
     layout.tensors().iter().filter(|tensor| tensor.trainable)
 }
 
-/// The update of one tensor, in one pass over memory.
-#[derive(Clone, Copy)]
-struct Rule {
-    gradient_scale: f32,
-    keep: f32,
-    step_size: f32,
-    root_correction: f32,
-    eps: f32,
-}
-
-impl Rule {
-    fn apply(&self, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
-        const B1: f32 = BETA1 as f32;
-        const B2: f32 = BETA2 as f32;
-        const REST1: f32 = (1.0 - BETA1) as f32;
-        const REST2: f32 = (1.0 - BETA2) as f32;
-        for (((p, &g), m), v) in p.iter_mut().zip(g).zip(m).zip(v) {
-            let g = g * self.gradient_scale;
-            *m = normal(B1 * *m + REST1 * g);
-            *v = normal(B2 * *v + REST2 * (g * g));
-            *p = *p * self.keep - self.step_size * (*m / (v.sqrt() / self.root_correction + self.eps));
-        }
-    }
-}
-
-/// Zero instead of a denormal: the moments of words that never occur again would linger there, at a hundred times the cost.
-fn normal(x: f32) -> f32 {
-    if x.abs() < f32::MIN_POSITIVE { 0.0 } else { x }
-}
-
 /// The length of all gradients of trainable parameters together.
 pub fn gradient_norm(grads: &Grads) -> f64 {
-    let square = |chunk: &[f32]| chunk.iter().map(|&g| f64::from(g) * f64::from(g)).sum::<f64>();
     let squares = trained(grads.layout()).map(|tensor| {
-        let partial: Vec<f64> = grads.values()[tensor.range()].par_chunks(CHUNK).map(square).collect();
+        let partial: Vec<f64> = grads.values()[tensor.range()].par_chunks(CHUNK).map(sum_of_squares).collect();
         partial.iter().sum::<f64>()
     });
     squares.sum::<f64>().sqrt()
@@ -216,9 +184,9 @@ mod tests {
     #[test]
     fn moments_do_not_linger_as_denormals() {
         let (mut p, mut m, mut v) = ([1.0], [1.0], [1e-30]);
-        let rule = Rule { gradient_scale: 1.0, keep: 1.0, step_size: 0.0, root_correction: 1.0, eps: 1e-8 };
+        let update = AdamWUpdate { gradient_scale: 1.0, keep: 1.0, step_size: 0.0, root_correction: 1.0, eps: 1e-8 };
         for _ in 0..20_000 {
-            rule.apply(&mut p, &[0.0], &mut m, &mut v);
+            update.apply(&mut p, &[0.0], &mut m, &mut v);
             assert!(!m[0].is_subnormal() && !v[0].is_subnormal());
         }
         assert_eq!((m, v), ([0.0], [0.0]));

@@ -79,7 +79,7 @@ impl Head {
     /// Working memory of the forward: Q, K, V, Kᵀ, P, the mask, and the mask as it is drawn.
     fn forward_sizes(&self) -> [usize; 7] {
         let (rows, squares) = (self.tokens * self.padded_size, self.tokens * self.padded_tokens);
-        [rows, rows, rows, self.size * self.padded_tokens, squares, squares, self.tokens * self.tokens]
+        [rows, rows, rows, self.padded_size * self.padded_tokens, squares, squares, self.tokens * self.tokens]
     }
 
     /// Working memory of the backward: Q, K, V, dO, one of dQ, dK and dV, Kᵀ or Vᵀ, P, dP, the mask, and the mask as it
@@ -89,12 +89,15 @@ impl Head {
         [row, row, row, row, row, transposed, square, square, square, packed]
     }
 
-    /// Copies columns `from ..` of a row-major matrix into (T, Dp).
+    /// Copies columns `from ..` of a row-major matrix into (T, Dp), and asks for the next head's.
     #[inline(always)]
-    fn gather(&self, matrix: &[f32], width: usize, from: usize, to: &mut [f32]) {
+    fn gather<S: Simd>(&self, s: S, matrix: &[f32], width: usize, from: usize, to: &mut [f32]) {
         for (row, to) in matrix.chunks_exact(width).zip(to.chunks_exact_mut(self.padded_size)) {
-            to[..self.size].copy_from_slice(&row[from..][..self.size]);
-            to[self.size..].fill(0.0);
+            let row = &row[from..][..self.size];
+            for d in (0..self.padded_size).step_by(S::LANES) {
+                s.prefetch(row.as_ptr().wrapping_add(self.size + d));
+                s.store(s.load_padded(&row[d..], 0.0), &mut to[d..]);
+            }
         }
     }
 
@@ -106,12 +109,22 @@ impl Head {
         }
     }
 
-    /// The transpose of (T, Dp), as (D, Tp).
+    /// The transpose of (T, Dp), as (Dp, Tp).
     #[inline(always)]
-    fn transpose(&self, matrix: &[f32], to: &mut [f32]) {
-        for (d, to) in to.chunks_exact_mut(self.padded_tokens).take(self.size).enumerate() {
-            to[self.tokens..].fill(0.0);
-            to.iter_mut().zip(matrix[d..].iter().step_by(self.padded_size)).for_each(|(to, &x)| *to = x);
+    fn transpose<S: Simd>(&self, s: S, matrix: &[f32], to: &mut [f32]) {
+        for t in (0..self.padded_tokens).step_by(S::LANES) {
+            for d in (0..self.padded_size).step_by(S::LANES) {
+                let mut square = s.zero_square();
+                for i in 0..S::LANES {
+                    if t + i < self.tokens {
+                        square.as_mut()[i] = s.load(&matrix[(t + i) * self.padded_size + d..]);
+                    }
+                }
+                let square = s.transpose(square);
+                for i in 0..S::LANES {
+                    s.store(square.as_ref()[i], &mut to[(d + i) * self.padded_tokens + t..]);
+                }
+            }
         }
     }
 
@@ -153,11 +166,10 @@ impl Kernel for Forward<'_> {
             (head, head.forward_sizes());
         let [q, k, v, k_t, p, mask, packed] = carve(scratch, sizes);
         for h in 0..op.heads {
-            [&mut *q, &mut *k, &mut *v]
-                .into_iter()
-                .enumerate()
-                .for_each(|(i, to)| head.gather(qkv, 3 * width, i * width + h * d, to));
-            head.transpose(k, k_t);
+            for (i, to) in [&mut *q, &mut *k, &mut *v].into_iter().enumerate() {
+                head.gather(s, qkv, 3 * width, i * width + h * d, to);
+            }
+            head.transpose(s, k, k_t);
             product(s, [t, tp, d], (q, dp, 1), (k_t, tp), (p, tp));
             for (i, p) in p.chunks_exact_mut(tp).enumerate() {
                 let (p, behind) = p.split_at_mut(t);
@@ -203,15 +215,14 @@ impl Kernel for Backward<'_> {
             (head, head.backward_sizes());
         let [q, k, v, dout_h, dx, transposed, p, dp_, mask, packed] = carve(scratch, sizes);
         for h in 0..op.heads {
-            [&mut *q, &mut *k, &mut *v]
-                .into_iter()
-                .enumerate()
-                .for_each(|(i, to)| head.gather(qkv, 3 * width, i * width + h * d, to));
-            head.gather(dout, width, h * d, dout_h);
+            for (i, to) in [&mut *q, &mut *k, &mut *v].into_iter().enumerate() {
+                head.gather(s, qkv, 3 * width, i * width + h * d, to);
+            }
+            head.gather(s, dout, width, h * d, dout_h);
 
-            head.transpose(k, transposed);
+            head.transpose(s, k, transposed);
             product(s, [t, tp, d], (q, dp, 1), (transposed, tp), (p, tp));
-            head.transpose(v, transposed);
+            head.transpose(s, v, transposed);
             product(s, [t, tp, d], (dout_h, dp, 1), (transposed, tp), (dp_, tp));
 
             match &op.dropout {
@@ -275,11 +286,14 @@ fn tile<S: Simd, const R: usize, const V: usize>(
 ) {
     let mut acc = [[s.splat(0.0); V]; R];
     for l in 0..k {
-        let b: [S::F32; V] = std::array::from_fn(|v| s.load(&b[l * b_row + v * S::LANES..]));
+        let mut vectors = [s.splat(0.0); V];
+        for v in 0..V {
+            vectors[v] = s.load(&b[l * b_row + v * S::LANES..]);
+        }
         for r in 0..R {
             let a = s.splat(a[r * a_row + l * a_col]);
             for v in 0..V {
-                acc[r][v] = s.fma(a, b[v], acc[r][v]);
+                acc[r][v] = s.fma(a, vectors[v], acc[r][v]);
             }
         }
     }

@@ -74,6 +74,8 @@ impl Kernel for GeluBackward<'_> {
     fn run<S: Simd>(self, s: S, _: &mut [f32]) {
         const INV_SQRT_2PI: f32 = 0.398_942_3;
         for i in (0..self.h.len()).step_by(S::LANES) {
+            math::prefetch(s, self.h, i);
+            math::prefetch(s, self.dh, i);
             let h = s.load_padded(&self.h[i..], 0.0);
             let dg = s.load_padded(&self.dh[i..], 0.0);
             let (cdf, bell) = math::normal(s, h);

@@ -7,8 +7,10 @@ use rayon::prelude::*;
 
 use super::{flat, flat_mut};
 use crate::gemm::{Init, gemm};
+use crate::math;
 use crate::params::{Grads, Params, Slot};
 use crate::rows::Rows;
+use crate::simd::{Kernel, Simd, dispatch};
 use crate::words::Precision;
 
 /// `y` (N, out).
@@ -56,17 +58,44 @@ fn add_column_sums(x: &Array2<f32>, ends: &[usize], sums: &mut [f32]) {
     const COLUMNS: usize = 256;
     let (x, width) = (flat(x), x.ncols());
     sums.par_chunks_mut(COLUMNS).enumerate().for_each(|(chunk, sums)| {
+        dispatch(ColumnSums { x, width, first: chunk * COLUMNS, ends, sums });
+    });
+}
+
+/// The sums of the columns from `first` on.
+struct ColumnSums<'a> {
+    x: &'a [f32],
+    width: usize,
+    first: usize,
+    ends: &'a [usize],
+    sums: &'a mut [f32],
+}
+
+impl Kernel for ColumnSums<'_> {
+    type Output = ();
+
+    fn scratch(&self, _: usize) -> usize {
+        self.sums.len()
+    }
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S, partial: &mut [f32]) {
+        const AHEAD: usize = 8; // rows that are asked for before their turn
         let mut start = 0;
-        for &end in ends {
-            let mut partial = [0.0; COLUMNS];
-            for row in x[start * width..end * width].chunks_exact(width) {
-                let row = &row[chunk * COLUMNS..][..sums.len()];
-                partial.iter_mut().zip(row).for_each(|(sum, x)| *sum += x);
+        for &end in self.ends {
+            partial.fill(0.0);
+            for row in self.x[start * self.width..end * self.width].chunks_exact(self.width) {
+                let row = &row[self.first..][..partial.len()];
+                for j in (0..row.len()).step_by(S::LANES) {
+                    s.prefetch(row.as_ptr().wrapping_add(AHEAD * self.width + j));
+                    let sum = s.add(s.load_padded(&partial[j..], 0.0), s.load_padded(&row[j..], 0.0));
+                    s.store_fitting(sum, &mut partial[j..]);
+                }
             }
-            sums.iter_mut().zip(partial).for_each(|(sum, partial)| *sum += partial);
+            math::zip(s, partial, self.sums, |partial, sum| s.add(sum, partial));
             start = end;
         }
-    });
+    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,124 @@
+//! AdamW's update of a run of parameters, and the squares that clipping wants, each in one pass over memory.
+
+use crate::math;
+use crate::simd::{Kernel, Simd, dispatch};
+
+/// `β₁` and `β₂` of both moments.
+pub const BETAS: [f64; 2] = [0.9, 0.999];
+
+/// One step's update (Loshchilov and Hutter 2019; PyTorch: `torch.optim.AdamW`) of gradient `g`, with what does not depend
+/// on the parameter worked out before:
+///
+/// ```text
+/// g ← gradient_scale·g
+/// m ← β₁m + (1 − β₁)g,  v ← β₂v + (1 − β₂)g²
+/// p ← keep·p − step_size·m / (√v / root_correction + ε)
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct AdamWUpdate {
+    /// What clipping multiplies the gradient by.
+    pub gradient_scale: f32,
+    /// `1 − η·λ`.
+    pub keep: f32,
+    /// `η / (1 − β₁ᵗ)`.
+    pub step_size: f32,
+    /// `√(1 − β₂ᵗ)`.
+    pub root_correction: f32,
+    /// `ε`.
+    pub eps: f32,
+}
+
+impl AdamWUpdate {
+    /// Updates parameters `p` and their moments `m` and `v`.
+    ///
+    /// # Panics
+    /// If the slices do not have the same length.
+    pub fn apply(&self, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
+        assert!([g.len(), m.len(), v.len()] == [p.len(); 3], "AdamW: slices of different lengths");
+        dispatch(Apply { update: self, p, g, m, v });
+    }
+}
+
+struct Apply<'a> {
+    update: &'a AdamWUpdate,
+    p: &'a mut [f32],
+    g: &'a [f32],
+    m: &'a mut [f32],
+    v: &'a mut [f32],
+}
+
+impl Kernel for Apply<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S, _: &mut [f32]) {
+        let Self { update, p, g, m, v } = self;
+        let [beta1, beta2] = BETAS.map(|beta| s.splat(beta as f32));
+        let [rest1, rest2] = BETAS.map(|beta| s.splat((1.0 - beta) as f32));
+        for i in (0..p.len()).step_by(S::LANES) {
+            for x in [&*p, g, &*m, &*v] {
+                math::prefetch(s, x, i);
+            }
+            let g = s.mul(s.load_padded(&g[i..], 0.0), s.splat(update.gradient_scale));
+            let first = s.fma(beta1, s.load_padded(&m[i..], 0.0), s.mul(rest1, g));
+            let second = s.fma(beta2, s.load_padded(&v[i..], 0.0), s.mul(rest2, s.mul(g, g)));
+            let (first, second) = (normal(s, first), normal(s, second));
+            let root = s.div(s.sqrt(second), s.splat(update.root_correction));
+            let step = s.div(first, s.add(root, s.splat(update.eps)));
+            let kept = s.mul(s.load_padded(&p[i..], 0.0), s.splat(update.keep));
+            s.store_fitting(s.sub(kept, s.mul(s.splat(update.step_size), step)), &mut p[i..]);
+            s.store_fitting(first, &mut m[i..]);
+            s.store_fitting(second, &mut v[i..]);
+        }
+    }
+}
+
+/// Zero instead of a denormal: the moments of words that never occur again would linger there, at a hundred times the cost.
+#[inline(always)]
+fn normal<S: Simd>(s: S, x: S::F32) -> S::F32 {
+    let size = s.max(x, s.sub(s.splat(0.0), x));
+    s.where_less(size, s.splat(f32::MIN_POSITIVE), s.splat(0.0), x)
+}
+
+/// `Σ xᵢ²`, in f32 over a thousand values at a time, whose sums are added in f64.
+pub fn sum_of_squares(x: &[f32]) -> f64 {
+    struct Squares<'a>(&'a [f32]);
+    impl Kernel for Squares<'_> {
+        type Output = f64;
+        #[inline(always)]
+        fn run<S: Simd>(self, s: S, _: &mut [f32]) -> f64 {
+            let mut total = 0.0;
+            for x in self.0.chunks(1024) {
+                total += f64::from(math::sum(s, x, x, |x, _| s.mul(x, x)));
+            }
+            total
+        }
+    }
+    dispatch(Squares(x))
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    proptest! {
+        #[test]
+        fn squares_agree_with_f64(x in prop::collection::vec(-3.0f32..3.0, 0..5000)) {
+            let expected: f64 = x.iter().map(|&x| f64::from(x) * f64::from(x)).sum();
+            prop_assert!((sum_of_squares(&x) - expected).abs() <= 1e-6 * expected);
+        }
+    }
+
+    #[test]
+    fn moments_do_not_linger_as_denormals() {
+        let update = AdamWUpdate { gradient_scale: 1.0, keep: 1.0, step_size: 1e-3, root_correction: 1.0, eps: 1e-8 };
+        let [mut p, mut m, mut v] = [[1.0; 37], [1e-20; 37], [1e-20; 37]];
+        for _ in 0..100_000 {
+            update.apply(&mut p, &[0.0; 37], &mut m, &mut v);
+            assert!(m.iter().chain(&v).all(|&x| x == 0.0 || x.is_normal()));
+        }
+        assert_eq!((m, v), ([0.0; 37], [0.0; 37]));
+    }
+}
