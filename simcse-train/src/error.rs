@@ -123,7 +123,7 @@ pub enum Error {
     },
     /// The file system is full, or nearly so.
     #[error(
-        "{}: {what} needs {:.3} GB, found {:.3} GB free: make room, or give another --output-dir",
+        "{}: {what} needs {:.3} GB, found {:.3} GB free: make room, then begin or resume",
         path.display(), *needed as f64 / 1e9, *free as f64 / 1e9
     )]
     NoSpace {

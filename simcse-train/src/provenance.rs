@@ -88,15 +88,18 @@ impl Provenance {
     ///
     /// # Errors
     /// As [`simcse_model::write_bytes`].
+    ///
+    /// # Panics
+    /// If the settings are not [checked](Settings::check): TOML has no number above 2^63.
     pub(crate) fn write(&self, dir: &Path) -> Result<()> {
         let text = toml::to_string(self).expect("settings are TOML");
         Ok(simcse_model::write_bytes(&dir.join(RUN_TOML), text.as_bytes())?)
     }
 
-    /// Checks that the sentences and settings of a resumed run are those that it began with.
+    /// Checks that sentences are those that the run began with.
     ///
     /// # Errors
-    /// [`Error::Changed`], naming the difference.
+    /// [`Error::Changed`].
     pub fn check_same_data(&self, found: &DataSource) -> Result<()> {
         if self.data.sha256 == found.sha256 {
             return Ok(());

@@ -1,5 +1,5 @@
-//! Which checkpoints go when there are more than `--save-total-limit`: the oldest of this run, but never the newest or the
-//! best one, and nothing that the run did not make.
+//! Which checkpoints go: those between two save steps, which were the best or the newest for a while, and the oldest beyond
+//! `--save-total-limit`; but never the newest or the best one, and nothing that the run did not make.
 
 use std::fs;
 use std::path::Path;
@@ -12,14 +12,24 @@ use crate::manifest::Manifest;
 use crate::output::{partial_name, remove_directory};
 use crate::provenance::Provenance;
 
-/// Deletes the checkpoints of run `id` in `output` beyond `limit`. `kept` are steps whose checkpoints stay.
+/// What stays.
+pub(crate) struct Rule {
+    /// The most checkpoints, unless more must stay.
+    pub(crate) limit: usize,
+    /// Checkpoints at other steps than multiples of this stay only if they must.
+    pub(crate) save_steps: u64,
+    /// The steps whose checkpoints must stay.
+    pub(crate) kept: Vec<u64>,
+}
+
+/// Deletes the checkpoints of run `id` in `output` that need not stay.
 ///
 /// # Errors
 /// [`Error::Write`].
-pub(crate) fn rotate(output: &Path, id: &str, limit: usize, kept: &[u64]) -> Result<()> {
+pub(crate) fn rotate(output: &Path, id: &str, rule: &Rule) -> Result<()> {
     let mut own = steps(output)?;
     own.retain(|step| is_own(&output.join(name(*step)), id));
-    for step in surplus(&own, limit, kept) {
+    for step in rule.surplus(&own) {
         // Under the other name first: a checkpoint is seen whole or not at all.
         let name = name(step);
         let (checkpoint, partial) = (output.join(&name), output.join(partial_name(&name)));
@@ -29,10 +39,17 @@ pub(crate) fn rotate(output: &Path, id: &str, limit: usize, kept: &[u64]) -> Res
     Ok(())
 }
 
-/// The oldest of `steps`, which are sorted, that are not `kept` and whose going brings their number down to `limit`.
-fn surplus(steps: &[u64], limit: usize, kept: &[u64]) -> Vec<u64> {
-    let excess = steps.len().saturating_sub(limit.max(1));
-    steps.iter().copied().filter(|step| !kept.contains(step)).take(excess).collect()
+impl Rule {
+    /// Which of `steps`, sorted, go.
+    fn surplus(&self, steps: &[u64]) -> Vec<u64> {
+        let may_go = |step: &&u64| !self.kept.contains(step);
+        let between = |step: &&u64| may_go(step) && !step.is_multiple_of(self.save_steps);
+        let mut surplus: Vec<u64> = steps.iter().filter(between).copied().collect();
+        let excess = (steps.len() - surplus.len()).saturating_sub(self.limit.max(1));
+        let oldest = steps.iter().filter(|step| may_go(step) && !between(step)).take(excess);
+        surplus.extend(oldest);
+        surplus
+    }
 }
 
 /// Whether run `id` made the checkpoint, and nobody put anything into it.
@@ -105,7 +122,7 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn only_old_checkpoints_of_the_run_go(events in vec(event(), 1..16), limit in 1usize..4) {
+        fn only_old_checkpoints_of_the_run_go(events in vec(event(), 1..16), limit in 1usize..5, save_steps in 1u64..3) {
             let dir = tempfile::tempdir().unwrap();
             let (output, precious) = (dir.path().join("out"), dir.path().join("precious"));
             fs::create_dir(&output).unwrap();
@@ -123,7 +140,7 @@ mod tests {
                         saved.push(step);
                         best = if is_best { Some(step) } else { best };
                         let kept: Vec<u64> = [step].into_iter().chain(best).collect();
-                        rotate(&output, "own", limit, &kept).unwrap();
+                        rotate(&output, "own", &Rule { limit, save_steps, kept }).unwrap();
                     }
                 }
             }
@@ -131,10 +148,18 @@ mod tests {
             let left: Vec<u64> = saved.iter().copied().filter(exists).collect();
             let must: std::collections::BTreeSet<u64> = saved.last().copied().into_iter().chain(best).collect();
             prop_assert!(must.iter().all(|step| left.contains(step)), "{left:?} without one of {must:?}");
-            prop_assert_eq!(left.len(), saved.len().min(limit.max(must.len())));
-            let newest: Vec<u64> = saved.iter().copied().filter(|step| !must.contains(step)).collect();
-            let others: Vec<u64> = left.iter().copied().filter(|step| !must.contains(step)).collect();
-            prop_assert!(newest.ends_with(&others), "{others:?} are not the newest of {newest:?}");
+            // Beside these, the newest of the save steps, as many as the limit leaves room for.
+            let others = |steps: &[u64]| -> Vec<u64> { steps.iter().copied().filter(|step| !must.contains(step)).collect() };
+            prop_assert!(others(&left).iter().all(|step| step.is_multiple_of(save_steps)), "{left:?}");
+            let mut at_save_steps = others(&saved);
+            at_save_steps.retain(|step| step.is_multiple_of(save_steps));
+            if save_steps == 1 {
+                prop_assert!(at_save_steps.ends_with(&others(&left)), "{left:?} are not the newest of {saved:?}");
+            }
+            let most = limit.max(must.len());
+            prop_assert!(left.len() <= most && (save_steps > 1 || left.len() == saved.len().min(most)), "{left:?}");
+            // Two places at most were taken by others for a while.
+            prop_assert!(others(&left).len() >= at_save_steps.len().min(limit.saturating_sub(2)), "{left:?}");
             for (path, what) in foreign {
                 prop_assert!(fs::symlink_metadata(path).is_ok(), "{what:?} is gone");
             }

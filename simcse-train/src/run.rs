@@ -14,7 +14,8 @@ use crate::error::{Error, Result};
 use crate::output::{OutputDirectory, entries, open, require_space, step_of};
 use crate::progress::Progress;
 use crate::provenance::{Provenance, RUN_TOML};
-use crate::rotation::rotate;
+use crate::rotation::{Rule, rotate};
+use crate::settings::Settings;
 use crate::step_record::StepRecord;
 use crate::trainer::Summary;
 
@@ -121,13 +122,17 @@ impl RunDirectory {
         Ok(Some(checkpoint))
     }
 
-    /// Deletes the oldest checkpoints beyond the limit.
+    /// Deletes the checkpoints that need not stay.
     pub(crate) fn rotate(&self, progress: &Progress) -> Result<()> {
-        let settings = &self.provenance.settings;
-        let Some(limit) = settings.save_total_limit else { return Ok(()) };
-        let best = progress.best_global_step.filter(|_| settings.load_best_model_at_end);
-        let kept: Vec<u64> = self.saved.into_iter().chain(best).collect();
-        rotate(self.path(), &self.provenance.id, limit, &kept)
+        let Settings { save_total_limit, save_steps, load_best_model_at_end, .. } = self.provenance.settings;
+        let best = progress.best_global_step.filter(|_| load_best_model_at_end);
+        let rule = Rule {
+            limit: save_total_limit.unwrap_or(usize::MAX),
+            // Without the search for the best, one between is from a stop or was the last, and stays as the others do.
+            save_steps: if load_best_model_at_end { save_steps } else { 1 },
+            kept: self.saved.into_iter().chain(best).collect(),
+        };
+        rotate(self.path(), &self.provenance.id, &rule)
     }
 
     /// Gives `encoder` the weights of the checkpoint at `step`.

@@ -6,6 +6,8 @@ form=${1:-short}
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/../.." && pwd)
 simcse=${SIMCSE:-$root/target/debug/simcse}
 [[ -x $simcse ]] || (cd "$root" && cargo build -p simcse-cli)
+# In memory, unless TMPDIR says otherwise: what a disk would do is for powerloss.sh.
+[[ -n ${TMPDIR:-} || ! -w /dev/shm ]] || export TMPDIR=/dev/shm
 work=$(mktemp -d)
 cleanup() { rm -rf "$work"; }
 trap cleanup EXIT
