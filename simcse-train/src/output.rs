@@ -66,12 +66,22 @@ impl OutputDirectory {
             let (path, kind) = (entry.path(), entry.file_type().map_err(Error::write(&entry.path()))?);
             if kind.is_dir() && is_partial(&name) {
                 remove_directory(&path)?;
-            } else if kind.is_file() && is_temporary(&name) {
-                uninterrupted(|| fs::remove_file(&path)).map_err(Error::write(&path))?;
+            } else if kind.is_dir() && name == "1_Pooling" {
+                remove_temporary_files(&path)?;
             }
         }
-        Ok(())
+        remove_temporary_files(&self.path)
     }
+}
+
+fn remove_temporary_files(directory: &Path) -> Result<()> {
+    for (name, entry) in entries(directory)? {
+        let path = entry.path();
+        if is_temporary(&name) && entry.file_type().is_ok_and(|kind| kind.is_file()) {
+            uninterrupted(|| fs::remove_file(&path)).map_err(Error::write(&path))?;
+        }
+    }
+    Ok(())
 }
 
 /// The entries of a directory by name, in no order; none if it is not there.
@@ -193,13 +203,15 @@ mod tests {
         for name in [".checkpoint-7.partial", "checkpoint-6", ".mine.partial"] {
             fs::create_dir_all(dir.path().join(name).join("below")).unwrap();
         }
-        for name in [".model.safetensors.12.tmp", ".mine.tmp"] {
+        fs::create_dir(dir.path().join("1_Pooling")).unwrap();
+        for name in [".model.safetensors.12.tmp", ".mine.tmp", "1_Pooling/.config.json.3.tmp"] {
             fs::write(dir.path().join(name), "").unwrap();
         }
         output.remove_leftovers().unwrap();
         let mut left: Vec<_> = entries(dir.path()).unwrap().into_iter().map(|(name, _)| name).collect();
         left.sort();
-        assert_eq!(left, [LOCK, ".mine.partial", ".mine.tmp", "checkpoint-6"]);
+        assert_eq!(left, [LOCK, ".mine.partial", ".mine.tmp", "1_Pooling", "checkpoint-6"]);
+        assert!(entries(&dir.path().join("1_Pooling")).unwrap().is_empty());
     }
 
     #[test]
