@@ -29,11 +29,11 @@ import torch
 import transformers
 from sentence_transformers.losses import MultipleNegativesRankingLoss
 from sentence_transformers.models import Pooling
-from transformers import AutoModel, BertConfig, DistilBertConfig, RobertaConfig, get_linear_schedule_with_warmup
+from transformers import AutoConfig, AutoModel, BertConfig, DistilBertConfig, RobertaConfig, get_linear_schedule_with_warmup
 
 SEED = 20210418
 SCALE = 20.0
-BATCHES, SENTENCES = 8, 8
+BATCHES = 8
 POOLINGS = ["mean", "cls", "mean", "max"]  # the loss of batch b is of embeddings pooled by POOLINGS[b % 4]
 STEPS, WARMUP_RATIO, WEIGHT_DECAY, MAX_GRAD_NORM = 10, 0.2, 0.01, 1.0
 WHOLE, STRIDE = 128, 37
@@ -41,6 +41,9 @@ CLS, SEP, FIRST_WORD = 101, 102, 5  # of BERT and DistilBERT; RoBERTa's are 0 an
 OUTPUT = Path(__file__).resolve().parent.parent / "simcse-train" / "tests" / "goldens"
 
 VOCABULARY, LONGEST = 103, 24
+# Tokens of the longest sentence, sentences in a batch, and the share of words that a sentence has in an order of its own. A
+# pretrained model tells sentences apart so well that only similar ones have a loss whose gradient is not all rounding.
+SMALL, LIVE = dict(longest=LONGEST, size=8, own=0.4), dict(longest=8, size=6, own=0.1)
 SIZES = dict(vocab_size=VOCABULARY, initializer_range=0.02)
 BERT = dict(SIZES, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128,
             hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.15)
@@ -143,18 +146,14 @@ def forward(model, sentences, pooling, step):
     return torch.cat([hidden[row, :t] for row, t in enumerate(lengths)]), units, loss
 
 
-def gradients(model):
-    return {name: parameter.grad.numpy() for name, parameter in model.named_parameters()}
-
-
-def run_case(model, case):
+def run_case(model, case, number):
     model.zero_grad()
     hidden, units, loss = forward(model, case["sentences"], case["pooling"], case["step"])
     loss.backward()
     arrays = {"hidden": hidden, **{f"unit.{mode}": rows for mode, rows in units.items()}}
     arrays = {name: array.detach().numpy() for name, array in arrays.items()}
-    grads = {f"gradient.{name}": gradient.copy() for name, gradient in gradients(model).items()}
-    return {**arrays, **grads}, loss.item()
+    arrays.update({f"gradient.{name}": parameter.grad.numpy() for name, parameter in model.named_parameters()})
+    return sampled(arrays, number), loss.item()
 
 
 def train(model, batches, learning_rate):
@@ -177,24 +176,24 @@ def train(model, batches, learning_rate):
         schedule.step()
         losses.append(loss.item())
     added = {name: (parameter.detach() - before[name]).numpy() for name, parameter in model.named_parameters()}
-    return {f"update.{name}": array for name, array in added.items()}, losses
+    return sampled({f"update.{name}": array for name, array in added.items()}, 0), losses
 
 
 # Goldens.
 
-def make_batches(config, longest, rng):
+def make_batches(config, longest, size, own, rng):
     """Ragged sentences that share words, or the loss would vanish: the longest possible, one-word and empty ones; every
     other batch has a padding token within a text."""
     cls, sep = (0, 2) if config.model_type == "roberta" else (CLS, SEP)
     batches = []
     for batch in range(BATCHES):
         topic = rng.integers(FIRST_WORD, config.vocab_size - 3, longest)  # CLS and SEP are the small models' last
-        lengths = [longest - 2, 1, *rng.integers(2, longest - 2, SENTENCES - 2)]
+        lengths = [longest - 2, 1, *rng.integers(2, longest - 2, size - 2)]
         if batch == 2:
             lengths[2] = 0
         sentences = []
         for length in lengths:
-            body = np.where(rng.random(length) < 0.4, rng.permutation(topic)[:length], topic[:length])
+            body = np.where(rng.random(length) < own, rng.permutation(topic)[:length], topic[:length])
             sentences.append([cls, *body.tolist(), sep])
         if batch % 2 == 1:
             sentences[0][3] = sentences[3][1] = config.pad_token_id
@@ -204,7 +203,7 @@ def make_batches(config, longest, rng):
 
 def sample(array, first):
     flat = array.reshape(-1)
-    return flat if flat.size <= WHOLE else flat[first::STRIDE]
+    return (flat if flat.size <= WHOLE else flat[first::STRIDE]).copy()
 
 
 def sampled(arrays, case):
@@ -227,21 +226,26 @@ def largest_error(got, expected, prefix):
     return max(float(abs(got[name] - expected[name]).max()) for name in expected if name.startswith(prefix))
 
 
-def write_golden(directory, model_dir, longest, learning_rate):
-    load = lambda dtype: AutoModel.from_pretrained(model_dir, dtype=dtype, attn_implementation="eager")
-    f64, f32 = load(torch.float64), load(torch.float32)
-    for model in (f64, f32):
-        if hasattr(model, "pooler"):
-            model.pooler = None  # no sentence embedding goes through it
-    config = f64.config
-    batches = make_batches(config, longest, np.random.default_rng(SEED))
+def compute(model_dir, dtype, cases, learning_rate):
+    """All cases, then the training: arrays and loss of each. One model at a time is in memory."""
+    model = AutoModel.from_pretrained(model_dir, dtype=dtype, attn_implementation="eager")
+    if hasattr(model, "pooler"):
+        model.pooler = None  # no sentence embedding goes through it
+    results = [run_case(model, case, number) for number, case in enumerate(cases)]
+    model.zero_grad()
+    return results, train(model, [case["sentences"] for case in cases[:BATCHES]], learning_rate)
 
-    cases, arrays = [], {}
-    for number in range(2 * BATCHES):
-        batch = number % BATCHES
-        case = {"sentences": batches[batch], "pooling": POOLINGS[batch % 4], "step": batch if number >= BATCHES else None}
-        (expected, loss), (got, f32_loss) = run_case(f64, case), run_case(f32, case)
-        expected, got = sampled(expected, number), sampled(got, number)
+
+def write_golden(directory, model_dir, learning_rate, **shape):
+    config = AutoConfig.from_pretrained(model_dir)
+    batches = make_batches(config, **shape, rng=np.random.default_rng(SEED))
+    cases = [{"sentences": batches[number % BATCHES], "pooling": POOLINGS[number % 4],
+              "step": number % BATCHES if number >= BATCHES else None} for number in range(2 * BATCHES)]
+    f64, (expected_update, losses) = compute(model_dir, torch.float64, cases, learning_rate)
+    f32, (update, f32_losses) = compute(model_dir, torch.float32, cases, learning_rate)
+
+    arrays = dict(expected_update)
+    for number, (case, (expected, loss), (got, f32_loss)) in enumerate(zip(cases, f64, f32)):
         case["loss"] = loss
         case["torch_f32"] = {
             "hidden": largest_error(got, expected, "hidden"),
@@ -251,14 +255,9 @@ def write_golden(directory, model_dir, longest, learning_rate):
             "worst_gradient": max(relative_error(got, expected, name) for name in expected
                                   if name.startswith("gradient") and not is_key_bias(name)),
         }
-        cases.append(case)
         arrays.update({f"{number}.{name}": array for name, array in expected.items()})
         print(f"{directory.name} case {number}: loss {loss:.6f}, PyTorch f32: "
               + ", ".join(f"{name} {error:.1e}" for name, error in case["torch_f32"].items()), flush=True)
-
-    (expected, losses), (got, f32_losses) = train(f64, batches, learning_rate), train(f32, batches, learning_rate)
-    expected, got = sampled(expected, 0), sampled(got, 0)
-    arrays.update(expected)
     made_by = (f"tools/make_goldens.py, seed {SEED}, Python {platform.python_version()}, torch {torch.__version__}, "
                f"transformers {transformers.__version__}, sentence-transformers {sentence_transformers.__version__}, "
                f"numpy {np.__version__}")
@@ -273,9 +272,9 @@ def write_golden(directory, model_dir, longest, learning_rate):
             "learning_rate": learning_rate, "warmup_ratio": WARMUP_RATIO, "weight_decay": WEIGHT_DECAY,
             "max_grad_norm": MAX_GRAD_NORM, "losses": losses,
             "torch_f32": {"loss": max(abs(a - b) for a, b in zip(losses, f32_losses)),
-                          "update": relative_error(got, expected, "update"),
-                          "worst_update": max(relative_error(got, expected, name) for name in expected
-                                              if not is_key_bias(name))},
+                          "update": relative_error(update, expected_update, "update"),
+                          "worst_update": max(relative_error(update, expected_update, name)
+                                              for name in expected_update if not is_key_bias(name))},
         },
         "cases": cases,
     }
@@ -311,17 +310,18 @@ def main():
     parser.add_argument("--live", nargs="+", type=Path, metavar="MODEL_DIR", help="compute the same for these models")
     parser.add_argument("--out", type=Path, help="where --live writes")
     arguments = parser.parse_args()
-    torch.set_num_threads(1)
+    if not arguments.live:
+        torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     check_philox()
     if arguments.live:
         assert arguments.out, "--live needs --out"
         for model_dir in arguments.live:
-            write_golden(arguments.out / model_dir.name, model_dir, longest=LONGEST + 1, learning_rate=5e-5)
+            write_golden(arguments.out / model_dir.name, model_dir, 5e-5, **LIVE)
         return
     for name, config in SMALL_MODELS.items():
         make_small_model(OUTPUT / name, config)
-        write_golden(OUTPUT / name, OUTPUT / name, longest=LONGEST, learning_rate=1e-3)
+        write_golden(OUTPUT / name, OUTPUT / name, 1e-3, **SMALL)
 
 
 if __name__ == "__main__":

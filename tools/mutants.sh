@@ -1,7 +1,9 @@
 #!/usr/bin/env bash
 # Shows that the tests see a wrong gradient: edits one line of the source at a time, in a copy of the tree, and requires
 # that the tests named beside it fail. Prints a table; fails if an edit survives, or no longer fits the source.
+# usage: mutants.sh [REGEX]: only the mutants whose names match
 set -euo pipefail
+only=${1:-.}
 cd "$(dirname "$0")/.."
 
 target=${CARGO_TARGET_DIR:-target}
@@ -24,6 +26,8 @@ tests() { (cd "$copy" && nice -n 19 cargo test -j1 --quiet -p "$crate" --lib "$@
 
 # mutant NAME SED: SED must change one line of $file, and the tests of $crate that $filter selects must then fail.
 mutant() {
+    [[ $1 =~ $only ]] || return 0
+    check_unchanged
     sed -i "$2" "$copy/$file"
     local changed result
     changed=$(diff "$file" "$copy/$file" | grep -c '^>' || true)
@@ -41,9 +45,13 @@ mutant() {
     cp "$file" "$copy/$file"
 }
 
-# on CRATE FILTER FILE: what the mutants below are about; unchanged, its tests must pass.
-on() {
-    crate=$1 filter=$2 file=$3
+# on CRATE FILTER FILE: what the mutants below are about.
+on() { crate=$1 filter=$2 file=$3 checked=no; }
+
+# Without a mutant, the tests must pass.
+check_unchanged() {
+    [ $checked = no ] || return 0
+    checked=yes
     if ! tests "$filter" || grep -q ' 0 passed' "$copy/log"; then
         cat "$copy/log" >&2
         echo "the tests $filter of $crate do not pass unchanged" >&2
@@ -92,12 +100,13 @@ mutant 'max pooling: the smallest' 's/if x\[i\] > x\[best\]/if x[i] < x[best]/'
 on simcse-tensor ops::normalize $ops/normalize.rs
 mutant 'normalize: projection missing' 's/(f64::from(\*dy) - f64::from(y) \* along)/{ let _ = (y, along); f64::from(*dy) }/'
 
-on simcse-tensor ops::similarity $ops/similarity.rs
-mutant 'similarity: dz₂ from dy, not dyᵀ' 's/gemm(Precision::F32, dy.t(), z1/gemm(Precision::F32, dy.view(), z1/'
-mutant 'similarity: dz₂ missing' 's/gemm(Precision::F32, dy.t(), z1.*/let _ = z1; dz2.fill(0.0);/'
-
-on simcse-tensor ops::cross_entropy $ops/cross_entropy.rs
-mutant 'cross_entropy: the 1 not subtracted' 's/row\[i\] -= 1.0;/let _ = i;/'
+on simcse-tensor ops::contrastive $ops/contrastive.rs
+mutant 'contrastive: dz₁ missing' 's/gemm(Precision::F32, ds, z2.*/let _ = (ds, z2); dz1.fill(0.0);/'
+mutant 'contrastive: dz₂ of the last block only' 's/gemm(Precision::F32, ds.t(), z1, Init::Keep/gemm(Precision::F32, ds.t(), z1, Init::Zero/'
+mutant "contrastive: every block's labels from 0" 's/cross_entropy(rows, block \* ROWS, size, scale)/cross_entropy(rows, 0 * block, size, scale)/'
+mutant 'contrastive: the 1 not subtracted' 's/row\[label\] -= 1.0;//'
+mutant 'contrastive: gradient of the cosines without the scale' 's/s.splat(scale \/ row.len() as f32)/s.splat(1.0 \/ row.len() as f32)/'
+mutant 'contrastive: dloss ignored' 's/\*dz \*= dloss)/{ let _ = (dloss, dz); })/'
 
 on simcse-model encoder::tests simcse-model/src/batch.rs
 mutant 'RoBERTa: positions from pad_token_id' 's/pad + next$/pad + next - 1/'

@@ -1,61 +1,88 @@
-//! Attention over a batch of ragged titles at the models' shapes, forward and forward with backward, ours beside a naive
-//! implementation of the forward. Criterion's `elem/s` are the forward's multiply-adds at the sentences' real lengths.
+//! Attention over ragged titles at the models' shapes, forward and backward, under dropout, beside a naive implementation
+//! without; one thread each. FLOP are those of the products at the sentences' real lengths: `Q·Kᵀ` and `P·V`, and in the backward
+//! `dO·Vᵀ`, `(m ⊙ P)ᵀ·dO`, `dS·K` and `dSᵀ·Q`; not `Q·Kᵀ` once more, the exponentials or the masks.
 #![allow(missing_docs)]
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use ndarray::{Array2, s};
-use simcse_benches::{SHAPES, Shape, difference, matrix, title_lengths};
-use simcse_tensor::{Grads, Params, Pool, Rows, Tape};
+use criterion::{Criterion, criterion_group, criterion_main};
+use ndarray::{Array2, linalg::general_mat_mul, s};
+use simcse_benches::{Bench, SHAPES, Shape, Work, check, matrix, peak, titles, values};
+use simcse_tensor::profile::{Part, record};
+use simcse_tensor::rng::Philox;
+use simcse_tensor::{Dropout, Grads, Params, Pool, Precision, Rows, Tape};
 
-fn naive(shape: Shape, rows: &Rows, qkv: &Array2<f32>) -> Array2<f32> {
+/// Contexts (N, C) and, for `dout`, the gradient of `qkv` (N, 3C).
+fn naive(shape: Shape, rows: &Rows, qkv: &Array2<f32>, dout: &Array2<f32>) -> (Array2<f32>, Array2<f32>) {
     let (c, d) = (shape.hidden, shape.hidden / shape.heads);
-    let mut o = Array2::zeros((rows.tokens(), c));
+    let scale = 1.0 / (d as f32).sqrt();
+    let (mut o, mut dqkv) = (Array2::zeros((rows.tokens(), c)), Array2::zeros(qkv.dim()));
     for sentence in rows.iter() {
         for h in 0..shape.heads {
-            let part = |i: usize| qkv.slice(s![sentence.clone(), i * c + h * d..i * c + (h + 1) * d]);
-            let mut p = part(0).dot(&part(1).t()) / (d as f32).sqrt();
+            let columns = |i: usize| s![sentence.clone(), i * c + h * d..i * c + (h + 1) * d];
+            let [q, k, v] = [0, 1, 2].map(|i| qkv.slice(columns(i)));
+            let mut p = q.dot(&k.t()) * scale;
             for mut row in p.outer_iter_mut() {
                 let highest = row.fold(f32::NEG_INFINITY, |a, &b| a.max(b));
                 row.mapv_inplace(|x| (x - highest).exp());
                 row /= row.sum();
             }
-            o.slice_mut(s![sentence.clone(), h * d..(h + 1) * d]).assign(&p.dot(&part(2)));
+            o.slice_mut(columns(0)).assign(&p.dot(&v));
+
+            let dout = dout.slice(columns(0));
+            let mut ds = dout.dot(&v.t());
+            for (mut ds, p) in ds.outer_iter_mut().zip(p.outer_iter()) {
+                let along = ds.dot(&p);
+                ds.zip_mut_with(&p, |ds, p| *ds = p * (*ds - along));
+            }
+            general_mat_mul(scale, &ds, &k, 0.0, &mut dqkv.slice_mut(columns(0)));
+            general_mat_mul(scale, &ds.t(), &q, 0.0, &mut dqkv.slice_mut(columns(1)));
+            general_mat_mul(1.0, &p.t(), &dout, 0.0, &mut dqkv.slice_mut(columns(2)));
         }
     }
-    o
+    (o, dqkv)
+}
+
+/// Ours, and the time of forward and backward.
+struct Ours {
+    o: Array2<f32>,
+    dqkv: Array2<f32>,
+    forward: Duration,
+    backward: Duration,
 }
 
 fn attention(criterion: &mut Criterion) {
-    let lengths = title_lengths(256);
-    let squares: usize = lengths.iter().map(|t| t * t).sum();
-    let rows = Arc::new(Rows::new(lengths, (0..256).collect()));
-    let layout = Arc::default();
-    let (params, mut pool) = (Params::zeros(Arc::clone(&layout)), Pool::new());
+    let rows = titles(256);
+    let squares: usize = rows.iter().map(|sentence| sentence.len().pow(2)).sum();
+    let peak = peak(Precision::F32, 1);
+    let nothing = Arc::default();
+    let params = Params::zeros(Arc::clone(&nothing));
     for shape in SHAPES {
-        let qkv = matrix(rows.tokens(), 3 * shape.hidden);
-        let dy = matrix(rows.tokens(), shape.hidden);
-        let mut run = |backward: bool| {
-            let mut tape = Tape::new(&params, &mut pool, rows.clone(), backward);
+        let (qkv, dout) = (matrix(rows.tokens(), 3 * shape.hidden), matrix(rows.tokens(), shape.hidden));
+        let mut pool = Pool::new();
+        let mut ours = |rate| {
+            let dropout = Dropout { rate, philox: Philox::new(1), step: 0, site: 0 };
+            let mut tape = Tape::new(&params, &mut pool, rows.clone(), true);
             let x = tape.input(qkv.clone());
-            let y = tape.attention(x, shape.heads, None);
-            let value = tape.value(y).clone();
-            if backward {
-                tape.backward(vec![(y, dy.clone())], &mut Grads::zeros(layout.clone()));
-            }
-            value
+            let (y, forward) = record(|| tape.attention(x, shape.heads, Some(dropout)));
+            let o = tape.value(y).clone();
+            let (mut gradients, backward) =
+                record(|| tape.backward(&[(y, dout.view())], &mut Grads::zeros(nothing.clone())));
+            let dqkv = gradients.take(x);
+            Ours { o, dqkv, forward: forward.of(Part::Attention), backward: backward.of(Part::AttentionBackward) }
         };
-        let (got, expected) = (run(false), naive(shape, &rows, &qkv));
-        let error = difference(got.as_slice().expect("row-major"), expected.as_slice().expect("row-major"));
-        assert!(error < 1e-4, "attention differs from the naive one by {error}");
+        let (got, (o, dqkv)) = (ours(0.0), naive(shape, &rows, &qkv, &dout));
+        check("attention", values(&got.o), values(&o), 1e-5);
+        check("attention's backward", values(&got.dqkv), values(&dqkv), 1e-5);
 
-        let mut group = criterion.benchmark_group(format!("attention/{}", shape.name));
-        group.throughput(Throughput::Elements((2 * squares * shape.hidden) as u64));
-        group.sample_size(10);
-        group.bench_function("forward", |bench| bench.iter(|| run(false)));
-        group.bench_function("forward+backward", |bench| bench.iter(|| run(true)));
-        group.bench_function("naive forward", |bench| bench.iter(|| naive(shape, &rows, &qkv)));
+        let flop = (2 * 2 * squares * shape.hidden) as f64;
+        let mut bench = Bench::new(criterion, format!("attention/{}", shape.name), 1);
+        bench.timed_case("forward", Work::Flop(flop, peak), || ours(0.1).forward);
+        bench.timed_case("backward", Work::Flop(2.0 * flop, peak), || ours(0.1).backward);
+        bench.case("naive forward and backward", Work::Flop(3.0 * flop, peak), || {
+            naive(shape, &rows, &qkv, &dout);
+        });
     }
 }
 

@@ -1,17 +1,16 @@
-//! The three products of training at the models' shapes: `y = x·Wᵀ`, `dx = dy·W`, `dW += dyᵀ·x`, ours beside a naive loop,
-//! the crate matrixmultiply and the crate gemm, one thread each. Criterion's `elem/s` are multiply-adds: two FLOP each.
+//! The three products of training at the models' shapes: `y = x·Wᵀ`, `dx = dy·W`, `dW += dyᵀ·x`, ours beside the crate
+//! matrixmultiply, the crate gemm and a naive loop, one thread each.
 #![allow(missing_docs, unsafe_code)]
 
 use std::hint::black_box;
 
-use criterion::{Criterion, Throughput, criterion_group, criterion_main};
-use ndarray::{Array2, ArrayView2};
-use simcse_benches::{SHAPES, difference, matrix, title_lengths};
+use criterion::{Criterion, criterion_group, criterion_main};
+use ndarray::{ArrayView2, s};
+use simcse_benches::{Bench, SHAPES, Shape, Work, check, matrix, peak, precisions, titles};
 use simcse_tensor::{Init, Precision, gemm};
 
-fn ours(a: ArrayView2<f32>, b: ArrayView2<f32>, c: &mut [f32]) {
-    gemm(Precision::F32, a, b, Init::Zero, &[a.ncols()], c);
-}
+/// Rows of C that the naive loop computes: the whole would take the time of all others together.
+const NAIVE_ROWS: usize = 24;
 
 fn naive(a: ArrayView2<f32>, b: ArrayView2<f32>, c: &mut [f32]) {
     c.fill(0.0);
@@ -46,49 +45,50 @@ fn by_gemm(a: ArrayView2<f32>, b: ArrayView2<f32>, c: &mut [f32]) {
     }
 }
 
-type Product = fn(ArrayView2<f32>, ArrayView2<f32>, &mut [f32]);
+/// Out and in of a layer's four linear maps.
+fn linears(Shape { hidden: c, intermediate: f, .. }: Shape) -> [(&'static str, usize, usize); 4] {
+    [("qkv", 3 * c, c), ("attention-output", c, c), ("intermediate", f, c), ("output", c, f)]
+}
 
 fn matmul(criterion: &mut Criterion) {
-    let tokens: usize = title_lengths(256).iter().sum();
-    let pool = rayon::ThreadPoolBuilder::new().num_threads(1).build().expect("one thread");
+    let rows = titles(256);
+    let peaks: Vec<_> = precisions().map(|precision| (precision, peak(precision, 1))).collect();
     for shape in SHAPES {
-        for (layer, out, input) in [
-            ("qkv", 3 * shape.hidden, shape.hidden),
-            ("intermediate", shape.intermediate, shape.hidden),
-            ("output", shape.hidden, shape.intermediate),
-        ] {
-            let (x, w, dy) = (matrix(tokens, input), matrix(out, input), matrix(tokens, out));
-            for (form, a, b) in
-                [("y=xWt", x.view(), w.t()), ("dx=dyW", dy.view(), w.view()), ("dW=dytx", dy.t(), x.view())]
-            {
-                let mut group = criterion.benchmark_group(format!("matmul/{}/{layer}/{form}", shape.name));
-                group.throughput(Throughput::Elements((a.nrows() * a.ncols() * b.ncols()) as u64));
-                group.sample_size(10);
-                let mut c = Array2::<f32>::zeros((a.nrows(), b.ncols()));
-                let c = c.as_slice_mut().expect("row-major");
-                let products: [(&str, Product); 4] =
-                    [("ours", ours), ("matrixmultiply", by_matrixmultiply), ("gemm", by_gemm), ("naive", naive)];
-                check(&products, a, b);
-                for (name, product) in products {
-                    group.bench_function(name, |bench| {
-                        pool.install(|| bench.iter(|| product(black_box(a), black_box(b), c)));
-                    });
-                }
+        for (layer, out, input) in linears(shape) {
+            let (x, w, dy) = (matrix(rows.tokens(), input), matrix(out, input), matrix(rows.tokens(), out));
+            for (form, a, b, k_ends) in [
+                ("y=xWt", x.view(), w.t(), vec![input]),
+                ("dx=dyW", dy.view(), w.view(), vec![out]),
+                ("dW=dytx", dy.t(), x.view(), rows.block_ends()),
+            ] {
+                let bench = Bench::new(criterion, format!("matmul/{}/{layer}/{form}", shape.name), 1);
+                product(bench, &peaks, a, b, &k_ends);
             }
         }
     }
 }
 
-/// All give the same product, on its first rows.
-fn check(products: &[(&str, Product)], a: ArrayView2<f32>, b: ArrayView2<f32>) {
-    let a = a.slice(ndarray::s![..a.nrows().min(13), ..]);
-    let mut expected = vec![0.0; a.nrows() * b.ncols()];
-    naive(a, b, &mut expected);
-    for (name, product) in products {
-        let mut c = vec![f32::NAN; expected.len()];
-        product(a, b, &mut c);
-        assert!(difference(&c, &expected) < 1e-4, "{name} differs by {}", difference(&c, &expected));
+fn product(mut bench: Bench, peaks: &[(Precision, f64)], a: ArrayView2<f32>, b: ArrayView2<f32>, k_ends: &[usize]) {
+    let flop = |rows: usize| (2 * rows * a.ncols() * b.ncols()) as f64;
+    let f32_peak = peaks[0].1;
+    let top = a.slice(s![..NAIVE_ROWS, ..]);
+    let mut expected = vec![0.0; NAIVE_ROWS * b.ncols()];
+    naive(top, b, &mut expected);
+
+    let mut c = vec![0.0; a.nrows() * b.ncols()];
+    let mut measure = |name: &str, tolerance, peak, product: &(dyn Fn(&mut [f32]) + Sync)| {
+        c.fill(f32::NAN);
+        product(&mut c);
+        check(name, &c[..expected.len()], &expected, tolerance);
+        bench.case(name, Work::Flop(flop(a.nrows()), peak), || product(black_box(&mut c)));
+    };
+    for &(precision, peak) in peaks {
+        let tolerance = if precision == Precision::F32 { 1e-4 } else { 2e-2 };
+        measure(precision.name(), tolerance, peak, &|c| gemm(precision, a, b, Init::Zero, k_ends, c));
     }
+    measure("matrixmultiply", 1e-4, f32_peak, &|c| by_matrixmultiply(a, b, c));
+    measure("gemm", 1e-4, f32_peak, &|c| by_gemm(a, b, c));
+    bench.case("naive", Work::Flop(flop(NAIVE_ROWS), f32_peak), || naive(top, b, black_box(&mut expected)));
 }
 
 criterion_group!(benches, matmul);

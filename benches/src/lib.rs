@@ -1,6 +1,13 @@
-//! What the benches share: the shapes of the published models, and inputs.
+//! What the benches share: the shapes of the published models, inputs, and how a case is measured.
 
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use criterion::measurement::WallTime;
+use criterion::{BenchmarkGroup, Criterion, Throughput};
 use ndarray::Array2;
+use simcse_model::{Architecture, ModelConfig, Precision};
+use simcse_tensor::{Rows, peak_flops};
 
 /// A model's sizes.
 #[derive(Clone, Copy, Debug)]
@@ -21,18 +28,127 @@ pub const SHAPES: [Shape; 2] = [
     Shape { name: "MiniLM", hidden: 384, intermediate: 1536, heads: 12 },
 ];
 
-/// Lengths in tokens of a batch's sentences, both views: like AskUbuntu titles, 4 to 32 and 14.9 on average.
+impl Shape {
+    /// A BERT of such layers.
+    pub fn config(self, num_hidden_layers: usize, vocab_size: usize) -> ModelConfig {
+        ModelConfig {
+            architecture: Architecture::Bert,
+            vocab_size,
+            hidden_size: self.hidden,
+            num_hidden_layers,
+            num_attention_heads: self.heads,
+            intermediate_size: self.intermediate,
+            max_position_embeddings: 512,
+            type_vocab_size: 2,
+            layer_norm_eps: 1e-12,
+            hidden_dropout_prob: 0.1,
+            attention_probs_dropout_prob: 0.1,
+            pad_token_id: 0,
+            initializer_range: 0.02,
+        }
+    }
+}
+
+/// Lengths in tokens of a batch's sentences, both views: like AskUbuntu titles, 8 to 26 and 14.9 on average.
 pub fn title_lengths(sentences: usize) -> Vec<usize> {
     (0..sentences).map(|i| 6 + [4, 11, 7, 20, 2, 9, 13, 5][i % 8]).collect()
 }
 
-/// A matrix of varied values in −1..1.
-pub fn matrix(rows: usize, cols: usize) -> Array2<f32> {
-    Array2::from_shape_fn((rows, cols), |(i, j)| ((i * 31 + j * 17) % 127) as f32 / 63.5 - 1.0)
+/// The rows of such a batch.
+pub fn titles(sentences: usize) -> Arc<Rows> {
+    Arc::new(Rows::new(title_lengths(sentences), (0..sentences as u32).collect()))
 }
 
-/// The largest difference between two buffers, relative to the largest value.
-pub fn difference(a: &[f32], b: &[f32]) -> f32 {
-    let largest = b.iter().fold(1e-30f32, |m, x| m.max(x.abs()));
-    a.iter().zip(b).fold(0.0f32, |m, (a, b)| m.max((a - b).abs())) / largest
+/// A matrix of varied values in −1..1.
+pub fn matrix(rows: usize, cols: usize) -> Array2<f32> {
+    Array2::from_shape_fn((rows, cols), |(i, j)| ((i * 31 + j * 17 + i * j % 61) % 127) as f32 / 63.5 - 1.0)
+}
+
+/// The values of a matrix.
+pub fn values(matrix: &Array2<f32>) -> &[f32] {
+    matrix.as_slice().expect("row-major")
+}
+
+/// The precisions that this processor has.
+pub fn precisions() -> impl Iterator<Item = Precision> {
+    [Precision::F32, Precision::Bf16].into_iter().filter(|precision| precision.is_available())
+}
+
+/// Stops the bench if two buffers differ by more than `tolerance` of the largest value.
+///
+/// # Panics
+/// Then.
+pub fn check(what: &str, got: &[f32], expected: &[f32], tolerance: f32) {
+    assert_eq!(got.len(), expected.len(), "{what}: length");
+    let largest = expected.iter().fold(1e-30f32, |largest, x| largest.max(x.abs()));
+    let error = got.iter().zip(expected).fold(0.0f32, |error, (a, b)| error.max((a - b).abs())) / largest;
+    assert!(error <= tolerance, "{what}: differs by {error} of the largest value");
+}
+
+/// What a case does: FLOP, and how many a second are the peak; or bytes that it must move.
+#[derive(Clone, Copy, Debug)]
+pub enum Work {
+    /// Two per multiply-add. Criterion shows them as elements: `Gelem/s` are GFLOP/s.
+    Flop(f64, f64),
+    /// Read and written once each.
+    Bytes(usize),
+}
+
+/// FLOP per second that so many threads do at most, or all with 0.
+pub fn peak(precision: Precision, threads: usize) -> f64 {
+    pool(threads).install(|| peak_flops(precision))
+}
+
+fn pool(threads: usize) -> rayon::ThreadPool {
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool of threads")
+}
+
+/// Runs cases one after the other on a pool of threads.
+pub struct Bench<'a> {
+    group: BenchmarkGroup<'a, WallTime>,
+    name: String,
+    pool: rayon::ThreadPool,
+}
+
+impl<'a> Bench<'a> {
+    /// A group of cases on so many threads, or on all with 0.
+    pub fn new(criterion: &'a mut Criterion, name: String, threads: usize) -> Self {
+        let mut group = criterion.benchmark_group(&name);
+        group.sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(2));
+        Self { group, name, pool: pool(threads) }
+    }
+
+    /// Measures `run`, and prints a line with what its best run achieves.
+    pub fn case(&mut self, case: &str, work: Work, mut run: impl FnMut() + Send) {
+        self.timed_case(case, work, || {
+            let started = Instant::now();
+            run();
+            started.elapsed()
+        });
+    }
+
+    /// Measures the time that `run` says it took.
+    pub fn timed_case(&mut self, case: &str, work: Work, mut run: impl FnMut() -> Duration + Send) {
+        let Self { group, name, pool } = self;
+        group.throughput(match work {
+            Work::Flop(flop, _) => Throughput::Elements(flop as u64),
+            Work::Bytes(bytes) => Throughput::Bytes(bytes as u64),
+        });
+        let mut best = Duration::MAX;
+        group.bench_function(case, |bencher| {
+            bencher
+                .iter_custom(|n| (0..n).map(|_| pool.install(&mut run)).inspect(|&took| best = best.min(took)).sum());
+        });
+        if best == Duration::MAX {
+            return; // left out by a filter
+        }
+        let seconds = best.as_secs_f64();
+        match work {
+            Work::Flop(flop, peak) => {
+                let speed = flop / seconds;
+                println!("{name}/{case}: {:.1} GFLOP/s, {:.1} % of the peak", speed / 1e9, 100.0 * speed / peak);
+            }
+            Work::Bytes(bytes) => println!("{name}/{case}: {:.1} GB/s", bytes as f64 / seconds / 1e9),
+        }
+    }
 }

@@ -4,6 +4,7 @@ use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
 
 use simcse_model::Precision;
 
+use crate::commands::bench::BenchArgs;
 use crate::commands::encode::EncodeArgs;
 use crate::commands::eval::EvalArgs;
 use crate::commands::fetch::FetchArgs;
@@ -39,6 +40,8 @@ pub(crate) enum Command {
     Encode(EncodeArgs),
     /// Fetches data
     Fetch(FetchArgs),
+    /// Measures where the time of a training step goes
+    Bench(BenchArgs),
 }
 
 #[derive(Debug, Args)]
@@ -68,6 +71,17 @@ fn precision(name: &str) -> Result<Precision, String> {
         "auto" => Ok(Precision::fastest()),
         _ => Err("expected f32, bf16 or auto".to_owned()),
     }
+}
+
+/// Bytes of memory: a number and a unit.
+pub(crate) fn size(text: &str) -> Result<u64, String> {
+    const UNITS: [(&str, f64); 7] =
+        [("KIB", 1024.0), ("MIB", 1048576.0), ("GIB", 1073741824.0), ("KB", 1e3), ("MB", 1e6), ("GB", 1e9), ("B", 1.0)];
+    let upper = text.to_ascii_uppercase();
+    let unit = UNITS.iter().find_map(|(unit, factor)| Some((upper.strip_suffix(unit)?, factor)));
+    let bytes = unit.and_then(|(number, factor)| Some(number.trim().parse::<f64>().ok()? * factor));
+    let positive = bytes.filter(|bytes| (1.0..1e18).contains(bytes)).map(|bytes| bytes as u64);
+    positive.ok_or_else(|| "expected a size such as 3.5GB, 800MB or 4GiB".to_owned())
 }
 
 #[derive(Debug, Args)]

@@ -33,5 +33,6 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Eval(args) => commands::eval::run(args),
         Command::Encode(args) => commands::encode::run(args),
         Command::Fetch(args) => commands::fetch::run(args),
+        Command::Bench(args) => commands::bench::run(args),
     }
 }

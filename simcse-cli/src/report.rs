@@ -5,6 +5,7 @@ use std::io::{self, Write};
 
 use indicatif::{ProgressBar, ProgressFinish, ProgressState, ProgressStyle};
 use serde::Serialize;
+use simcse_model::printable;
 
 use crate::error::Failure;
 
@@ -25,15 +26,6 @@ pub(crate) fn print_json(object: &impl Serialize) -> Result<(), Failure> {
 /// Tells the user a line; that nobody may be listening is no failure.
 pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{}", printable(text));
-}
-
-/// Text on one line: what a terminal would act on or not show is escaped.
-fn printable(text: &str) -> String {
-    let escape = |c: char| match c {
-        '"' | '\'' | '\\' => c.to_string(),
-        _ => c.escape_debug().to_string(),
-    };
-    text.chars().map(escape).collect()
 }
 
 /// Named figures under the columns' headings; `None` is a dash.
@@ -98,10 +90,5 @@ mod tests {
         assert_eq!(one, "MAP       0.5000\nnDCG@10  -1.0000");
         let two = table(["published", "comparable"], &[("MRR", [Some(2.0 / 3.0), None])]);
         assert_eq!(two, "      published  comparable\nMRR      0.6667           -");
-    }
-
-    #[test]
-    fn a_note_stays_on_its_line() {
-        assert_eq!(printable("\"a\"\n\u{1b}[2J\\é"), "\"a\"\\n\\u{1b}[2J\\é");
     }
 }

@@ -74,6 +74,20 @@ fn every_format_has_a_row_for_every_line() {
 }
 
 #[test]
+fn sentences_that_are_cut_are_counted() {
+    let workspace = Workspace::new();
+    workspace.put("in.txt", format!("{}\nslow boot\n", "slow ".repeat(15))); // 17 tokens with the special ones, 16 fit
+    let output = workspace.command("encode --model model in.txt --output out.npy").output().unwrap();
+    assert!(
+        text(&output.stderr).ends_with("\n1 sentence was longer than 16 tokens and cut\n"),
+        "{}",
+        text(&output.stderr)
+    );
+    let json = workspace.stdout("encode --model model in.txt --output out.npy --json");
+    assert!(json.contains(r#""sentences":2,"cut":1,"#), "{json}");
+}
+
+#[test]
 fn input_may_be_piped_or_compressed_and_rows_of_unit_length() {
     let workspace = Workspace::new();
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());

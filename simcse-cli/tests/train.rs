@@ -1,11 +1,10 @@
 //! `simcse train` with a tiny model made here.
 
-#[expect(dead_code, reason = "other tests use more of it")]
 mod common;
 
 use std::fs;
 
-use common::{Workspace, text};
+use common::{Workspace, encoder, text};
 use serde_json::Value;
 use simcse_model::SentenceEncoder;
 
@@ -75,6 +74,60 @@ fn a_run_leaves_checkpoints_a_model_and_its_record() {
         assert!(run.contains(line), "{line} in {run}");
     }
     assert!(fs::read_to_string(workspace.path("out/README.md")).unwrap().contains("| seed | 7 |"));
+}
+
+#[test]
+fn batches_go_through_in_pieces_and_are_accumulated() {
+    let workspace = workspace();
+    let run = |output: &str, more: &str| {
+        train(&workspace, &format!("in.txt --model model --output-dir {output} --epochs 2 {more}"));
+        let settings = fs::read_to_string(workspace.path(output).join("run.toml")).unwrap();
+        (settings, lines(&workspace, &format!("{output}/metrics.jsonl")))
+    };
+    // 5 batches of 8: the last step of an epoch has one.
+    let (settings, steps) = run("out", "--gradient-accumulation-steps 2 --mini-batch-tokens 512");
+    assert!(settings.contains("gradient_accumulation_steps = 2\nmini_batch_tokens = 512\n"), "{settings}");
+    let epochs: Vec<_> = steps.iter().map(|step| step["epoch"].as_f64().unwrap()).collect();
+    assert_eq!(epochs, [0.4, 0.8, 1.0, 1.4, 1.8, 2.0]);
+    let (settings, _) = run("plain", "");
+    assert!(!settings.contains("mini_batch_tokens"), "{settings}");
+}
+
+#[test]
+fn memory_is_limited() {
+    let workspace = workspace();
+    for (limit, message) in [
+        ("1MB", "may take 1 MB (--memory-limit): no batch fits: it takes more memory, or a smaller model"),
+        ("0.001GiB", "may take 1 MB"),
+    ] {
+        let error = workspace.error(
+            &format!(
+                "train in.txt --model model --batch-size 8 --max-seq-length 12 --output-dir out --memory-limit {limit}"
+            ),
+            1,
+        );
+        assert!(error.contains(message), "{error}");
+        assert!(!workspace.path("out").exists());
+    }
+    let report = train(&workspace, "in.txt --model model --output-dir out --max-steps 2 --memory-limit 0.5GB --json");
+    let report: Value = serde_json::from_str(&report).unwrap();
+    let [found, predicted] =
+        ["peak_memory_bytes", "predicted_memory_bytes"].map(|figure| report[figure].as_u64().unwrap());
+    assert!(0 < found && found <= predicted && predicted < 500_000_000, "{report}");
+}
+
+#[test]
+fn skipped_equal_and_cut_sentences_of_standard_input_are_counted() {
+    let workspace = Workspace::new();
+    let input = format!("{0}{0}short\n\n", sentences(16));
+    let arguments = "train - --model model --output-dir out --batch-size 8 --max-steps 2 --max-seq-length 5";
+    let output = workspace.run_with(arguments, input.as_bytes());
+    let (stdout, stderr) = (text(&output.stdout), text(&output.stderr));
+    assert!(
+        stderr.contains("standard input: 32 sentences, 2 too short and skipped, 16 equal to an earlier one"),
+        "{stderr}"
+    );
+    assert!(stdout.contains("16 of 16 sentences drawn were longer than 5 tokens and cut"), "{stdout}");
 }
 
 #[test]
@@ -185,6 +238,7 @@ fn wrong_usage_says_what_would_be_right() {
         ("train in.txt --model model --eval-steps 2", "want a development set"),
         ("train in.txt --model model --recipe st-1999", "'st-1999'"),
         ("train --recipe st-6", "required arguments"),
+        ("train --memory-limit 4", "expected a size such as 3.5GB"),
     ] {
         let error = workspace.error(arguments, 2);
         let output = workspace.command(arguments).output().unwrap();
@@ -203,4 +257,25 @@ fn without_arguments_the_embedded_sentences_are_trained_on() {
     assert!((lexical - 0.5051).abs() < 5e-5, "{lexical}");
     assert_eq!(report["after"]["eval_map"], before, "the first step's learning rate is 0");
     SentenceEncoder::load(&workspace.path("out")).unwrap();
+}
+
+#[test]
+fn parameters_that_are_not_trained_are_listed_and_kept() {
+    let workspace = workspace();
+    let encoder = encoder();
+    let (weight, bias) = ([0.5; 16 * 16], [0.25; 16]);
+    let tensors = encoder.params.layout().tensors().iter();
+    let tensors = tensors.map(|t| (t.name.as_str(), t.shape.as_slice(), &encoder.params.values()[t.range()]));
+    let pooler: [(&str, &[usize], &[f32]); 2] =
+        [("pooler.dense.weight", &[16, 16], &weight), ("pooler.dense.bias", &[16], &bias)];
+    simcse_model::write_safetensors(&workspace.path("model/model.safetensors"), tensors.chain(pooler), &[]).unwrap();
+
+    let arguments = "train in.txt --model model --output-dir out --batch-size 8 --max-seq-length 12 --weight-decay 0.1";
+    let output = workspace.command(arguments).output().unwrap();
+    let told = "not trained, as no sentence embedding depends on them: pooler.dense.weight, pooler.dense.bias\n";
+    assert!(text(&output.stderr).contains(told), "{}", text(&output.stderr));
+    let trained = SentenceEncoder::load(&workspace.path("out")).unwrap();
+    let kept = trained.params.layout().tensors().iter().filter(|tensor| !tensor.trainable);
+    let kept: Vec<_> = kept.map(|tensor| &trained.params.values()[tensor.range()]).collect();
+    assert_eq!(kept, [&weight[..], &bias[..]]);
 }

@@ -121,7 +121,7 @@ impl Titles {
     /// Opens the text file of a directory.
     ///
     /// # Errors
-    /// [`Error::NoTexts`] if there is none, [`Error::Read`] if it cannot be opened.
+    /// [`Error::NoTexts`] if there is none, [`Error::Line`] if it cannot be opened.
     pub fn open(directory: &Path) -> Result<Self, Error> {
         let path = text_file(directory).ok_or_else(|| Error::NoTexts { path: directory.to_owned() })?;
         Ok(Self { lines: Lines::open(&path)? })

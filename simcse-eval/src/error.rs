@@ -1,21 +1,18 @@
 //! What can be wrong with evaluation data, each with the place and what was expected there.
 
-use std::fmt::Write;
 use std::path::{Path, PathBuf};
+
+use simcse_model::lines::LineError;
+use simcse_model::{excerpt, printable};
 
 use crate::metrics::MetricError;
 
 /// Why data could not be read or a model could not be scored.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
-    /// A file is missing, unreadable or not the gzip that it should be.
-    #[error("cannot read {}: {source}", shown_path(path))]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// What the system said.
-        source: std::io::Error,
-    },
+    /// A file cannot be read as lines of text.
+    #[error(transparent)]
+    Line(#[from] LineError),
     /// A line is not what the format asks for.
     #[error("{}, line {line}: expected {expected}, found {found}", shown_path(path))]
     Malformed {
@@ -92,40 +89,12 @@ pub enum Error {
 /// At most this many characters of foreign text appear in a message.
 const SHOWN: usize = 80;
 
-/// Foreign text fit for a terminal: control and other unprintable characters escaped, cut after [`SHOWN`] characters.
+/// Foreign text for a message, escaped and cut after [`SHOWN`] characters.
 pub(crate) fn shown(text: &str) -> String {
-    let mut out = escaped(text.chars().take(SHOWN));
-    if text.chars().nth(SHOWN).is_some() {
-        out.push('…');
-    }
-    out
+    excerpt(text, SHOWN)
 }
 
-/// A path fit for a terminal, in full.
+/// A path for a message, in full.
 fn shown_path(path: &Path) -> String {
-    escaped(path.to_string_lossy().chars())
-}
-
-fn escaped(chars: impl Iterator<Item = char>) -> String {
-    let mut out = String::new();
-    for c in chars {
-        // `escape_debug` knows what is printable; quotes and backslashes are, and stay as they are.
-        match c {
-            '"' | '\'' | '\\' => out.push(c),
-            _ => write!(out, "{}", c.escape_debug()).unwrap_or_default(),
-        }
-    }
-    out
-}
-
-#[cfg(test)]
-mod tests {
-    use super::shown;
-
-    #[test]
-    fn controls_are_escaped_and_long_text_is_cut() {
-        assert_eq!(shown("a\u{1b}[31m\r\u{202e}\"é\\"), "a\\u{1b}[31m\\r\\u{202e}\"é\\");
-        assert_eq!(shown(&"x".repeat(81)), format!("{}…", "x".repeat(80)));
-        assert_eq!(shown(&"x".repeat(80)), "x".repeat(80));
-    }
+    printable(path.display())
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
-use crate::files::read_small;
+use crate::files::read_configuration;
 use crate::json::JsonObject;
 
 // Generous bounds that keep every product of sizes far inside 64 bits.
@@ -138,7 +138,7 @@ impl ModelConfig {
 
     /// The configuration and the bytes of its file. Errors as [`ModelConfig::read`].
     pub(crate) fn read_with_bytes(path: &Path) -> Result<(Self, Vec<u8>)> {
-        let bytes = read_small(path)?.ok_or_else(|| Error::Missing {
+        let bytes = read_configuration(path)?.ok_or_else(|| Error::Missing {
             file: path.to_path_buf(),
             advice: "a model directory holds the model's config.json".to_owned(),
         })?;

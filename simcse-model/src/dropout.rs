@@ -38,7 +38,7 @@ pub struct DropoutPlan {
     pub attention: f32,
     /// The run's seed.
     pub seed: u64,
-    /// The training step.
+    /// The training step; where a step has several batches, they are counted on.
     pub step: u32,
 }
 

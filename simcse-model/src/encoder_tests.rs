@@ -208,7 +208,7 @@ fn check(
 
     let dy = Array2::from_shape_fn(expected.dim(), |(i, c)| random(i * expected.ncols() + c, 1));
     let mut grads = Grads::zeros(layout);
-    let mut gradients = tape.backward(vec![(y, dy.clone())], &mut grads);
+    let mut gradients = tape.backward(&[(y, dy.view())], &mut grads);
     if let Some((slot, var)) = input {
         grads.slice_mut(slot).copy_from_slice(gradients.take(var).as_slice().unwrap());
     }

@@ -4,6 +4,8 @@ use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::message::excerpt;
+
 /// The longest piece of foreign text that a message repeats, in characters.
 const ECHO: usize = 200;
 
@@ -102,20 +104,9 @@ impl Error {
     }
 }
 
-/// Foreign text for a message: what a terminal would act on or not show is escaped, and the length is bounded.
+/// Foreign text in a message.
 fn printable(text: impl Display) -> String {
-    let text = text.to_string();
-    let mut shown = String::new();
-    for c in text.chars().take(ECHO) {
-        match c {
-            '"' | '\'' | '\\' => shown.push(c),
-            _ => shown.extend(c.escape_debug()),
-        }
-    }
-    if text.chars().nth(ECHO).is_some() {
-        shown.push('…');
-    }
-    shown
+    excerpt(text, ECHO)
 }
 
 #[cfg(test)]

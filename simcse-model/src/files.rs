@@ -6,19 +6,43 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// No configuration or tokenizer is larger than this.
-const MAX_BYTES: u64 = 256 << 20;
+/// The most bytes of a configuration; parsed, JSON takes up to sixty times as many.
+const CONFIGURATION: u64 = 1 << 20;
+/// The most bytes of a tokenizer or vocabulary; half a million words take ten million.
+const VOCABULARY: u64 = 64 << 20;
 
-/// The bytes of a configuration or tokenizer file, or `None` if there is no such file.
-pub(crate) fn read_small(path: &Path) -> Result<Option<Vec<u8>>> {
-    let file = match File::open(path) {
+/// Opens a file of a model, or `None` if there is no such file. Anything but a regular file is refused: to open a FIFO would
+/// wait for its writer.
+pub(crate) fn open_regular(path: &Path) -> Result<Option<File>> {
+    let metadata = match fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
-        opened => opened.map_err(Error::io(path))?,
+        metadata => metadata.map_err(Error::io(path))?,
+    };
+    if !metadata.is_file() {
+        let found = if metadata.is_dir() { "a directory" } else { "a pipe or device" };
+        return Err(Error::format(path, "a file", found));
+    }
+    File::open(path).map(Some).map_err(Error::io(path))
+}
+
+/// The bytes of a configuration, or `None` if there is no such file.
+pub(crate) fn read_configuration(path: &Path) -> Result<Option<Vec<u8>>> {
+    read_at_most(path, CONFIGURATION, "a configuration of at most 1 MiB")
+}
+
+/// The bytes of a tokenizer or vocabulary, or `None` if there is no such file.
+pub(crate) fn read_vocabulary(path: &Path) -> Result<Option<Vec<u8>>> {
+    read_at_most(path, VOCABULARY, "a vocabulary of at most 64 MiB")
+}
+
+fn read_at_most(path: &Path, most: u64, expected: &'static str) -> Result<Option<Vec<u8>>> {
+    let Some(file) = open_regular(path)? else {
+        return Ok(None);
     };
     let mut bytes = Vec::new();
-    file.take(MAX_BYTES + 1).read_to_end(&mut bytes).map_err(Error::io(path))?;
-    if bytes.len() as u64 > MAX_BYTES {
-        return Err(Error::format(path, "at most 256 MiB", "a larger file"));
+    file.take(most + 1).read_to_end(&mut bytes).map_err(Error::io(path))?;
+    if bytes.len() as u64 > most {
+        return Err(Error::format(path, expected, "a larger file"));
     }
     Ok(Some(bytes))
 }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::files::read_small;
+use crate::files::read_configuration;
 
 /// A file holding one JSON object. A field that is `null` counts as absent, as it does for transformers' defaults.
 pub(crate) struct JsonObject {
@@ -22,7 +22,7 @@ impl JsonObject {
 
     /// The object in `file`; an empty one if there is no such file.
     pub(crate) fn read(file: &Path) -> Result<Self> {
-        match read_small(file)? {
+        match read_configuration(file)? {
             Some(bytes) => Self::parse(file, &bytes),
             None => Ok(Self { file: file.to_path_buf(), fields: Map::new() }),
         }

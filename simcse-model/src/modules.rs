@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use simcse_tensor::Pooling;
 
 use crate::error::{Error, Result};
-use crate::files::{create_directory, read_small, write_bytes};
+use crate::files::{create_directory, read_configuration, write_bytes};
 use crate::json::JsonObject;
 
 const MODULES: &str = "modules.json";
@@ -88,7 +88,7 @@ impl Modules {
     /// [`Error::Format`], [`Error::Field`] for any other chain of modules and for a path that leaves `dir`.
     pub(crate) fn read(dir: &Path) -> Result<Option<Self>> {
         let file = dir.join(MODULES);
-        let Some(bytes) = read_small(&file)? else {
+        let Some(bytes) = read_configuration(&file)? else {
             return Ok(None);
         };
         let entries: Vec<Entry> =

@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use ndarray::{Array2, s};
+use ndarray::{Array2, Axis, s};
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand::SeedableRng;
 use ndarray_rand::rand::rngs::StdRng;
@@ -16,12 +16,11 @@ use crate::directory::ModelDirectory;
 use crate::dropout::DropoutPlan;
 use crate::encoder::Encoder;
 use crate::error::Result;
+use crate::tokenizer::Tokens;
 use crate::weights::{CarriedTensor, write_safetensors};
 
 /// Sentences tokenised at a time.
 const TOKENIZED: usize = 1024;
-/// Tokens encoded at a time, unless one sentence is longer.
-const ENCODED: usize = 4096;
 
 /// A model that turns sentences into embeddings. sentence-transformers: `SentenceTransformer`.
 #[derive(Debug)]
@@ -37,6 +36,9 @@ pub struct SentenceEncoder {
 }
 
 impl SentenceEncoder {
+    /// The most tokens that [`encode`](Self::encode) encodes at a time, unless one sentence is longer.
+    pub const ENCODED_TOKENS: usize = 4096;
+
     /// Loads a model directory of sentence-transformers or plain Hugging Face.
     ///
     /// # Errors
@@ -95,7 +97,7 @@ impl SentenceEncoder {
     ///
     /// # Errors
     /// What the tokenizer reports.
-    pub fn tokenize<S: AsRef<str> + Sync>(&self, sentences: &[S]) -> Result<Vec<Vec<u32>>> {
+    pub fn tokenize<S: AsRef<str> + Sync>(&self, sentences: &[S]) -> Result<Tokens> {
         self.directory.tokenizer.encode_batch(sentences, self.directory.max_seq_length)
     }
 
@@ -123,25 +125,32 @@ impl SentenceEncoder {
     /// What the tokenizer reports.
     pub fn encode<S: AsRef<str> + Sync>(&self, sentences: &[S]) -> Result<Array2<f32>> {
         let mut embeddings = Array2::zeros((sentences.len(), self.dimension()));
-        let mut pool = Pool::new();
-        let mut first = 0;
-        for sentences in sentences.chunks(TOKENIZED) {
-            let mut ids = self.tokenize(sentences)?;
-            while !ids.is_empty() {
-                let fits = ids.iter().scan(0, |tokens, ids| {
-                    *tokens += ids.len();
-                    (*tokens <= ENCODED).then_some(())
-                });
-                let rest = ids.split_off(fits.count().max(1));
-                let batch = TokenBatch::new(self.config(), &ids, vec![0; ids.len()]);
-                let mut tape = self.tape(&mut pool, &batch, false);
-                let encoded = self.forward(&mut tape, &batch, None);
-                embeddings.slice_mut(s![first..first + ids.len(), ..]).assign(tape.value(encoded));
-                first += ids.len();
-                ids = rest;
-            }
+        for (sentences, mut rows) in
+            sentences.chunks(TOKENIZED).zip(embeddings.axis_chunks_iter_mut(Axis(0), TOKENIZED))
+        {
+            rows.assign(&self.encode_tokens(&self.tokenize(sentences)?.ids));
         }
         Ok(embeddings)
+    }
+
+    /// [`SentenceEncoder::encode`] for sentences given as token ids, special tokens included.
+    pub fn encode_tokens(&self, sentences: &[Vec<u32>]) -> Array2<f32> {
+        let mut embeddings = Array2::zeros((sentences.len(), self.dimension()));
+        let mut pool = Pool::new();
+        let mut first = 0;
+        while first < sentences.len() {
+            let fits = sentences[first..].iter().scan(0, |tokens, ids| {
+                *tokens += ids.len();
+                (*tokens <= Self::ENCODED_TOKENS).then_some(())
+            });
+            let next = first + fits.count().max(1);
+            let batch = TokenBatch::new(self.config(), &sentences[first..next], vec![0; next - first]);
+            let mut tape = self.tape(&mut pool, &batch, false);
+            let encoded = self.forward(&mut tape, &batch, None);
+            embeddings.slice_mut(s![first..next, ..]).assign(tape.value(encoded));
+            first = next;
+        }
+        embeddings
     }
 
     /// About the bytes of the directory that [`SentenceEncoder::save`] writes, and never fewer.

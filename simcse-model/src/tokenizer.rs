@@ -13,11 +13,12 @@ use tokenizers::models::bpe::{BPE, BpeTrainer};
 use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::processors::template::TemplateProcessing;
-use tokenizers::{AddedToken, PostProcessor, TruncationDirection};
+use tokenizers::{AddedToken, Encoding, PostProcessor, TruncationDirection};
 
+use crate::caught::caught;
 use crate::config::Architecture;
 use crate::error::{Error, Result};
-use crate::files::{read_small, write_bytes};
+use crate::files::{read_configuration, read_vocabulary, write_bytes};
 use crate::json::JsonObject;
 use crate::vocabulary::{self, BERT_SPECIAL, ROBERTA_SPECIAL};
 
@@ -27,6 +28,15 @@ const CONFIG: &str = "tokenizer_config.json";
 /// Everything that belongs to a tokenizer.
 const FILES: [&str; 7] =
     [TOKENIZER, CONFIG, "special_tokens_map.json", "vocab.txt", "vocab.json", "merges.txt", "added_tokens.json"];
+
+/// Token ids of texts, special tokens included.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// One list a text.
+    pub ids: Vec<Vec<u32>>,
+    /// How many texts were too long and lost their end.
+    pub cut: usize,
+}
 
 /// Turns texts into token ids. It holds the bytes of the files that it was made from, to write them back.
 #[derive(Debug)]
@@ -47,7 +57,8 @@ impl Tokenizer {
     pub fn read(dir: &Path) -> Result<Self> {
         let mut files = Vec::new();
         for name in FILES {
-            if let Some(bytes) = read_small(&dir.join(name))? {
+            let read = if name == CONFIG { read_configuration } else { read_vocabulary };
+            if let Some(bytes) = read(&dir.join(name))? {
                 files.push((name, bytes));
             }
         }
@@ -124,17 +135,13 @@ impl Tokenizer {
             files.push((TOKENIZER, json.to_string().into_bytes()));
         }
         let json = files.iter().find(|(name, _)| *name == TOKENIZER).map_or(&[][..], |(_, bytes)| bytes);
-        let mut inner =
-            tokenizers::Tokenizer::from_bytes(json).map_err(|error| Error::format(&path, "a tokenizer", error))?;
-        inner.with_padding(None);
-        inner.with_truncation(None).map_err(|error| Error::format(&path, "a tokenizer", error))?;
-
-        let special_tokens = inner.get_post_processor().map_or(0, |processor| processor.added_tokens(false));
+        let refused = |reason: String| Error::format(&path, "a tokenizer", reason);
+        let built = caught(|| build(json)).map_err(refused)?.map_err(|error| refused(error.to_string()))?;
+        let Built { inner, special_tokens, max_id } = built;
         if special_tokens == 0 {
             // An empty text would have no token, and so no embedding.
             return Err(Error::field(&path, "post_processor", "one that adds special tokens", "none"));
         }
-        let max_id = inner.get_vocab(true).into_values().max().unwrap_or(0);
         Ok(Self { inner, path, files, model_max_length, special_tokens, max_id })
     }
 
@@ -143,27 +150,36 @@ impl Tokenizer {
     ///
     /// # Errors
     /// [`Error::Field`] if `max_length` leaves no room beside the special tokens, [`Error::Encode`].
-    pub fn encode_batch<S: AsRef<str> + Sync>(&self, texts: &[S], max_length: usize) -> Result<Vec<Vec<u32>>> {
+    pub fn encode_batch<S: AsRef<str> + Sync>(&self, texts: &[S], max_length: usize) -> Result<Tokens> {
         let room = max_length.checked_sub(self.special_tokens).filter(|&room| room > 0).ok_or_else(|| {
             let expected = format_args!("more than the {} special tokens", self.special_tokens);
             Error::field(&self.path, "max_seq_length", expected, max_length)
         })?;
-        texts.par_iter().map(|text| self.encode(text.as_ref(), room)).collect()
+        let encoded: Vec<_> = texts.par_iter().map(|text| self.encode(text.as_ref(), room)).collect::<Result<_>>()?;
+        let cut = encoded.iter().filter(|(_, cut)| *cut).count();
+        Ok(Tokens { ids: encoded.into_iter().map(|(ids, _)| ids).collect(), cut })
     }
 
-    fn encode(&self, text: &str, room: usize) -> Result<Vec<u32>> {
+    /// The ids of a text and whether it was cut.
+    fn encode(&self, text: &str, room: usize) -> Result<(Vec<u32>, bool)> {
         let encode = || {
             let mut encoding = self.inner.encode_fast(text, false)?;
+            let cut = encoding.len() > room;
             encoding.truncate(room, 0, TruncationDirection::Right);
             encoding.take_overflowing();
-            self.inner.post_process(encoding, None, true)
+            let ids = self.inner.post_process(encoding, None, true)?.get_ids().to_vec();
+            Ok::<_, tokenizers::Error>((ids, cut))
         };
-        match encode() {
-            Ok(encoding) => Ok(encoding.get_ids().to_vec()),
-            Err(error) => {
-                Err(Error::Encode { file: self.path.clone(), text: text.to_owned(), reason: error.to_string() })
-            }
+        let failed = |reason: String| Error::Encode { file: self.path.clone(), text: text.to_owned(), reason };
+        let (ids, cut) = caught(encode).map_err(failed)?.map_err(|error| failed(error.to_string()))?;
+        // What a template of the file's own makes of the text must still fit the model.
+        if ids.is_empty() || ids.len() > room + self.special_tokens {
+            return Err(failed(format!("{} tokens, {} of them special", ids.len(), self.special_tokens)));
         }
+        if let Some(id) = ids.iter().find(|&&id| id > self.max_id) {
+            return Err(failed(format!("token id {id}, where the largest is {}", self.max_id)));
+        }
+        Ok((ids, cut))
     }
 
     /// Lower-cases texts before anything else happens to them, unless the tokenizer's normalizer does so: what
@@ -181,8 +197,9 @@ impl Tokenizer {
             return Ok(());
         }
         let steps = std::iter::once(NormalizerWrapper::Lowercase(Lowercase)).chain(steps).collect();
-        let replaced = self.inner.with_normalizer(Some(Sequence::new(steps)));
-        replaced.map(drop).map_err(|error| Error::format(&self.path, "a tokenizer", error))
+        let refused = |reason: String| Error::format(&self.path, "a tokenizer", reason);
+        let replaced = caught(|| self.inner.with_normalizer(Some(Sequence::new(steps))).map(drop));
+        replaced.map_err(refused)?.map_err(|error| refused(error.to_string()))
     }
 
     /// The largest token id.
@@ -246,6 +263,24 @@ impl Tokenizer {
         }
         Value::Object(config)
     }
+}
+
+/// What the library makes of a `tokenizer.json`.
+struct Built {
+    inner: tokenizers::Tokenizer,
+    special_tokens: usize,
+    max_id: u32,
+}
+
+fn build(json: &[u8]) -> tokenizers::Result<Built> {
+    let mut inner = tokenizers::Tokenizer::from_bytes(json)?;
+    inner.with_padding(None);
+    inner.with_truncation(None)?;
+    let special_tokens = inner.get_post_processor().map_or(0, |processor| processor.added_tokens(false));
+    let words = inner.get_vocab(true).into_values().max().unwrap_or(0);
+    // The ids of special tokens are those that the post-processor names, whatever the vocabulary says.
+    let special = inner.post_process(Encoding::default(), None, true)?.get_ids().iter().copied().max().unwrap_or(0);
+    Ok(Built { inner, special_tokens, max_id: words.max(special) })
 }
 
 /// `model_max_length`; transformers writes 1e30 for none.

@@ -20,9 +20,9 @@ fn dir(files: &[(&str, &str)]) -> tempfile::TempDir {
 fn word_pieces_with_special_tokens_and_truncation() {
     let tokenizer = Tokenizer::word_piece(&WORDS, true).unwrap();
     let texts = ["A  cats", "", "[MASK] dog", "a a a a a a a a"];
-    let ids = tokenizer.encode_batch(&texts, 5).unwrap();
+    let ids = tokenizer.encode_batch(&texts, 5).unwrap().ids;
     assert_eq!(ids, [vec![2, 5, 6, 7, 3], vec![2, 3], vec![2, 4, 1, 3], vec![2, 5, 5, 5, 3]]);
-    assert_eq!(tokenizer.encode_batch(&["cats"], 3).unwrap(), [[2, 6, 3]]);
+    assert_eq!(tokenizer.encode_batch(&["cats"], 3).unwrap().ids, [[2, 6, 3]]);
     refused(tokenizer.encode_batch(&["a"], 2), "max_seq_length: expected more than the 2 special tokens, found 2");
     assert_eq!(tokenizer.max_id(), 7);
     tokenizer.check_fits(8).unwrap();
@@ -36,14 +36,14 @@ fn a_vocab_txt_follows_the_tokenizer_config() {
     let cased =
         dir(&[("vocab.txt", &vocab), ("tokenizer_config.json", r#"{"do_lower_case": false, "model_max_length": 12}"#)]);
     let lower = Tokenizer::read(lower.path()).unwrap();
-    assert_eq!(lower.encode_batch(&["Cats"], 9).unwrap(), [[2, 6, 7, 3]]);
+    assert_eq!(lower.encode_batch(&["Cats"], 9).unwrap().ids, [[2, 6, 7, 3]]);
     assert_eq!(lower.model_max_length(), None);
     let mut cased = Tokenizer::read(cased.path()).unwrap();
-    assert_eq!(cased.encode_batch(&["Cats"], 9).unwrap(), [[2, 1, 3]]);
+    assert_eq!(cased.encode_batch(&["Cats"], 9).unwrap().ids, [[2, 1, 3]]);
     assert_eq!(cased.model_max_length(), Some(12));
     cased.lower_case_first().unwrap();
     cased.lower_case_first().unwrap();
-    assert_eq!(cased.encode_batch(&["Cats"], 9).unwrap(), [[2, 6, 7, 3]]);
+    assert_eq!(cased.encode_batch(&["Cats"], 9).unwrap().ids, [[2, 6, 7, 3]]);
 }
 
 #[test]
@@ -63,7 +63,7 @@ fn what_is_written_encodes_alike_and_keeps_its_bytes() {
     std::fs::remove_file(out.path().join("vocab.txt")).unwrap();
     let again = Tokenizer::read(out.path()).unwrap();
     let texts = ["Cats a dog"];
-    assert_eq!(again.encode_batch(&texts, 9).unwrap(), tokenizer.encode_batch(&texts, 9).unwrap());
+    assert_eq!(again.encode_batch(&texts, 9).unwrap().ids, tokenizer.encode_batch(&texts, 9).unwrap().ids);
     assert_eq!(read("tokenizer.json").as_bytes(), again.files[0].1);
 }
 
@@ -76,7 +76,7 @@ fn padding_and_truncation_of_the_file_are_switched_off() {
         "pad_to_multiple_of": null, "pad_id": 0, "pad_type_id": 0, "pad_token": "[PAD]"});
     let dir = dir(&[("tokenizer.json", &json.to_string())]);
     let tokenizer = Tokenizer::read(dir.path()).unwrap();
-    assert_eq!(tokenizer.encode_batch(&["a cat"], 9).unwrap(), [[2, 5, 6, 3]]);
+    assert_eq!(tokenizer.encode_batch(&["a cat"], 9).unwrap().ids, [[2, 5, 6, 3]]);
 }
 
 #[test]
@@ -85,7 +85,7 @@ fn byte_level_bpe_from_vocab_and_merges() {
     let merges = "#version: 0.2\na b\n";
     let base = dir(&[("vocab.json", vocab), ("merges.txt", merges)]);
     let tokenizer = Tokenizer::read(base.path()).unwrap();
-    let ids = tokenizer.encode_batch(&["ab ba", "a <mask>b<pad>"], 9).unwrap();
+    let ids = tokenizer.encode_batch(&["ab ba", "a <mask>b<pad>"], 9).unwrap().ids;
     assert_eq!(ids, [vec![0, 6, 7, 5, 4, 2], vec![0, 4, 8, 5, 1, 2]]);
     let base = dir(&[
         ("vocab.json", vocab),
@@ -93,7 +93,7 @@ fn byte_level_bpe_from_vocab_and_merges() {
         ("tokenizer_config.json", r#"{"add_prefix_space": true}"#),
     ]);
     let tokenizer = Tokenizer::read(base.path()).unwrap();
-    assert_eq!(tokenizer.encode_batch(&["ab"], 9).unwrap(), [[0, 7, 6, 2]]);
+    assert_eq!(tokenizer.encode_batch(&["ab"], 9).unwrap().ids, [[0, 7, 6, 2]]);
     let broken = dir(&[("vocab.json", vocab), ("merges.txt", "a b c")]);
     refused(Tokenizer::read(broken.path()), "merges.txt: line 1: expected two tokens");
     let broken = dir(&[("vocab.json", vocab), ("merges.txt", "a c")]);
@@ -108,12 +108,12 @@ fn byte_level_bpe_is_trained_and_read_back() {
     assert_eq!(tokenizer.max_id(), 269);
     assert_eq!(tokenizer.files, train(&sentences).files, "a function of the sentences");
     let texts = ["The Cat", "the cat", "", "naïve [MASK]"];
-    let ids = tokenizer.encode_batch(&texts, 32).unwrap();
+    let ids = tokenizer.encode_batch(&texts, 32).unwrap().ids;
     assert_eq!((&ids[0], &ids[2]), (&ids[1], &vec![2, 3]));
     assert_eq!((ids[3][0], ids[3].ends_with(&[4, 3])), (2, true));
     let out = dir(&[]);
     tokenizer.write(out.path(), Architecture::Bert).unwrap();
-    assert_eq!(Tokenizer::read(out.path()).unwrap().encode_batch(&texts, 32).unwrap(), ids);
+    assert_eq!(Tokenizer::read(out.path()).unwrap().encode_batch(&texts, 32).unwrap().ids, ids);
 }
 
 #[test]

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
-use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 
 use half::{bf16, f16};
@@ -13,7 +13,7 @@ use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 
 use crate::error::{Error, Result};
-use crate::files::write_atomically;
+use crate::files::{open_regular, write_atomically};
 
 /// What a model with a head puts before the encoder's names.
 const PREFIXES: [&str; 3] = ["bert.", "roberta.", "distilbert."];
@@ -34,8 +34,8 @@ const HEADS: [&str; 8] = [
 const BUFFERS: [&str; 2] = ["embeddings.position_ids", "embeddings.token_type_ids"];
 
 const FORMAT: &str = "a safetensors file";
-/// The limit of the format; a header is read only as far as the file goes.
-const MAX_HEADER: u64 = 100_000_000;
+/// The longest header that is read, some twenty thousand tensors; parsed, it takes up to thirty times as many bytes.
+const MAX_HEADER: u64 = 2 << 20;
 /// Bytes converted at a time.
 const CHUNK: usize = 1 << 20;
 
@@ -73,13 +73,13 @@ impl WeightsFile {
     /// [`Error::Missing`] with the way out if there are only other kinds of weights beside `path`, [`Error::Format`],
     /// [`Error::Tensor`] if two names mean the same tensor.
     pub fn read(path: &Path) -> Result<Self> {
-        let mut file = match File::open(path) {
-            Err(error) if error.kind() == ErrorKind::NotFound => return Err(missing(path)),
-            opened => opened.map_err(Error::io(path))?,
-        };
+        let mut file = open_regular(path)?.ok_or_else(|| missing(path))?;
         let length = file.metadata().map_err(Error::io(path))?.len();
         let mut header_length = [0; 8];
         file.read_exact(&mut header_length).map_err(|error| Error::format(path, FORMAT, error))?;
+        if let Some(found) = known_format(header_length) {
+            return Err(Error::format(path, FORMAT, found));
+        }
         let header_length = u64::from_le_bytes(header_length);
         if header_length > MAX_HEADER.min(length.saturating_sub(8)) {
             let found = format_args!("a header of {header_length} bytes in a file of {length}");
@@ -89,9 +89,9 @@ impl WeightsFile {
         (&file).take(header_length).read_to_end(&mut header).map_err(Error::io(path))?;
         let header: Metadata = serde_json::from_slice(&header).map_err(|error| Error::format(path, FORMAT, error))?;
         let data = 8 + header_length;
-        let expected = data.checked_add(header.data_len() as u64);
-        if expected != Some(length) {
-            let found = format_args!("{length} bytes where the header calls for {expected:?}");
+        let expected = data.saturating_add(header.data_len() as u64);
+        if expected != length {
+            let found = format_args!("{length} bytes where the header calls for {expected}");
             return Err(Error::format(path, FORMAT, found));
         }
 
@@ -216,6 +216,24 @@ fn bare_name(name: &str) -> String {
         Some((module, "beta")) => format!("{module}.bias"),
         _ => name.to_owned(),
     }
+}
+
+/// What else is often found under the name `model.safetensors`; as the length of a header its first bytes would be absurd.
+fn known_format(beginning: [u8; 8]) -> Option<&'static str> {
+    const FORMATS: [(&[u8], &str); 3] = [
+        (
+            b"PK\x03\x04",
+            "a zip archive, as PyTorch's pickles are: convert it with transformers, \
+          AutoModel.from_pretrained(DIR).save_pretrained(DIR, safe_serialization=True)",
+        ),
+        (
+            b"\x80\x02\x8a",
+            "a pickle of PyTorch: convert it with transformers, \
+          AutoModel.from_pretrained(DIR).save_pretrained(DIR, safe_serialization=True)",
+        ),
+        (b"version ", "a pointer of Git LFS: fetch the file itself with `git lfs pull`"),
+    ];
+    FORMATS.into_iter().find_map(|(magic, format)| beginning.starts_with(magic).then_some(format))
 }
 
 /// There is no `path`: what there is beside it says what to do.

@@ -1,15 +1,27 @@
-//! Comparisons with ids that the Python library made, in the directory that `SIMCSE_SHARED` names; skipped without it.
+//! Comparisons with what the Python libraries made, and with models on disk; each is skipped if its variable is not set:
+//! `SIMCSE_SHARED` names a directory with real tokenizers and their ids, `SIMCSE_HOSTILE_IDS` one that
+//! `tools/hostile_ids.py` wrote, `SIMCSE_MODELS` one with model directories in it.
 
 use std::path::{Path, PathBuf};
 
-use simcse_model::{ModelDirectory, Tokenizer};
+use simcse_model::{ModelDirectory, SentenceEncoder, Tokenizer};
 
-fn shared() -> Option<PathBuf> {
-    let dir = std::env::var_os("SIMCSE_SHARED").map(PathBuf::from);
+fn directory(variable: &str) -> Option<PathBuf> {
+    let dir = std::env::var_os(variable).map(PathBuf::from);
     if dir.is_none() {
-        println!("skipped: SIMCSE_SHARED is not set");
+        println!("skipped: {variable} is not set");
     }
     dir
+}
+
+fn shared() -> Option<PathBuf> {
+    directory("SIMCSE_SHARED")
+}
+
+fn entries(dir: &Path) -> Vec<PathBuf> {
+    let entries: Vec<_> = std::fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().path()).collect();
+    assert!(!entries.is_empty(), "{} is empty", dir.display());
+    entries
 }
 
 /// A directory with some of the files of `from`.
@@ -27,8 +39,8 @@ fn assert_ids(tokenizer: &Path, ids: &Path) {
     let lines = std::fs::read_to_string(ids).unwrap();
     let lines: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
     let texts: Vec<&str> = lines.iter().map(|line| line["text"].as_str().unwrap()).collect();
-    let found = tokenizer.encode_batch(&texts, 512).unwrap();
-    let cut = tokenizer.encode_batch(&texts, 8).unwrap();
+    let found = tokenizer.encode_batch(&texts, 512).unwrap().ids;
+    let cut = tokenizer.encode_batch(&texts, 8).unwrap().ids;
     assert!(lines.len() > 1000);
     for ((line, found), cut) in lines.iter().zip(found).zip(cut) {
         let expected: Vec<u32> = serde_json::from_value(line["ids"].clone()).unwrap();
@@ -71,4 +83,48 @@ fn a_plain_checkpoint_is_read() {
     weights.take("embeddings.word_embeddings.weight", &[256, 32], &mut words).unwrap();
     assert!(words.iter().any(|&word| word != 0.0));
     assert!(!weights.contains("pooler.dense.weight"));
+}
+
+#[test]
+fn hostile_texts_have_the_references_ids() {
+    let Some(dir) = directory("SIMCSE_HOSTILE_IDS") else {
+        return;
+    };
+    for file in entries(&dir) {
+        let lines = std::fs::read_to_string(&file).unwrap();
+        let lines: Vec<serde_json::Value> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        let tokenizer = Tokenizer::read(Path::new(lines[0]["tokenizer"].as_str().unwrap())).unwrap();
+        let texts: Vec<&str> = lines.iter().map(|line| line["text"].as_str().unwrap()).collect();
+        for (line, found) in lines.iter().zip(tokenizer.encode_batch(&texts, 128).unwrap().ids) {
+            let expected: Vec<u32> = serde_json::from_value(line["ids"].clone()).unwrap();
+            let shown: String = line["text"].as_str().unwrap().chars().take(60).collect();
+            assert_eq!(found, expected, "{}: {shown:?}", file.display());
+        }
+    }
+}
+
+/// Loading and saving changes no bit: each tensor of the base, by its name in the bare model, and no other.
+#[test]
+fn a_model_saved_unchanged_keeps_its_tensors() {
+    let Some(dir) = directory("SIMCSE_MODELS") else {
+        return;
+    };
+    for model in entries(&dir) {
+        let saved = tempfile::tempdir().unwrap();
+        SentenceEncoder::load(&model).unwrap().save(saved.path()).unwrap();
+        let read = |dir: &Path| std::fs::read(dir.join("model.safetensors")).unwrap();
+        let (base, saved) = (read(&model), read(saved.path()));
+        let [base, saved] = [&base, &saved].map(|bytes| safetensors::SafeTensors::deserialize(bytes).unwrap());
+        let sorted = |tensors: &safetensors::SafeTensors| {
+            let mut names: Vec<_> = tensors.names().into_iter().map(str::to_owned).collect();
+            names.sort_unstable();
+            names
+        };
+        assert_eq!(sorted(&saved), sorted(&base), "{}", model.display());
+        for name in base.names() {
+            let (base, saved) = (base.tensor(name).unwrap(), saved.tensor(name).unwrap());
+            assert_eq!((base.dtype(), base.shape()), (saved.dtype(), saved.shape()), "{}: {name}", model.display());
+            assert!(base.data() == saved.data(), "{}: {name}", model.display());
+        }
+    }
 }

@@ -1,4 +1,5 @@
-//! Large buffers on huge pages: touched first in a 512th of the page faults, and found by few entries of the TLB.
+//! Large buffers on huge pages: touched first in a 512th of the page faults, and found by few entries of the TLB. And pages
+//! that nobody uses any more.
 
 #![allow(unsafe_code)]
 
@@ -25,6 +26,15 @@ fn advise(buffer: &Vec<f32>) {
     if start < end {
         // SAFETY: the range lies inside the buffer's memory, whose contents the advice does not change.
         unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_HUGEPAGE) };
+    }
+}
+
+/// Gives pages back to the system that the allocator keeps for later, where it can be asked to.
+pub fn give_back_pages() {
+    #[cfg(all(target_os = "linux", target_env = "gnu"))]
+    // SAFETY: glibc's allocator may be trimmed at any time.
+    unsafe {
+        libc::malloc_trim(0);
     }
 }
 

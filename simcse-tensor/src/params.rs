@@ -163,6 +163,11 @@ impl<Of> Flat<Of> {
         self.values.par_chunks_mut(1 << 16).for_each(|chunk| chunk.fill(0.0));
     }
 
+    /// Multiplies all values.
+    pub fn scale(&mut self, factor: f32) {
+        self.values.par_chunks_mut(1 << 16).for_each(|chunk| chunk.iter_mut().for_each(|value| *value *= factor));
+    }
+
     /// The values of one slot, in order.
     pub fn slice(&self, slot: Slot) -> &[f32] {
         &self.values[slot.range()]

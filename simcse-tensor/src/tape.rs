@@ -2,15 +2,16 @@
 
 use std::sync::Arc;
 
-use ndarray::Array2;
+use ndarray::{Array2, ArrayView2};
 
 use crate::gemm::Init;
 use crate::ops::attention::{self, Attention};
 use crate::ops::embedding;
 use crate::ops::layer_norm::{self, LayerNorm};
-use crate::ops::{add, cross_entropy, dropout, flat, flat_mut, gelu_linear, linear, normalize, pooling, similarity};
+use crate::ops::{add, contrastive, dropout, flat, flat_mut, gelu_linear, linear, normalize, pooling};
 use crate::params::{Grads, Params, Slot};
 use crate::pool::Pool;
+use crate::profile::{Part, time};
 use crate::rows::Rows;
 use crate::words::Precision;
 
@@ -34,8 +35,7 @@ enum Op {
     Attention { qkv: Var, op: Attention, saved: Array2<f32>, moments: Array2<f32> },
     Pool { x: Var, pooling: Pooling },
     Normalize { x: Var, lengths: Vec<f32> },
-    Similarity { z: Var, scale: f32 },
-    CrossEntropy { x: Var, saved: Array2<f32> },
+    Contrastive { z: Var, dz: Array2<f32> },
 }
 
 #[derive(Debug)]
@@ -61,6 +61,9 @@ pub struct Tape<'a> {
 }
 
 impl<'a> Tape<'a> {
+    /// The most rows of similarities that [`contrastive`](Self::contrastive) holds at a time.
+    pub const SIMILARITY_ROWS: usize = contrastive::ROWS;
+
     /// An empty tape over sentences that lie as `rows` says.
     pub fn new(params: &'a Params, pool: &'a mut Pool, rows: Arc<Rows>, recording: bool) -> Self {
         Self { nodes: Vec::new(), params, pool, rows, recording, precision: Precision::F32 }
@@ -87,14 +90,6 @@ impl<'a> Tape<'a> {
         value
     }
 
-    /// A copy of a node's value, in a buffer of the pool.
-    pub fn copy(&mut self, var: Var) -> Array2<f32> {
-        let (rows, cols) = self.value(var).dim();
-        let mut copy = self.pool.take(rows, cols);
-        copy.assign(self.value(var));
-        copy
-    }
-
     /// A matrix from outside, whose gradient [`backward`](Self::backward) returns.
     pub fn input(&mut self, value: Array2<f32>) -> Var {
         self.push(Op::Input, value)
@@ -110,14 +105,15 @@ impl<'a> Tape<'a> {
             assert!(outside.is_none(), "embedding: row {outside:?} of a table of {} rows", table.rows());
         }
         let mut y = self.pool.take(self.rows.tokens(), lookups[0].table.cols());
-        embedding::forward(&lookups, self.params, &mut y);
+        time(Part::Embedding, || embedding::forward(&lookups, self.params, &mut y));
         self.push(Op::Embedding { lookups }, y)
     }
 
     /// `x·Wᵀ + b`. PyTorch: `nn.functional.linear(x, W, b)`.
     pub fn linear(&mut self, x: Var, weight: Slot, bias: Slot) -> Var {
         let mut y = self.pool.take(self.value(x).nrows(), weight.rows());
-        linear::forward(self.precision, self.value(x), weight, bias, self.params, &mut y);
+        let value = self.value(x);
+        time(Part::Forward, || linear::forward(self.precision, value, weight, bias, self.params, &mut y));
         self.push(Op::Linear { x, weight, bias }, y)
     }
 
@@ -126,7 +122,9 @@ impl<'a> Tape<'a> {
         let saved = self.take_over(h);
         let mut g = self.pool.take(saved.nrows(), saved.ncols());
         let mut y = self.pool.take(saved.nrows(), weight.rows());
-        gelu_linear::forward(self.precision, &saved, weight, bias, self.params, &mut g, &mut y);
+        time(Part::GeluForward, || {
+            gelu_linear::forward(self.precision, &saved, weight, bias, self.params, &mut g, &mut y);
+        });
         self.pool.give(g);
         let saved = self.keep(saved);
         self.push(Op::GeluLinear { h, saved, weight, bias }, y)
@@ -146,7 +144,9 @@ impl<'a> Tape<'a> {
         let mut moments = self.pool.take(saved.nrows(), 2);
         let mut y = self.pool.take(saved.nrows(), saved.ncols());
         let r = residual.map(|r| self.value(r));
-        layer_norm::forward(&op, &mut saved, r, self.params, &self.rows, pairs_mut(&mut moments), &mut y);
+        time(Part::LayerNorm, || {
+            layer_norm::forward(&op, &mut saved, r, self.params, &self.rows, pairs_mut(&mut moments), &mut y);
+        });
         let (saved, moments) = (self.keep(saved), self.keep(moments));
         self.push(Op::LayerNorm { x, residual, op, saved, moments }, y)
     }
@@ -155,7 +155,7 @@ impl<'a> Tape<'a> {
     pub fn dropout(&mut self, x: Var, dropout: Dropout) -> Var {
         let Some(dropout) = active(Some(dropout)) else { return x };
         let mut y = self.take_over(x);
-        dropout::forward(&mut y, &dropout, &self.rows);
+        time(Part::Dropout, || dropout::forward(&mut y, &dropout, &self.rows));
         self.push(Op::Dropout { x, dropout }, y)
     }
 
@@ -171,7 +171,7 @@ impl<'a> Tape<'a> {
         assert!(width % heads == 0, "attention: {heads} heads do not divide {width} columns");
         let mut moments = self.pool.take(tokens, 2 * heads);
         let mut o = self.pool.take(tokens, width);
-        attention::forward(&op, &saved, &self.rows, pairs_mut(&mut moments), &mut o);
+        time(Part::Attention, || attention::forward(&op, &saved, &self.rows, pairs_mut(&mut moments), &mut o));
         let (saved, moments) = (self.keep(saved), self.keep(moments));
         self.push(Op::Attention { qkv, op, saved, moments }, o)
     }
@@ -179,32 +179,27 @@ impl<'a> Tape<'a> {
     /// One row a sentence, (S, C). sentence-transformers: `Pooling`.
     pub fn pool(&mut self, x: Var, pooling: Pooling) -> Var {
         let mut y = self.pool.take(self.rows.sentences(), self.value(x).ncols());
-        pooling::forward(pooling, self.value(x), &self.rows, &mut y);
+        time(Part::Pooling, || pooling::forward(pooling, self.value(x), &self.rows, &mut y));
         self.push(Op::Pool { x, pooling }, y)
     }
 
     /// Rows of unit length. Takes `x` over. PyTorch: `nn.functional.normalize(x, dim=1)`.
     pub fn normalize(&mut self, x: Var) -> Var {
         let mut y = self.take_over(x);
-        let lengths = normalize::forward(&mut y);
+        let lengths = time(Part::Loss, || normalize::forward(&mut y));
         self.push(Op::Normalize { x, lengths }, y)
     }
 
-    /// `scale · z₁·z₂ᵀ` of the two halves of `z` (2B, C), (B, B). sentence-transformers: `scale * cos_sim(z1, z2)`.
-    pub fn similarity(&mut self, z: Var, scale: f32) -> Var {
-        let half = self.value(z).nrows() / 2;
-        let mut y = self.pool.take(half, half);
-        similarity::forward(self.value(z), scale, &mut y);
-        self.push(Op::Similarity { z, scale }, y)
-    }
-
-    /// The mean cross entropy of logits `x` (B, B) whose right class is their row's number, (1, 1). Takes `x` over.
-    /// PyTorch: `nn.functional.cross_entropy(x, torch.arange(B))`.
-    pub fn cross_entropy(&mut self, x: Var) -> Var {
-        let mut saved = self.take_over(x);
-        let loss = cross_entropy::forward(&mut saved);
-        let saved = self.keep(saved);
-        self.push(Op::CrossEntropy { x, saved }, Array2::from_elem((1, 1), loss))
+    /// The contrastive loss of the two halves of `z` (2B, C), each row's positive being its counterpart, (1, 1).
+    /// sentence-transformers: `MultipleNegativesRankingLoss(scale=scale)` of normalised embeddings.
+    pub fn contrastive(&mut self, z: Var, scale: f32) -> Var {
+        let (rows, width) = self.value(z).dim();
+        let mut similarities = self.pool.take(contrastive::ROWS.min(rows / 2), rows / 2);
+        let mut dz = self.pool.take(rows, width);
+        let loss = time(Part::Loss, || contrastive::forward(self.value(z), scale, &mut similarities, &mut dz));
+        self.pool.give(similarities);
+        let dz = self.keep(dz);
+        self.push(Op::Contrastive { z, dz }, Array2::from_elem((1, 1), loss))
     }
 
     /// Says that of all that was done so far only `var` will be read again; a tape that does not record lets go of the rest.
@@ -221,11 +216,14 @@ impl<'a> Tape<'a> {
     ///
     /// # Panics
     /// If the tape does not record, or a gradient does not have its node's shape.
-    pub fn backward(mut self, from: Vec<(Var, Array2<f32>)>, grads: &mut Grads) -> Gradients {
+    pub fn backward(mut self, from: &[(Var, ArrayView2<f32>)], grads: &mut Grads) -> Gradients {
         assert!(self.recording, "backward over a tape that did not record");
         let mut gradients = Gradients((0..self.nodes.len()).map(|_| None).collect());
         for (var, gradient) in from {
-            gradients.add(var, gradient, self.pool);
+            assert_eq!(gradient.dim(), self.value(*var).dim(), "the gradient of node {}", var.0);
+            let mut copy = self.pool.take(gradient.nrows(), gradient.ncols());
+            copy.assign(gradient);
+            gradients.add(*var, copy, self.pool);
         }
         while let Some(Node { op, value }) = self.nodes.pop() {
             let i = self.nodes.len();
@@ -247,23 +245,25 @@ impl<'a> Tape<'a> {
         match op {
             Op::Input => unreachable!("an input has no backward"),
             Op::Embedding { lookups } => {
-                embedding::backward(&lookups, &dy, grads);
+                time(Part::Embedding, || embedding::backward(&lookups, &dy, grads));
                 self.pool.give(dy);
             }
             Op::Linear { x, weight, bias } => {
                 let value = &self.nodes[x.0].value;
-                linear::backward_parameters(precision, value, weight, bias, rows, &dy, grads);
+                time(Part::Dw, || linear::backward_parameters(precision, value, weight, bias, rows, &dy, grads));
                 let (mut dx, init) = match d.0[x.0].take() {
                     Some(dx) => (dx, Init::Keep),
                     None => (self.pool.take(value.nrows(), value.ncols()), Init::Zero),
                 };
-                linear::backward_input(precision, weight, params, &dy, init, &mut dx);
+                time(Part::Dx, || linear::backward_input(precision, weight, params, &dy, init, &mut dx));
                 d.0[x.0] = Some(dx);
                 self.pool.give(dy);
             }
             Op::GeluLinear { h, mut saved, weight, bias } => {
                 let mut dh = self.pool.take(saved.nrows(), saved.ncols());
-                gelu_linear::backward(precision, &mut saved, weight, bias, params, rows, &dy, &mut dh, grads);
+                time(Part::GeluBackward, || {
+                    gelu_linear::backward(precision, &mut saved, weight, bias, params, rows, &dy, &mut dh, grads);
+                });
                 self.pool.give(saved);
                 self.pool.give(dy);
                 d.add(h, dh, self.pool);
@@ -271,7 +271,9 @@ impl<'a> Tape<'a> {
             Op::LayerNorm { x, residual, op, saved, moments } => {
                 let apart = residual.is_some() || op.dropout.is_some(); // dx is not ds
                 let mut dx = apart.then(|| self.pool.take(saved.nrows(), saved.ncols()));
-                layer_norm::backward(&op, &saved, params, rows, pairs(&moments), &mut dy, dx.as_mut(), grads);
+                time(Part::LayerNorm, || {
+                    layer_norm::backward(&op, &saved, params, rows, pairs(&moments), &mut dy, dx.as_mut(), grads);
+                });
                 self.pool.give(saved);
                 self.pool.give(moments);
                 match (dx, residual) {
@@ -287,35 +289,28 @@ impl<'a> Tape<'a> {
                 }
             }
             Op::Dropout { x, dropout } => {
-                dropout::backward(&mut dy, &dropout, rows);
+                time(Part::Dropout, || dropout::backward(&mut dy, &dropout, rows));
                 d.add(x, dy, self.pool);
             }
             Op::Attention { qkv, op, mut saved, moments } => {
-                attention::backward(&op, &mut saved, rows, pairs(&moments), &dy);
+                time(Part::AttentionBackward, || attention::backward(&op, &mut saved, rows, pairs(&moments), &dy));
                 self.pool.give(moments);
                 self.pool.give(dy);
                 d.add(qkv, saved, self.pool);
             }
             Op::Pool { x, pooling } => {
                 let mut dx = self.pool.take(rows.tokens(), dy.ncols());
-                pooling::backward(pooling, &self.nodes[x.0].value, rows, &dy, &mut dx);
+                time(Part::Pooling, || pooling::backward(pooling, &self.nodes[x.0].value, rows, &dy, &mut dx));
                 self.pool.give(dy);
                 d.add(x, dx, self.pool);
             }
             Op::Normalize { x, lengths } => {
-                normalize::backward(y, &lengths, &mut dy);
+                time(Part::Loss, || normalize::backward(y, &lengths, &mut dy));
                 d.add(x, dy, self.pool);
             }
-            Op::Similarity { z, scale } => {
-                let value = &self.nodes[z.0].value;
-                let mut dz = self.pool.take(value.nrows(), value.ncols());
-                similarity::backward(value, scale, &mut dy, &mut dz);
-                self.pool.give(dy);
+            Op::Contrastive { z, mut dz } => {
+                time(Part::Loss, || contrastive::backward(&mut dz, dy[[0, 0]]));
                 d.add(z, dz, self.pool);
-            }
-            Op::CrossEntropy { x, mut saved } => {
-                cross_entropy::backward(&mut saved, dy[[0, 0]]);
-                d.add(x, saved, self.pool);
             }
         }
     }

@@ -7,7 +7,7 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use simcse_model::{SentenceEncoder, create_directory, sync_parent, uninterrupted};
+use simcse_model::{ModelDirectory, SentenceEncoder, WeightsFile, create_directory, sync_parent, uninterrupted};
 use simcse_tensor::Flat;
 
 use crate::adamw::AdamW;
@@ -147,7 +147,11 @@ pub(crate) fn write_model(
 /// Gives `encoder` the weights of `checkpoint-<step>`, whose bytes are checked.
 pub(crate) fn load_weights(output: &Path, step: u64, encoder: &mut SentenceEncoder) -> Result<()> {
     let checkpoint = Checkpoint::open(&output.join(name(step)))?;
-    encoder.params = checkpoint.load_encoder()?.params;
+    let mut weights = WeightsFile::read(&ModelDirectory::weights_path(checkpoint.path()))?;
+    let layout = encoder.params.layout().clone();
+    for tensor in layout.tensors() {
+        weights.take(&tensor.name, &tensor.shape, &mut encoder.params.values_mut()[tensor.range()])?;
+    }
     Ok(())
 }
 

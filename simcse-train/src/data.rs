@@ -1,42 +1,17 @@
 //! The sentences of a training run, in one string, and which of them are equal.
 
 use std::hash::{BuildHasher, RandomState};
-use std::io;
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
-
-use crate::lines::{for_each_line, source_name};
+use simcse_model::lines::{LineError, Lines, source_name};
 
 /// Why there are no sentences to train on. `name` is the file as given, or "standard input", escaped for a terminal.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// A file is missing, unreadable or not the gzip that it should be.
-    #[error("cannot read {name}: {source}")]
-    Read {
-        /// The file.
-        name: String,
-        /// What the system said.
-        source: io::Error,
-    },
-    /// A directory stands where a file should.
-    #[error("{name}: expected a text file with one sentence a line, found a directory")]
-    Directory {
-        /// The directory.
-        name: String,
-    },
-    /// A line is not UTF-8.
-    #[error("{name}, line {line}: expected UTF-8 text, found byte 0x{byte:02x} at position {position}")]
-    Utf8 {
-        /// The file.
-        name: String,
-        /// Its line, from 1.
-        line: u64,
-        /// The first byte that is not UTF-8.
-        byte: u8,
-        /// Its position in the line, from 1, in bytes.
-        position: usize,
-    },
+    /// A file cannot be read as lines of text.
+    #[error(transparent)]
+    Line(#[from] LineError),
     /// No line is long enough.
     #[error(
         "{name}: expected sentences of at least {min_length} characters, one a line, found none (lines too short: {skipped})"
@@ -70,18 +45,18 @@ pub struct Sentences {
 }
 
 impl Sentences {
-    /// Reads one sentence a line, UTF-8, plain or gzip (by its first two bytes, or by a name in `.gz`); `-` is standard
+    /// Reads one sentence a line, UTF-8, plain or gzip (by its first two bytes); `-` is standard
     /// input. Lines are trimmed of white space, a byte-order mark is dropped, and sentences of fewer than `min_length`
     /// characters are skipped and counted.
     ///
     /// # Errors
-    /// A missing or unreadable file, a directory, a line that is not UTF-8, no sentence at all.
+    /// [`DataError::Line`] for what is not lines of text, [`DataError::Empty`], [`DataError::TooMany`].
     pub fn read(path: &Path, min_length: usize) -> Result<Self, DataError> {
         let mut builder = SentencesBuilder::new(min_length);
-        for_each_line(path, |line| {
-            builder.push(line);
-            Ok::<_, DataError>(())
-        })?;
+        let mut lines = Lines::open(path)?;
+        while let Some(line) = lines.next_line()? {
+            builder.push(line.text);
+        }
         builder.finish(&source_name(path))
     }
 
@@ -234,13 +209,6 @@ fn group_equal(text: &str, ends: &[u64]) -> Vec<u32> {
         .collect()
 }
 
-/// Text fit for a terminal: control and other unprintable characters escaped.
-pub(crate) fn escaped(text: &str) -> String {
-    text.chars()
-        .map(|c| if matches!(c, '"' | '\'' | '\\') { c.to_string() } else { c.escape_debug().to_string() })
-        .collect()
-}
-
 #[cfg(test)]
 mod tests {
     use std::io::Write;
@@ -284,23 +252,6 @@ mod tests {
         // printf 'one two\nlast\n' | sha256sum
         let sentences = Sentences::from_texts("test", ["one two", "la", "last "], 3).unwrap();
         assert_eq!(sentences.sha256(), "322bf37e27931251dbc7c4eafd21890c0b95d076d5f7105193c0c7d676bf2d4f");
-    }
-
-    #[test]
-    fn errors_say_what_and_where() {
-        let message = |result: Result<Sentences, DataError>| result.unwrap_err().to_string();
-        let error = message(read(b"fine\nfine too\nab\xffc\n", ".txt"));
-        assert!(error.ends_with("line 3: expected UTF-8 text, found byte 0xff at position 3"), "{error}");
-        assert!(
-            message(read(b"", ".txt")).contains("at least 3 characters, one a line, found none (lines too short: 0)")
-        );
-        assert!(message(read(b"a\nb", ".txt")).ends_with("(lines too short: 2)"));
-        assert!(message(read(b"plain text", ".gz")).ends_with("invalid gzip header"));
-        assert!(matches!(read(&gzip(TEXT)[..20], ".gz"), Err(DataError::Read { .. })), "a cut gzip file");
-        let directory = tempfile::tempdir().unwrap();
-        assert!(message(Sentences::read(directory.path(), 1)).ends_with("found a directory"));
-        let error = message(Sentences::read(&directory.path().join("no\n\u{1b}"), 1));
-        assert!(error.contains("no\\n\\u{1b}: No such file"), "{error}");
     }
 
     proptest! {

@@ -4,6 +4,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::data::DataError;
+use crate::memory::size;
 
 /// Why a run did not begin or did not end.
 #[derive(Debug, thiserror::Error)]
@@ -52,6 +53,16 @@ pub enum Error {
         expected: &'static str,
         /// What it is.
         found: String,
+    },
+    /// There is not enough memory.
+    #[error("the run would take {}, and may take {} (--memory-limit): {advice}", size(*needed), size(*limit))]
+    Memory {
+        /// What it would take, in bytes.
+        needed: u64,
+        /// What it may take, in bytes.
+        limit: u64,
+        /// The largest setting that fits.
+        advice: String,
     },
     /// A parameter would not be trained as it should.
     #[error("before the first step: {what} {problem}")]

@@ -1,7 +1,7 @@
 //! A check before the first step: does the loss reach every parameter that is to be trained?
 
 use simcse_model::{DropoutPlan, SentenceEncoder, TokenBatch};
-use simcse_tensor::Grads;
+use simcse_tensor::{Grads, Pool};
 
 use crate::error::{Error, Result};
 use crate::step::{Workspace, accumulate_gradient};
@@ -19,15 +19,14 @@ pub fn check_gradient_flow(
     sentences: &[Vec<u32>],
     dropout: &DropoutPlan,
     scale: f32,
-    workspace: &mut Workspace,
     grads: &mut Grads,
 ) -> Result<()> {
     let sentences = &sentences[..sentences.len().min(SENTENCES)];
     if dropout.hidden > 0.0 || dropout.attention > 0.0 {
-        views_differ(encoder, &sentences[0], dropout, workspace)?;
+        views_differ(encoder, &sentences[0], dropout)?;
     }
     grads.clear();
-    accumulate_gradient(encoder, sentences, Some(dropout), scale, workspace, grads);
+    accumulate_gradient(encoder, sentences, Some(dropout), scale, &mut Workspace::default(), grads);
     for tensor in grads.layout().tensors().iter().filter(|tensor| tensor.trainable) {
         let values = &grads.values()[tensor.range()];
         let problem = if values.iter().any(|g| !g.is_finite()) {
@@ -42,14 +41,10 @@ pub fn check_gradient_flow(
     Ok(())
 }
 
-fn views_differ(
-    encoder: &SentenceEncoder,
-    sentence: &[u32],
-    dropout: &DropoutPlan,
-    workspace: &mut Workspace,
-) -> Result<()> {
+fn views_differ(encoder: &SentenceEncoder, sentence: &[u32], dropout: &DropoutPlan) -> Result<()> {
+    let mut pool = Pool::new();
     let batch = TokenBatch::new(encoder.config(), &[sentence, sentence], vec![0, 1]);
-    let mut tape = encoder.tape(&mut workspace.activations, &batch, false);
+    let mut tape = encoder.tape(&mut pool, &batch, false);
     let embeddings = encoder.forward(&mut tape, &batch, Some(dropout));
     let views = tape.value(embeddings);
     if views.row(0) == views.row(1) {

@@ -5,7 +5,7 @@
 
 use std::sync::Arc;
 
-use ndarray::{Array2, array};
+use ndarray::{Array2, arr2};
 use simcse_tensor::{Grads, Params, Pool, Rows, Tape};
 
 /// The loss and its gradient with respect to the embeddings: rows 0..B are the first views, rows B..2B the second, (2B, C).
@@ -15,9 +15,8 @@ pub fn contrastive(embeddings: Array2<f32>, scale: f32, pool: &mut Pool) -> (f32
     let mut tape = Tape::new(&params, pool, Arc::new(Rows::default()), true);
     let input = tape.input(embeddings);
     let z = tape.normalize(input);
-    let logits = tape.similarity(z, scale);
-    let loss = tape.cross_entropy(logits);
+    let loss = tape.contrastive(z, scale);
     let value = tape.value(loss)[[0, 0]];
-    let mut gradients = tape.backward(vec![(loss, array![[1.0]])], &mut Grads::zeros(nothing));
+    let mut gradients = tape.backward(&[(loss, arr2(&[[1.0]]).view())], &mut Grads::zeros(nothing));
     (value, gradients.take(input))
 }

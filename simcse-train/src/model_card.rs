@@ -47,7 +47,7 @@ let embeddings = encoder.encode(&[\"one sentence\", \"another\"])?;
 
 | | |
 |---|---|
-| steps | {steps} of {batch} sentences ({seconds:.0} s){skipped} |
+| steps | {steps} of {step_size} ({seconds:.0} s){skipped} |
 | mean training loss | {loss:.4} |
 | maximum length | {length} tokens |
 | pooling | {pooling} |
@@ -63,7 +63,7 @@ let embeddings = encoder.encode(&[\"one sentence\", \"another\"])?;
         sentences = data.sentences,
         data = data.name,
         steps = summary.steps,
-        batch = settings.batch_size,
+        step_size = settings.step_size(),
         skipped = skipped(summary.skipped),
         seconds = summary.train_seconds,
         loss = summary.train_loss,

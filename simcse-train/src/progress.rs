@@ -32,6 +32,8 @@ pub(crate) struct Progress {
     pub(crate) skipped_updates: u64,
     /// How many of these are the last ones.
     pub(crate) skipped_in_a_row: u32,
+    /// How often a sentence that was drawn was cut.
+    pub(crate) cut: u64,
     /// Mean loss over the updates.
     pub(crate) train_loss: f64,
     /// Wall-clock seconds of the steps.
@@ -57,11 +59,12 @@ impl Progress {
         self.global_step - self.skipped_updates
     }
 
-    /// Takes a step into account.
+    /// Takes a step into account, in which `cut` sentences lost their ends.
     ///
     /// # Errors
     /// [`Error::NotFinite`] if it is one too many without an update.
-    pub(crate) fn add(&mut self, record: &StepRecord) -> Result<()> {
+    pub(crate) fn add(&mut self, record: &StepRecord, cut: u64) -> Result<()> {
+        self.cut += cut;
         if record.skipped {
             self.skipped_updates += 1;
             self.skipped_in_a_row += 1;
@@ -151,14 +154,14 @@ mod tests {
     #[test]
     fn skipped_steps_count_for_nothing_but_their_number() {
         let mut progress = Progress::default();
-        progress.add(&record(1, 2.0, 1.0)).unwrap();
+        progress.add(&record(1, 2.0, 1.0), 0).unwrap();
         for step in 2..6 {
-            progress.add(&record(step, 3.0, f64::INFINITY)).unwrap();
+            progress.add(&record(step, 3.0, f64::INFINITY), 0).unwrap();
         }
-        progress.add(&record(6, 4.0, 1.0)).unwrap();
+        progress.add(&record(6, 4.0, 1.0), 0).unwrap();
         assert_eq!((progress.train_loss, progress.updates(), progress.skipped_updates), (3.0, 2, 4));
-        (7..11).for_each(|step| progress.add(&record(step, f32::NAN, f64::NAN)).unwrap());
-        let error = progress.add(&record(11, f32::NAN, f64::NAN)).unwrap_err();
+        (7..11).for_each(|step| progress.add(&record(step, f32::NAN, f64::NAN), 0).unwrap());
+        let error = progress.add(&record(11, f32::NAN, f64::NAN), 0).unwrap_err();
         assert!(error.to_string().contains("5 steps in a row"), "{error}");
     }
 
@@ -169,9 +172,9 @@ mod tests {
         let evaluation =
             |objective: f64| Evaluation { figures: Map::from_iter([("eval_map".into(), json!(objective))]), objective };
         assert!(!progress.add_evaluation(&evaluation(0.9)), "the model before training");
-        progress.add(&record(1, 1.0, 1.0)).unwrap();
+        progress.add(&record(1, 1.0, 1.0), 0).unwrap();
         assert!(progress.add_evaluation(&evaluation(1.0 / 3.0)));
-        progress.add(&record(2, 1.0, 1.0)).unwrap();
+        progress.add(&record(2, 1.0, 1.0), 0).unwrap();
         assert!(!progress.add_evaluation(&evaluation(1.0 / 3.0)), "the first of equals");
         progress.write(dir.path(), &Settings::default(), 9).unwrap();
         let read = Progress::read(dir.path()).unwrap();

@@ -15,9 +15,12 @@ pub enum Recipe {
     /// `st-2021`: the script behind the published AskUbuntu figures of SimCSE, sentence-transformers 1.2
     /// (`examples/unsupervised_learning/SimCSE/train_askubuntu_simcse.py`): batches of 128 with whatever sentences meet,
     /// the last incomplete one dropped, 32 tokens, mean pooling, one epoch, warm-up over `int(0.1 · steps)` steps. From
-    /// `SentenceTransformer.fit` of that version: learning rate 2e-5, weight decay 0.01, `WarmupLinear`, gradients clipped
-    /// at 1; and from `transformers.AdamW` of that time: ε 1e-6. (That AdamW added ε before it corrected the bias; here it
-    /// is added behind, as PyTorch does.)
+    /// `SentenceTransformer.fit` of version 1.2.0: learning rate 2e-5, weight decay 0.01, `WarmupLinear`, gradients clipped
+    /// at 1; and from its optimiser, `AdamW` of transformers 4.6.1 (`optimization.py`): ε 1e-6, β 0.9 and 0.999.
+    ///
+    /// Three things differ. That AdamW added ε before it corrected the bias, and decayed after the step; here, as in
+    /// PyTorch, ε comes behind and decay before. `fit` also decayed DistilBERT's LayerNorm weights, whose names its list of
+    /// exemptions misses; here no LayerNorm decays. And the script computed in f16 where its GPU did.
     #[serde(rename = "st-2021")]
     St2021,
     /// `st-6`: what the trainer of sentence-transformers 6.2 on transformers 5 does unasked

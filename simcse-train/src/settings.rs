@@ -5,7 +5,8 @@ use std::str::FromStr;
 
 use serde::de::Error as _;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use simcse_model::{Pooling, Precision};
+use simcse_model::{DropoutPlan, Pooling, Precision};
+use simcse_tensor::Rows;
 
 use crate::batches::{BatchSampler, Batching};
 use crate::error::{Error, Result};
@@ -22,6 +23,10 @@ pub struct Settings {
     pub recipe: Option<Recipe>,
     /// Sentences in a batch; each is the others' negative.
     pub batch_size: usize,
+    /// Batches whose mean gradient makes a step; negatives come from a sentence's own batch alone.
+    pub gradient_accumulation_steps: usize,
+    /// Tokens, both views counted, that go through the encoder at a time; the whole batch if `None`.
+    pub mini_batch_tokens: Option<usize>,
     /// Tokens at which a sentence is cut, special tokens included.
     pub max_seq_length: usize,
     /// Passes over the sentences, unless `max_steps` is given.
@@ -71,6 +76,8 @@ impl Default for Settings {
         Self {
             recipe: None,
             batch_size: 128,
+            gradient_accumulation_steps: 1,
+            mini_batch_tokens: None,
             max_seq_length: 32,
             epochs: 1,
             max_steps: None,
@@ -109,8 +116,11 @@ impl Settings {
             Warmup::Ratio(ratio) | Warmup::RatioDown(ratio) => ((0.0..=1.0).contains(&ratio), ratio),
             Warmup::Steps(steps) => (steps <= LARGEST, steps as f64),
         };
-        let checks: [(&'static str, bool, &'static str, String); 16] = [
+        let (accumulation, piece) = (self.gradient_accumulation_steps, self.mini_batch_tokens.unwrap_or(usize::MAX));
+        let checks: [(&'static str, bool, &'static str, String); 18] = [
             ("batch-size", self.batch_size >= 2, "2 or more: a sentence needs negatives", self.batch_size.to_string()),
+            ("gradient-accumulation-steps", accumulation >= 1, "1 or more", accumulation.to_string()),
+            ("mini-batch-tokens", piece >= Rows::BLOCK, "512 or more tokens", piece.to_string()),
             ("max-seq-length", self.max_seq_length >= 3, "3 or more tokens", self.max_seq_length.to_string()),
             ("epochs", self.epochs >= 1, "1 or more", self.epochs.to_string()),
             ("max-steps", within(self.max_steps), "1 or more", shown(self.max_steps)),
@@ -145,6 +155,30 @@ impl Settings {
             let what = format!("--{}", name.replace('_', "-"));
             Err(Error::Changed { what, recorded: shown(recorded.get(name)), given: shown(given.get(name)) })
         })
+    }
+
+    /// The dropout of batch `number` of the step that has `step` steps before it. No two batches of a run share a mask.
+    pub(crate) fn dropout(&self, step: u64, number: usize) -> DropoutPlan {
+        let batch = step * self.gradient_accumulation_steps as u64 + number as u64;
+        DropoutPlan {
+            hidden: self.hidden_dropout,
+            attention: self.attention_dropout,
+            seed: self.seed,
+            step: batch as u32,
+        }
+    }
+
+    /// Sentences in a step; the last one of an epoch may have fewer batches.
+    pub fn sentences_per_step(&self) -> usize {
+        self.gradient_accumulation_steps * self.batch_size
+    }
+
+    /// What a step takes, in words: `128 sentences`, `4 × 128 sentences`.
+    pub fn step_size(&self) -> String {
+        match self.gradient_accumulation_steps {
+            1 => format!("{} sentences", self.batch_size),
+            batches => format!("{batches} × {} sentences", self.batch_size),
+        }
     }
 
     /// How the sentences are put into batches.
@@ -182,6 +216,14 @@ mod tests {
             "--adam-epsilon: expected a positive number, found 0"
         );
         assert!(message(Settings { hidden_dropout: f32::NAN, ..defaults() }).starts_with("--hidden-dropout: expected"));
+    }
+
+    #[test]
+    fn no_two_batches_share_masks() {
+        let settings = Settings { gradient_accumulation_steps: 3, ..Settings::default() };
+        let batches = (0..4).flat_map(|step| (0..3).map(move |number| (step, number)));
+        let found: Vec<u32> = batches.map(|(step, number)| settings.dropout(step, number).step).collect();
+        assert_eq!(found, (0..12).collect::<Vec<_>>());
     }
 
     #[test]

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use serde_json::{Map, Value};
-use simcse_model::{DropoutPlan, SentenceEncoder};
+use simcse_model::{SentenceEncoder, Tokens};
 use simcse_tensor::Grads;
 
 use crate::adamw::{AdamW, clip_scale, gradient_norm};
@@ -16,7 +16,7 @@ use crate::progress::Progress;
 use crate::run::RunDirectory;
 use crate::schedule::LinearSchedule;
 use crate::settings::Settings;
-use crate::step::{Workspace, accumulate_gradient};
+use crate::step::{Workspace, mean_gradient};
 use crate::step_record::StepRecord;
 
 /// What the loop asks of its surroundings: to score the model, and to be watched.
@@ -70,6 +70,8 @@ pub struct Summary {
     pub skipped: u64,
     /// Mean loss over the updates.
     pub train_loss: f64,
+    /// How often a sentence that was drawn had more tokens than `max_seq_length` and lost its end.
+    pub cut: u64,
     /// Wall-clock seconds of the steps.
     pub train_seconds: f64,
     /// Figures before the first step.
@@ -87,7 +89,8 @@ pub struct Summary {
 /// # Errors
 /// [`Error::TooFewSentences`] if there is not one batch.
 pub fn total_steps(settings: &Settings, sentences: &Sentences) -> Result<u64> {
-    let per_epoch = |epoch| settings.batching().count(sentences, epoch) as u64;
+    let batches_per_step = settings.gradient_accumulation_steps;
+    let per_epoch = |epoch| settings.batching().count(sentences, epoch).div_ceil(batches_per_step) as u64;
     if per_epoch(0) == 0 {
         let found = sentences.len() - sentences.duplicates();
         let (name, batch_size) = (sentences.name().to_owned(), settings.batch_size);
@@ -111,9 +114,9 @@ pub fn train(
     let schedule = LinearSchedule::new(settings.warmup, total_steps);
     let mut optimizer = AdamW::new(encoder.params.layout(), settings.weight_decay, settings.adam_epsilon);
     let mut progress = run.restore(&mut optimizer)?;
-    let mut batches = batches(settings, sentences).skip(progress.global_step as usize);
+    let mut steps = steps(settings, sentences).skip(progress.global_step as usize);
     let mut grads = Grads::zeros(encoder.params.layout().clone());
-    let mut workspace = Workspace::default();
+    let mut workspace = Workspace::new(settings.mini_batch_tokens);
 
     loop {
         let (step, last) = (progress.global_step, progress.global_step == total_steps);
@@ -132,29 +135,28 @@ pub fn train(
             break;
         }
 
-        let (epoch, batch) = batches.next().expect("epochs without end");
+        let (epoch, batches) = steps.next().expect("epochs without end");
         let started = Instant::now();
-        let tokens = encoder.tokenize(&sentences.select(&batch))?;
-        let dropout = DropoutPlan {
-            hidden: settings.hidden_dropout,
-            attention: settings.attention_dropout,
-            seed: settings.seed,
-            step: step as u32,
-        };
+        let tokenize = |batch: &Vec<u32>| encoder.tokenize(&sentences.select(batch));
+        let drawn = batches.iter().map(tokenize).collect::<simcse_model::Result<Vec<Tokens>>>()?;
+        let cut: u64 = drawn.iter().map(|tokens| tokens.cut as u64).sum();
+        let tokens: Vec<_> = drawn.into_iter().map(|tokens| tokens.ids).collect();
         if step == 0 {
-            check_gradient_flow(encoder, &tokens, &dropout, settings.scale, &mut workspace, &mut grads)?;
+            check_gradient_flow(encoder, &tokens[0], &settings.dropout(step, 0), settings.scale, &mut grads)?;
         }
-        grads.clear();
-        let loss = accumulate_gradient(encoder, &tokens, Some(&dropout), settings.scale, &mut workspace, &mut grads);
+
+        let dropout = |batch| settings.dropout(step, batch);
+        let loss = mean_gradient(encoder, &tokens, dropout, settings.scale, &mut workspace, &mut grads);
         let norm = gradient_norm(&grads);
         let learning_rate = settings.learning_rate * schedule.factor(step);
         if loss.is_finite() && norm.is_finite() {
             optimizer.update(&mut encoder.params, &grads, learning_rate, clip_scale(norm, settings.max_grad_norm));
         }
-        let record = StepRecord::new(step + 1, epoch, loss, learning_rate, norm, &tokens, started.elapsed());
+
+        let record = StepRecord::new(step + 1, epoch, loss, learning_rate, norm, &tokens.concat(), started.elapsed());
         run.log_step(&record)?;
         host.stepped(&record, total_steps);
-        progress.add(&record)?;
+        progress.add(&record, cut)?;
     }
 
     let best = progress.best_global_step.filter(|&best| settings.load_best_model_at_end && best != total_steps);
@@ -202,13 +204,17 @@ fn test(
     Ok(Some(evaluation.figures))
 }
 
-/// The batches of epoch after epoch, without end, each with the epochs that are done when it is.
-fn batches(settings: &Settings, sentences: &Sentences) -> impl Iterator<Item = (f64, Vec<u32>)> {
-    let batching = settings.batching();
+/// The batches of step after step, without end, each with the epochs that are done when it is. The last step of an epoch
+/// takes what batches are left, as the HF Trainer's does.
+pub(crate) fn steps(settings: &Settings, sentences: &Sentences) -> impl Iterator<Item = (f64, Vec<Vec<u32>>)> {
+    let (batching, batches_per_step) = (settings.batching(), settings.gradient_accumulation_steps);
     (0..u32::MAX).flat_map(move |epoch| {
-        let count = batching.count(sentences, epoch) as f64;
-        let numbered = (1..).zip(batching.batches(sentences, epoch));
-        numbered.map(move |(number, batch)| (f64::from(epoch) + f64::from(number) / count, batch))
+        let count = batching.count(sentences, epoch);
+        let mut batches = batching.batches(sentences, epoch);
+        (0..count).step_by(batches_per_step).map(move |first| {
+            let batches: Vec<_> = batches.by_ref().take(batches_per_step).collect();
+            (f64::from(epoch) + (first + batches.len()) as f64 / count as f64, batches)
+        })
     })
 }
 
@@ -221,6 +227,7 @@ impl Summary {
             steps: progress.global_step,
             skipped: progress.skipped_updates,
             train_loss: progress.train_loss,
+            cut: progress.cut,
             train_seconds: progress.train_seconds,
             before: progress.figures(0),
             after: best.or(last).filter(|&step| step > 0).and_then(|step| progress.figures(step)),

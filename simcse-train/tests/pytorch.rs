@@ -15,9 +15,10 @@ use simcse_train::{Workspace, accumulate_gradient};
 
 /// Largest absolute errors of hidden states, unit embeddings and the loss; relative L2 error of a tensor's gradient.
 const BOUNDS: Errors = Errors { hidden: 2e-5, unit: 1e-5, loss: 1e-5, gradient: f64::INFINITY, worst_gradient: 3e-5 };
-/// The same for ten steps: each step's loss, what they added to all weights, and to the worst tensor.
+/// The same for ten steps: each step's loss, what they added to all weights, and to the worst tensor, where it may be more if
+/// PyTorch's own error is: AdamW divides small gradients by their size, and so their errors.
 const TRAINING_BOUNDS: TrainingErrors = TrainingErrors { loss: 1e-4, update: 1e-3, worst_update: 1e-3 };
-/// The error of all gradients together, in PyTorch's f32 errors: the median over the batches.
+/// The error of all gradients together (the median over the batches), and of the worst update, in PyTorch's f32 errors.
 const TIMES_TORCH: f64 = 2.0;
 
 /// `golden.json`.
@@ -245,7 +246,8 @@ fn check(dir: &Path) {
     let (ours, theirs) = (train(&mut encoder, &golden, &expected), golden.training.torch_f32);
     report("loss, ten steps".to_owned(), ours.loss, theirs.loss, TRAINING_BOUNDS.loss);
     report("update, ten steps".to_owned(), ours.update, theirs.update, TRAINING_BOUNDS.update);
-    report("worst update, ten steps".to_owned(), ours.worst_update, theirs.worst_update, TRAINING_BOUNDS.worst_update);
+    let bound = TRAINING_BOUNDS.worst_update.max(TIMES_TORCH * theirs.worst_update);
+    report("worst update, ten steps".to_owned(), ours.worst_update, theirs.worst_update, bound);
     assert!(failures.is_empty(), "{name}: {}", failures.join("; "));
 }
 

@@ -11,7 +11,7 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 use simcse_eval::metrics::unit_rows;
 use simcse_model::SentenceEncoder;
-use simcse_train::lines::{for_each_line, is_standard_input, source_name};
+use simcse_model::lines::{Lines, is_standard_input, source_name};
 
 use super::{CHUNK, load};
 use crate::args::{JsonArgs, ModelArgs};
@@ -56,6 +56,8 @@ pub(crate) struct EncodeArgs {
 #[derive(Serialize)]
 struct Summary {
     sentences: usize,
+    /// Sentences longer than the model's maximum length.
+    cut: usize,
     dimension: usize,
     seconds: f64,
     sentences_per_second: f64,
@@ -78,7 +80,8 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
     };
     let to_terminal = matches!(args.output, Output::StandardOutput) && io::stdout().is_terminal();
     let bar = if to_terminal { ProgressBar::hidden() } else { report::sentences_bar(lines) };
-    let encoding = Encoding { encoder: &encoder, normalize: args.normalize, input: &input, output: &name, format, bar };
+    let (encoder, normalize) = (&encoder, args.normalize);
+    let mut encoding = Encoding { encoder, normalize, input: &input, output: &name, format, bar, written: 0, cut: 0 };
     // A pipe may keep us waiting, and nothing would see that a stop is asked for.
     let _deferred = lines.map(|_| stop::defer());
     let sentences = match &args.output {
@@ -88,13 +91,18 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
 
     let seconds = started.elapsed().as_secs_f64();
     let sentences_per_second = if sentences == 0 { 0.0 } else { sentences as f64 / seconds };
+    let cut = encoding.cut;
     if args.json.json {
-        return report::print_json(&Summary { sentences, dimension, seconds, sentences_per_second });
+        return report::print_json(&Summary { sentences, cut, dimension, seconds, sentences_per_second });
     }
     let embeddings = counted(sentences, "embedding", "embeddings");
     report::note(&format!(
         "{embeddings} of {dimension} values to {name} in {seconds:.1} s ({sentences_per_second:.0} sentences/s)"
     ));
+    if cut > 0 {
+        let most = encoder.directory.max_seq_length;
+        report::note(&format!("{} longer than {most} tokens and cut", counted(cut, "sentence was", "sentences were")));
+    }
     Ok(())
 }
 
@@ -104,10 +112,10 @@ fn count_lines(input: &Path) -> Result<Option<u64>, Failure> {
         return Ok(None);
     }
     let mut lines = 0;
-    for_each_line(input, |_| {
+    let mut input = Lines::open(input)?;
+    while input.next_line()?.is_some() {
         lines += 1;
-        Ok::<_, Failure>(())
-    })?;
+    }
     Ok(Some(lines))
 }
 
@@ -119,36 +127,37 @@ struct Encoding<'a> {
     output: &'a str,
     format: Format,
     bar: ProgressBar,
+    written: usize,
+    cut: usize,
 }
 
 impl Encoding<'_> {
     /// Writes the embeddings of all lines and returns their number.
-    fn write(self, out: &mut impl Write) -> Result<usize, Failure> {
-        let (mut texts, mut bytes, mut written) = (Vec::new(), 0, 0);
-        for_each_line(self.input, |line| {
-            let line = line.strip_suffix('\n').map_or(line, |line| line.strip_suffix('\r').unwrap_or(line));
-            bytes += line.len();
-            texts.push(line.to_owned());
+    fn write(&mut self, out: &mut impl Write) -> Result<usize, Failure> {
+        let (mut texts, mut bytes) = (Vec::new(), 0);
+        let mut lines = Lines::open(self.input)?;
+        while let Some(line) = lines.next_line()? {
+            bytes += line.text.len();
+            texts.push(line.text.to_owned());
             if texts.len() == CHUNK || bytes >= CHUNK_BYTES {
-                self.write_chunk(out, &texts, written)?;
-                written += texts.len();
+                self.write_chunk(out, &texts)?;
                 texts.clear();
                 bytes = 0;
             }
-            Ok::<_, Failure>(())
-        })?;
-        self.write_chunk(out, &texts, written)?;
-        Ok(written + texts.len())
+        }
+        self.write_chunk(out, &texts)?;
+        Ok(self.written)
     }
 
-    /// Encodes and writes the texts that follow the first `before` lines.
-    fn write_chunk(&self, out: &mut impl Write, texts: &[String], before: usize) -> Result<(), Failure> {
+    /// Encodes and writes the next texts.
+    fn write_chunk(&mut self, out: &mut impl Write, texts: &[String]) -> Result<(), Failure> {
         if stop::requested() {
             return Err(Failure::Stopped(format!("stopped; {} is not written", self.output)));
         }
-        let mut embeddings = self.encoder.encode(texts)?;
+        let tokens = self.encoder.tokenize(texts)?;
+        let mut embeddings = self.encoder.encode_tokens(&tokens.ids);
         if let Some(row) = embeddings.rows().into_iter().position(|row| row.iter().any(|value| !value.is_finite())) {
-            let (input, line) = (source_name(self.input), before + row + 1);
+            let (input, line) = (source_name(self.input), self.written + row + 1);
             return Err(Failure::Failed(format!(
                 "{input}, line {line}: the model gives an embedding with NaN or infinite values: its weights are \
                  damaged or too large"
@@ -159,6 +168,8 @@ impl Encoding<'_> {
         }
         self.format.write_rows(out, texts, embeddings.view()).map_err(Failure::writing(self.output))?;
         self.bar.inc(texts.len() as u64);
+        self.written += texts.len();
+        self.cut += tokens.cut;
         Ok(())
     }
 }

@@ -1,5 +1,6 @@
 //! One file per subcommand, and what they share.
 
+pub(crate) mod bench;
 pub(crate) mod encode;
 pub(crate) mod eval;
 pub(crate) mod fetch;

@@ -13,10 +13,13 @@ use clap::builder::{NonEmptyStringValueParser, PathBufValueParser};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 use simcse_model::SentenceEncoder;
-use simcse_train::lines::is_standard_input;
-use simcse_train::{DataSource, Error, Figures, Inputs, ModelSource, Provenance, RunDirectory, Settings, Summary};
+use simcse_model::lines::is_standard_input;
+use simcse_train::memory::{self, peak_memory};
+use simcse_train::{
+    DataSource, Error, Figures, Inputs, MemoryPlan, ModelSource, Provenance, RunDirectory, Settings, Summary,
+};
 
-use crate::args::JsonArgs;
+use crate::args::{JsonArgs, size};
 use crate::error::Failure;
 use crate::report::{self, counted};
 use crate::stop;
@@ -66,6 +69,10 @@ pub(crate) struct TrainArgs {
     min_length: Option<usize>,
     #[command(flatten)]
     settings: SettingArgs,
+    /// The most memory that the run may take, such as 3.5GB or 800MB; larger batches go through in pieces (see
+    /// --mini-batch-tokens), and what cannot fit is refused with the largest setting that does [default: what is available]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    memory_limit: Option<u64>,
     /// Score this reranking set before, while and after training: a .jsonl of {"query", "positive", "negative"}, or a
     /// directory like github.com/taolei87/askubuntu
     #[arg(long, value_name = "PATH", requires = "sentences")]
@@ -90,11 +97,12 @@ struct Job {
     /// Steps done.
     done: u64,
     total_steps: u64,
+    plan: MemoryPlan,
 }
 
 pub(crate) fn run(args: TrainArgs) -> Result<(), Failure> {
     let json = args.json.json;
-    let Job { mut task, mut run, done, total_steps } = match &args.resume_from_checkpoint {
+    let Job { mut task, mut run, done, total_steps, plan } = match &args.resume_from_checkpoint {
         None => begin(&args)?,
         Some(from) => resume::resume(&from.clone(), args)?,
     };
@@ -109,7 +117,7 @@ pub(crate) fn run(args: TrainArgs) -> Result<(), Failure> {
         error => error.into(),
     })?;
     let outcome =
-        Outcome { output: run.path().to_path_buf(), settings: task.settings, summary, baseline: task.baseline };
+        Outcome { output: run.path().to_path_buf(), settings: task.settings, summary, baseline: task.baseline, plan };
     if json { report::print_json(&outcome.json()) } else { report::print(&outcome.text()) }
 }
 
@@ -117,8 +125,9 @@ pub(crate) fn run(args: TrainArgs) -> Result<(), Failure> {
 fn begin(args: &TrainArgs) -> Result<Job, Failure> {
     let output = args.output_dir.clone().unwrap_or_else(|| default_output(args.model.as_deref()));
     RunDirectory::check_free(&output)?;
-    let task = Task::read(args, None)?;
+    let mut task = Task::read(args, None)?;
     let total_steps = simcse_train::total_steps(&task.settings, &task.sentences)?;
+    let plan = task.plan_memory(total_steps, args.memory_limit)?;
     announce(&task, total_steps, &output);
     if task.encoder.directory.is_sentence_transformers {
         report::note(&format!(
@@ -126,6 +135,7 @@ fn begin(args: &TrainArgs) -> Result<Job, Failure> {
             task.model
         ));
     }
+    report::note(&memory_note(&plan, task.settings.mini_batch_tokens));
     simcse_train::check_space(&output, &task.encoder)?;
     let provenance = Provenance {
         id: String::new(),
@@ -137,7 +147,7 @@ fn begin(args: &TrainArgs) -> Result<Job, Failure> {
         settings: task.settings.clone(),
     };
     let run = RunDirectory::create(&output, provenance)?;
-    Ok(Job { task, run, done: 0, total_steps })
+    Ok(Job { task, run, done: 0, total_steps, plan })
 }
 
 /// `output/simcse-<model>-<seconds since 1970>`.
@@ -167,6 +177,11 @@ fn announce(task: &Task, total_steps: u64, output: &Path) {
         config.intermediate_size,
         config.vocab_size
     ));
+    let untrained = encoder.params.layout().tensors().iter().filter(|tensor| !tensor.trainable);
+    let untrained: Vec<_> = untrained.map(|tensor| tensor.name.as_str()).collect();
+    if !untrained.is_empty() {
+        report::note(&format!("not trained, as no sentence embedding depends on them: {}", untrained.join(", ")));
+    }
     report::note(&format!(
         "learning rate {}, warm-up {}, weight decay {}, gradients up to {}, dropout {} (attention {}), scale {}, {} pooling, \
          at most {} tokens, {} products, seed {}",
@@ -183,11 +198,23 @@ fn announce(task: &Task, total_steps: u64, output: &Path) {
         settings.seed
     ));
     report::note(&format!(
-        "{} of {} sentences, into {}",
+        "{} of {}, into {}",
         counted(total_steps as usize, "step", "steps"),
-        settings.batch_size,
+        settings.step_size(),
         output.display()
     ));
+}
+
+/// What the run takes of memory, and whether batches go through in pieces for it.
+fn memory_note(plan: &MemoryPlan, mini_batch_tokens: Option<usize>) -> String {
+    let limit = plan.limit.map(|limit| format!(" of {}", memory::size(limit))).unwrap_or_default();
+    let pieces = mini_batch_tokens.zip(plan.whole_batch).map(|(tokens, whole)| {
+        format!(
+            "; batches go through in pieces of about {tokens} tokens (GradCache), whole they would take {}",
+            memory::size(whole)
+        )
+    });
+    format!("memory: at most {}{limit}{}", memory::size(plan.peak), pieces.unwrap_or_default())
 }
 
 /// Where the arguments say the inputs are, for a resume from any directory.
@@ -237,22 +264,26 @@ struct Outcome {
     settings: Settings,
     summary: Summary,
     baseline: Option<Figures>,
+    plan: MemoryPlan,
 }
 
 impl Outcome {
     fn sentences_per_second(&self) -> f64 {
-        self.summary.steps as f64 * self.settings.batch_size as f64 / self.summary.train_seconds
+        self.summary.steps as f64 * self.settings.sentences_per_step() as f64 / self.summary.train_seconds
     }
 
     fn json(&self) -> Value {
-        let Summary { steps, skipped, train_loss, train_seconds, before, after, test, best_step } = &self.summary;
+        let Summary { steps, skipped, train_loss, cut, train_seconds, before, after, test, best_step } = &self.summary;
         json!({
             "output_dir": self.output,
             "steps": steps,
             "skipped_updates": skipped,
             "train_loss": train_loss,
+            "cut": cut,
             "train_seconds": train_seconds,
             "sentences_per_second": self.sentences_per_second(),
+            "predicted_memory_bytes": self.plan.peak,
+            "peak_memory_bytes": peak_memory(),
             "best_step": best_step,
             "before": before,
             "after": after,
@@ -262,12 +293,19 @@ impl Outcome {
     }
 
     fn text(&self) -> String {
-        let Summary { steps, skipped, train_loss, train_seconds, best_step, .. } = &self.summary;
+        let Summary { steps, skipped, train_loss, cut, train_seconds, best_step, .. } = &self.summary;
         let speed = self.sentences_per_second();
-        let mut text =
-            format!("{steps} steps in {train_seconds:.0} s ({speed:.1} sentences/s), mean loss {train_loss:.4}\n");
+        let memory = peak_memory().map(|bytes| format!(", at most {} of memory", memory::size(bytes)));
+        let mut text = format!(
+            "{steps} steps in {train_seconds:.0} s ({speed:.1} sentences/s), mean loss {train_loss:.4}{}\n",
+            memory.unwrap_or_default()
+        );
         if *skipped > 0 {
             text += &format!("{skipped} of the steps had no finite loss or gradient, and no update\n");
+        }
+        if *cut > 0 {
+            let (drawn, most) = (steps * self.settings.batch_size as u64, self.settings.max_seq_length);
+            text += &format!("{cut} of {drawn} sentences drawn were longer than {most} tokens and cut\n");
         }
         if let Some(table) = self.table() {
             text += &format!("\n{table}\n\n");

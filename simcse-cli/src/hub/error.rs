@@ -4,6 +4,8 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use simcse_model::printable;
+
 /// Why a model or a data set could not be brought into a directory. Each message is one line: what, where, what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
@@ -222,15 +224,7 @@ impl HubError {
 
 /// Text from outside, in quotes and with control characters escaped.
 pub(super) fn shown(text: &str) -> String {
-    let mut out = String::from("`");
-    for c in text.chars() {
-        match c.is_control() {
-            true => out.extend(c.escape_default()),
-            false => out.push(c),
-        }
-    }
-    out.push('`');
-    out
+    format!("`{}`", printable(text))
 }
 
 /// [`shown`] for a path.

@@ -4,7 +4,7 @@
 //! to them. Gradients of parameters are added to [`Grads`](crate::Grads). Outputs are overwritten, whatever they hold.
 
 pub(crate) mod attention;
-pub(crate) mod cross_entropy;
+pub(crate) mod contrastive;
 pub(crate) mod dropout;
 #[cfg(test)]
 mod edges;
@@ -14,7 +14,6 @@ pub(crate) mod layer_norm;
 pub(crate) mod linear;
 pub(crate) mod normalize;
 pub(crate) mod pooling;
-pub(crate) mod similarity;
 #[cfg(test)]
 pub(crate) mod testing;
 

@@ -6,7 +6,7 @@ use simcse_train::schedule::LinearSchedule;
 use simcse_train::{Checkpoint, Error, OutputDirectory, Provenance, RunDirectory, Settings};
 
 use super::task::{ExcludeBy, Task};
-use super::{Job, TrainArgs, absolute, announce, data_source, embedded, model_source};
+use super::{Job, TrainArgs, absolute, announce, data_source, embedded, memory_note, model_source};
 use crate::commands::load;
 use crate::error::Failure;
 use crate::report;
@@ -17,7 +17,7 @@ pub(super) fn resume(from: &Path, mut args: TrainArgs) -> Result<Job, Failure> {
     let recorded = &checkpoint.provenance;
     take_over(&mut args, recorded)?;
     let settings = settings(&args, &recorded.settings)?;
-    let task = Task::read(&args, Some(&checkpoint))?;
+    let mut task = Task::read(&args, Some(&checkpoint))?;
     recorded.check_same_data(&data_source(&task))?;
 
     let total_steps = simcse_train::total_steps(&settings, &task.sentences)?;
@@ -26,19 +26,21 @@ pub(super) fn resume(from: &Path, mut args: TrainArgs) -> Result<Job, Failure> {
         recorded.settings.check_same(&settings)?; // which they are not
     }
     let done = checkpoint.step();
+    let plan = task.plan_memory(total_steps, args.memory_limit)?;
     announce(&task, total_steps, output.path());
+    report::note(&memory_note(&plan, task.settings.mini_batch_tokens));
     report::note(&format!("resuming from {} after step {done}", checkpoint.path().display()));
     if total_steps > before {
         report::note(&new_schedule(&settings, before, total_steps, done));
     }
     warn_of_other_bits(recorded);
 
-    let provenance = Provenance { settings, ..recorded.clone() };
+    let provenance = Provenance { settings: task.settings.clone(), ..recorded.clone() };
     let (run, aside) = RunDirectory::resume(output, checkpoint, provenance)?;
     for path in aside {
         report::note(&format!("a later checkpoint is now {}: the run will make it again", path.display()));
     }
-    Ok(Job { task, run, done, total_steps })
+    Ok(Job { task, run, done, total_steps, plan })
 }
 
 /// The run's directory, locked, and the checkpoint.
@@ -106,10 +108,11 @@ fn agreed(flag: &str, given: Option<String>, recorded: Option<&String>) -> Resul
     }
 }
 
-/// The recorded settings, with the epochs or steps that are given.
+/// The recorded settings, with the epochs or steps that are given, and the pieces, which change no bit of the result.
 fn settings(args: &TrainArgs, recorded: &Settings) -> Result<Settings, Failure> {
     let given = args.settings.over(recorded.clone());
-    Settings { epochs: given.epochs, max_steps: given.max_steps, ..recorded.clone() }.check_same(&given)?;
+    let Settings { epochs, max_steps, mini_batch_tokens, .. } = given;
+    Settings { epochs, max_steps, mini_batch_tokens, ..recorded.clone() }.check_same(&given)?;
     if given.precision.is_available() {
         return Ok(given);
     }

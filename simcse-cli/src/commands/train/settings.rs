@@ -16,6 +16,15 @@ pub(super) struct SettingArgs {
     /// Sentences in a batch; each is the others' negative [default: 128]
     #[arg(long, value_name = "N")]
     pub(super) batch_size: Option<usize>,
+    /// Batches whose mean gradient makes a step. This does not enlarge the pool of negatives, which come from a sentence's
+    /// own batch: for more negatives give a larger --batch-size [default: 1]
+    #[arg(long, value_name = "N")]
+    gradient_accumulation_steps: Option<usize>,
+    /// Put about so many tokens (of both views) through the encoder at a time, to save memory: batches of any size take no
+    /// more for it, results stay the same to the last bit, and a step takes up to a third longer (GradCache). Chosen by
+    /// itself where a whole batch would not fit in --memory-limit [default: the whole batch]
+    #[arg(long, value_name = "N")]
+    mini_batch_tokens: Option<usize>,
     /// Tokens at which a sentence is cut [default: 32]
     #[arg(long, value_name = "N")]
     max_seq_length: Option<usize>,
@@ -99,6 +108,8 @@ impl SettingArgs {
         Settings {
             recipe: self.recipe.or(base.recipe),
             batch_size: self.batch_size.unwrap_or(base.batch_size),
+            gradient_accumulation_steps: self.gradient_accumulation_steps.unwrap_or(base.gradient_accumulation_steps),
+            mini_batch_tokens: self.mini_batch_tokens.or(base.mini_batch_tokens),
             max_seq_length: self.max_seq_length.unwrap_or(base.max_seq_length),
             epochs: self.epochs.unwrap_or(base.epochs),
             max_steps: self.max_steps.or(base.max_steps.filter(|_| self.epochs.is_none())),

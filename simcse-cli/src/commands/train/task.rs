@@ -6,9 +6,9 @@ use std::str::FromStr;
 use serde_json::{Map, Value, json};
 use simcse_eval::{HeldOut, Reranking, Split, Sts, Titles};
 use simcse_model::SentenceEncoder;
+use simcse_model::lines::source_name;
 use simcse_train::data::SentencesBuilder;
-use simcse_train::lines::source_name;
-use simcse_train::{Checkpoint, Recipe, Sentences, Settings};
+use simcse_train::{Checkpoint, MemoryPlan, Recipe, Sentences, Settings};
 
 use super::watcher::{Scorer, figures};
 use super::{TrainArgs, embedded};
@@ -74,6 +74,12 @@ impl Task {
                  simcse train titles.txt --model distilroberta-base",
             )),
         }
+    }
+
+    /// Predicts the memory of the run, and cuts its batches into pieces if it would not fit in `limit` bytes otherwise.
+    pub(super) fn plan_memory(&mut self, total_steps: u64, limit: Option<u64>) -> Result<MemoryPlan, Failure> {
+        let Self { encoder, settings, sentences, scorer, .. } = self;
+        Ok(simcse_train::plan_memory(settings, encoder, sentences, total_steps, scorer.texts(), limit)?)
     }
 
     fn on_sentences(args: &TrainArgs, file: &Path, model: &str, from: Option<&Checkpoint>) -> Result<Self, Failure> {

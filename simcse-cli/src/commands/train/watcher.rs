@@ -30,6 +30,12 @@ impl Scorer {
         self.rerank.is_none() && self.sts.is_none()
     }
 
+    /// The number of texts of the largest set.
+    pub(super) fn texts(&self) -> usize {
+        let rerank = self.rerank.iter().chain(&self.test).map(|set| set.texts().map_or(0, <[String]>::len));
+        rerank.chain(self.sts.iter().map(|set| set.texts().len())).max().unwrap_or(0)
+    }
+
     /// The figures of the development sets, under `eval_…`; `None` if there are none or the run is to stop.
     fn score(&self, encoder: &SentenceEncoder) -> Result<Option<Evaluation>, simcse_eval::Error> {
         let rerank = self.rerank.as_ref().map(|set| rerank(set, encoder, "eval")).transpose()?.flatten();

@@ -1,0 +1,166 @@
+//! The kernels that no matrix product bounds, at the base models' width, on all threads, in GB/s: what they must read and write, each
+//! once, over the time of the best run. GELU comes with a product of one column behind it, and the loss is in GFLOP/s.
+#![allow(missing_docs)]
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use ndarray::{Array2, Axis, s};
+use simcse_benches::{Bench, SHAPES, Work, check, matrix, peak, titles, values};
+use simcse_tensor::profile::record;
+use simcse_tensor::rng::Philox;
+use simcse_tensor::{Dropout, Grads, Layout, Lookup, Params, Pool, Pooling, Precision, Rows, Slot, Tape, Var};
+use simcse_train::adamw::{AdamW, clip_scale, gradient_norm};
+use simcse_train::loss::contrastive;
+
+/// Parameters: γ and β, GELU's product, a table of embeddings.
+struct Model {
+    rows: Arc<Rows>,
+    params: Params,
+    norm: [Slot; 2],
+    column: [Slot; 2],
+    table: Slot,
+    pool: Pool,
+}
+
+/// What an operation gave, and the time of its forward and backward.
+struct Done {
+    y: Array2<f32>,
+    forward: Duration,
+    backward: Duration,
+}
+
+const VOCABULARY: usize = 4096;
+
+impl Model {
+    fn new(rows: Arc<Rows>, hidden: usize, intermediate: usize) -> Self {
+        let mut layout = Layout::default();
+        let norm = ["gamma", "beta"].map(|name| layout.push(name, &[hidden], false, true));
+        let column = [layout.push("weight", &[1, intermediate], true, true), layout.push("bias", &[1], false, true)];
+        let table = layout.push("table", &[VOCABULARY, hidden], true, true);
+        let mut params = Params::zeros(Arc::new(layout));
+        params.slice_mut(norm[0]).fill(1.0);
+        params.slice_mut(column[0]).fill(1.0);
+        params.slice_mut(table).copy_from_slice(values(&matrix(VOCABULARY, hidden)));
+        Self { rows, params, norm, column, table, pool: Pool::new() }
+    }
+
+    /// Forward and backward of what `build` does with inputs, and the operation's own time.
+    fn run(&mut self, inputs: &[&Array2<f32>], build: impl Fn(&mut Tape, &[Var]) -> Var) -> Done {
+        let mut tape = Tape::new(&self.params, &mut self.pool, self.rows.clone(), true);
+        let inputs: Vec<Var> = inputs.iter().map(|&input| tape.input(input.clone())).collect();
+        let (var, forward) = record(|| build(&mut tape, &inputs));
+        let y = tape.value(var).clone();
+        let mut grads = Grads::zeros(self.params.layout().clone());
+        let (_, backward) = record(|| tape.backward(&[(var, y.view())], &mut grads));
+        Done { y, forward: forward.total(), backward: backward.total() }
+    }
+}
+
+/// `Φ(x)` by the series `½ + φ(x)·(x + x³/3 + x⁵/15 + …)` (Marsaglia 2004).
+fn cdf(x: f64) -> f64 {
+    let series = (1..40).scan(x, |term, k| Some(std::mem::replace(term, *term * x * x / f64::from(2 * k + 1))));
+    0.5 + series.sum::<f64>() * (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt()
+}
+
+fn normalized(x: &Array2<f32>) -> Array2<f32> {
+    let mut y = x.clone();
+    for mut row in y.outer_iter_mut() {
+        row -= row.mean().expect("a row has columns");
+        row /= row.mapv(|x| x * x).mean().expect("a row has columns").sqrt();
+    }
+    y
+}
+
+fn on_the_tape(criterion: &mut Criterion) {
+    let (hidden, intermediate, rows) = (SHAPES[0].hidden, SHAPES[0].intermediate, titles(256));
+    let mut model = Model::new(rows.clone(), hidden, intermediate);
+    let (tokens, [norm, column]) = (rows.tokens(), [model.norm, model.column]);
+    let (x, r, h) = (matrix(tokens, hidden), matrix(tokens, hidden).mapv(|x| x * x), matrix(tokens, intermediate));
+    let dropout = |rate| Dropout { rate, philox: Philox::new(1), step: 0, site: 0 };
+    let bytes = |matrices: usize| Work::Bytes(matrices * 4 * tokens * hidden);
+    let wide = Work::Bytes(2 * 4 * tokens * intermediate);
+    let mut bench = Bench::new(criterion, "kernels".to_owned(), 0);
+
+    let layer_norm =
+        |rate| move |tape: &mut Tape, x: &[Var]| tape.layer_norm(x[0], Some(x[1]), Some(dropout(rate)), norm, 1e-12);
+    check("LayerNorm", values(&model.run(&[&x, &r], layer_norm(0.0)).y), values(&normalized(&(&x + &r))), 1e-5);
+    bench.timed_case("LayerNorm with residual and dropout", bytes(4), || model.run(&[&x, &r], layer_norm(0.1)).forward);
+    bench.timed_case("its backward", bytes(4), || model.run(&[&x, &r], layer_norm(0.1)).backward);
+
+    let gelu = |tape: &mut Tape, h: &[Var]| tape.gelu_linear(h[0], column[0], column[1]);
+    let sums = h.mapv(|h| h * cdf(h.into()) as f32).sum_axis(Axis(1)).insert_axis(Axis(1));
+    check("GELU", values(&model.run(&[&h], gelu).y), values(&sums), 1e-4);
+    bench.timed_case("GELU", wide, || model.run(&[&h], gelu).forward);
+    bench.timed_case("GELU backward", wide, || model.run(&[&h], gelu).backward);
+
+    let drop = |tape: &mut Tape, x: &[Var]| tape.dropout(x[0], dropout(0.1));
+    let y = model.run(&[&x], drop).y;
+    let kept = ndarray::Zip::from(&y).and(&x).fold(0, |kept, &y, &x| {
+        assert!(y == 0.0 || (y - x / 0.9).abs() < 1e-6, "dropout: {x} became {y}");
+        kept + usize::from(y != 0.0)
+    });
+    assert!((0.87..0.91).contains(&(kept as f64 / y.len() as f64)), "dropout: kept {kept} of {}", y.len());
+    bench.timed_case("dropout", bytes(2), || model.run(&[&x], drop).forward);
+
+    let mean = |tape: &mut Tape, x: &[Var]| tape.pool(x[0], Pooling::Mean);
+    let y = model.run(&[&x], mean).y;
+    let last = x.slice(s![rows.sentence(255), ..]).mean_axis(Axis(0)).expect("a sentence has tokens");
+    check("pooling", &values(&y)[255 * hidden..], last.as_slice().expect("one row"), 1e-5);
+    bench.timed_case("mean pooling", bytes(1), || model.run(&[&x], mean).forward);
+    bench.timed_case("mean pooling backward", bytes(1), || model.run(&[&x], mean).backward);
+
+    let index: Arc<[u32]> = (0..tokens).map(|i| (i * 7919 % VOCABULARY) as u32).collect();
+    let table = model.table;
+    let lookup =
+        |tape: &mut Tape, _: &[Var]| tape.embedding(vec![Lookup { table, index: index.clone(), padding: None }; 2]);
+    let twice =
+        2.0 * &model.params.matrix(table).select(Axis(0), &index.iter().map(|&i| i as usize).collect::<Vec<_>>());
+    check("embedding", values(&model.run(&[], lookup).y), values(&twice), 1e-6);
+    bench.timed_case("embedding of two tables", bytes(3), || model.run(&[], lookup).forward);
+    bench.timed_case("embedding of two tables, backward", bytes(6), || model.run(&[], lookup).backward);
+}
+
+/// The optimiser over as many values as a layer of the base models has: the gradient is read twice, parameters and moments are read
+/// and written.
+fn adamw(criterion: &mut Criterion) {
+    const VALUES: usize = 7 << 20;
+    let mut layout = Layout::default();
+    layout.push("weight", &[VALUES], true, true);
+    let mut params = Params::zeros(Arc::new(layout));
+    let mut grads = Grads::zeros(params.layout().clone());
+    grads.values_mut().copy_from_slice(values(&matrix(VALUES, 1)));
+    let mut optimizer = AdamW::new(params.layout(), 0.0, 1e-8);
+    // Without clipping, the first update moves every parameter by the learning rate, against its gradient.
+    optimizer.update(&mut params, &grads, 1e-3, 1.0);
+    let expected: Vec<f32> = grads.values().iter().map(|g| if *g == 0.0 { 0.0 } else { -1e-3 * g.signum() }).collect();
+    check("AdamW", params.values(), &expected, 1e-3);
+    let mut bench = Bench::new(criterion, "kernels".to_owned(), 0);
+    bench.case("AdamW with clipping", Work::Bytes(8 * 4 * VALUES), || {
+        optimizer.update(&mut params, &grads, 1e-3, clip_scale(gradient_norm(&grads), 1.0));
+    });
+}
+
+/// The loss and its gradient for 128 sentences of 768 values: three products.
+fn loss(criterion: &mut Criterion) {
+    let (batch, hidden) = (128, SHAPES[0].hidden);
+    let embeddings = matrix(2 * batch, hidden);
+    let mut unit = embeddings.clone();
+    unit.outer_iter_mut().for_each(|mut row| row /= row.dot(&row).sqrt());
+    let logits = 20.0 * unit.slice(s![..batch, ..]).dot(&unit.slice(s![batch.., ..]).t());
+    let log_sum_exp = |row: ndarray::ArrayView1<f32>| row.mapv(|x| f64::from(x).exp()).sum().ln();
+    let losses = logits.outer_iter().enumerate().map(|(i, row)| log_sum_exp(row) - f64::from(row[i]));
+    let expected = losses.sum::<f64>() as f32 / batch as f32;
+    let mut pool = Pool::new();
+    let (value, _) = contrastive(embeddings.clone(), 20.0, &mut pool);
+    check("loss", &[value], &[expected], 1e-4);
+    let flop = (3 * 2 * batch * batch * hidden) as f64;
+    let mut bench = Bench::new(criterion, "kernels".to_owned(), 0);
+    bench.case("loss", Work::Flop(flop, peak(Precision::F32, 0)), || {
+        contrastive(embeddings.clone(), 20.0, &mut pool);
+    });
+}
+
+criterion_group!(benches, on_the_tape, adamw, loss);
+criterion_main!(benches);

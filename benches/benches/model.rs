@@ -1,0 +1,81 @@
+//! A step of training and encoding, at the shapes of distilbert-base-uncased (six layers of the base models) and of MiniLM, on all threads.
+//! The share of the peak counts the products that the mathematics needs on real tokens.
+#![allow(missing_docs)]
+
+use criterion::{Criterion, criterion_group, criterion_main};
+use simcse_benches::{Bench, SHAPES, Shape, Work, check, peak, precisions, title_lengths, values};
+use simcse_model::{DropoutPlan, ModelDirectory, Pooling, SentenceEncoder, Tokenizer, Work as Products};
+use simcse_tensor::Grads;
+use simcse_train::adamw::{AdamW, clip_scale, gradient_norm};
+use simcse_train::{Settings, Workspace, accumulate_gradient};
+
+const LAYERS: usize = 6;
+const BATCH: usize = 32;
+const ENCODED: usize = 256;
+
+/// Random weights, and a vocabulary of BERT's size.
+fn encoder(shape: Shape) -> SentenceEncoder {
+    let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(str::to_owned);
+    let vocabulary: Vec<String> = special.into_iter().chain((5..30522).map(|i| format!("w{i}"))).collect();
+    let tokenizer = Tokenizer::word_piece(&vocabulary, true).expect("a vocabulary");
+    let config = shape.config(LAYERS, vocabulary.len());
+    let directory = ModelDirectory::new(config, tokenizer, Pooling::Mean, 32).expect("a model");
+    SentenceEncoder::random(directory, 1)
+}
+
+/// Sentences of the lengths of titles.
+fn sentences(count: usize) -> Vec<String> {
+    let word = |i: usize| format!("w{}", 5 + i * 7919 % 30517);
+    let words = |(s, length): (usize, usize)| (0..length - 2).map(|i| word(31 * s + i)).collect::<Vec<_>>().join(" ");
+    title_lengths(count).into_iter().enumerate().map(words).collect()
+}
+
+fn step(criterion: &mut Criterion) {
+    for shape in SHAPES {
+        let mut encoder = encoder(shape);
+        let tokens = encoder.tokenize(&sentences(BATCH)).expect("sentences").ids;
+        let settings = Settings::default();
+        let mut optimizer = AdamW::new(encoder.params.layout(), settings.weight_decay, settings.adam_epsilon);
+        let mut grads = Grads::zeros(encoder.params.layout().clone());
+        let mut workspace = Workspace::default();
+        let mut bench = Bench::new(criterion, format!("step/{}", shape.name), 0);
+        let mut number = 0;
+        let mut losses = Vec::new();
+        for precision in precisions() {
+            encoder.precision = precision;
+            let flop = 3.0 * Products::forward(encoder.config(), title_lengths(BATCH).repeat(2)).total();
+            let mut step = || {
+                number += 1;
+                let dropout = DropoutPlan { hidden: 0.1, attention: 0.1, seed: 1, step: number };
+                grads.clear();
+                let loss = accumulate_gradient(&encoder, &tokens, Some(&dropout), 20.0, &mut workspace, &mut grads);
+                optimizer.update(&mut encoder.params, &grads, 0.0, clip_scale(gradient_norm(&grads), 1.0));
+                loss
+            };
+            losses.push(step());
+            bench.case(precision.name(), Work::Flop(flop, peak(precision, 0)), || assert!(step().is_finite()));
+        }
+        // Over random embeddings the loss is near the logarithm of the batch's size, whatever the masks.
+        losses.iter().for_each(|loss| assert!((0.1..6.0).contains(loss), "{}: loss {loss}", shape.name));
+    }
+}
+
+fn encode(criterion: &mut Criterion) {
+    for shape in SHAPES {
+        let mut encoder = encoder(shape);
+        let sentences = sentences(ENCODED);
+        let alone = encoder.encode(&sentences[..3]).expect("sentences");
+        let mut bench = Bench::new(criterion, format!("encode/{}", shape.name), 0);
+        for precision in precisions() {
+            encoder.precision = precision;
+            let flop = Products::forward(encoder.config(), title_lengths(ENCODED)).total();
+            let encode = || encoder.encode(&sentences).expect("sentences");
+            let together = encode();
+            check("embeddings", &values(&together)[..alone.len()], values(&alone), 3e-2);
+            bench.case(precision.name(), Work::Flop(flop, peak(precision, 0)), || _ = encode());
+        }
+    }
+}
+
+criterion_group!(benches, step, encode);
+criterion_main!(benches);

@@ -1,0 +1,16 @@
+//! The files of an AskUbuntu directory: `dev.txt` and `text_tokenized.txt`, with a zero byte between them.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use simcse_eval::{Reranking, Split, Titles};
+
+fuzz_target!(|bytes: &[u8]| {
+    let (annotations, texts) = bytes.split_at(bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len()));
+    let path = simcse_fuzz::file("dev.txt", annotations);
+    simcse_fuzz::file("text_tokenized.txt", texts.get(1..).unwrap_or_default());
+    let dir = path.parent().unwrap();
+    if let Ok(set) = Reranking::read(dir, Split::Dev) {
+        set.baseline_bm25().unwrap();
+        assert!(Titles::open(dir).unwrap().all(|title| title.is_ok()));
+    }
+});

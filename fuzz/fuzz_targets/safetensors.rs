@@ -1,0 +1,18 @@
+//! `model.safetensors`: whatever is read, the safetensors crate reads too, with the same tensors.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use safetensors::{Dtype, SafeTensors};
+use simcse_model::WeightsFile;
+
+fuzz_target!(|bytes: &[u8]| {
+    let Ok(mut weights) = WeightsFile::read(&simcse_fuzz::file("model.safetensors", bytes)) else { return };
+    for (name, tensor) in SafeTensors::deserialize(bytes).unwrap().tensors() {
+        let mut values = vec![0.0; tensor.shape().iter().product()];
+        if weights.contains(&name) && weights.take(&name, tensor.shape(), &mut values).is_ok() && tensor.dtype() == Dtype::F32 {
+            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            assert_eq!(bytes, tensor.data());
+        }
+    }
+    let _ = weights.finish();
+});

@@ -1,0 +1,18 @@
+//! A file of sentences, plain or gzip: every line is a sentence or counted.
+#![no_main]
+
+use libfuzzer_sys::fuzz_target;
+use simcse_model::lines::Lines;
+use simcse_train::Sentences;
+
+fuzz_target!(|bytes: &[u8]| {
+    let path = simcse_fuzz::file("in.txt", bytes);
+    let Ok(sentences) = Sentences::read(&path, 3) else { return };
+    let (mut lines, mut count) = (Lines::open(&path).unwrap(), 0);
+    while lines.next_line().unwrap().is_some() {
+        count += 1;
+    }
+    assert_eq!(count, sentences.len() as u64 + sentences.skipped());
+    assert!((0..sentences.len()).all(|index| sentences.get(index).chars().count() >= 3));
+    assert!(sentences.duplicates() < sentences.len());
+});

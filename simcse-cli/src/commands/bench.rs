@@ -1,0 +1,207 @@
+//! `simcse bench`: where the time of a training step goes, and how near it is to what the processor can do.
+
+use std::fmt::Write as _;
+use std::fs;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::Args;
+use serde_json::{Value, json};
+use simcse_model::{Precision, SentenceEncoder, Work};
+use simcse_train::{Measured, Part, Sentences, Settings, measure_steps, peak_flops};
+
+use super::load;
+use crate::args::{JsonArgs, ModelArgs};
+use crate::error::Failure;
+use crate::report::{self, counted};
+
+const HELP: &str = "\
+Trains for some steps, writes nothing, and prints the time of each part of a step: what to send along with a report that
+training is slow. FLOP are the multiply-adds, two each, that the mathematics needs on real tokens: all matrix products
+forward and backward, attention at its real lengths, nothing for padding or for computing a value again. Peaks are what this
+processor does on registers alone, measured before the steps.
+
+Example:
+  simcse bench titles.txt --model distilroberta-base --precision bf16";
+
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub(crate) struct BenchArgs {
+    /// Text to train on, one sentence a line, UTF-8, plain or .gz; - is standard input
+    sentences: PathBuf,
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Sentences in a batch, 2 or more
+    #[arg(long, value_name = "N", default_value_t = 128)]
+    batch_size: usize,
+    /// Tokens at which a sentence is cut, 3 or more
+    #[arg(long, value_name = "N", default_value_t = 32)]
+    max_seq_length: usize,
+    /// Steps that are measured, behind one that is not
+    #[arg(long, value_name = "N", default_value_t = 5)]
+    #[arg(value_parser = clap::value_parser!(u32).range(1..))]
+    steps: u32,
+    #[command(flatten)]
+    json: JsonArgs,
+}
+
+pub(crate) fn run(args: BenchArgs) -> Result<(), Failure> {
+    let mut encoder = load(&args.model.model, &args.model.precision)?;
+    let settings = settings(&args, &encoder)?;
+    encoder.directory.max_seq_length = settings.max_seq_length;
+    let sentences = Sentences::read(&args.sentences, 1)?;
+    let peaks = Peaks::measure(encoder.precision);
+    let measured = measure_steps(&mut encoder, &sentences, &settings, args.steps)?;
+    let report = Report { args: &args, encoder: &encoder, peaks, measured };
+    if args.json.json { report::print_json(&report.json()) } else { report::print(&report.text()) }
+}
+
+fn settings(args: &BenchArgs, encoder: &SentenceEncoder) -> Result<Settings, Failure> {
+    let config = encoder.config();
+    let settings = Settings {
+        batch_size: args.batch_size,
+        max_seq_length: args.max_seq_length,
+        hidden_dropout: config.hidden_dropout_prob,
+        attention_dropout: config.attention_probs_dropout_prob,
+        ..Settings::default()
+    };
+    settings.check()?;
+    let most = config.max_tokens();
+    if settings.max_seq_length > most {
+        let found = settings.max_seq_length;
+        return Err(Failure::Failed(format!(
+            "--max-seq-length: expected at most {most} for this model, found {found}"
+        )));
+    }
+    Ok(settings)
+}
+
+/// FLOP per second on registers, all threads.
+struct Peaks {
+    f32: f64,
+    /// Of the products with weights.
+    products: f64,
+}
+
+impl Peaks {
+    fn measure(precision: Precision) -> Self {
+        let f32 = peak_flops(Precision::F32);
+        Self { f32, products: if precision == Precision::F32 { f32 } else { peak_flops(precision) } }
+    }
+}
+
+/// The figures of a part, or of a whole step.
+struct Line {
+    name: &'static str,
+    seconds: f64,
+    /// FLOP per second and the share of the peak of what computes them, where the mathematics asks for products.
+    speed: Option<(f64, f64)>,
+}
+
+struct Report<'a> {
+    args: &'a BenchArgs,
+    encoder: &'a SentenceEncoder,
+    peaks: Peaks,
+    measured: Measured,
+}
+
+impl Report<'_> {
+    fn steps(&self) -> f64 {
+        self.args.steps.into()
+    }
+
+    /// Every part that took time, what no part accounts for, and the whole step, in seconds a step.
+    fn lines(&self) -> Vec<Line> {
+        let Measured { time: whole, profile, .. } = &self.measured;
+        let line = |name, time: Duration, work: Option<(f64, f64)>| {
+            let speed = work.map(|(flop, peak)| (flop / time.as_secs_f64(), flop / time.as_secs_f64() / peak));
+            Line { name, seconds: time.as_secs_f64() / self.steps(), speed }
+        };
+        let parts = Part::ALL.into_iter().filter(|&part| !profile.of(part).is_zero());
+        let mut lines: Vec<_> = parts.map(|part| line(part.name(), profile.of(part), self.part_work(part))).collect();
+        lines.push(line("the rest", whole.saturating_sub(profile.total()), None));
+        lines.push(line("step", *whole, Some((self.measured.flop(), self.peaks.products))));
+        lines
+    }
+
+    /// FLOP of a part, and the peak of what computes them: attention is f32 in any precision.
+    fn part_work(&self, part: Part) -> Option<(f64, f64)> {
+        let Work { linear, gelu_linear, attention } = self.measured.forward;
+        match part {
+            Part::Forward | Part::Dx | Part::Dw => Some((linear, self.peaks.products)),
+            Part::GeluForward => Some((gelu_linear, self.peaks.products)),
+            Part::GeluBackward => Some((2.0 * gelu_linear, self.peaks.products)),
+            Part::Attention => Some((attention, self.peaks.f32)),
+            Part::AttentionBackward => Some((2.0 * attention, self.peaks.f32)),
+            _ => None,
+        }
+    }
+
+    fn text(&self) -> String {
+        let BenchArgs { model, batch_size, .. } = self.args;
+        let (config, precision) = (self.encoder.config(), self.encoder.precision);
+        let sentences = 2.0 * self.steps() * *batch_size as f64;
+        let mut text = format!(
+            "{}: {}, {} wide, {precision} products on {}, {}\n\
+             batches of {batch_size} sentences, two views, {:.1} tokens a sentence\n\
+             peak of {}: f32 {:.0} GFLOP/s{}\n\n",
+            model.model,
+            counted(config.num_hidden_layers, "layer", "layers"),
+            config.hidden_size,
+            simcse_model::instruction_set(),
+            counted(rayon::current_num_threads(), "thread", "threads"),
+            self.measured.tokens as f64 / sentences,
+            counted(rayon::current_num_threads(), "thread", "threads"),
+            self.peaks.f32 / 1e9,
+            if precision == Precision::F32 {
+                String::new()
+            } else {
+                format!(", {precision} {:.0} GFLOP/s", self.peaks.products / 1e9)
+            },
+        );
+        let whole = self.measured.time.as_secs_f64() / self.steps();
+        let _ = writeln!(text, "{:28}  {:>8}  {:>6}  {:>8}  {:>7}", "part", "ms/step", "share", "GFLOP/s", "of peak");
+        for Line { name, seconds, speed } in self.lines() {
+            let speed = speed
+                .map_or(String::new(), |(flops, share)| format!("  {:>8.1}  {:>6.1}%", flops / 1e9, 100.0 * share));
+            let _ = writeln!(text, "{name:28}  {:>8.1}  {:>5.1}%{speed}", 1e3 * seconds, 100.0 * seconds / whole);
+        }
+        let speed = self.steps() * *batch_size as f64 / self.measured.time.as_secs_f64();
+        let _ =
+            write!(text, "\n{speed:.1} sentences/s, {:.3} TFLOP a step", self.measured.flop() / self.steps() / 1e12);
+        if let Some(bytes) = peak_memory() {
+            let _ = write!(text, ", at most {:.2} GB of memory", bytes as f64 / 1e9);
+        }
+        text
+    }
+
+    fn json(&self) -> Value {
+        let lines = self.lines();
+        let part = |line: &Line| {
+            let (flops, share) = line.speed.unzip();
+            json!({ "part": line.name, "seconds": line.seconds, "flops": flops, "share_of_peak": share })
+        };
+        let (step, parts) = lines.split_last().expect("the step is the last line");
+        json!({
+            "model": self.args.model.model,
+            "precision": self.encoder.precision.name(),
+            "instruction_set": simcse_model::instruction_set(),
+            "threads": rayon::current_num_threads(),
+            "batch_size": self.args.batch_size,
+            "tokens_per_step": self.measured.tokens as f64 / self.steps(),
+            "flop_per_step": self.measured.flop() / self.steps(),
+            "peak_flops_f32": self.peaks.f32,
+            "peak_flops": self.peaks.products,
+            "parts": parts.iter().map(part).collect::<Vec<_>>(),
+            "step": part(step),
+            "peak_memory_bytes": peak_memory(),
+        })
+    }
+}
+
+/// The most memory that this process ever had, in bytes; where Linux says so.
+fn peak_memory() -> Option<u64> {
+    let status = fs::read_to_string("/proc/self/status").ok()?;
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
+    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
+}

@@ -1,0 +1,42 @@
+//! Foreign text in messages: what a terminal would act on or not show is escaped.
+
+use std::fmt::Display;
+
+/// Text on one line: control and other unprintable characters are escaped, quotes and backslashes stay as they are.
+#[must_use]
+pub fn printable(text: impl Display) -> String {
+    excerpt(text, usize::MAX)
+}
+
+/// The first `most` characters of [`printable`] text, with `…` behind them if there are more.
+#[must_use]
+pub fn excerpt(text: impl Display, most: usize) -> String {
+    let text = text.to_string();
+    let mut shown = String::new();
+    for c in text.chars().take(most) {
+        match c {
+            '"' | '\'' | '\\' => shown.push(c),
+            _ => shown.extend(c.escape_debug()),
+        }
+    }
+    if text.chars().nth(most).is_some() {
+        shown.push('…');
+    }
+    shown
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_a_terminal_would_act_on_is_escaped() {
+        assert_eq!(printable("a\u{1b}[31m\r\n\u{202e}\"é\\"), "a\\u{1b}[31m\\r\\n\\u{202e}\"é\\");
+    }
+
+    #[test]
+    fn long_text_is_cut() {
+        assert_eq!(excerpt("x".repeat(81), 80), format!("{}…", "x".repeat(80)));
+        assert_eq!(excerpt("x".repeat(80), 80), "x".repeat(80));
+    }
+}

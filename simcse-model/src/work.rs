@@ -1,0 +1,83 @@
+//! The arithmetic that an encoder's mathematics needs: every multiply-add of a matrix product, two FLOP each, on real tokens.
+//!
+//! A backward pass needs each product twice over, once for either factor; what an implementation spends on padding or on computing
+//! a value again is not in here.
+
+use std::ops::AddAssign;
+
+use crate::config::ModelConfig;
+
+/// FLOP of a forward pass by kind.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct Work {
+    /// Queries, keys and values, the attention's output, the intermediate layer: `2·N·(4C² + C·F)` a layer.
+    pub linear: f64,
+    /// The product behind GELU: `2·N·F·C` a layer.
+    pub gelu_linear: f64,
+    /// `Q·Kᵀ` and `P·V`: `2·2·C·Σ T²` a layer.
+    pub attention: f64,
+}
+
+impl Work {
+    /// The forward pass over sentences of the given lengths in tokens.
+    pub fn forward(config: &ModelConfig, lengths: impl IntoIterator<Item = usize>) -> Self {
+        let (mut tokens, mut squares) = (0.0, 0.0);
+        for t in lengths {
+            tokens += t as f64;
+            squares += (t * t) as f64;
+        }
+        let [layers, c, f] =
+            [config.num_hidden_layers, config.hidden_size, config.intermediate_size].map(|size| size as f64);
+        Self {
+            linear: 2.0 * layers * tokens * (4.0 * c * c + c * f),
+            gelu_linear: 2.0 * layers * tokens * f * c,
+            attention: 2.0 * layers * 2.0 * squares * c,
+        }
+    }
+
+    /// FLOP of all kinds.
+    pub fn total(self) -> f64 {
+        self.linear + self.gelu_linear + self.attention
+    }
+}
+
+impl AddAssign for Work {
+    fn add_assign(&mut self, other: Self) {
+        self.linear += other.linear;
+        self.gelu_linear += other.gelu_linear;
+        self.attention += other.attention;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::config::Architecture;
+
+    /// Product by product, as a layer does them: rows × columns × depth.
+    #[test]
+    fn counts_the_products_of_a_layer() {
+        let config = ModelConfig {
+            architecture: Architecture::Bert,
+            vocab_size: 9,
+            hidden_size: 4,
+            num_hidden_layers: 3,
+            num_attention_heads: 2,
+            intermediate_size: 5,
+            max_position_embeddings: 8,
+            type_vocab_size: 2,
+            layer_norm_eps: 1e-12,
+            hidden_dropout_prob: 0.1,
+            attention_probs_dropout_prob: 0.1,
+            pad_token_id: 0,
+            initializer_range: 0.02,
+        };
+        let work = Work::forward(&config, [2, 3]);
+        let tokens = 2 + 3;
+        let linear = tokens * 12 * 4 + tokens * 4 * 4 + tokens * 5 * 4;
+        let attention = 2 * (2 * (2 * 2 * 2) + 2 * (3 * 3 * 2)); // two heads of 2 columns; Q·Kᵀ, P·V
+        let expected = [linear, tokens * 4 * 5, attention].map(|products| f64::from(2 * 3 * products));
+        assert_eq!([work.linear, work.gelu_linear, work.attention], expected);
+        assert_eq!(work.total(), expected.iter().sum::<f64>());
+    }
+}

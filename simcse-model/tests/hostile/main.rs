@@ -1,0 +1,116 @@
+//! Broken and hostile model directories. Whatever the bytes: no panic, no hang, at most 64 MiB beyond the files' size, and
+//! either an error of one clear line or a model that encodes.
+
+mod allocator;
+mod every_bit;
+mod json;
+mod real;
+mod tokenizer;
+mod weights;
+
+use std::fs;
+use std::path::Path;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, Tokenizer, printable};
+use tempfile::TempDir;
+
+const MEMORY: usize = 64 << 20;
+const TIME: Duration = Duration::from_secs(20);
+
+const WORDS: [&str; 8] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "cat", "##s"];
+
+/// What a model is asked to encode, if it can be read.
+const TEXTS: [&str; 4] =
+    ["A cats", "", "[MASK] c\u{301}\u{200d}ät \u{1f408}", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!"];
+
+/// Memory is observed of the whole process: one test at a time, also after one has failed.
+fn alone() -> MutexGuard<'static, ()> {
+    static ALONE: Mutex<()> = Mutex::new(());
+    ALONE.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Fails with all rows of a table that did not end in an error with its message.
+#[track_caller]
+fn assert_refused(rows: impl IntoIterator<Item = (String, Result<(), String>, String)>) {
+    let wrong = |(_, found, message): &(_, Result<(), String>, String)| match found {
+        Ok(()) => true,
+        Err(found) => !found.contains(message),
+    };
+    let wrong: Vec<_> = rows.into_iter().filter(wrong).collect();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// Runs `read` on files of `size` bytes in `dir` within the bounds of time and memory; `Err` holds a clear message.
+#[track_caller]
+fn bounded<T>(
+    case: &str,
+    dir: &Path,
+    size: usize,
+    read: impl FnOnce() -> simcse_model::Result<T>,
+) -> Result<T, String> {
+    let started = Instant::now();
+    let (result, peak) = allocator::peak(read);
+    assert!(peak <= size + MEMORY, "{case}: held {peak} bytes for a file of {size}");
+    assert!(started.elapsed() < TIME, "{case}: took {:?}", started.elapsed());
+    result.map_err(|error| {
+        let message = error.to_string();
+        assert!(message.starts_with(&*dir.to_string_lossy()), "{case}: names no file: {message}");
+        assert!(message.chars().count() < 2000 && printable(&message) == message, "{case}: {message:?}");
+        message
+    })
+}
+
+/// Loads the model in `dir` and encodes with it.
+#[track_caller]
+fn load(case: &str, dir: &Path) -> Result<SentenceEncoder, String> {
+    let size = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum::<u64>();
+    bounded(case, dir, size as usize, || {
+        let encoder = SentenceEncoder::load(dir)?;
+        encoder.encode(&TEXTS)?;
+        Ok(encoder)
+    })
+}
+
+/// A model of a few hundred weights with every file that a model directory can have.
+fn model() -> TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    let config = ModelConfig {
+        architecture: Architecture::Bert,
+        vocab_size: WORDS.len(),
+        hidden_size: 4,
+        num_hidden_layers: 1,
+        num_attention_heads: 2,
+        intermediate_size: 4,
+        max_position_embeddings: 12,
+        type_vocab_size: 2,
+        layer_norm_eps: 1e-12,
+        hidden_dropout_prob: 0.1,
+        attention_probs_dropout_prob: 0.1,
+        pad_token_id: 0,
+        initializer_range: 0.5,
+    };
+    let tokenizer = Tokenizer::word_piece(&WORDS, true).unwrap();
+    let directory = ModelDirectory::new(config, tokenizer, Pooling::Mean, 10).unwrap();
+    SentenceEncoder::random(directory, 1).save(dir.path()).unwrap();
+    dir
+}
+
+/// [`model`] with a byte-level tokenizer in the files of RoBERTa.
+fn model_with_merges() -> TempDir {
+    let dir = model();
+    fs::remove_file(dir.path().join("tokenizer.json")).unwrap();
+    let vocab = r#"{"<s>":0,"<pad>":1,"</s>":2,"<unk>":3,"<mask>":4,"a":5,"t":6,"at":7}"#;
+    fs::write(dir.path().join("vocab.json"), vocab).unwrap();
+    fs::write(dir.path().join("merges.txt"), "#version: 0.2\na t\n").unwrap();
+    dir
+}
+
+/// [`model`] with a `vocab.txt` alone.
+fn model_with_words() -> TempDir {
+    let dir = model();
+    fs::remove_file(dir.path().join("tokenizer.json")).unwrap();
+    fs::write(dir.path().join("vocab.txt"), WORDS.join("\n")).unwrap();
+    dir
+}

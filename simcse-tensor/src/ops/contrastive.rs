@@ -1,0 +1,106 @@
+//! The contrastive loss of rows of unit length, `z = (z₁; z₂)`:
+//! `loss = mean_i ( log Σ_j e^{scale·z₁ᵢ·z₂ⱼ} − scale·z₁ᵢ·z₂ᵢ )`.
+//!
+//! PyTorch: `cross_entropy(scale * z1 @ z2.T, torch.arange(B))`. `z` (2B, C).
+//!
+//! The (B, B) similarities never exist as a whole. The loss is a number, so its gradient is known up to a factor as soon as
+//! a row's softmax is: a block of rows is formed, turned into its own gradient and multiplied out before the next one.
+
+use ndarray::{Array2, ArrayView2, Axis};
+use rayon::prelude::*;
+
+use super::{CHUNK, flat_mut};
+use crate::gemm::{Init, gemm};
+use crate::math;
+use crate::simd::{Kernel, Simd, dispatch};
+use crate::words::Precision;
+
+/// Rows of similarities that exist at a time.
+pub(crate) const ROWS: usize = if cfg!(test) { 5 } else { 512 };
+
+/// Returns the loss and overwrites `dz` (2B, C) with its gradient; `similarities` has room for (min(B, ROWS), B).
+pub(crate) fn forward(z: &Array2<f32>, scale: f32, similarities: &mut Array2<f32>, dz: &mut Array2<f32>) -> f32 {
+    let (size, width) = (z.nrows() / 2, z.ncols());
+    let (z1, z2) = z.view().split_at(Axis(0), size);
+    let (dz1, dz2) = flat_mut(dz).split_at_mut(size * width);
+    dz2.fill(0.0);
+    let mut sum = 0.0;
+    for (block, (z1, dz1)) in z1.axis_chunks_iter(Axis(0), ROWS).zip(dz1.chunks_mut(ROWS * width)).enumerate() {
+        let rows = &mut flat_mut(similarities)[..z1.nrows() * size];
+        gemm(Precision::F32, z1, z2.t(), Init::Zero, &[width], rows);
+        sum += cross_entropy(rows, block * ROWS, size, scale);
+        let ds = ArrayView2::from_shape((z1.nrows(), size), rows).expect("rows of the similarities");
+        gemm(Precision::F32, ds, z2, Init::Zero, &[size], dz1);
+        gemm(Precision::F32, ds.t(), z1, Init::Keep, &[z1.nrows()], dz2);
+    }
+    (sum / size as f64) as f32
+}
+
+/// Overwrites `dz`, as the forward left it, with `dz·dloss`.
+pub(crate) fn backward(dz: &mut Array2<f32>, dloss: f32) {
+    flat_mut(dz).par_chunks_mut(CHUNK).for_each(|dz| dz.iter_mut().for_each(|dz| *dz *= dloss));
+}
+
+/// Overwrites rows `first ..` of the (B, B) similarities with the mean loss's gradient with respect to them,
+/// `(softmax(scale·s) − 1)·scale/B`, the 1 being the unit matrix, and returns the sum of the rows' losses.
+pub(crate) fn cross_entropy(rows: &mut [f32], first: usize, size: usize, scale: f32) -> f64 {
+    let rows = rows.par_chunks_exact_mut(size).enumerate();
+    let losses: Vec<f64> = rows.map(|(i, row)| dispatch(CrossEntropy { row, label: first + i, scale })).collect();
+    losses.iter().sum()
+}
+
+/// One row.
+struct CrossEntropy<'a> {
+    row: &'a mut [f32],
+    label: usize,
+    scale: f32,
+}
+
+impl Kernel for CrossEntropy<'_> {
+    type Output = f64;
+    #[inline(always)]
+    fn run<S: Simd>(self, s: S, _: &mut [f32]) -> f64 {
+        let Self { row, label, scale } = self;
+        let right = f64::from(scale) * f64::from(row[label]);
+        let [highest, total] = math::softmax(s, scale, row);
+        row[label] -= 1.0;
+        let factor = s.splat(scale / row.len() as f32);
+        math::map(s, row, |x| s.mul(x, factor));
+        f64::from(highest) - right + f64::from(total).ln()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use ndarray::{Array2, s};
+    use proptest::prelude::*;
+
+    use crate::Rows;
+    use crate::ops::testing::{Case, check};
+
+    const SCALE: f32 = 20.0;
+
+    fn oracle(z: &Array2<f64>) -> Array2<f64> {
+        let half = z.nrows() / 2;
+        let logits = z.slice(s![..half, ..]).dot(&z.slice(s![half.., ..]).t()) * f64::from(SCALE);
+        let loss = |(i, row): (usize, ndarray::ArrayView1<f64>)| {
+            let highest = row.fold(f64::NEG_INFINITY, |highest, &x| highest.max(x));
+            highest + row.mapv(|x| (x - highest).exp()).sum().ln() - row[i]
+        };
+        Array2::from_elem((1, 1), logits.outer_iter().enumerate().map(loss).sum::<f64>() / half as f64)
+    }
+
+    proptest! {
+        /// Up to four blocks of rows.
+        #[test]
+        fn agrees_with_f64(half in 1..18usize, width in 1..9usize, seed: u64) {
+            check(
+                &Case { rows: Arc::new(Rows::default()), inputs: vec![(2 * half, width)], params: vec![], seed },
+                |tape, z, _| tape.contrastive(z[0], SCALE),
+                |z, _| oracle(&z[0]),
+            );
+        }
+    }
+}

@@ -1,0 +1,84 @@
+//! Steps of training, measured part by part: what `simcse bench` reports.
+
+use std::time::{Duration, Instant};
+
+use simcse_model::{DropoutPlan, SentenceEncoder, Work};
+use simcse_tensor::Grads;
+use simcse_tensor::profile::{Part, Profile, record, time};
+
+use crate::adamw::{AdamW, clip_scale, gradient_norm};
+use crate::data::Sentences;
+use crate::error::Result;
+use crate::settings::Settings;
+use crate::step::{Workspace, accumulate_gradient};
+use crate::trainer::total_steps;
+
+/// What some steps took and did.
+#[derive(Clone, Debug, Default)]
+pub struct Measured {
+    /// Wall-clock time.
+    pub time: Duration,
+    /// Of this, each part's.
+    pub profile: Profile,
+    /// Tokens of both views.
+    pub tokens: usize,
+    /// FLOP of the encoder's forward pass.
+    pub forward: Work,
+    /// FLOP of the similarities.
+    pub similarities: f64,
+}
+
+impl Measured {
+    /// All FLOP that the mathematics needs, forward and backward: each product of the forward asks for two in the backward.
+    pub fn flop(&self) -> f64 {
+        3.0 * (self.forward.total() + self.similarities)
+    }
+}
+
+/// Trains for some steps, behind one that allocates and is not measured, at the peak learning rate.
+///
+/// # Errors
+/// [`Error::TooFewSentences`](crate::Error::TooFewSentences), and what the tokenizer reports.
+pub fn measure_steps(
+    encoder: &mut SentenceEncoder,
+    sentences: &Sentences,
+    settings: &Settings,
+    steps: u32,
+) -> Result<Measured> {
+    total_steps(settings, sentences)?; // so there is a batch
+    let mut optimizer = AdamW::new(encoder.params.layout(), settings.weight_decay, settings.adam_epsilon);
+    let mut grads = Grads::zeros(encoder.params.layout().clone());
+    let mut workspace = Workspace::default();
+    let mut measured = Measured::default();
+    let batches = settings.batching().batches(sentences, 0).cycle();
+    for (step, batch) in (0..=steps).zip(batches) {
+        let sentences = sentences.select(&batch);
+        let dropout = DropoutPlan {
+            hidden: settings.hidden_dropout,
+            attention: settings.attention_dropout,
+            seed: settings.seed,
+            step,
+        };
+        let started = Instant::now();
+        let (tokens, profile) = record(|| {
+            let tokens = time(Part::Tokenisation, || encoder.tokenize(&sentences))?.ids;
+            time(Part::Optimiser, || grads.clear());
+            accumulate_gradient(encoder, &tokens, Some(&dropout), settings.scale, &mut workspace, &mut grads);
+            time(Part::Optimiser, || {
+                let scale = clip_scale(gradient_norm(&grads), settings.max_grad_norm);
+                optimizer.update(&mut encoder.params, &grads, settings.learning_rate, scale);
+            });
+            Result::Ok(tokens)
+        });
+        let (took, tokens) = (started.elapsed(), tokens?);
+        if step > 0 {
+            let views = || tokens.iter().chain(&tokens).map(Vec::len);
+            measured.time += took;
+            measured.profile += &profile;
+            measured.tokens += views().sum::<usize>();
+            measured.forward += Work::forward(encoder.config(), views());
+            measured.similarities += 2.0 * (tokens.len().pow(2) * encoder.dimension()) as f64;
+        }
+    }
+    Ok(measured)
+}

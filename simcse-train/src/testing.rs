@@ -1,0 +1,34 @@
+//! A small model with random weights, and batches of random token ids.
+
+use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, Tokenizer};
+use simcse_tensor::rng::Philox;
+
+const VOCABULARY: usize = 300;
+
+/// An encoder of `layers` layers, `width` wide, with heads of 16.
+pub(crate) fn encoder(architecture: Architecture, layers: usize, width: usize) -> SentenceEncoder {
+    let config = ModelConfig {
+        architecture,
+        vocab_size: VOCABULARY,
+        hidden_size: width,
+        num_hidden_layers: layers,
+        num_attention_heads: width / 16,
+        intermediate_size: 4 * width,
+        max_position_embeddings: 64,
+        type_vocab_size: usize::from(architecture != Architecture::DistilBert),
+        layer_norm_eps: 1e-12,
+        hidden_dropout_prob: 0.1,
+        attention_probs_dropout_prob: 0.1,
+        pad_token_id: 0,
+        initializer_range: 0.05,
+    };
+    let tokenizer = Tokenizer::word_piece(&["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], true).unwrap();
+    SentenceEncoder::random(ModelDirectory::new(config, tokenizer, Pooling::Mean, 32).unwrap(), 1)
+}
+
+/// The token ids of `size` sentences of 3 to 12 tokens.
+pub(crate) fn batch(size: usize, seed: u64) -> Vec<Vec<u32>> {
+    let random = |i, j| Philox::new(seed).block([i, j, 0, 0])[0];
+    let sentence = |i| (0..3 + random(i, 0) % 10).map(|j| 5 + random(i, j + 1) % (VOCABULARY as u32 - 5)).collect();
+    (0..size as u32).map(sentence).collect()
+}
