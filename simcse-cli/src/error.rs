@@ -6,6 +6,7 @@ use std::io::{self, ErrorKind};
 use std::process::ExitCode;
 
 use crate::report;
+use crate::stop;
 
 /// Why a command stops early.
 #[derive(Debug)]
@@ -14,6 +15,8 @@ pub(crate) enum Failure {
     Usage(String),
     /// Anything else: exit status 1.
     Failed(String),
+    /// Stopped by Ctrl-C or SIGTERM, all done that is to be done before: exit status 130.
+    Stopped(String),
     /// Nobody reads standard output any more (`simcse … | head`): a quiet end with exit status 0.
     ReaderGone,
 }
@@ -50,6 +53,10 @@ impl Failure {
             Self::ReaderGone => return ExitCode::SUCCESS,
             Self::Failed(message) => (message, 1),
             Self::Usage(message) => (message, 2),
+            Self::Stopped(message) => {
+                report::note(&message);
+                return ExitCode::from(stop::STATUS);
+            }
         };
         report::note(&format!("error: {message}"));
         ExitCode::from(status)

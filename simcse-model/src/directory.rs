@@ -9,7 +9,7 @@ use simcse_tensor::Pooling;
 
 use crate::config::ModelConfig;
 use crate::error::{Error, Result};
-use crate::files::write_bytes;
+use crate::files::{uninterrupted, write_bytes};
 use crate::json::JsonObject;
 use crate::modules::{self, Modules};
 use crate::tokenizer::Tokenizer;
@@ -142,7 +142,7 @@ impl ModelDirectory {
     /// # Errors
     /// [`Error::Io`].
     pub fn write(&self, out: &Path) -> Result<()> {
-        std::fs::create_dir_all(out).map_err(Error::io(out))?;
+        uninterrupted(|| std::fs::create_dir_all(out)).map_err(Error::io(out))?;
         write_bytes(&out.join(CONFIG), &self.config_with_f32()?)?;
         self.tokenizer.write(out, self.config.architecture)?;
         let settings = json!({ "max_seq_length": self.max_seq_length, "do_lower_case": self.do_lower_case });
@@ -154,6 +154,12 @@ impl ModelDirectory {
         });
         write_json(&out.join(MODEL_SETTINGS), &settings)?;
         modules::write(out, self.pooling, self.normalize, self.config.hidden_size)
+    }
+
+    /// About the bytes that [`ModelDirectory::write`] writes, and never fewer.
+    pub(crate) fn size_on_disk(&self) -> u64 {
+        const SMALL_FILES: usize = 64 << 10;
+        (self.config_json.len() + self.tokenizer.size_on_disk() + SMALL_FILES) as u64
     }
 
     /// transformers loads weights in the type that `config.json` names, and we write f32.

@@ -58,15 +58,27 @@ pub fn write_atomically(path: &Path, write: impl FnOnce(&mut BufWriter<File>) ->
     name.push(format!(".{}.tmp", std::process::id()));
     let temporary = path.with_file_name(name);
 
-    let written = File::create(&temporary).and_then(|file| {
+    let written = create(&temporary).and_then(|file| {
         let mut writer = BufWriter::with_capacity(1 << 20, file);
         write(&mut writer)?;
         writer.into_inner().map_err(|error| error.into_error())?.sync_all()
     });
-    written.and_then(|()| fs::rename(&temporary, path)).and_then(|()| sync_parent(path)).map_err(|error| {
-        let _ = fs::remove_file(&temporary);
+    let renamed = written.and_then(|()| uninterrupted(|| fs::rename(&temporary, path)));
+    renamed.and_then(|()| sync_parent(path)).map_err(|error| {
+        let _ = uninterrupted(|| fs::remove_file(&temporary));
         Error::io(path)(error)
     })
+}
+
+/// A new file, never what a symbolic link leads to. One that an earlier process of the same id left is replaced.
+fn create(path: &Path) -> io::Result<File> {
+    match File::create_new(path) {
+        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
+            uninterrupted(|| fs::remove_file(path))?;
+            File::create_new(path)
+        }
+        created => created,
+    }
 }
 
 /// [`write_atomically`] for bytes in memory.
@@ -77,16 +89,54 @@ pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
     write_atomically(path, |writer| writer.write_all(bytes))
 }
 
-/// A rename is lasting only once its directory is synced.
+/// Makes `path` lasting in the directory that it was created in, renamed into or removed from.
+///
+/// # Errors
+/// What the system says.
 #[cfg(unix)]
-fn sync_parent(path: &Path) -> io::Result<()> {
+pub fn sync_parent(path: &Path) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
+/// Makes `path` lasting in its directory: elsewhere than on Unix, directories cannot be synced.
+///
+/// # Errors
+/// None.
 #[cfg(not(unix))]
-fn sync_parent(_: &Path) -> io::Result<()> {
+pub fn sync_parent(_: &Path) -> io::Result<()> {
     Ok(())
+}
+
+/// Makes a directory, and those above it, lasting. One that is there is fine, but a symbolic link to one is not.
+///
+/// # Errors
+/// What the system says.
+pub fn create_directory(path: &Path) -> io::Result<()> {
+    match uninterrupted(|| fs::create_dir(path)) {
+        Ok(()) => sync_parent(path),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && fs::symlink_metadata(path)?.is_dir() => Ok(()),
+        Err(error) => match path.parent() {
+            Some(parent) if error.kind() == ErrorKind::NotFound => {
+                create_directory(parent)?;
+                create_directory(path)
+            }
+            _ => Err(error),
+        },
+    }
+}
+
+/// Does `call` again as long as a signal interrupts it: the standard library does so for reads, writes, opens and syncs only.
+///
+/// # Errors
+/// What the system says.
+pub fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
+    loop {
+        match call() {
+            Err(error) if error.kind() == ErrorKind::Interrupted => {}
+            result => return result,
+        }
+    }
 }
 
 #[cfg(test)]
@@ -105,5 +155,25 @@ mod tests {
         assert!(matches!(failed, Err(Error::Io { .. })));
         assert_eq!(fs::read(&path).unwrap(), b"old");
         assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
+    }
+
+    #[test]
+    #[cfg(unix)]
+    fn links_are_replaced_and_not_followed() {
+        let dir = tempfile::tempdir().unwrap();
+        let (precious, link) = (dir.path().join("precious"), dir.path().join("link"));
+        fs::write(&precious, b"old").unwrap();
+        let temporary = dir.path().join(format!(".link.{}.tmp", std::process::id()));
+        for name in [&link, &temporary] {
+            std::os::unix::fs::symlink(&precious, name).unwrap();
+        }
+        write_bytes(&link, b"new").unwrap();
+        assert_eq!((fs::read(&precious).unwrap(), fs::read(&link).unwrap()), (b"old".to_vec(), b"new".to_vec()));
+
+        let there = dir.path().join("there");
+        create_directory(&there.join("and").join("below")).unwrap();
+        std::os::unix::fs::symlink(&there, dir.path().join("elsewhere")).unwrap();
+        create_directory(&there).unwrap();
+        assert_eq!(create_directory(&dir.path().join("elsewhere")).unwrap_err().kind(), ErrorKind::AlreadyExists);
     }
 }

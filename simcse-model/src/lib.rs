@@ -26,7 +26,7 @@ pub use directory::ModelDirectory;
 pub use dropout::{DropoutPlan, Site};
 pub use encoder::Encoder;
 pub use error::{Error, Result};
-pub use files::{write_atomically, write_bytes};
+pub use files::{create_directory, sync_parent, uninterrupted, write_atomically, write_bytes};
 pub use message::{excerpt, printable};
 pub use sentence_encoder::SentenceEncoder;
 pub use simcse_tensor::{Pooling, Precision};

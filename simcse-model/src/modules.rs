@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use simcse_tensor::Pooling;
 
 use crate::error::{Error, Result};
-use crate::files::{read_configuration, write_bytes};
+use crate::files::{create_directory, read_configuration, write_bytes};
 use crate::json::JsonObject;
 
 const MODULES: &str = "modules.json";
@@ -136,8 +136,9 @@ pub(crate) fn write(dir: &Path, pooling: Pooling, normalize: bool, hidden_size: 
         config[field] = json!(mode == pooling);
     }
     config["pooling_mode_mean_sqrt_len_tokens"] = json!(false);
-    std::fs::create_dir_all(dir.join(POOLING)).map_err(Error::io(dir))?;
-    write_bytes(&dir.join(POOLING).join("config.json"), format!("{config:#}\n").as_bytes())?;
+    let pooling_dir = dir.join(POOLING);
+    create_directory(&pooling_dir).map_err(Error::io(&pooling_dir))?;
+    write_bytes(&pooling_dir.join("config.json"), format!("{config:#}\n").as_bytes())?;
 
     let chain = [("", "Transformer"), (POOLING, "Pooling"), ("2_Normalize", "Normalize")];
     let modules: Value = chain[..if normalize { 3 } else { 2 }]

@@ -153,6 +153,13 @@ impl SentenceEncoder {
         embeddings
     }
 
+    /// About the bytes of the directory that [`SentenceEncoder::save`] writes, and never fewer.
+    pub fn size_on_disk(&self) -> u64 {
+        let carried: usize = self.carried.iter().map(CarriedTensor::size).sum();
+        let weights = size_of_val(self.params.values()) + carried + 256 * self.params.layout().tensors().len();
+        weights as u64 + self.directory.size_on_disk()
+    }
+
     /// Writes a directory that sentence-transformers loads as its own.
     ///
     /// # Errors

@@ -241,6 +241,11 @@ impl Tokenizer {
         Ok(())
     }
 
+    /// The bytes of the files that were read.
+    pub(crate) fn size_on_disk(&self) -> usize {
+        self.files.iter().map(|(_, bytes)| bytes.len()).sum()
+    }
+
     fn config_json(&self, architecture: Architecture) -> Value {
         // Older sentence-transformers pass on every one of these, and only BERT takes token types.
         let inputs: &[&str] = match architecture {

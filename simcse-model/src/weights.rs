@@ -59,6 +59,13 @@ pub struct CarriedTensor {
     bytes: Vec<u8>,
 }
 
+impl CarriedTensor {
+    /// Its bytes.
+    pub(crate) fn size(&self) -> usize {
+        self.bytes.len()
+    }
+}
+
 impl WeightsFile {
     /// Opens a `model.safetensors` and reads its header.
     ///

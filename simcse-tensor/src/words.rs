@@ -3,6 +3,7 @@
 //! A product of words is the same algorithm in both precisions; a word of zeros stands for values behind the end of K.
 
 use std::fmt;
+use std::str::FromStr;
 
 use crate::simd::{Simd, SimdBf16, has_bf16};
 
@@ -33,6 +34,16 @@ impl Precision {
     /// The fastest that is available.
     pub fn fastest() -> Self {
         if has_bf16() { Precision::Bf16 } else { Precision::F32 }
+    }
+}
+
+impl FromStr for Precision {
+    type Err = String;
+
+    /// The precision of this name; the error lists the names.
+    fn from_str(name: &str) -> Result<Self, String> {
+        let found = [Self::F32, Self::Bf16].into_iter().find(|precision| precision.name() == name);
+        found.ok_or_else(|| "f32 or bf16".to_owned())
     }
 }
 

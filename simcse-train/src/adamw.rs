@@ -8,13 +8,21 @@
 //!
 //! PyTorch: `torch.nn.utils.clip_grad_norm_` and `torch.optim.AdamW`.
 
+use std::path::Path;
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use simcse_tensor::{AdamWUpdate, BETAS, Flat, Grads, Layout, Params, sum_of_squares};
+use simcse_model::{WeightsFile, write_safetensors};
+use simcse_tensor::{AdamWUpdate, BETAS, Flat, Grads, Layout, Params, Tensor, sum_of_squares};
+
+use crate::checkpoint::finite;
+use crate::error::Result;
 
 /// Values per task: partial sums of the norm are over these, in order, whatever the number of threads.
 const CHUNK: usize = 1 << 16;
+
+/// The moments' names in PyTorch's `torch.optim.AdamW`, before those of their tensors.
+const NAMES: [&str; 2] = ["exp_avg.", "exp_avg_sq."];
 
 /// Marks a buffer of moments.
 #[derive(Clone, Debug)]
@@ -46,7 +54,7 @@ impl AdamW {
         self.updates += 1;
         let [beta1, beta2] = BETAS;
         let layout = params.layout().clone();
-        for tensor in layout.tensors().iter().filter(|tensor| tensor.trainable) {
+        for tensor in trained(&layout) {
             let decay = if tensor.decay { self.weight_decay } else { 0.0 };
             let update = AdamWUpdate {
                 gradient_scale,
@@ -64,12 +72,56 @@ impl AdamW {
                 .for_each(|(((p, g), m), v)| update.apply(p, g, m, v));
         }
     }
+
+    /// Checks that every moment is a number.
+    ///
+    /// # Errors
+    /// [`WeightsNotFinite`](crate::Error::WeightsNotFinite).
+    pub(crate) fn check_finite(&self) -> Result<()> {
+        let [m, v] = NAMES;
+        finite(&self.m, m).and_then(|()| finite(&self.v, v))
+    }
+
+    /// Writes the moments as a safetensors file.
+    ///
+    /// # Errors
+    /// As [`write_safetensors`].
+    pub(crate) fn save(&self, path: &Path) -> Result<()> {
+        let moments = NAMES.into_iter().zip([&self.m, &self.v]);
+        let tensors = moments.flat_map(|(name, moment)| {
+            trained(moment.layout()).map(move |tensor| {
+                (format!("{name}{}", tensor.name), tensor.shape.as_slice(), &moment.values()[tensor.range()])
+            })
+        });
+        Ok(write_safetensors(path, tensors, &[])?)
+    }
+
+    /// Reads the moments back; `updates` is how many made them.
+    ///
+    /// # Errors
+    /// As [`WeightsFile`] if the file does not hold the moments of this layout.
+    pub(crate) fn load(&mut self, path: &Path, updates: u64) -> Result<()> {
+        let mut file = WeightsFile::read(path)?;
+        let layout = self.m.layout().clone();
+        for (name, moment) in NAMES.into_iter().zip([&mut self.m, &mut self.v]) {
+            for tensor in trained(&layout) {
+                let values = &mut moment.values_mut()[tensor.range()];
+                file.take(&format!("{name}{}", tensor.name), &tensor.shape, values)?;
+            }
+        }
+        file.finish()?;
+        self.updates = updates as i32;
+        Ok(())
+    }
+}
+
+fn trained(layout: &Layout) -> impl Iterator<Item = &Tensor> {
+    layout.tensors().iter().filter(|tensor| tensor.trainable)
 }
 
 /// The length of all gradients of trainable parameters together.
 pub fn gradient_norm(grads: &Grads) -> f64 {
-    let tensors = grads.layout().tensors().iter().filter(|tensor| tensor.trainable);
-    let squares = tensors.map(|tensor| {
+    let squares = trained(grads.layout()).map(|tensor| {
         let partial: Vec<f64> = grads.values()[tensor.range()].par_chunks(CHUNK).map(sum_of_squares).collect();
         partial.iter().sum::<f64>()
     });

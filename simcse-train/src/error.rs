@@ -72,15 +72,88 @@ pub enum Error {
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// The loss or a gradient is no longer a number.
-    #[error("step {step}: the {what} is {value}; the last checkpoint is good: try a lower --learning-rate")]
+    /// The loss or the gradient was not a number for too long.
+    #[error(
+        "{steps} steps in a row, to step {step}, gave a loss or gradient that is not a number (loss {loss}, gradient's \
+         length {grad_norm}); their updates were skipped and the checkpoints are good: begin anew with a lower \
+         --learning-rate or --scale"
+    )]
     NotFinite {
-        /// The step, from 1.
+        /// The last step, from 1.
         step: u64,
-        /// Loss or gradient norm.
-        what: &'static str,
-        /// Its value.
-        value: f64,
+        /// How many steps.
+        steps: u32,
+        /// The last step's loss.
+        loss: f32,
+        /// The last step's gradient norm.
+        grad_norm: f64,
+    },
+    /// A weight or a moment of the optimiser is not a number, so there is nothing to save.
+    #[error(
+        "{tensor} has become {value} and is not saved; earlier checkpoints are good: begin anew with a lower --learning-rate"
+    )]
+    WeightsNotFinite {
+        /// The tensor.
+        tensor: String,
+        /// One of its values.
+        value: f32,
+    },
+    /// A file of a checkpoint is not as it was saved.
+    #[error("{}: expected {expected}, found {found}", file.display())]
+    Damaged {
+        /// The file.
+        file: PathBuf,
+        /// What was saved.
+        expected: String,
+        /// What is there.
+        found: String,
+    },
+    /// There is nothing to resume from.
+    #[error("{}: expected a complete checkpoint to resume from, found {}", path.display(), rejected_checkpoints(rejected))]
+    NoCheckpoint {
+        /// The output directory.
+        path: PathBuf,
+        /// What is wrong with the checkpoints in it.
+        rejected: Vec<Error>,
+    },
+    /// A resumed run differs from what it began as.
+    #[error("{what}: the run began with {recorded}, found {given}: resume with the former, or begin a new run")]
+    Changed {
+        /// The flag or file.
+        what: String,
+        /// How the run began.
+        recorded: String,
+        /// What is given now.
+        given: String,
+    },
+    /// Another run is writing.
+    #[error("another run is writing into {}: wait for it, or give another --output-dir", path.display())]
+    Locked {
+        /// The output directory.
+        path: PathBuf,
+    },
+    /// The file system is full, or nearly so.
+    #[error(
+        "{}: {what} needs {:.3} GB, found {:.3} GB free: make room, then begin or resume",
+        path.display(), *needed as f64 / 1e9, *free as f64 / 1e9
+    )]
+    NoSpace {
+        /// A directory on the file system.
+        path: PathBuf,
+        /// What was to be written.
+        what: String,
+        /// Its bytes.
+        needed: u64,
+        /// Free bytes.
+        free: u64,
+    },
+    /// The run was asked to stop; a checkpoint holds all that it did.
+    #[error("stopped after step {step}; continue with --resume-from-checkpoint auto --output-dir {}", path.display())]
+    Stopped {
+        /// Steps done.
+        step: u64,
+        /// The output directory.
+        path: PathBuf,
     },
     /// Scoring the model failed.
     #[error("cannot evaluate: {0}")]
@@ -94,5 +167,12 @@ impl Error {
     pub(crate) fn write(path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_path_buf();
         move |source| Self::Write { path, source }
+    }
+}
+
+fn rejected_checkpoints(rejected: &[Error]) -> String {
+    match rejected {
+        [] => "none".to_owned(),
+        _ => rejected.iter().map(Error::to_string).collect::<Vec<_>>().join("; "),
     }
 }

@@ -3,7 +3,7 @@
 //! What is loaded before training (parameters, tokenizer, sentences) is measured. What training adds is counted:
 //!
 //! ```text
-//! 4·P·(gradients 1 + AdamW's moments 2 + best model 0 or 1)
+//! 4·P·(gradients 1 + AdamW's moments 2 )
 //! + activations of a token · tokens in a piece
 //! + (embeddings, their gradient, a block of similarities) · sentences in a batch
 //! + working memory of the kernels + what an evaluation holds
@@ -132,7 +132,7 @@ impl Demand {
         let config = encoder.config();
         let (width, parameters) = (encoder.dimension() as u64, encoder.params.layout().len() as u64);
         let probe = Probe::of(encoder, settings, longest.sentence);
-        let buffers = 3 + u64::from(settings.load_best_model_at_end);
+        let buffers = 3;
         let embeddings = |texts: usize| texts as u64 * width * F32;
         let encoded =
             (evaluated * settings.max_seq_length).min(SentenceEncoder::ENCODED_TOKENS.max(settings.max_seq_length));

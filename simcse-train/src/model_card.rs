@@ -4,8 +4,8 @@ use std::fmt::Write;
 
 use simcse_model::SentenceEncoder;
 
-use crate::run::Provenance;
-use crate::trainer::{Evaluation, Summary};
+use crate::provenance::Provenance;
+use crate::trainer::{Figures, Summary};
 
 /// The model card, with the run's own figures.
 pub(crate) fn render(provenance: &Provenance, encoder: &SentenceEncoder, summary: &Summary) -> String {
@@ -47,7 +47,7 @@ let embeddings = encoder.encode(&[\"one sentence\", \"another\"])?;
 
 | | |
 |---|---|
-| steps | {steps} of {step_size} ({seconds:.0} s) |
+| steps | {steps} of {step_size} ({seconds:.0} s){skipped} |
 | mean training loss | {loss:.4} |
 | maximum length | {length} tokens |
 | pooling | {pooling} |
@@ -64,6 +64,7 @@ let embeddings = encoder.encode(&[\"one sentence\", \"another\"])?;
         data = data.name,
         steps = summary.steps,
         step_size = settings.step_size(),
+        skipped = skipped(summary.skipped),
         seconds = summary.train_seconds,
         loss = summary.train_loss,
         length = settings.max_seq_length,
@@ -82,7 +83,7 @@ let embeddings = encoder.encode(&[\"one sentence\", \"another\"])?;
     }
     if let Some(test) = &summary.test {
         card.push_str("\n## Test\n\n| | |\n|---|---|\n");
-        for (name, figure) in test.figures.iter().filter_map(|(name, figure)| Some((name, figure.as_f64()?))) {
+        for (name, figure) in test.iter().filter_map(|(name, figure)| Some((name, figure.as_f64()?))) {
             let _ = writeln!(card, "| {} | {figure:.4} |", name.trim_start_matches("test_"));
         }
     }
@@ -96,10 +97,14 @@ fn base_model(name: &str) -> String {
     if is_hub_name { format!("base_model: {name}\n") } else { String::new() }
 }
 
-fn evaluation(card: &mut String, before: &Evaluation, after: &Evaluation) {
+fn skipped(steps: u64) -> String {
+    if steps == 0 { String::new() } else { format!(", {steps} of them without an update: no finite gradient") }
+}
+
+fn evaluation(card: &mut String, before: &Figures, after: &Figures) {
     card.push_str("\n## Evaluation\n\n| | before | after |\n|---|---|---|\n");
-    for (name, after) in &after.figures {
-        let before = before.figures.get(name).and_then(serde_json::Value::as_f64);
+    for (name, after) in after {
+        let before = before.get(name).and_then(serde_json::Value::as_f64);
         if let (Some(before), Some(after)) = (before, after.as_f64()) {
             let _ = writeln!(card, "| {} | {before:.4} | {after:.4} |", name.trim_start_matches("eval_"));
         }

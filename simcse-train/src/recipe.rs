@@ -3,14 +3,14 @@
 use std::fmt;
 use std::str::FromStr;
 
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Serialize};
 
 use crate::batches::BatchSampler;
 use crate::schedule::Warmup;
 use crate::settings::Settings;
 
 /// Settings with a source; what it leaves open is [`Settings::default`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Recipe {
     /// `st-2021`: the script behind the published AskUbuntu figures of SimCSE, sentence-transformers 1.2
     /// (`examples/unsupervised_learning/SimCSE/train_askubuntu_simcse.py`): batches of 128 with whatever sentences meet,
@@ -21,12 +21,14 @@ pub enum Recipe {
     /// Three things differ. That AdamW added ε before it corrected the bias, and decayed after the step; here, as in
     /// PyTorch, ε comes behind and decay before. `fit` also decayed DistilBERT's LayerNorm weights, whose names its list of
     /// exemptions misses; here no LayerNorm decays. And the script computed in f16 where its GPU did.
+    #[serde(rename = "st-2021")]
     St2021,
     /// `st-6`: what the trainer of sentence-transformers 6.2 on transformers 5 does unasked
     /// (`SentenceTransformerTrainingArguments`): learning rate 5e-5, no weight decay, no warm-up, linear decay, gradients
     /// clipped at 1, ε 1e-8, batches with whatever sentences meet. Batch size, length and epochs are those of today's
     /// `examples/sentence_transformer/unsupervised_learning/SimCSE/train_askubuntu_simcse.py`: 128, 32, 1 (which itself
     /// asks for a warm-up over 0.1 of the steps).
+    #[serde(rename = "st-6")]
     St6,
 }
 
@@ -72,11 +74,5 @@ impl FromStr for Recipe {
 impl fmt::Display for Recipe {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.name())
-    }
-}
-
-impl Serialize for Recipe {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.serialize_str(self.name())
     }
 }

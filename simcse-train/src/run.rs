@@ -1,125 +1,74 @@
-//! A run's output directory: settings, log, checkpoints, and the final model.
+//! A run's output directory while it runs: settings, log, checkpoints, and the final model.
 
-use std::fs::{self, File};
-use std::io::Write;
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{SystemTime, UNIX_EPOCH};
 
-use serde::Serialize;
 use serde_json::{Map, Value, json};
-use simcse_model::SentenceEncoder;
+use simcse_model::{SentenceEncoder, sync_parent, uninterrupted};
 
+use crate::adamw::AdamW;
+use crate::checkpoint::{Checkpoint, State, load_weights, write_model};
 use crate::error::{Error, Result};
-use crate::model_card;
+use crate::output::{OutputDirectory, entries, open, require_space, step_of};
+use crate::progress::Progress;
+use crate::provenance::{Provenance, RUN_TOML};
+use crate::rotation::{Rule, rotate};
 use crate::settings::Settings;
-use crate::trainer::{Evaluation, Summary};
+use crate::step_record::StepRecord;
+use crate::trainer::Summary;
 
-/// What a run was made of, for `run.toml` and the model card.
-#[derive(Clone, Debug, Serialize)]
-pub struct Provenance {
-    /// Version of this program.
-    pub version: String,
-    /// The instruction set of the kernels: other sets give other bits.
-    pub instruction_set: String,
-    /// The model that was tuned.
-    pub model: ModelSource,
-    /// The sentences.
-    pub data: DataSource,
-    /// Every setting, as resolved.
-    pub settings: Settings,
-}
-
-/// The model that a run began with.
-#[derive(Clone, Debug, Serialize)]
-pub struct ModelSource {
-    /// As given by the user.
-    pub name: String,
-    /// SHA-256 of the parameters' values, in the order of the layout, f32 little-endian.
-    pub sha256: String,
-}
-
-/// The sentences of a run.
-#[derive(Clone, Debug, Serialize)]
-pub struct DataSource {
-    /// As given by the user.
-    pub name: String,
-    /// Sentences used.
-    pub sentences: usize,
-    /// Lines left out for being too short.
-    pub skipped: u64,
-    /// Sentences that are equal to an earlier one.
-    pub duplicates: usize,
-    /// How the questions of development and test set were left out, `id` or `text`, if the data has them.
-    pub exclude_by: Option<String>,
-    /// SHA-256 of the sentences.
-    pub sha256: String,
-}
-
-/// A line of `metrics.jsonl`.
-#[derive(Clone, Debug, Serialize)]
-pub struct StepRecord {
-    /// Steps done.
-    pub step: u64,
-    /// Epochs done.
-    pub epoch: f64,
-    /// The batch's loss before the update.
-    pub loss: f32,
-    /// The update's learning rate.
-    pub learning_rate: f64,
-    /// Length of the gradient before clipping.
-    pub grad_norm: f64,
-    /// Wall-clock seconds of the step.
-    pub step_seconds: f64,
-    /// Sentences per second; each counts once, though it is encoded twice.
-    pub sentences_per_second: f64,
-    /// Tokens of those sentences per second.
-    pub tokens_per_second: f64,
-}
-
-impl StepRecord {
-    pub(crate) fn new(
-        step: u64,
-        epoch: f64,
-        loss: f32,
-        learning_rate: f64,
-        grad_norm: f64,
-        sentences: &[Vec<u32>],
-        took: Duration,
-    ) -> Self {
-        let step_seconds = took.as_secs_f64();
-        let tokens: usize = sentences.iter().map(Vec::len).sum();
-        let sentences_per_second = sentences.len() as f64 / step_seconds;
-        let tokens_per_second = tokens as f64 / step_seconds;
-        Self { step, epoch, loss, learning_rate, grad_norm, step_seconds, sentences_per_second, tokens_per_second }
-    }
-}
+const METRICS: &str = "metrics.jsonl";
 
 /// The output directory of a run that has begun.
 #[derive(Debug)]
 pub struct RunDirectory {
-    path: PathBuf,
+    output: OutputDirectory,
     provenance: Provenance,
     metrics: File,
-    /// Evaluations so far, for `trainer_state.json`.
-    evaluations: Vec<Value>,
-    /// Checkpoints of this run that exist, oldest first.
-    checkpoints: Vec<PathBuf>,
+    /// The checkpoint that the run goes on from.
+    resumed: Option<Checkpoint>,
+    /// The step of the last checkpoint.
+    saved: Option<u64>,
 }
 
 impl RunDirectory {
-    /// Begins a run: makes the directory, writes `run.toml` and opens `metrics.jsonl`.
+    /// Begins a run: makes and locks the directory, writes `run.toml` and opens `metrics.jsonl`.
     ///
     /// # Errors
-    /// [`Error::Occupied`] if the directory already holds a run or a model, before anything is written; [`Error::Write`].
-    pub fn create(path: &Path, provenance: Provenance) -> Result<Self> {
+    /// [`Error::Occupied`] if the directory already holds a run or a model, before anything is written; [`Error::Locked`],
+    /// [`Error::Write`].
+    pub fn create(path: &Path, mut provenance: Provenance) -> Result<Self> {
         Self::check_free(path)?;
-        fs::create_dir_all(path).map_err(Error::write(path))?;
-        let settings = path.join("run.toml");
-        let text = toml::to_string(&provenance).expect("settings are TOML");
-        simcse_model::write_bytes(&settings, text.as_bytes())?;
-        let log = path.join("metrics.jsonl");
-        let metrics = File::create_new(&log).map_err(Error::write(&log))?;
-        Ok(Self { path: path.to_path_buf(), provenance, metrics, evaluations: Vec::new(), checkpoints: Vec::new() })
+        let output = OutputDirectory::lock(path)?;
+        Self::check_free(path)?; // another run may have come and gone
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        provenance.id = format!("{:x}-{:x}", now.as_nanos(), std::process::id());
+        provenance.write(path)?;
+        let metrics = open_metrics(path)?;
+        Ok(Self { output, provenance, metrics, resumed: None, saved: None })
+    }
+
+    /// Goes on from a checkpoint in `output`, under its provenance or one with more steps. What a killed run left half
+    /// written is removed, `metrics.jsonl` is cut back to the checkpoint, and later checkpoints, which the run will make
+    /// again, are set aside; their new names are returned.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub fn resume(
+        output: OutputDirectory,
+        checkpoint: Checkpoint,
+        provenance: Provenance,
+    ) -> Result<(Self, Vec<PathBuf>)> {
+        let path = output.path();
+        output.remove_leftovers()?;
+        let aside = set_aside_after(path, checkpoint.step())?;
+        provenance.write(path)?;
+        let mut metrics = open_metrics(path)?;
+        cut_back(&mut metrics, &checkpoint.progress).map_err(Error::write(&path.join(METRICS)))?;
+        let saved = Some(checkpoint.step());
+        Ok((Self { output, provenance, metrics, resumed: Some(checkpoint), saved }, aside))
     }
 
     /// Whether a run may begin in `path`: it is free, or holds nothing that a run would write.
@@ -127,81 +76,112 @@ impl RunDirectory {
     /// # Errors
     /// [`Error::Occupied`], [`Error::Write`].
     pub fn check_free(path: &Path) -> Result<()> {
-        let entries = match fs::read_dir(path) {
-            Ok(entries) => entries,
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-            Err(error) => return Err(Error::write(path)(error)),
-        };
-        for entry in entries {
-            let name = entry.map_err(Error::write(path))?.file_name().to_string_lossy().into_owned();
-            let ours = ["run.toml", "metrics.jsonl", "model.safetensors", "config.json", "modules.json", "README.md"];
-            if ours.contains(&name.as_str()) || name.starts_with("checkpoint-") {
-                let found = format!("a run or a model ({name})");
-                return Err(Error::Occupied { path: path.to_path_buf(), found });
+        let ours = [RUN_TOML, METRICS, "model.safetensors", "config.json", "modules.json", "1_Pooling", "README.md"];
+        let names = entries(path)?.into_iter().map(|(name, _)| name);
+        match names.into_iter().find(|name| ours.contains(&name.as_str()) || name.starts_with("checkpoint-")) {
+            Some(name) => {
+                Err(Error::Occupied { path: path.to_path_buf(), found: format!("a run or a model ({name})") })
             }
+            None => Ok(()),
         }
-        Ok(())
     }
 
     /// The output directory.
     pub fn path(&self) -> &Path {
-        &self.path
+        self.output.path()
+    }
+
+    /// Where the run stands: at its beginning, or where the checkpoint has it, with the optimiser as it was.
+    pub(crate) fn restore(&self, optimizer: &mut AdamW) -> Result<Progress> {
+        let Some(checkpoint) = &self.resumed else { return Ok(Progress::default()) };
+        checkpoint.restore(optimizer)?;
+        Ok(checkpoint.progress.clone())
     }
 
     pub(crate) fn log_step(&mut self, record: &StepRecord) -> Result<()> {
         self.log(&json!(record))
     }
 
-    pub(crate) fn log_evaluation(&mut self, step: u64, epoch: f64, evaluation: Option<&Evaluation>) -> Result<()> {
-        let Some(evaluation) = evaluation else { return Ok(()) };
-        let mut line = Map::from_iter([("step".to_owned(), json!(step)), ("epoch".to_owned(), json!(epoch))]);
-        line.extend(evaluation.figures.clone());
-        let line = Value::Object(line);
-        self.log(&line)?;
-        self.evaluations.push(line);
-        Ok(())
+    pub(crate) fn log_evaluation(&mut self, line: Map<String, Value>) -> Result<()> {
+        self.log(&Value::Object(line))
     }
 
     fn log(&mut self, line: &Value) -> Result<()> {
-        writeln!(self.metrics, "{line}").map_err(Error::write(&self.path.join("metrics.jsonl")))
+        self.metrics.write_all(format!("{line}\n").as_bytes()).map_err(Error::write(&self.path().join(METRICS)))
     }
 
-    /// Writes `checkpoint-<step>/`, a model directory with `trainer_state.json`, under another name first; then deletes the
-    /// oldest checkpoints beyond the limit.
-    pub(crate) fn save_checkpoint(
-        &mut self,
-        encoder: &SentenceEncoder,
-        summary: &Summary,
-        epoch: f64,
-    ) -> Result<PathBuf> {
-        let name = format!("checkpoint-{}", summary.steps);
-        let (checkpoint, unfinished) = (self.path.join(&name), self.path.join(format!(".{name}.unfinished")));
-        self.write_model(&unfinished, encoder, summary)?;
-        let state = json!({
-            "global_step": summary.steps,
-            "epoch": epoch,
-            "log_history": self.evaluations,
-        });
-        simcse_model::write_bytes(&unfinished.join("trainer_state.json"), format!("{state:#}\n").as_bytes())?;
-        fs::rename(&unfinished, &checkpoint).map_err(Error::write(&checkpoint))?;
-
-        self.checkpoints.push(checkpoint.clone());
-        let limit = self.provenance.settings.save_total_limit.unwrap_or(usize::MAX).max(1);
-        while self.checkpoints.len() > limit {
-            let oldest = self.checkpoints.remove(0);
-            fs::remove_dir_all(&oldest).map_err(Error::write(&oldest))?;
+    /// Writes `checkpoint-<step>/`, then deletes the oldest checkpoints beyond the limit. `None` if it is already there.
+    pub(crate) fn save_checkpoint(&mut self, state: &State) -> Result<Option<PathBuf>> {
+        let Progress { global_step, .. } = *state.progress;
+        if self.saved == Some(global_step) {
+            return Ok(None);
         }
-        Ok(checkpoint)
+        self.metrics.sync_data().map_err(Error::write(&self.path().join(METRICS)))?;
+        let checkpoint = Checkpoint::write(self.path(), &self.provenance, state)?;
+        self.saved = Some(global_step);
+        Ok(Some(checkpoint))
+    }
+
+    /// Deletes the checkpoints that need not stay.
+    pub(crate) fn rotate(&self, progress: &Progress) -> Result<()> {
+        let Settings { save_total_limit, save_steps, load_best_model_at_end, .. } = self.provenance.settings;
+        let best = progress.best_global_step.filter(|_| load_best_model_at_end);
+        let rule = Rule {
+            limit: save_total_limit.unwrap_or(usize::MAX),
+            // Without the search for the best, one between is from a stop or was the last, and stays as the others do.
+            save_steps: if load_best_model_at_end { save_steps } else { 1 },
+            kept: self.saved.into_iter().chain(best).collect(),
+        };
+        rotate(self.path(), &self.provenance.id, &rule)
+    }
+
+    /// Gives `encoder` the weights of the checkpoint at `step`.
+    pub(crate) fn load_weights(&self, step: u64, encoder: &mut SentenceEncoder) -> Result<()> {
+        load_weights(self.path(), step, encoder)
     }
 
     /// Writes the final model into the output directory itself.
     pub(crate) fn save_model(&self, encoder: &SentenceEncoder, summary: &Summary) -> Result<()> {
-        self.write_model(&self.path, encoder, summary)
+        require_space(self.path(), "the final model", encoder.size_on_disk())?;
+        write_model(self.path(), &self.provenance, encoder, summary)
     }
+}
 
-    fn write_model(&self, path: &Path, encoder: &SentenceEncoder, summary: &Summary) -> Result<()> {
-        encoder.save(path)?;
-        let card = model_card::render(&self.provenance, encoder, summary);
-        Ok(simcse_model::write_bytes(&path.join("README.md"), card.as_bytes())?)
-    }
+/// Moves the checkpoints of `output` that come after `step` to `checkpoint-<step>.old`, and returns these names.
+fn set_aside_after(output: &Path, step: u64) -> Result<Vec<PathBuf>> {
+    let later = entries(output)?.into_iter().filter(|(name, _)| step_of(name).is_some_and(|of| of > step));
+    let moved = later.map(|(name, entry)| {
+        let numbers = (1..).map(|number| if number == 1 { String::new() } else { format!(".{number}") });
+        let mut names = numbers.map(|number| output.join(format!("{name}.old{number}")));
+        let old = names.find(|old| fs::symlink_metadata(old).is_err()).expect("numbers without end");
+        let renamed = uninterrupted(|| fs::rename(entry.path(), &old)).and_then(|()| sync_parent(&old));
+        renamed.map(|()| old).map_err(Error::write(&entry.path()))
+    });
+    moved.collect()
+}
+
+fn open_metrics(output: &Path) -> Result<File> {
+    let path = output.join(METRICS);
+    open(OpenOptions::new().read(true).append(true).create(true), &path).map_err(Error::write(&path))
+}
+
+/// Cuts the log back to what was in it when the state was saved: steps and evaluations that it knows of. Lines come in the
+/// order of time, so all that follows the first other one goes, a torn line included.
+fn cut_back(metrics: &mut File, progress: &Progress) -> std::io::Result<()> {
+    let mut text = Vec::new();
+    metrics.seek(SeekFrom::Start(0))?;
+    metrics.read_to_end(&mut text)?;
+    let known = |line: &&[u8]| match serde_json::from_slice(line) {
+        Ok(Value::Object(line)) if line.contains_key("loss") => {
+            line["step"].as_u64().is_some_and(|step| step <= progress.global_step)
+        }
+        Ok(Value::Object(line)) => progress.log_history.contains(&line),
+        _ => false,
+    };
+    let kept: usize = text
+        .split_inclusive(|byte| *byte == b'\n')
+        .take_while(|line| line.ends_with(b"\n") && known(line))
+        .map(<[u8]>::len)
+        .sum();
+    metrics.set_len(kept as u64)
 }

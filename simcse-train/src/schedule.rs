@@ -5,10 +5,10 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// How long the learning rate rises, under the HF Trainer's names.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
 pub enum Warmup {
     /// `⌈ratio · steps⌉` steps. transformers: `TrainingArguments.get_warmup_steps`.
     #[serde(rename = "warmup_ratio")]

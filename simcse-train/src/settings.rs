@@ -1,8 +1,11 @@
 //! The settings of a run, with the defaults and names of the Hugging Face Trainer and sentence-transformers.
 
-use serde::Serialize;
-use simcse_model::{DropoutPlan, Pooling, Precision};
+use std::fmt::Display;
+use std::str::FromStr;
 
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use simcse_model::{DropoutPlan, Pooling, Precision};
 use simcse_tensor::Rows;
 
 use crate::batches::{BatchSampler, Batching};
@@ -10,8 +13,11 @@ use crate::error::{Error, Result};
 use crate::recipe::Recipe;
 use crate::schedule::Warmup;
 
+/// The largest integer of TOML.
+const LARGEST: u64 = i64::MAX as u64;
+
 /// Every setting of a run, as resolved.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Settings {
     /// The recipe that gave what no flag did.
     pub recipe: Option<Recipe>,
@@ -28,7 +34,7 @@ pub struct Settings {
     /// Steps of the run; passes over the sentences go on until then.
     pub max_steps: Option<u64>,
     /// How the tokens of a sentence become its embedding.
-    #[serde(serialize_with = "by_name")]
+    #[serde(serialize_with = "by_name", deserialize_with = "named")]
     pub pooling: Pooling,
     /// What cosines are multiplied by: the inverse of the paper's temperature.
     pub scale: f32,
@@ -48,10 +54,10 @@ pub struct Settings {
     /// Dropout of the attention probabilities.
     pub attention_dropout: f32,
     /// Whether equal sentences may meet in a batch.
-    #[serde(serialize_with = "by_name")]
+    #[serde(serialize_with = "by_name", deserialize_with = "named")]
     pub batch_sampler: BatchSampler,
     /// What the operands of the products with weights are rounded to.
-    #[serde(serialize_with = "by_name")]
+    #[serde(serialize_with = "by_name", deserialize_with = "named")]
     pub precision: Precision,
     /// Seed of the order of the sentences and of all dropout masks.
     pub seed: u64,
@@ -102,19 +108,22 @@ impl Settings {
     /// [`Error::Setting`], naming the flag.
     pub fn check(&self) -> Result<()> {
         let rate = |x: f32| (0.0..1.0).contains(&x);
+        let shown = |x: Option<u64>| x.map_or_else(String::new, |x| x.to_string());
+        let within = |x: Option<u64>| x.is_none_or(|x| (1..=LARGEST).contains(&x));
+        let limit = self.save_total_limit.map(|limit| limit as u64);
         let positive = |x: f64| x > 0.0 && x.is_finite();
         let (warmup_is_share, warmup) = match self.warmup {
             Warmup::Ratio(ratio) | Warmup::RatioDown(ratio) => ((0.0..=1.0).contains(&ratio), ratio),
-            Warmup::Steps(steps) => (true, steps as f64),
+            Warmup::Steps(steps) => (steps <= LARGEST, steps as f64),
         };
         let (accumulation, piece) = (self.gradient_accumulation_steps, self.mini_batch_tokens.unwrap_or(usize::MAX));
-        let checks: [(&'static str, bool, &'static str, String); 16] = [
+        let checks: [(&'static str, bool, &'static str, String); 18] = [
             ("batch-size", self.batch_size >= 2, "2 or more: a sentence needs negatives", self.batch_size.to_string()),
             ("gradient-accumulation-steps", accumulation >= 1, "1 or more", accumulation.to_string()),
             ("mini-batch-tokens", piece >= Rows::BLOCK, "512 or more tokens", piece.to_string()),
             ("max-seq-length", self.max_seq_length >= 3, "3 or more tokens", self.max_seq_length.to_string()),
             ("epochs", self.epochs >= 1, "1 or more", self.epochs.to_string()),
-            ("max-steps", self.max_steps != Some(0), "1 or more", "0".to_owned()),
+            ("max-steps", within(self.max_steps), "1 or more", shown(self.max_steps)),
             ("scale", positive(self.scale.into()), "a positive number", self.scale.to_string()),
             ("learning-rate", positive(self.learning_rate), "a positive number", self.learning_rate.to_string()),
             ("weight-decay", (0.0..1.0).contains(&self.weight_decay), "0 to below 1", self.weight_decay.to_string()),
@@ -123,13 +132,29 @@ impl Settings {
             ("max-grad-norm", positive(self.max_grad_norm), "a positive number", self.max_grad_norm.to_string()),
             ("hidden-dropout", rate(self.hidden_dropout), "0 to below 1", self.hidden_dropout.to_string()),
             ("attention-dropout", rate(self.attention_dropout), "0 to below 1", self.attention_dropout.to_string()),
-            ("save-steps", self.save_steps >= 1, "1 or more", self.save_steps.to_string()),
-            ("eval-steps", self.eval_steps != Some(0), "1 or more", "0".to_owned()),
+            ("seed", self.seed <= LARGEST, "below 2^63", self.seed.to_string()),
+            ("save-steps", within(Some(self.save_steps)), "1 or more", self.save_steps.to_string()),
+            ("save-total-limit", within(limit), "1 or more", shown(limit)),
+            ("eval-steps", within(self.eval_steps), "1 or more", shown(self.eval_steps)),
         ];
         match checks.into_iter().find(|(_, holds, ..)| !holds) {
             Some((setting, _, expected, found)) => Err(Error::Setting { setting, expected, found }),
             None => Ok(()),
         }
+    }
+
+    /// Checks that a resumed run is given no other settings than these.
+    ///
+    /// # Errors
+    /// [`Error::Changed`], naming the first setting that is another.
+    pub fn check_same(&self, given: &Self) -> Result<()> {
+        let [recorded, given] = [self, given].map(|s| toml::Table::try_from(s).expect("settings are TOML"));
+        let shown = |value: Option<&toml::Value>| value.map_or("nothing".to_owned(), toml::Value::to_string);
+        let differing = given.keys().chain(recorded.keys()).find(|name| recorded.get(*name) != given.get(*name));
+        differing.map_or(Ok(()), |name| {
+            let what = format!("--{}", name.replace('_', "-"));
+            Err(Error::Changed { what, recorded: shown(recorded.get(name)), given: shown(given.get(name)) })
+        })
     }
 
     /// The dropout of batch `number` of the step that has `step` steps before it. No two batches of a run share a mask.
@@ -162,11 +187,13 @@ impl Settings {
     }
 }
 
-fn by_name<T: std::fmt::Display, S: serde::Serializer>(
-    value: &T,
-    serializer: S,
-) -> std::result::Result<S::Ok, S::Error> {
+fn by_name<T: Display, S: Serializer>(value: &T, serializer: S) -> std::result::Result<S::Ok, S::Error> {
     serializer.collect_str(value)
+}
+
+fn named<'de, T: FromStr<Err: Display>, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<T, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    name.parse().map_err(|expected| D::Error::custom(format_args!("expected {expected}, found {name}")))
 }
 
 #[cfg(test)]

@@ -8,24 +8,28 @@ use simcse_model::{SentenceEncoder, Tokens};
 use simcse_tensor::Grads;
 
 use crate::adamw::{AdamW, clip_scale, gradient_norm};
+use crate::checkpoint::State;
 use crate::data::Sentences;
 use crate::error::{Error, Result};
 use crate::gradient_flow::check_gradient_flow;
-use crate::run::{RunDirectory, StepRecord};
+use crate::progress::Progress;
+use crate::run::RunDirectory;
 use crate::schedule::LinearSchedule;
 use crate::settings::Settings;
 use crate::step::{Workspace, mean_gradient};
+use crate::step_record::StepRecord;
 
 /// What the loop asks of its surroundings: to score the model, and to be watched.
 pub trait Host {
     /// Scores the model on development sets: figures for the log by name, and the one by which models are compared, the
-    /// higher the better. `None` without a development set.
+    /// higher the better. `None` without a development set, and when it stops early because it is asked to.
     ///
     /// # Errors
     /// [`Error::Evaluation`].
     fn evaluate(&mut self, encoder: &SentenceEncoder) -> Result<Option<Evaluation>>;
 
-    /// Scores the final model on a test set: figures for the log, under keys that begin with `test_`. `None` without one.
+    /// Scores the final model on a test set: figures for the log, under keys that begin with `test_`. `None` without one,
+    /// and when it stops early because it is asked to.
     ///
     /// # Errors
     /// [`Error::Evaluation`].
@@ -38,13 +42,21 @@ pub trait Host {
 
     /// A checkpoint is on disk.
     fn saved(&mut self, checkpoint: &Path);
+
+    /// Whether the run is to save a checkpoint and stop as soon as it can.
+    fn stop_requested(&self) -> bool {
+        false
+    }
 }
+
+/// Figures by name.
+pub type Figures = Map<String, Value>;
 
 /// The figures of one evaluation.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Evaluation {
     /// For `metrics.jsonl`, under keys that begin with `eval_`, or `test_`.
-    pub figures: Map<String, Value>,
+    pub figures: Figures,
     /// What the best model is chosen by, the higher the better.
     pub objective: f64,
 }
@@ -54,19 +66,21 @@ pub struct Evaluation {
 pub struct Summary {
     /// Steps done.
     pub steps: u64,
-    /// Mean loss over all steps.
+    /// Those of them without an update, for their loss or gradient was not finite.
+    pub skipped: u64,
+    /// Mean loss over the updates.
     pub train_loss: f64,
     /// How often a sentence that was drawn had more tokens than `max_seq_length` and lost its end.
     pub cut: u64,
     /// Wall-clock seconds of the steps.
     pub train_seconds: f64,
     /// Figures before the first step.
-    pub before: Option<Evaluation>,
+    pub before: Option<Figures>,
     /// Figures of the final model.
-    pub after: Option<Evaluation>,
+    pub after: Option<Figures>,
     /// Figures of the final model on the test set.
-    pub test: Option<Evaluation>,
-    /// The step whose model was taken, if not the last one's.
+    pub test: Option<Figures>,
+    /// The step of the best evaluated model, if it was asked for: the final one is its.
     pub best_step: Option<u64>,
 }
 
@@ -85,7 +99,7 @@ pub fn total_steps(settings: &Settings, sentences: &Sentences) -> Result<u64> {
     Ok(settings.max_steps.unwrap_or_else(|| (0..settings.epochs).map(per_epoch).sum()))
 }
 
-/// Trains `encoder` on `sentences` and leaves the final model and its checkpoints in `run`.
+/// Trains `encoder` on `sentences` and leaves the final model and its checkpoints in `run`, which may be in its middle.
 ///
 /// # Errors
 /// See [`Error`]; checkpoints that were reported as saved stay.
@@ -99,16 +113,30 @@ pub fn train(
     let total_steps = total_steps(settings, sentences)?;
     let schedule = LinearSchedule::new(settings.warmup, total_steps);
     let mut optimizer = AdamW::new(encoder.params.layout(), settings.weight_decay, settings.adam_epsilon);
+    let mut progress = run.restore(&mut optimizer)?;
+    let mut steps = steps(settings, sentences).skip(progress.global_step as usize);
     let mut grads = Grads::zeros(encoder.params.layout().clone());
     let mut workspace = Workspace::new(settings.mini_batch_tokens);
-    let mut best = Best::new(settings.load_best_model_at_end);
-    let mut epochs = 0.0;
-    let mut summary = Summary { before: host.evaluate(encoder)?, ..Summary::default() };
-    run.log_evaluation(0, 0.0, summary.before.as_ref())?;
 
-    for (epoch, batches) in steps(settings, sentences).take(total_steps as usize) {
+    loop {
+        let (step, last) = (progress.global_step, progress.global_step == total_steps);
+        let improved = due(step, settings.eval_steps, last) && evaluate(encoder, &mut progress, run, host)?;
+        let best = improved && settings.load_best_model_at_end;
+        let stopping = host.stop_requested();
+        if best || stopping || (step > 0 && due(step, Some(settings.save_steps), last)) {
+            let state = State { encoder, optimizer: &optimizer, progress: &progress, total_steps };
+            run.save_checkpoint(&state)?.inspect(|checkpoint| host.saved(checkpoint));
+            run.rotate(&progress)?;
+        }
+        if stopping {
+            return Err(Error::Stopped { step, path: run.path().to_path_buf() });
+        }
+        if last {
+            break;
+        }
+
+        let (epoch, batches) = steps.next().expect("epochs without end");
         let started = Instant::now();
-        let step = summary.steps;
         let tokenize = |batch: &Vec<u32>| encoder.tokenize(&sentences.select(batch));
         let drawn = batches.iter().map(tokenize).collect::<simcse_model::Result<Vec<Tokens>>>()?;
         let cut: u64 = drawn.iter().map(|tokens| tokens.cut as u64).sum();
@@ -120,35 +148,60 @@ pub fn train(
         let dropout = |batch| settings.dropout(step, batch);
         let loss = mean_gradient(encoder, &tokens, dropout, settings.scale, &mut workspace, &mut grads);
         let norm = gradient_norm(&grads);
-        finite(step, "loss", loss.into())?;
-        finite(step, "gradient's length", norm)?;
         let learning_rate = settings.learning_rate * schedule.factor(step);
-        optimizer.update(&mut encoder.params, &grads, learning_rate, clip_scale(norm, settings.max_grad_norm));
+        if loss.is_finite() && norm.is_finite() {
+            optimizer.update(&mut encoder.params, &grads, learning_rate, clip_scale(norm, settings.max_grad_norm));
+        }
 
         let record = StepRecord::new(step + 1, epoch, loss, learning_rate, norm, &tokens.concat(), started.elapsed());
-        summary.add(&record);
-        summary.cut += cut;
         run.log_step(&record)?;
         host.stepped(&record, total_steps);
-        epochs = epoch;
-        let (step, last) = (summary.steps, summary.steps == total_steps);
-        if last || settings.eval_steps.is_some_and(|every| step.is_multiple_of(every)) {
-            summary.after = host.evaluate(encoder)?;
-            run.log_evaluation(step, epoch, summary.after.as_ref())?;
-            best.consider(step, summary.after.as_ref(), encoder);
-        }
-        if last || step.is_multiple_of(settings.save_steps) {
-            host.saved(&run.save_checkpoint(encoder, &summary, epoch)?);
-        }
+        progress.add(&record, cut)?;
     }
 
-    if let Some((step, evaluation)) = best.restore(encoder) {
-        (summary.best_step, summary.after) = (Some(step), Some(evaluation));
+    let best = progress.best_global_step.filter(|&best| settings.load_best_model_at_end && best != total_steps);
+    if let Some(best) = best {
+        run.load_weights(best, encoder)?;
     }
-    summary.test = host.test(encoder)?;
-    run.log_evaluation(summary.best_step.unwrap_or(summary.steps), epochs, summary.test.as_ref())?;
+    let summary = Summary { test: test(encoder, &progress, run, host)?, ..Summary::of(&progress, settings) };
     run.save_model(encoder, &summary)?;
     Ok(summary)
+}
+
+/// Whether something that is done every so many steps, at step 0 and at the last one, is done at this one.
+fn due(step: u64, every: Option<u64>, last: bool) -> bool {
+    step == 0 || last || every.is_some_and(|every| step.is_multiple_of(every))
+}
+
+/// Scores this step's model, unless that was done before a stop, and tells whether it is the best one so far.
+fn evaluate(
+    encoder: &SentenceEncoder,
+    progress: &mut Progress,
+    run: &mut RunDirectory,
+    host: &mut dyn Host,
+) -> Result<bool> {
+    if progress.is_evaluated() {
+        return Ok(false);
+    }
+    let Some(evaluation) = host.evaluate(encoder)? else { return Ok(false) };
+    run.log_evaluation(progress.line(&evaluation))?;
+    Ok(progress.add_evaluation(&evaluation))
+}
+
+/// Scores the final model on the test set.
+fn test(
+    encoder: &SentenceEncoder,
+    progress: &Progress,
+    run: &mut RunDirectory,
+    host: &mut dyn Host,
+) -> Result<Option<Figures>> {
+    let evaluation = host.test(encoder)?;
+    if host.stop_requested() {
+        return Err(Error::Stopped { step: progress.global_step, path: run.path().to_path_buf() });
+    }
+    let Some(evaluation) = evaluation else { return Ok(None) };
+    run.log_evaluation(progress.line(&evaluation))?;
+    Ok(Some(evaluation.figures))
 }
 
 /// The batches of step after step, without end, each with the epochs that are done when it is. The last step of an epoch
@@ -165,46 +218,21 @@ pub(crate) fn steps(settings: &Settings, sentences: &Sentences) -> impl Iterator
     })
 }
 
-fn finite(step: u64, what: &'static str, value: f64) -> Result<()> {
-    if value.is_finite() { Ok(()) } else { Err(Error::NotFinite { step: step + 1, what, value }) }
-}
-
 impl Summary {
-    fn add(&mut self, record: &StepRecord) {
-        let done = self.steps as f64;
-        self.train_loss = (self.train_loss * done + f64::from(record.loss)) / (done + 1.0);
-        self.train_seconds += record.step_seconds;
-        self.steps = record.step;
-    }
-}
-
-/// The best evaluated model so far, if the run asks for it.
-enum Best {
-    Off,
-    None,
-    Some { step: u64, evaluation: Evaluation, values: Vec<f32> },
-}
-
-impl Best {
-    fn new(wanted: bool) -> Self {
-        if wanted { Self::None } else { Self::Off }
-    }
-
-    fn consider(&mut self, step: u64, evaluation: Option<&Evaluation>, encoder: &SentenceEncoder) {
-        let Some(evaluation) = evaluation.cloned() else { return };
-        let better = match self {
-            Self::Off => false,
-            Self::None => true,
-            Self::Some { evaluation: best, .. } => evaluation.objective > best.objective,
-        };
-        if better {
-            *self = Self::Some { step, evaluation, values: encoder.params.values().to_vec() };
+    /// What a run has been so far.
+    pub(crate) fn of(progress: &Progress, settings: &Settings) -> Self {
+        let last = progress.log_history.last().and_then(|line| line["step"].as_u64());
+        let best = progress.best_global_step.filter(|_| settings.load_best_model_at_end);
+        Self {
+            steps: progress.global_step,
+            skipped: progress.skipped_updates,
+            train_loss: progress.train_loss,
+            cut: progress.cut,
+            train_seconds: progress.train_seconds,
+            before: progress.figures(0),
+            after: best.or(last).filter(|&step| step > 0).and_then(|step| progress.figures(step)),
+            test: None,
+            best_step: best,
         }
-    }
-
-    fn restore(self, encoder: &mut SentenceEncoder) -> Option<(u64, Evaluation)> {
-        let Self::Some { step, evaluation, values } = self else { return None };
-        encoder.params.values_mut().copy_from_slice(&values);
-        Some((step, evaluation))
     }
 }

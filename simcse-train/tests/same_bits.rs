@@ -5,9 +5,7 @@ use std::path::Path;
 
 use rayon::ThreadPoolBuilder;
 use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, Precision, SentenceEncoder, Tokenizer};
-use simcse_train::{
-    DataSource, Evaluation, Host, ModelSource, Provenance, Result, RunDirectory, Sentences, Settings, StepRecord,
-};
+use simcse_train::{Evaluation, Host, Provenance, Result, RunDirectory, Sentences, Settings, StepRecord};
 
 const THREADS: [usize; 5] = [1, 2, 3, 4, 8];
 
@@ -69,20 +67,7 @@ fn trained(threads: usize, settings: &Settings) -> Vec<u32> {
     let mut encoder = encoder(&texts, settings.precision);
     encoder.directory.pooling = settings.pooling;
     let before = encoder.params.values().to_vec();
-    let provenance = Provenance {
-        version: String::new(),
-        instruction_set: String::new(),
-        model: ModelSource { name: String::new(), sha256: String::new() },
-        data: DataSource {
-            name: String::new(),
-            sentences: texts.len(),
-            skipped: 0,
-            duplicates: 0,
-            exclude_by: None,
-            sha256: String::new(),
-        },
-        settings: settings.clone(),
-    };
+    let provenance = Provenance { settings: settings.clone(), ..Provenance::default() };
     let dir = tempfile::tempdir().unwrap();
     let mut run = RunDirectory::create(&dir.path().join("run"), provenance).unwrap();
     let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

@@ -18,6 +18,7 @@ use crate::args::{JsonArgs, ModelArgs};
 use crate::error::Failure;
 use crate::output::{Format, Output, write_file};
 use crate::report::{self, STANDARD_OUTPUT, counted};
+use crate::stop;
 
 /// Bytes of text that are encoded at a time, unless one line is longer.
 const CHUNK_BYTES: usize = 1 << 20;
@@ -81,6 +82,8 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
     let bar = if to_terminal { ProgressBar::hidden() } else { report::sentences_bar(lines) };
     let (encoder, normalize) = (&encoder, args.normalize);
     let mut encoding = Encoding { encoder, normalize, input: &input, output: &name, format, bar, written: 0, cut: 0 };
+    // A pipe may keep us waiting, and nothing would see that a stop is asked for.
+    let _deferred = lines.map(|_| stop::defer());
     let sentences = match &args.output {
         Output::StandardOutput => encoding.write(&mut BufWriter::new(io::stdout().lock()))?,
         Output::File(path, _) => write_file(path, format, dimension, |file| encoding.write(file))?,
@@ -148,6 +151,9 @@ impl Encoding<'_> {
 
     /// Encodes and writes the next texts.
     fn write_chunk(&mut self, out: &mut impl Write, texts: &[String]) -> Result<(), Failure> {
+        if stop::requested() {
+            return Err(Failure::Stopped(format!("stopped; {} is not written", self.output)));
+        }
         let tokens = self.encoder.tokenize(texts)?;
         let mut embeddings = self.encoder.encode_tokens(&tokens.ids);
         if let Some(row) = embeddings.rows().into_iter().position(|row| row.iter().any(|value| !value.is_finite())) {

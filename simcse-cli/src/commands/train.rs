@@ -1,6 +1,7 @@
 //! `simcse train`: from the arguments to a run, and what came out.
 
 mod embedded;
+mod resume;
 mod settings;
 mod task;
 mod watcher;
@@ -8,15 +9,20 @@ mod watcher;
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use clap::builder::NonEmptyStringValueParser;
-use serde_json::{Map, Value, json};
+use clap::builder::{NonEmptyStringValueParser, PathBufValueParser};
+use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
+use simcse_model::SentenceEncoder;
+use simcse_model::lines::is_standard_input;
 use simcse_train::memory::{self, peak_memory};
-use simcse_train::{DataSource, Evaluation, MemoryPlan, ModelSource, Provenance, RunDirectory, Settings, Summary};
+use simcse_train::{
+    DataSource, Error, Figures, Inputs, MemoryPlan, ModelSource, Provenance, RunDirectory, Settings, Summary,
+};
 
 use crate::args::{JsonArgs, size};
 use crate::error::Failure;
 use crate::report::{self, counted};
+use crate::stop;
 use settings::SettingArgs;
 use task::{ExcludeBy, Task};
 use watcher::Watcher;
@@ -32,7 +38,8 @@ Examples:
   simcse train
   simcse train titles.txt --model distilroberta-base --output-dir output/my-model
   simcse train --data askubuntu --model distilroberta-base --recipe st-2021
-  simcse train titles.txt --model path/to/bert --eval-rerank dev.jsonl --eval-steps 100";
+  simcse train titles.txt --model path/to/bert --eval-rerank dev.jsonl --eval-steps 100
+  simcse train --resume-from-checkpoint auto --output-dir output/my-model";
 
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
@@ -53,9 +60,13 @@ pub(crate) struct TrainArgs {
     /// Where the model and its checkpoints go [default: output/simcse-<model>-<time>]
     #[arg(long, value_name = "DIR")]
     output_dir: Option<PathBuf>,
-    /// Lines of fewer characters are skipped
-    #[arg(long, value_name = "N", default_value_t = 10)]
-    min_length: usize,
+    /// Go on from a checkpoint directory, or, with `auto`, from the newest complete one in --output-dir. Sentences, model and
+    /// settings are the run's own: what is given beside it must agree, but --epochs and --max-steps may be raised
+    #[arg(long, value_name = "DIR", value_parser = PathBufValueParser::new())]
+    resume_from_checkpoint: Option<PathBuf>,
+    /// Lines of fewer characters are skipped [default: 10]
+    #[arg(long, value_name = "N")]
+    min_length: Option<usize>,
     #[command(flatten)]
     settings: SettingArgs,
     /// The most memory that the run may take, such as 3.5GB or 800MB; larger batches go through in pieces (see
@@ -73,23 +84,70 @@ pub(crate) struct TrainArgs {
     json: JsonArgs,
 }
 
+impl TrainArgs {
+    fn min_length(&self) -> usize {
+        self.min_length.unwrap_or(10)
+    }
+}
+
+/// A run about to begin, or to go on.
+struct Job {
+    task: Task,
+    run: RunDirectory,
+    /// Steps done.
+    done: u64,
+    total_steps: u64,
+    plan: MemoryPlan,
+}
+
 pub(crate) fn run(args: TrainArgs) -> Result<(), Failure> {
+    let json = args.json.json;
+    let Job { mut task, mut run, done, total_steps, plan } = match &args.resume_from_checkpoint {
+        None => begin(&args)?,
+        Some(from) => resume::resume(&from.clone(), args)?,
+    };
+    let mut host = Watcher { scorer: task.scorer, bar: report::steps_bar(total_steps).with_position(done) };
+    let trained = {
+        let _deferred = stop::defer();
+        simcse_train::train(&mut task.encoder, &task.sentences, &task.settings, &mut run, &mut host)
+    };
+    host.bar.finish_and_clear();
+    let summary = trained.map_err(|error| match error {
+        Error::Stopped { .. } => Failure::Stopped(error.to_string()),
+        error => error.into(),
+    })?;
+    let outcome =
+        Outcome { output: run.path().to_path_buf(), settings: task.settings, summary, baseline: task.baseline, plan };
+    if json { report::print_json(&outcome.json()) } else { report::print(&outcome.text()) }
+}
+
+/// A new run.
+fn begin(args: &TrainArgs) -> Result<Job, Failure> {
     let output = args.output_dir.clone().unwrap_or_else(|| default_output(args.model.as_deref()));
     RunDirectory::check_free(&output)?;
-    let mut task = Task::read(&args)?;
+    let mut task = Task::read(args, None)?;
     let total_steps = simcse_train::total_steps(&task.settings, &task.sentences)?;
-    let evaluated = task.scorer.texts();
-    let Task { encoder, settings, sentences, .. } = &mut task;
-    let plan = simcse_train::plan_memory(settings, encoder, sentences, total_steps, evaluated, args.memory_limit)?;
+    let plan = task.plan_memory(total_steps, args.memory_limit)?;
     announce(&task, total_steps, &output);
+    if task.encoder.directory.is_sentence_transformers {
+        report::note(&format!(
+            "warning: {} already is a sentence-embedding model; unsupervised SimCSE usually lowers such a model's scores",
+            task.model
+        ));
+    }
     report::note(&memory_note(&plan, task.settings.mini_batch_tokens));
-
-    let mut run = RunDirectory::create(&output, provenance(&task))?;
-    let mut host = Watcher { scorer: task.scorer, bar: report::steps_bar(total_steps) };
-    let summary = simcse_train::train(&mut task.encoder, &task.sentences, &task.settings, &mut run, &mut host)?;
-    host.bar.finish_and_clear();
-    let outcome = Outcome { output, settings: task.settings, summary, baseline: task.baseline, plan };
-    if args.json.json { report::print_json(&outcome.json()) } else { report::print(&outcome.text()) }
+    simcse_train::check_space(&output, &task.encoder)?;
+    let provenance = Provenance {
+        id: String::new(),
+        version: env!("CARGO_PKG_VERSION").to_owned(),
+        instruction_set: simcse_model::instruction_set().to_owned(),
+        inputs: inputs(args),
+        model: model_source(&task.model, &task.encoder),
+        data: data_source(&task),
+        settings: task.settings.clone(),
+    };
+    let run = RunDirectory::create(&output, provenance)?;
+    Ok(Job { task, run, done: 0, total_steps, plan })
 }
 
 /// `output/simcse-<model>-<seconds since 1970>`.
@@ -110,11 +168,6 @@ fn announce(task: &Task, total_steps: u64, output: &Path) {
         sentences.skipped(),
         sentences.duplicates()
     ));
-    if encoder.directory.is_sentence_transformers {
-        report::note(&format!(
-            "warning: {model} already is a sentence-embedding model; unsupervised SimCSE usually lowers such a model's scores"
-        ));
-    }
     let config = encoder.config();
     report::note(&format!(
         "{model}: {}, {} wide with {} heads, feed-forward {}, {} tokens in the vocabulary",
@@ -164,27 +217,44 @@ fn memory_note(plan: &MemoryPlan, mini_batch_tokens: Option<usize>) -> String {
     format!("memory: at most {}{limit}{}", memory::size(plan.peak), pieces.unwrap_or_default())
 }
 
-fn provenance(task: &Task) -> Provenance {
-    let Task { model, encoder, settings, sentences, exclude_by, .. } = task;
+/// Where the arguments say the inputs are, for a resume from any directory.
+fn inputs(args: &TrainArgs) -> Inputs {
+    let absolute = |path: &Option<PathBuf>| path.as_deref().map(absolute);
+    Inputs {
+        sentences: absolute(&args.sentences),
+        data: absolute(&args.data),
+        min_length: args.min_length(),
+        eval_rerank: absolute(&args.eval_rerank),
+        eval_sts: absolute(&args.eval_sts),
+    }
+}
+
+/// The path as it is from any directory; a name that stands for something (`-`, `askubuntu`) as it is.
+fn absolute(path: &Path) -> String {
+    let kept = is_standard_input(path) || !path.exists();
+    let absolute = if kept { None } else { std::path::absolute(path).ok() };
+    absolute.as_deref().unwrap_or(path).to_string_lossy().into_owned()
+}
+
+fn model_source(name: &str, encoder: &SentenceEncoder) -> ModelSource {
     let mut digest = Sha256::new();
     for values in encoder.params.values().chunks(1 << 16) {
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         digest.update(bytes);
     }
-    let hex = |bytes: &[u8]| bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-    Provenance {
-        version: env!("CARGO_PKG_VERSION").to_owned(),
-        instruction_set: simcse_model::instruction_set().to_owned(),
-        model: ModelSource { name: model.clone(), sha256: hex(&digest.finalize()) },
-        data: DataSource {
-            name: sentences.name().to_owned(),
-            sentences: sentences.len(),
-            skipped: sentences.skipped(),
-            duplicates: sentences.duplicates(),
-            exclude_by: exclude_by.map(|by| by.name().to_owned()),
-            sha256: sentences.sha256(),
-        },
-        settings: settings.clone(),
+    let sha256 = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+    ModelSource { name: name.to_owned(), sha256 }
+}
+
+fn data_source(task: &Task) -> DataSource {
+    let Task { sentences, exclude_by, .. } = task;
+    DataSource {
+        name: sentences.name().to_owned(),
+        sentences: sentences.len(),
+        skipped: sentences.skipped(),
+        duplicates: sentences.duplicates(),
+        exclude_by: exclude_by.map(|by| by.name().to_owned()),
+        sha256: sentences.sha256(),
     }
 }
 
@@ -193,7 +263,7 @@ struct Outcome {
     output: PathBuf,
     settings: Settings,
     summary: Summary,
-    baseline: Option<Map<String, Value>>,
+    baseline: Option<Figures>,
     plan: MemoryPlan,
 }
 
@@ -203,11 +273,11 @@ impl Outcome {
     }
 
     fn json(&self) -> Value {
-        let figures = |evaluation: &Option<Evaluation>| evaluation.as_ref().map(|e| e.figures.clone());
-        let Summary { steps, train_loss, cut, train_seconds, before, after, test, best_step } = &self.summary;
+        let Summary { steps, skipped, train_loss, cut, train_seconds, before, after, test, best_step } = &self.summary;
         json!({
             "output_dir": self.output,
             "steps": steps,
+            "skipped_updates": skipped,
             "train_loss": train_loss,
             "cut": cut,
             "train_seconds": train_seconds,
@@ -215,21 +285,24 @@ impl Outcome {
             "predicted_memory_bytes": self.plan.peak,
             "peak_memory_bytes": peak_memory(),
             "best_step": best_step,
-            "before": figures(before),
-            "after": figures(after),
-            "test": figures(test),
+            "before": before,
+            "after": after,
+            "test": test,
             "tf_idf": self.baseline,
         })
     }
 
     fn text(&self) -> String {
-        let Summary { steps, train_loss, cut, train_seconds, best_step, .. } = &self.summary;
+        let Summary { steps, skipped, train_loss, cut, train_seconds, best_step, .. } = &self.summary;
         let speed = self.sentences_per_second();
         let memory = peak_memory().map(|bytes| format!(", at most {} of memory", memory::size(bytes)));
         let mut text = format!(
             "{steps} steps in {train_seconds:.0} s ({speed:.1} sentences/s), mean loss {train_loss:.4}{}\n",
             memory.unwrap_or_default()
         );
+        if *skipped > 0 {
+            text += &format!("{skipped} of the steps had no finite loss or gradient, and no update\n");
+        }
         if *cut > 0 {
             let (drawn, most) = (steps * self.settings.batch_size as u64, self.settings.max_seq_length);
             text += &format!("{cut} of {drawn} sentences drawn were longer than {most} tokens and cut\n");
@@ -248,12 +321,9 @@ impl Outcome {
 
     /// The figures of the development sets before and after, with the baseline's if there is one, and of the test set.
     fn table(&self) -> Option<String> {
-        fn figures(evaluation: &Option<Evaluation>) -> Map<String, Value> {
-            evaluation.as_ref().map(|evaluation| evaluation.figures.clone()).unwrap_or_default()
-        }
-        let Summary { before, after, test, .. } = &self.summary;
-        let (before, after, test) = (figures(before), figures(after), figures(test));
-        let figure = |figures: &Map<String, Value>, name: &String| figures.get(name).and_then(Value::as_f64);
+        let Summary { before, after, test, .. } = self.summary.clone();
+        let [before, after, test] = [before, after, test].map(Option::unwrap_or_default);
+        let figure = |figures: &Figures, name: &String| figures.get(name).and_then(Value::as_f64);
         match &self.baseline {
             _ if after.is_empty() => None,
             Some(baseline) => {

@@ -76,13 +76,13 @@ pub(super) struct SettingArgs {
     /// Steps between checkpoints; there is one at the last step, too [default: 500]
     #[arg(long, value_name = "N")]
     save_steps: Option<u64>,
-    /// Keep only so many checkpoints, the newest
+    /// Keep only so many checkpoints, the newest, and the best one with --load-best-model-at-end
     #[arg(long, value_name = "N")]
     save_total_limit: Option<usize>,
     /// Steps between evaluations while training
     #[arg(long, value_name = "N")]
     pub(super) eval_steps: Option<u64>,
-    /// Make the best evaluated model the final one
+    /// Make the best evaluated model the final one; it has a checkpoint of its own
     #[arg(long)]
     pub(super) load_best_model_at_end: bool,
 }
@@ -106,13 +106,13 @@ impl SettingArgs {
     pub(super) fn over(&self, base: Settings) -> Settings {
         let ratio = self.warmup_ratio.map(Warmup::Ratio);
         Settings {
-            recipe: base.recipe,
+            recipe: self.recipe.or(base.recipe),
             batch_size: self.batch_size.unwrap_or(base.batch_size),
             gradient_accumulation_steps: self.gradient_accumulation_steps.unwrap_or(base.gradient_accumulation_steps),
             mini_batch_tokens: self.mini_batch_tokens.or(base.mini_batch_tokens),
             max_seq_length: self.max_seq_length.unwrap_or(base.max_seq_length),
             epochs: self.epochs.unwrap_or(base.epochs),
-            max_steps: self.max_steps.or(base.max_steps),
+            max_steps: self.max_steps.or(base.max_steps.filter(|_| self.epochs.is_none())),
             pooling: self.pooling.unwrap_or(base.pooling),
             scale: self.scale.unwrap_or(base.scale),
             learning_rate: self.learning_rate.unwrap_or(base.learning_rate),

@@ -8,7 +8,7 @@ use simcse_eval::{HeldOut, Reranking, Split, Sts, Titles};
 use simcse_model::SentenceEncoder;
 use simcse_model::lines::source_name;
 use simcse_train::data::SentencesBuilder;
-use simcse_train::{Recipe, Sentences, Settings};
+use simcse_train::{Checkpoint, MemoryPlan, Recipe, Sentences, Settings};
 
 use super::watcher::{Scorer, figures};
 use super::{TrainArgs, embedded};
@@ -58,13 +58,13 @@ pub(super) struct Task {
 }
 
 impl Task {
-    /// Reads everything that the arguments name.
-    pub(super) fn read(args: &TrainArgs) -> Result<Self, Failure> {
+    /// Reads everything that the arguments name. A resumed run has its model and settings `from` a checkpoint.
+    pub(super) fn read(args: &TrainArgs, from: Option<&Checkpoint>) -> Result<Self, Failure> {
         let usage = |message: &str| Failure::Usage(message.to_owned());
         match (&args.sentences, &args.data, &args.model) {
-            (Some(file), _, Some(model)) => Self::on_sentences(args, file, model),
-            (None, Some(data), Some(model)) => Self::on_askubuntu(args, &data_path(data)?, model),
-            (None, None, None) => Self::embedded(args),
+            (Some(file), _, Some(model)) => Self::on_sentences(args, file, model, from),
+            (None, Some(data), Some(model)) => Self::on_askubuntu(args, &data_path(data)?, model, from),
+            (None, None, None) => Self::embedded(args, from),
             (None, None, Some(_)) => Err(usage(
                 "nothing to train on: name a file of sentences, or --data; for example: \
                  simcse train titles.txt --model distilroberta-base",
@@ -76,25 +76,32 @@ impl Task {
         }
     }
 
-    fn on_sentences(args: &TrainArgs, file: &Path, model: &str) -> Result<Self, Failure> {
+    /// Predicts the memory of the run, and cuts its batches into pieces if it would not fit in `limit` bytes otherwise.
+    pub(super) fn plan_memory(&mut self, total_steps: u64, limit: Option<u64>) -> Result<MemoryPlan, Failure> {
+        let Self { encoder, settings, sentences, scorer, .. } = self;
+        Ok(simcse_train::plan_memory(settings, encoder, sentences, total_steps, scorer.texts(), limit)?)
+    }
+
+    fn on_sentences(args: &TrainArgs, file: &Path, model: &str, from: Option<&Checkpoint>) -> Result<Self, Failure> {
         let read = |path: &PathBuf| Reranking::read(path, Split::Dev);
         let rerank = args.eval_rerank.as_ref().map(read).transpose()?;
         let scorer = Scorer { rerank, sts: sts(args)?, test: None };
-        Self::tune(args, model, scorer, None, || Ok(Sentences::read(file, args.min_length)?))
+        Self::tune(args, model, from, scorer, None, || Ok(Sentences::read(file, args.min_length())?))
     }
 
-    fn on_askubuntu(args: &TrainArgs, data: &Path, model: &str) -> Result<Self, Failure> {
+    fn on_askubuntu(args: &TrainArgs, data: &Path, model: &str, from: Option<&Checkpoint>) -> Result<Self, Failure> {
         let read = |split| Reranking::read(data, split).map(Some);
         let scorer = Scorer { rerank: read(Split::Dev)?, sts: sts(args)?, test: read(Split::Test)? };
         let published = args.settings.recipe == Some(Recipe::St2021);
         let exclude_by = args.exclude_by.unwrap_or(if published { ExcludeBy::Id } else { ExcludeBy::Text });
-        Self::tune(args, model, scorer, Some(exclude_by), || titles(data, exclude_by, args.min_length))
+        Self::tune(args, model, from, scorer, Some(exclude_by), || titles(data, exclude_by, args.min_length()))
     }
 
     /// Loads `model` to tune it on `sentences`.
     fn tune(
         args: &TrainArgs,
         model: &str,
+        from: Option<&Checkpoint>,
         scorer: Scorer,
         exclude_by: Option<ExcludeBy>,
         sentences: impl FnOnce() -> Result<Sentences, Failure>,
@@ -104,19 +111,31 @@ impl Task {
                 "--eval-steps and --load-best-model-at-end want a development set: --eval-rerank or --eval-sts";
             return Err(Failure::Usage(message.to_owned()));
         }
-        let mut encoder = load(model, &args.settings.precision)?;
-        let settings = args.settings.resolve(&encoder);
+        let (mut encoder, settings) = match from {
+            Some(checkpoint) => {
+                (checkpoint.load_encoder()?, args.settings.over(checkpoint.provenance.settings.clone()))
+            }
+            None => {
+                let encoder = load(model, &args.settings.precision)?;
+                let settings = args.settings.resolve(&encoder);
+                (encoder, settings)
+            }
+        };
         settings.check()?;
         apply(&settings, &mut encoder)?;
         let (model, sentences) = (model.to_owned(), sentences()?);
         Ok(Self { model, encoder, settings, sentences, exclude_by, scorer, baseline: None })
     }
 
-    fn embedded(args: &TrainArgs) -> Result<Self, Failure> {
-        let settings = args.settings.over(embedded::settings());
+    fn embedded(args: &TrainArgs, from: Option<&Checkpoint>) -> Result<Self, Failure> {
+        let recorded = from.map(|checkpoint| checkpoint.provenance.settings.clone());
+        let settings = args.settings.over(recorded.unwrap_or_else(embedded::settings));
         settings.check()?;
-        let sentences = embedded::sentences(args.min_length)?;
-        let mut encoder = embedded::encoder(&sentences, &settings)?;
+        let sentences = embedded::sentences(args.min_length())?;
+        let mut encoder = match from {
+            Some(checkpoint) => checkpoint.load_encoder()?,
+            None => embedded::encoder(&sentences, &settings)?,
+        };
         apply(&settings, &mut encoder)?;
         let rerank = embedded::rerank()?;
         let baseline = Some(figures(&json!(embedded::baseline(&sentences, &rerank)?), "eval"));

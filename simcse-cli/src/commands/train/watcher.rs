@@ -3,12 +3,15 @@
 use std::path::Path;
 
 use indicatif::ProgressBar;
+use ndarray::{Array2, Axis};
 use serde_json::{Map, Value, json};
 use simcse_eval::{Reranking, Sts};
 use simcse_model::SentenceEncoder;
 use simcse_train::{Error, Evaluation, Host, StepRecord};
 
+use crate::commands::CHUNK;
 use crate::report;
+use crate::stop;
 
 /// What a model is scored on.
 #[derive(Default)]
@@ -33,10 +36,13 @@ impl Scorer {
         rerank.chain(self.sts.iter().map(|set| set.texts().len())).max().unwrap_or(0)
     }
 
-    /// The figures of the development sets, under `eval_…`.
+    /// The figures of the development sets, under `eval_…`; `None` if there are none or the run is to stop.
     fn score(&self, encoder: &SentenceEncoder) -> Result<Option<Evaluation>, simcse_eval::Error> {
-        let rerank = self.rerank.as_ref().map(|set| rerank(set, encoder, "eval")).transpose()?;
-        let sts = self.sts.as_ref().map(|set| sts(set, encoder)).transpose()?;
+        let rerank = self.rerank.as_ref().map(|set| rerank(set, encoder, "eval")).transpose()?.flatten();
+        let sts = self.sts.as_ref().map(|set| sts(set, encoder)).transpose()?.flatten();
+        if stop::requested() {
+            return Ok(None);
+        }
         Ok(match (rerank, sts) {
             (Some(mut rerank), Some(sts)) => {
                 rerank.figures.extend(sts.figures);
@@ -47,14 +53,28 @@ impl Scorer {
     }
 }
 
-fn rerank(set: &Reranking, encoder: &SentenceEncoder, prefix: &str) -> Result<Evaluation, simcse_eval::Error> {
-    let scores = set.evaluate(encoder)?;
-    Ok(Evaluation { figures: figures(&json!(scores), prefix), objective: scores.map })
+fn rerank(set: &Reranking, encoder: &SentenceEncoder, prefix: &str) -> Result<Option<Evaluation>, simcse_eval::Error> {
+    let Some(embeddings) = encode(encoder, set.texts()?)? else { return Ok(None) };
+    let scores = set.score(embeddings.view())?;
+    Ok(Some(Evaluation { figures: figures(&json!(scores), prefix), objective: scores.map }))
 }
 
-fn sts(set: &Sts, encoder: &SentenceEncoder) -> Result<Evaluation, simcse_eval::Error> {
-    let scores = set.evaluate(encoder)?;
-    Ok(Evaluation { figures: figures(&json!(scores), "eval"), objective: scores.spearman_cosine })
+fn sts(set: &Sts, encoder: &SentenceEncoder) -> Result<Option<Evaluation>, simcse_eval::Error> {
+    let Some(embeddings) = encode(encoder, set.texts())? else { return Ok(None) };
+    let scores = set.score(embeddings.view())?;
+    Ok(Some(Evaluation { figures: figures(&json!(scores), "eval"), objective: scores.spearman_cosine }))
+}
+
+/// The embeddings of `texts`, one row each; `None` if the run is to stop.
+fn encode(encoder: &SentenceEncoder, texts: &[String]) -> Result<Option<Array2<f32>>, simcse_eval::Error> {
+    let mut embeddings = Array2::zeros((texts.len(), encoder.dimension()));
+    for (texts, mut rows) in texts.chunks(CHUNK).zip(embeddings.axis_chunks_iter_mut(Axis(0), CHUNK)) {
+        if stop::requested() {
+            return Ok(None);
+        }
+        rows.assign(&encoder.encode(texts)?);
+    }
+    Ok(Some(embeddings))
 }
 
 /// The fields of `scores` but the counts, which do not change, under `<prefix>_…`.
@@ -84,7 +104,13 @@ impl Host for Watcher {
     }
 
     fn test(&mut self, encoder: &SentenceEncoder) -> simcse_train::Result<Option<Evaluation>> {
-        self.scorer.test.as_ref().map(|set| rerank(set, encoder, "test")).transpose().map_err(failed)
+        self.scorer
+            .test
+            .as_ref()
+            .map(|set| rerank(set, encoder, "test"))
+            .transpose()
+            .map(Option::flatten)
+            .map_err(failed)
     }
 
     fn stepped(&mut self, record: &StepRecord, total_steps: u64) {
@@ -92,6 +118,9 @@ impl Host for Watcher {
         let text = format!("loss {loss:.4}, learning rate {learning_rate:.2e}, {sentences_per_second:.1} sentences/s");
         self.bar.set_position(*step);
         self.bar.set_message(text.clone());
+        if record.skipped {
+            self.tell(&format!("warning: step {step}: loss or gradient is not finite; its update is skipped"));
+        }
         let every = (total_steps / 10).max(1);
         if self.bar.is_hidden() && (step.is_multiple_of(every) || *step == 1) {
             self.tell(&format!("step {step}/{total_steps}: {text}"));
@@ -100,6 +129,10 @@ impl Host for Watcher {
 
     fn saved(&mut self, checkpoint: &Path) {
         self.tell(&format!("saved {}", checkpoint.display()));
+    }
+
+    fn stop_requested(&self) -> bool {
+        stop::requested()
     }
 }
 

@@ -1,0 +1,270 @@
+//! A run that was stopped, killed or refused, and goes on as if nothing had been.
+
+#[expect(dead_code, reason = "other tests use more of it")]
+mod common;
+
+use std::fs;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use std::process::{Child, Command};
+
+use common::{Workspace, text};
+use serde_json::Value;
+use simcse_model::SentenceEncoder;
+
+const WORDS: [&str; 8] = ["how", "to", "install", "boot", "wifi", "slow", "the", "sound"];
+const TRAIN: &str = "train in.txt --model model --batch-size 8 --max-seq-length 12 --learning-rate 1e-3 \
+                     --eval-rerank dev.jsonl --output-dir";
+const RESUME: &str = "train --resume-from-checkpoint auto --output-dir";
+
+/// Sentences with equal ones among them, so that the number of batches depends on the epoch.
+fn workspace() -> Workspace {
+    let workspace = Workspace::new();
+    let word = |index: usize, place: u32| WORDS[index / 8usize.pow(place) % 8];
+    let sentence = |i| format!("{} {} {} install\n", word(i, 0), word(i, 1), word(i, 2));
+    workspace.put("in.txt", (0..36).chain(0..8).map(sentence).collect::<String>());
+    let query = |q: &str, p: &str, n: &str| {
+        format!("{{\"query\": \"{q}\", \"positive\": [\"{p}\"], \"negative\": [\"{n}\", \"the sound\"]}}\n")
+    };
+    workspace.put(
+        "dev.jsonl",
+        query("slow wifi", "wifi slow boot", "how to boot") + &query("install boot", "the boot", "sound"),
+    );
+    workspace
+}
+
+fn copy(from: &Path, to: &Path) {
+    fs::create_dir(to).unwrap();
+    for entry in fs::read_dir(from).unwrap() {
+        let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        if from.is_dir() { copy(&from, &to) } else { fs::copy(&from, &to).map(drop).unwrap() }
+    }
+}
+
+/// The log without what a clock says.
+fn log(output: &Path) -> Vec<Value> {
+    let text = fs::read_to_string(output.join("metrics.jsonl")).unwrap();
+    let lines = text.lines().map(|line| {
+        let mut line: Value = serde_json::from_str(line).unwrap();
+        line.as_object_mut().unwrap().retain(|name, _| !name.contains("second"));
+        line
+    });
+    lines.collect()
+}
+
+#[track_caller]
+fn assert_same(found: &Path, expected: &Path) {
+    for file in ["model.safetensors", "config.json", "tokenizer.json", "modules.json", "1_Pooling/config.json"] {
+        assert_eq!(fs::read(found.join(file)).ok(), fs::read(expected.join(file)).ok(), "{file}");
+    }
+    assert_eq!(log(found), log(expected));
+}
+
+/// A run of `arguments` that has come to `line`.
+fn started(workspace: &Workspace, arguments: &str, line: &str) -> Child {
+    let mut child = workspace.command(arguments).spawn().unwrap();
+    let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
+    let mut seen = Vec::new();
+    while !seen.last().is_some_and(|seen: &String| seen.contains(line)) {
+        seen.push(lines.next().unwrap_or_else(|| panic!("{seen:?}")).unwrap());
+    }
+    std::thread::spawn(move || lines.for_each(drop)); // or the pipe would fill
+    child
+}
+
+fn signal(child: &Child, name: &str) {
+    assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
+}
+
+#[test]
+fn from_any_step_to_the_same_weights() {
+    let workspace = workspace();
+    let options = "--epochs 2 --save-steps 1 --eval-steps 3 --load-best-model-at-end";
+    workspace.stdout(&format!("{TRAIN} whole {options}"));
+    let whole = workspace.path("whole");
+    let steps = log(&whole).iter().filter(|line| line["loss"].is_number()).count();
+    assert_eq!(steps, 10);
+    for step in 1..=steps {
+        let part = workspace.path(&format!("part-{step}"));
+        copy(&whole, &part);
+        for later in step + 1..=steps {
+            fs::remove_dir_all(part.join(format!("checkpoint-{later}"))).unwrap();
+        }
+        fs::remove_file(part.join("model.safetensors")).unwrap();
+        fs::create_dir(part.join(".checkpoint-4.partial")).unwrap();
+        workspace.stdout(&format!("{RESUME} part-{step} --threads {}", 1 + step % 3));
+        assert_same(&part, &whole);
+        for file in ["model.safetensors", "optimizer.safetensors"] {
+            let of = |output: &Path| fs::read(output.join("checkpoint-10").join(file)).unwrap();
+            assert_eq!(of(&part), of(&whole), "{file} from step {step}");
+        }
+        assert!(!part.join(".checkpoint-4.partial").exists());
+    }
+}
+
+#[test]
+fn a_stop_saves_and_a_kill_costs_the_steps_since() {
+    let workspace = workspace();
+    workspace.stdout(&format!("{TRAIN} whole --max-steps 3000"));
+    for name in ["-INT", "-TERM", "-KILL"] {
+        let output = format!("out{name}");
+        let mut child =
+            started(&workspace, &format!("{TRAIN} {output} --max-steps 3000 --save-steps 100"), "checkpoint-100");
+        let second = workspace.error(&format!("{TRAIN} {output}"), 1);
+        assert!(second.contains("already holds a run"), "{second}");
+        let second = workspace.error(&format!("{RESUME} {output}"), 1);
+        assert!(second.contains("another run is writing into"), "{second}");
+        signal(&child, name);
+        let status = child.wait().unwrap();
+        assert_eq!(status.code(), (name != "-KILL").then_some(130));
+        assert!(!workspace.path(&output).join("model.safetensors").exists());
+        workspace.stdout(&format!("{RESUME} {output}"));
+        let weights = |output: &str| fs::read(workspace.path(output).join("model.safetensors")).unwrap();
+        assert_eq!(weights(&output), weights("whole"), "{name}");
+    }
+}
+
+#[test]
+fn a_damaged_checkpoint_is_passed_over_and_none_is_refused() {
+    let workspace = workspace();
+    workspace.stdout(&format!("{TRAIN} whole --max-steps 6 --save-steps 2"));
+    copy(&workspace.path("whole"), &workspace.path("out"));
+    let weights = |step| workspace.path(&format!("out/checkpoint-{step}/model.safetensors"));
+    let damage = |step| {
+        let mut bytes = fs::read(weights(step)).unwrap();
+        *bytes.last_mut().unwrap() ^= 1;
+        fs::write(weights(step), bytes).unwrap();
+    };
+    damage(6);
+    let output = workspace.command(&format!("{RESUME} out")).output().unwrap();
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("checkpoint-6/model.safetensors: expected SHA-256"), "{stderr}");
+    assert!(stderr.contains("falling back to out/checkpoint-4") && stderr.contains("checkpoint-6.old"), "{stderr}");
+    assert_same(&workspace.path("out"), &workspace.path("whole"));
+
+    [2, 4, 6].into_iter().for_each(damage);
+    for arguments in [RESUME.to_owned() + " out", "train --resume-from-checkpoint out/checkpoint-4".to_owned()] {
+        let error = workspace.error(&arguments, 1);
+        assert!(error.contains("checkpoint-4/model.safetensors: expected SHA-256"), "{error}");
+    }
+    let error = workspace.error(&format!("{RESUME} model"), 1);
+    assert!(error.contains("expected a complete checkpoint to resume from, found none"), "{error}");
+    assert!(!workspace.path("model/.lock").exists());
+}
+
+#[test]
+fn what_has_changed_is_named() {
+    let workspace = workspace();
+    workspace.stdout(&format!("{TRAIN} out --max-steps 4 --save-steps 2"));
+    fs::remove_dir_all(workspace.path("out/checkpoint-4")).unwrap();
+    workspace.put("other.txt", fs::read_to_string(workspace.path("in.txt")).unwrap() + "the slow sound\n");
+    let mut other = SentenceEncoder::load(&workspace.path("model")).unwrap();
+    other.params.values_mut()[0] += 1.0;
+    other.save(&workspace.path("other")).unwrap();
+    for (changed, message) in [
+        ("--seed 7", "--seed: the run began with 42, found 7"),
+        ("--learning-rate 1e-4", "--learning-rate: the run began with 0.001, found 0.0001"),
+        ("--warmup-steps 3", "the run began with nothing, found 3"),
+        ("--load-best-model-at-end", "--load-best-model-at-end: the run began with false, found true"),
+        ("--max-steps 3", "--max-steps: the run began with 4, found 3"),
+        ("--min-length 3", "--min-length: the run began with 10, found 3"),
+        ("--eval-sts dev.jsonl", "--eval-sts: the run began with nothing, found"),
+        ("other.txt", "other.txt: the run began with 44 sentences with SHA-256"),
+        ("--model other", "--model: the run began with model with weights of SHA-256"),
+    ] {
+        let error = workspace.error(&format!("{RESUME} out {changed}"), 1);
+        assert!(error.contains(message), "{error}");
+    }
+    let error = workspace.error("train --resume-from-checkpoint out/checkpoint-2 --output-dir other", 2);
+    assert!(error.contains("a run goes on where its checkpoints are"), "{error}");
+    workspace.error("train --resume-from-checkpoint auto", 2);
+
+    // The same said again is no change, and more steps may be asked for.
+    let arguments = format!("{TRAIN} out --resume-from-checkpoint auto --seed 42 --max-steps 7 --json");
+    let output = workspace.command(&arguments).output().unwrap();
+    let stderr = text(&output.stderr);
+    assert!(stderr.contains("7 steps instead of 4: the learning rate goes on at"), "{stderr}");
+    let report: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(report["steps"], 7);
+    assert!(fs::read_to_string(workspace.path("out/run.toml")).unwrap().contains("max_steps = 7"));
+}
+
+#[test]
+fn the_best_model_outlives_rotation_and_stops() {
+    let workspace = workspace();
+    let options = "--max-steps 40 --save-steps 4 --eval-steps 2 --save-total-limit 1 --load-best-model-at-end --json";
+    let report: Value = serde_json::from_str(&workspace.stdout(&format!("{TRAIN} whole {options}"))).unwrap();
+    let lines = log(&workspace.path("whole"));
+    let map = |line: &Value| line["eval_map"].as_f64().filter(|_| line["step"] != 0);
+    let best = lines.iter().filter_map(map).fold(0.0, f64::max);
+    let step = &lines.iter().find(|line| map(line) == Some(best)).unwrap()["step"];
+    assert_eq!((&report["best_step"], &report["after"]["eval_map"]), (step, &best.into()));
+    let weights = |directory: String| fs::read(workspace.path(&directory).join("model.safetensors")).unwrap();
+    assert_eq!(weights("whole".into()), weights(format!("whole/checkpoint-{step}")));
+    let checkpoints = || {
+        let names = fs::read_dir(workspace.path("whole")).unwrap().map(|entry| entry.unwrap().file_name());
+        let mut names: Vec<_> = names.filter_map(|name| name.into_string().ok()).collect();
+        names.retain(|name| name.starts_with("checkpoint-"));
+        names.sort();
+        names
+    };
+    let before = checkpoints();
+    assert!(before.contains(&"checkpoint-40".to_owned()) && before.len() <= 2, "{before:?}");
+    let again: Value = serde_json::from_str(&workspace.stdout(&format!("{RESUME} whole --json"))).unwrap();
+    assert_eq!((&again["best_step"], &again["after"]), (&report["best_step"], &report["after"]));
+    assert_eq!(checkpoints(), before);
+}
+
+#[test]
+fn numbers_gone_wrong_are_skipped_then_refused() {
+    let workspace = workspace();
+    let error = {
+        let arguments = format!("{TRAIN} out --max-steps 100 --save-steps 1 --learning-rate 1e38")
+            .replace("--learning-rate 1e-3 ", "");
+        let output = workspace.command(&arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(1));
+        text(&output.stderr)
+    };
+    assert!(error.contains("5 steps in a row, to step") && error.contains("lower --learning-rate"), "{error}");
+    let skipped = log(&workspace.path("out")).into_iter().filter(|line| line["skipped"] == true).count();
+    assert_eq!(skipped, 5, "{error}");
+    for entry in fs::read_dir(workspace.path("out")).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() {
+            let encoder = SentenceEncoder::load(&path).unwrap();
+            assert!(encoder.params.values().iter().all(|value| value.is_finite()));
+        }
+    }
+}
+
+#[test]
+fn the_embedded_run_goes_on_too() {
+    let workspace = Workspace::new();
+    workspace.stdout("train --max-steps 3 --save-steps 2 --output-dir whole");
+    copy(&workspace.path("whole"), &workspace.path("out"));
+    fs::remove_dir_all(workspace.path("out/checkpoint-3")).unwrap();
+    workspace.stdout("train --max-steps 3 --resume-from-checkpoint out/checkpoint-2");
+    assert_same(&workspace.path("out"), &workspace.path("whole"));
+}
+
+#[test]
+#[cfg(unix)]
+fn links_are_not_followed() {
+    let workspace = workspace();
+    workspace.stdout(&format!("{TRAIN} whole --max-steps 4 --save-steps 2"));
+    let precious = workspace.path("precious");
+    fs::create_dir(&precious).unwrap();
+    workspace.put("precious/file", "mine");
+    // A run goes no further than to what it would have to write through a link.
+    for (link, target) in [(".lock", "file"), ("metrics.jsonl", "file"), ("1_Pooling", ".")] {
+        let output = workspace.path(&format!("out{link}"));
+        copy(&workspace.path("whole"), &output);
+        let _ = fs::remove_file(output.join(link)).or_else(|_| fs::remove_dir_all(output.join(link)));
+        std::os::unix::fs::symlink(precious.join(target), output.join(link)).unwrap();
+        let ended = workspace.command(&format!("{RESUME} out{link}")).output().unwrap();
+        let stderr = text(&ended.stderr);
+        assert!(ended.status.code() == Some(1) && stderr.contains(&format!("out{link}/{link}")), "{stderr}");
+    }
+    assert_eq!(fs::read_to_string(precious.join("file")).unwrap(), "mine");
+    assert_eq!(fs::read_dir(precious).unwrap().count(), 1);
+}

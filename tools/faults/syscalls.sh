@@ -1,0 +1,54 @@
+#!/usr/bin/env bash
+# A save meets a fault at each of its writes, syncs, renames, opens, removals and mkdirs: it is killed there, or the call
+# fails with ENOSPC, EIO or EINTR. The newest complete checkpoint resumes, and the run ends in the same weights; a failing call
+# is an error with status 1, an interrupted one is none. The short form takes every 23rd point.
+source "$(dirname "$0")/common.sh"
+stride=$([[ $form == long ]] && echo 1 || echo 23)
+command -v strace >/dev/null || apt-get install -y strace >/dev/null 2>&1 || true
+strace -o /dev/null true 2>/dev/null || { echo "syscalls: skipped: no strace that may trace here" && exit 0; }
+
+# One step from a checkpoint, a save, the removal of the old checkpoint, and the final model.
+"$simcse" "${new[@]}" --save-total-limit 1 --max-steps 1 --output-dir base >log 2>&1
+two_steps=("$simcse" "${resume[@]}" out --max-steps 2)
+fresh() { rm -rf out && cp -r base out && rm -f out/model.safetensors; }
+fresh
+"${two_steps[@]}" >log 2>&1
+expected=$(weights out)
+
+# Saving is on the main thread, so it is one process's calls that are counted.
+calls='write|fsync|fdatasync|rename|openat|unlink|unlinkat|mkdir|rmdir'
+fresh
+strace -o trace -e "trace=${calls//|/,}" "${two_steps[@]}" >log 2>&1
+# The n-th call of its kind, from the first in the new checkpoint to the last.
+awk -F'(' -v calls="^($calls)$" '
+  $1 ~ calls { n[$1]++; if (/checkpoint-2\.partial/ && !begun) begun = 1; if (begun) print $1, n[$1] }' trace >points
+
+good=0 all=0 line=0
+while read -r call number; do
+  ((line++ % stride == 0)) || continue
+  for fault in signal=KILL error=ENOSPC error=EIO error=EINTR; do
+    fresh
+    status=0
+    strace -o /dev/null -e "trace=$call" -e "inject=$call:$fault:when=$number" \
+      "${two_steps[@]}" >log 2>&1 || status=$?
+    all=$((all + 1))
+    reported=$(grep -c '^saved .*checkpoint-2$' log || true)
+    complete=$([[ -d out/checkpoint-2 ]] && echo 1 || echo 0)
+    outcome=$status
+    # What cannot be told to the terminal is lost without harm.
+    if [[ $fault == error=EINTR ]]; then
+      [[ $status == 0 ]] || outcome=bad
+    elif [[ $fault == error=* && $status != 0 ]]; then
+      [[ $status == 1 ]] && grep -q '^error: ' log || [[ $call == write ]] || outcome=bad
+    fi
+    ((reported <= complete)) || outcome=lost
+    [[ $status == 0 ]] || "${two_steps[@]}" >log2 2>&1 || outcome=stuck
+    [[ $(weights out) == "$expected" ]] || outcome=wrong
+    [[ -z $(find out -name '*.partial' -o -name '*.tmp') ]] || outcome=litter
+    case $outcome in
+      bad | lost | stuck | wrong | litter) echo "$call $number $fault: $outcome: $(tail -n 1 log) / $(tail -n 1 log2)" ;;
+      *) good=$((good + 1)) ;;
+    esac
+  done
+done <points
+verdict syscalls "$good" "$all" "faults at $(wc -l <points) system calls left a run that went on to the same weights"
