@@ -43,7 +43,7 @@ OUTPUT = Path(__file__).resolve().parent.parent / "simcse-train" / "tests" / "go
 VOCABULARY, LONGEST = 103, 24
 # Tokens of the longest sentence, sentences in a batch, and the share of words that a sentence has in an order of its own. A
 # pretrained model tells sentences apart so well that only similar ones have a loss whose gradient is not all rounding.
-SMALL, LIVE = dict(longest=LONGEST, size=8, own=0.4), dict(longest=8, size=6, own=0.1)
+SMALL, LIVE = dict(longest=LONGEST, size=8, own=0.4), dict(longest=8, size=8, own=0.1)
 SIZES = dict(vocab_size=VOCABULARY, initializer_range=0.02)
 BERT = dict(SIZES, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128,
             hidden_dropout_prob=0.1, attention_probs_dropout_prob=0.15)

@@ -10,10 +10,8 @@ use crate::config::ModelConfig;
 /// FLOP of a forward pass by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Work {
-    /// Queries, keys and values, the attention's output, the intermediate layer: `2·N·(4C² + C·F)` a layer.
+    /// Queries, keys and values, the attention's output, the feed-forward layers: `2·N·(4C² + 2C·F)` a layer.
     pub linear: f64,
-    /// The product behind GELU: `2·N·F·C` a layer.
-    pub gelu_linear: f64,
     /// `Q·Kᵀ` and `P·V`: `2·2·C·Σ T²` a layer.
     pub attention: f64,
 }
@@ -29,22 +27,20 @@ impl Work {
         let [layers, c, f] =
             [config.num_hidden_layers, config.hidden_size, config.intermediate_size].map(|size| size as f64);
         Self {
-            linear: 2.0 * layers * tokens * (4.0 * c * c + c * f),
-            gelu_linear: 2.0 * layers * tokens * f * c,
+            linear: 2.0 * layers * tokens * (4.0 * c * c + 2.0 * c * f),
             attention: 2.0 * layers * 2.0 * squares * c,
         }
     }
 
     /// FLOP of all kinds.
     pub fn total(self) -> f64 {
-        self.linear + self.gelu_linear + self.attention
+        self.linear + self.attention
     }
 }
 
 impl AddAssign for Work {
     fn add_assign(&mut self, other: Self) {
         self.linear += other.linear;
-        self.gelu_linear += other.gelu_linear;
         self.attention += other.attention;
     }
 }
@@ -74,10 +70,10 @@ mod tests {
         };
         let work = Work::forward(&config, [2, 3]);
         let tokens = 2 + 3;
-        let linear = tokens * 12 * 4 + tokens * 4 * 4 + tokens * 5 * 4;
+        let linear = tokens * 12 * 4 + tokens * 4 * 4 + tokens * 5 * 4 + tokens * 4 * 5;
         let attention = 2 * (2 * (2 * 2 * 2) + 2 * (3 * 3 * 2)); // two heads of 2 columns; Q·Kᵀ, P·V
-        let expected = [linear, tokens * 4 * 5, attention].map(|products| f64::from(2 * 3 * products));
-        assert_eq!([work.linear, work.gelu_linear, work.attention], expected);
+        let expected = [linear, attention].map(|products| f64::from(2 * 3 * products));
+        assert_eq!([work.linear, work.attention], expected);
         assert_eq!(work.total(), expected.iter().sum::<f64>());
     }
 }

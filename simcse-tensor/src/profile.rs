@@ -24,10 +24,6 @@ pub enum Part {
     Dx,
     /// Products `dW += dyᵀ·x`, and `db`.
     Dw,
-    /// What the forward of GELU and the product behind it does not count apart.
-    GeluForward,
-    /// What their backward does not count apart.
-    GeluBackward,
     /// GELU and its derivative.
     Gelu,
     /// Attention, forward.
@@ -48,14 +44,12 @@ pub enum Part {
 
 impl Part {
     /// In the order of a step.
-    pub const ALL: [Self; 15] = [
+    pub const ALL: [Self; 13] = [
         Self::Tokenisation,
         Self::Embedding,
         Self::Forward,
         Self::Dx,
         Self::Dw,
-        Self::GeluForward,
-        Self::GeluBackward,
         Self::Gelu,
         Self::Attention,
         Self::AttentionBackward,
@@ -74,8 +68,6 @@ impl Part {
             Self::Forward => "y = xWᵀ + b",
             Self::Dx => "dx = dy·W",
             Self::Dw => "dW += dyᵀ·x",
-            Self::GeluForward => "GELU with y = xWᵀ + b",
-            Self::GeluBackward => "GELU with dx and dW",
             Self::Gelu => "GELU",
             Self::Attention => "attention",
             Self::AttentionBackward => "attention backward",

@@ -122,9 +122,7 @@ impl<'a> Tape<'a> {
         let saved = self.take_over(h);
         let mut g = self.pool.take(saved.nrows(), saved.ncols());
         let mut y = self.pool.take(saved.nrows(), weight.rows());
-        time(Part::GeluForward, || {
-            gelu_linear::forward(self.precision, &saved, weight, bias, self.params, &mut g, &mut y);
-        });
+        gelu_linear::forward(self.precision, &saved, weight, bias, self.params, &mut g, &mut y); // times its parts
         self.pool.give(g);
         let saved = self.keep(saved);
         self.push(Op::GeluLinear { h, saved, weight, bias }, y)
@@ -261,9 +259,7 @@ impl<'a> Tape<'a> {
             }
             Op::GeluLinear { h, mut saved, weight, bias } => {
                 let mut dh = self.pool.take(saved.nrows(), saved.ncols());
-                time(Part::GeluBackward, || {
-                    gelu_linear::backward(precision, &mut saved, weight, bias, params, rows, &dy, &mut dh, grads);
-                });
+                gelu_linear::backward(precision, &mut saved, weight, bias, params, rows, &dy, &mut dh, grads);
                 self.pool.give(saved);
                 self.pool.give(dy);
                 d.add(h, dh, self.pool);

@@ -48,7 +48,7 @@ pub fn measure_steps(
     total_steps(settings, sentences)?; // so there is a batch
     let mut optimizer = AdamW::new(encoder.params.layout(), settings.weight_decay, settings.adam_epsilon);
     let mut grads = Grads::zeros(encoder.params.layout().clone());
-    let mut workspace = Workspace::default();
+    let mut workspace = Workspace::new(settings.mini_batch_tokens);
     let mut measured = Measured::default();
     let batches = settings.batching().batches(sentences, 0).cycle();
     for (step, batch) in (0..=steps).zip(batches) {

@@ -126,11 +126,9 @@ impl Report<'_> {
 
     /// FLOP of a part, and the peak of what computes them: attention is f32 in any precision.
     fn part_work(&self, part: Part) -> Option<(f64, f64)> {
-        let Work { linear, gelu_linear, attention } = self.measured.forward;
+        let Work { linear, attention } = self.measured.forward;
         match part {
             Part::Forward | Part::Dx | Part::Dw => Some((linear, self.peaks.products)),
-            Part::GeluForward => Some((gelu_linear, self.peaks.products)),
-            Part::GeluBackward => Some((2.0 * gelu_linear, self.peaks.products)),
             Part::Attention => Some((attention, self.peaks.f32)),
             Part::AttentionBackward => Some((2.0 * attention, self.peaks.f32)),
             _ => None,

@@ -11,6 +11,7 @@ use super::{CHUNK, flat, flat_mut, linear};
 use crate::gemm::Init;
 use crate::math;
 use crate::params::{Grads, Params, Slot};
+use crate::profile::{Part, time};
 use crate::rows::Rows;
 use crate::simd::{Kernel, Simd, dispatch};
 use crate::words::Precision;
@@ -26,8 +27,8 @@ pub(crate) fn forward(
     y: &mut Array2<f32>,
 ) {
     let chunks = flat_mut(g).par_chunks_mut(CHUNK).zip(flat(h).par_chunks(CHUNK));
-    chunks.for_each(|(g, h)| dispatch(Gelu { h, g }));
-    linear::forward(precision, g, weight, bias, params, y);
+    time(Part::Gelu, || chunks.for_each(|(g, h)| dispatch(Gelu { h, g })));
+    time(Part::Forward, || linear::forward(precision, g, weight, bias, params, y));
 }
 
 /// `dW += dyᵀ·gelu(h)`, `db += Σ_i dy[i]`, `dh = (dy·W) ⊙ gelu'(h)`. Overwrites `h` with `gelu(h)`.
@@ -43,10 +44,10 @@ pub(crate) fn backward(
     dh: &mut Array2<f32>,
     grads: &mut Grads,
 ) {
-    linear::backward_input(precision, weight, params, dy, Init::Zero, dh);
+    time(Part::Dx, || linear::backward_input(precision, weight, params, dy, Init::Zero, dh));
     let chunks = flat_mut(h).par_chunks_mut(CHUNK).zip(flat_mut(dh).par_chunks_mut(CHUNK));
-    chunks.for_each(|(h, dh)| dispatch(GeluBackward { h, dh }));
-    linear::backward_parameters(precision, h, weight, bias, rows, dy, grads);
+    time(Part::Gelu, || chunks.for_each(|(h, dh)| dispatch(GeluBackward { h, dh })));
+    time(Part::Dw, || linear::backward_parameters(precision, h, weight, bias, rows, dy, grads));
 }
 
 struct Gelu<'a> {

@@ -26,10 +26,9 @@ fn activations_are_foretold() {
             let tokens = mini_batch_tokens.map_or(longest, |tokens| demand.piece(tokens));
             let (found, foretold) = (workspace.activation_bytes() as u64, per_token * tokens as u64);
             let name = format!("{architecture:?}, {mini_batch_tokens:?}: {found} bytes, foretold {foretold}");
-            assert!(found <= foretold + foretold / SLACK.0, "{name}");
-            // A piece may be a whole block longer than its share, and rarely is.
-            let most = if mini_batch_tokens.is_none() { 1.15 } else { 1.5 };
-            assert!(foretold as f64 <= most * found as f64, "{name}");
+            // A piece may be a block longer than its share, and a shorter one may borrow buffers that are a third larger.
+            let (above, below) = if mini_batch_tokens.is_none() { (1.05, 1.15) } else { (1.25, 1.5) };
+            assert!(found as f64 <= above * foretold as f64 && foretold as f64 <= below * found as f64, "{name}");
         }
     }
 }
