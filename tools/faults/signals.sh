@@ -2,7 +2,7 @@
 # SIGINT and SIGTERM while a run loads, trains, evaluates and saves, and while sentences are encoded: the status is 130 and
 # soon, the run resumes to the same weights, and nothing half written has a final name. A second signal quits at once.
 source "$(dirname "$0")/common.sh"
-moments=$([[ $form == long ]] && echo 100 || echo 4)
+moments=$([[ $form == long ]] && echo 25 || echo 4)
 sed -n '1,20p' "$root/simcse-cli/src/default/rerank.jsonl" >dev.jsonl
 
 scored=("${new[@]}" "${ten_steps[@]}" --eval-rerank dev.jsonl --eval-steps 1 --output-dir)
