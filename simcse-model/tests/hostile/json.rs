@@ -83,7 +83,7 @@ const CONFIG: &[(&str, &str)] = &[
     (r#""attention_probs_dropout_prob":NaN"#, "expected a JSON object"),
     (r#""layer_norm_eps":0"#, "layer_norm_eps: expected a positive number, found 0"),
     (r#""layer_norm_eps":-1e-12"#, "layer_norm_eps: expected a positive number, found -1e-12"),
-    (r#""layer_norm_eps":1e-60"#, "layer_norm_eps: expected a positive number, found 1"),
+    (r#""layer_norm_eps":1e-60"#, "layer_norm_eps: expected a positive number, found 1e-60"),
     (r#""layer_norm_eps":1e60"#, "layer_norm_eps: expected a positive number, found 1e+60"),
     (r#""initializer_range":0"#, "initializer_range: expected a positive number, found 0"),
     (r#""initializer_range":[]"#, "initializer_range: expected a positive number, found []"),
