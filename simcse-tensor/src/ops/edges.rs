@@ -5,6 +5,7 @@ use proptest::prelude::*;
 use proptest::test_runner::Config;
 
 use crate::math::{self, SoftmaxMoments, tests::cdf};
+use crate::ops::attention::{self, Attention};
 use crate::ops::layer_norm::{self, LayerNorm};
 use crate::ops::{contrastive, flat, flat_mut, gelu_linear, normalize};
 use crate::simd::{Kernel, Simd, dispatch};
@@ -159,5 +160,34 @@ proptest! {
             let expected = phi(x) + x * (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt();
             prop_assert!((f64::from(*found) - expected).abs() <= 1e-6, "gelu'({x}) = {found}, not {expected}");
         }
+    }
+
+    /// Sentences of nothing but their special tokens, with logits of up to ±10³⁰; one column a head, so that a logit is one
+    /// product and rounding cannot decide between two.
+    #[test]
+    fn attention_of_two_tokens(
+        heads in 1..4usize,
+        logits in prop::collection::vec(prop_oneof![4 => -6f32..6.0, 1 => Just(1e15), 1 => Just(-1e15), 1 => Just(1e-40)], 12),
+        values in prop::collection::vec(prop_oneof![-40f32..40.0, Just(1e-40)], 6),
+        dout in prop::collection::vec(-1f32..1.0, 6),
+    ) {
+        let op = Attention { heads, dropout: None };
+        let rows = Rows::new([2], vec![0]);
+        let mut qkv = Array2::from_shape_fn((2, 3 * heads), |(i, j)| if j < 2 * heads { logits[6 * i + j] } else { values[3 * i + j - 2 * heads] });
+        let column = |part: usize, h: usize| [0, 1].map(|i| f64::from(qkv[[i, part * heads + h]]));
+        let expected = Array2::from_shape_fn((2, heads), |(i, h)| {
+            let (q, k, v) = (column(0, h), column(1, h), column(2, h));
+            let (p, _) = softmax(&k.map(|k| q[i] * k));
+            p[0] * v[0] + p[1] * v[1]
+        });
+        let largest = values.iter().fold(0.0, |largest: f64, &v| largest.max(f64::from(v).abs()));
+        let (mut moments, mut o) = (vec![[0.0; 2]; 2 * heads], Array2::zeros((2, heads)));
+        attention::forward(&op, &qkv, &rows, &mut moments, &mut o);
+        for (found, expected) in o.iter().zip(&expected) {
+            prop_assert!((f64::from(*found) - expected).abs() <= 3e-6 * largest + f64::from(f32::MIN_POSITIVE), "{found}, not {expected}");
+        }
+        let dout = Array2::from_shape_fn((2, heads), |(i, h)| dout[3 * i + h]);
+        attention::backward(&op, &mut qkv, &rows, &moments, &dout);
+        prop_assert!(qkv.iter().all(|d| d.is_finite()), "{qkv}");
     }
 }
