@@ -31,6 +31,8 @@ const F32: u64 = size_of::<f32>() as u64;
 /// What no term counts: fragments of the allocator, stacks, token ids, files being written. A share of everything, and a
 /// constant; `tools/memory.sh` says whether they hold.
 const SLACK: (u64, u64) = (12, 6 << 20);
+/// The share that pieces take beyond their tokens': a short one borrows the buffers of a long one. Measured, as the slack is.
+const PIECES_SLACK: u64 = 8;
 /// A block of similarities and, packed for the products, the embeddings of their columns.
 const PACKED_COPIES: u64 = 2;
 /// Copies of the embeddings that an evaluation holds: as they come and at unit length.
@@ -149,8 +151,9 @@ impl Demand {
 
     /// The most that a run takes whose pieces have at most so many tokens.
     fn peak(&self, batch_size: usize, piece_tokens: usize) -> u64 {
-        let batch = self.per_sentence * batch_size as u64 + self.per_token * piece_tokens as u64;
-        let added = self.fixed + batch;
+        let activations = self.per_token * piece_tokens as u64;
+        let borrowed = if piece_tokens < self.batch_tokens { activations / PIECES_SLACK } else { 0 };
+        let added = self.fixed + self.per_sentence * batch_size as u64 + activations + borrowed;
         added + added / SLACK.0 + SLACK.1
     }
 
