@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use simcse_model::{DropoutPlan, SentenceEncoder, Work};
+use simcse_model::{SentenceEncoder, Work};
 use simcse_tensor::Grads;
 use simcse_tensor::profile::{Part, Profile, record, time};
 
@@ -53,12 +53,7 @@ pub fn measure_steps(
     let batches = settings.batching().batches(sentences, 0).cycle();
     for (step, batch) in (0..=steps).zip(batches) {
         let sentences = sentences.select(&batch);
-        let dropout = DropoutPlan {
-            hidden: settings.hidden_dropout,
-            attention: settings.attention_dropout,
-            seed: settings.seed,
-            step,
-        };
+        let dropout = settings.dropout(step.into(), 0);
         let started = Instant::now();
         let (tokens, profile) = record(|| {
             let tokens = time(Part::Tokenisation, || encoder.tokenize(&sentences))?.ids;

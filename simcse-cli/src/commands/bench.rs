@@ -10,7 +10,7 @@ use serde_json::{Value, json};
 use simcse_model::{Precision, SentenceEncoder, Work};
 use simcse_train::{Measured, Part, Sentences, Settings, measure_steps, peak_flops};
 
-use super::load;
+use super::{apply, load};
 use crate::args::{JsonArgs, ModelArgs};
 use crate::error::Failure;
 use crate::report::{self, counted};
@@ -47,8 +47,9 @@ pub(crate) struct BenchArgs {
 
 pub(crate) fn run(args: BenchArgs) -> Result<(), Failure> {
     let mut encoder = load(&args.model.model, &args.model.precision)?;
-    let settings = settings(&args, &encoder)?;
-    encoder.directory.max_seq_length = settings.max_seq_length;
+    let settings = settings(&args, &encoder);
+    settings.check()?;
+    apply(&settings, &mut encoder)?;
     let sentences = Sentences::read(&args.sentences, 1)?;
     let peaks = Peaks::measure(encoder.precision);
     let measured = measure_steps(&mut encoder, &sentences, &settings, args.steps)?;
@@ -56,24 +57,17 @@ pub(crate) fn run(args: BenchArgs) -> Result<(), Failure> {
     if args.json.json { report::print_json(&report.json()) } else { report::print(&report.text()) }
 }
 
-fn settings(args: &BenchArgs, encoder: &SentenceEncoder) -> Result<Settings, Failure> {
+fn settings(args: &BenchArgs, encoder: &SentenceEncoder) -> Settings {
     let config = encoder.config();
-    let settings = Settings {
+    Settings {
         batch_size: args.batch_size,
         max_seq_length: args.max_seq_length,
+        pooling: encoder.directory.pooling,
+        precision: encoder.precision,
         hidden_dropout: config.hidden_dropout_prob,
         attention_dropout: config.attention_probs_dropout_prob,
         ..Settings::default()
-    };
-    settings.check()?;
-    let most = config.max_tokens();
-    if settings.max_seq_length > most {
-        let found = settings.max_seq_length;
-        return Err(Failure::Failed(format!(
-            "--max-seq-length: expected at most {most} for this model, found {found}"
-        )));
     }
-    Ok(settings)
 }
 
 /// FLOP per second on registers, all threads.

@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, Axis};
 use simcse_model::SentenceEncoder;
+use simcse_train::Settings;
 
 use crate::args::PrecisionArgs;
 use crate::error::Failure;
@@ -49,6 +50,20 @@ fn load(name: &str, precision: &PrecisionArgs) -> Result<SentenceEncoder, Failur
     let mut encoder = SentenceEncoder::load(&model_dir(name)?)?;
     encoder.precision = precision.precision.unwrap_or_default();
     Ok(encoder)
+}
+
+/// Gives the model what the settings say of it.
+fn apply(settings: &Settings, encoder: &mut SentenceEncoder) -> Result<(), Failure> {
+    let most = encoder.config().max_tokens();
+    if settings.max_seq_length > most {
+        let message =
+            format!("--max-seq-length: expected at most {most} for this model, found {}", settings.max_seq_length);
+        return Err(Failure::Failed(message));
+    }
+    encoder.directory.max_seq_length = settings.max_seq_length;
+    encoder.directory.pooling = settings.pooling;
+    encoder.precision = settings.precision;
+    Ok(())
 }
 
 /// The embeddings of `texts`, one row each, under a progress bar.

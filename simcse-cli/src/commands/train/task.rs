@@ -12,7 +12,7 @@ use simcse_train::{Checkpoint, MemoryPlan, Recipe, Sentences, Settings};
 
 use super::watcher::{Scorer, figures};
 use super::{TrainArgs, embedded};
-use crate::commands::{data_path, load};
+use crate::commands::{apply, data_path, load};
 use crate::error::Failure;
 
 /// What makes a title one of the held-out questions.
@@ -163,18 +163,4 @@ fn titles(data: &Path, exclude_by: ExcludeBy, min_length: usize) -> Result<Sente
         }
     }
     Ok(builder.finish(&source_name(data))?)
-}
-
-/// Gives the model what the settings say of it.
-fn apply(settings: &Settings, encoder: &mut SentenceEncoder) -> Result<(), Failure> {
-    let most = encoder.config().max_tokens();
-    if settings.max_seq_length > most {
-        let message =
-            format!("--max-seq-length: expected at most {most} for this model, found {}", settings.max_seq_length);
-        return Err(Failure::Failed(message));
-    }
-    encoder.directory.max_seq_length = settings.max_seq_length;
-    encoder.directory.pooling = settings.pooling;
-    encoder.precision = settings.precision;
-    Ok(())
 }
