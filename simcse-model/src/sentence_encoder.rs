@@ -136,7 +136,8 @@ impl SentenceEncoder {
     /// [`SentenceEncoder::encode`] for sentences given as token ids, special tokens included.
     pub fn encode_tokens(&self, sentences: &[Vec<u32>]) -> Array2<f32> {
         let mut embeddings = Array2::zeros((sentences.len(), self.dimension()));
-        let mut pool = Pool::new();
+        let (total, longest) = sentences.iter().fold((0, 0), |(sum, max), ids| (sum + ids.len(), ids.len().max(max)));
+        let mut pool = Pool::with_room(total.min(Self::ENCODED_TOKENS).max(longest));
         let mut first = 0;
         while first < sentences.len() {
             let fits = sentences[first..].iter().scan(0, |tokens, ids| {

@@ -1,4 +1,8 @@
-//! Buffers that go round: after the first steps nothing large is allocated, and not much more is held than is needed at once.
+//! Buffers that go round: after the first pieces nothing large is allocated, and what is held is what the largest piece needs,
+//! whatever the order in which pieces come.
+//!
+//! Every piece asks for matrices of the same widths in the same order; only their heights differ, which are numbers of tokens
+//! or of sentences. So a buffer is as high as that of the largest piece would be, and fits all others.
 
 use ndarray::Array2;
 
@@ -8,76 +12,74 @@ use crate::pages;
 #[derive(Debug, Default)]
 pub struct Pool {
     free: Vec<Vec<f32>>,
-    /// Values in the buffers that are handed out, and the most that ever were.
-    lent: usize,
-    most_lent: usize,
+    /// Tokens of the largest piece.
+    room: usize,
+    /// Tokens of the piece at work; 0 if there is none.
+    tokens: usize,
     allocations: usize,
 }
 
 impl Pool {
-    /// One part in so many of what is needed at once may be held in sizes that are not asked for right now; without it,
-    /// small buffers of odd sizes would drive out large ones.
-    const ODD: usize = 4;
-
-    /// A new buffer is larger than was asked for by one part in so many.
+    /// Room grows by one part in so many more than a piece needs: batches vary in length.
     const SPARE: usize = 8;
+    /// Heights come in shares of the room, so that pieces of nearly as many sentences per token ask for the same.
+    const SHARES: usize = 16;
 
-    /// An empty pool.
+    /// An empty pool, whose buffers grow with the pieces.
     pub fn new() -> Self {
         Self::default()
     }
 
+    /// An empty pool for pieces of at most `tokens` tokens; longer ones let it grow.
+    pub fn with_room(tokens: usize) -> Self {
+        Self { room: tokens, ..Self::default() }
+    }
+
+    /// Begins a piece. If it is larger than all before, their buffers are let go.
+    pub(crate) fn begin(&mut self, tokens: usize) {
+        if tokens > self.room {
+            self.free.clear();
+            self.room = tokens + tokens / Self::SPARE;
+        }
+        self.tokens = tokens;
+    }
+
     /// A `rows × cols` matrix of unspecified values (NaN in this crate's own tests).
-    ///
-    /// The smallest free buffer that holds it and is at most a third larger serves. Where none does, a new one is made that
-    /// is somewhat larger than asked for: batches vary in length, and so the buffers grow to the longest batch's size within
-    /// a few steps.
     pub fn take(&mut self, rows: usize, cols: usize) -> Array2<f32> {
-        let len = rows * cols;
-        let fitting = self.free_where(|size| len <= size && size <= len + len / 3).min();
-        let mut buffer = match fitting {
-            Some((_, i)) => self.free.swap_remove(i),
-            None => self.allocate(len + len / Self::SPARE),
+        let size = self.height(rows) * cols;
+        let mut buffer = match self.free.iter().position(|buffer| buffer.capacity() == size) {
+            Some(i) => self.free.swap_remove(i),
+            None => {
+                self.allocations += 1;
+                pages::with_capacity(size)
+            }
         };
-        self.lent += buffer.capacity();
-        self.most_lent = self.most_lent.max(self.lent);
-        buffer.resize(len, 0.0);
+        buffer.resize(rows * cols, 0.0);
         if cfg!(test) {
             buffer.fill(f32::NAN);
         }
         Array2::from_shape_vec((rows, cols), buffer).expect("the buffer has the shape's length")
     }
 
-    /// A new buffer, for which free ones are let go until all together hold not much more than was lent at once: the next
-    /// smaller ones, then larger ones.
-    fn allocate(&mut self, size: usize) -> Vec<f32> {
-        let most = self.most_lent.max(self.lent + size);
-        while self.lent + self.free.iter().map(Vec::capacity).sum::<usize>() + size > most + most / Self::ODD {
-            let smaller = self.free_where(|free| free < size).max();
-            let Some((_, i)) = smaller.or_else(|| self.free_where(|_| true).min()) else { break };
-            self.free.swap_remove(i);
+    /// Rows of the buffer for a matrix of `rows` rows: as many as the largest piece would ask for.
+    fn height(&self, rows: usize) -> usize {
+        match self.tokens {
+            0 => rows,
+            tokens => ((Self::SHARES * rows).div_ceil(tokens) * self.room).div_ceil(Self::SHARES),
         }
-        self.allocations += 1;
-        pages::with_capacity(size)
-    }
-
-    /// Sizes and places of the free buffers of certain sizes.
-    fn free_where(&self, wanted: impl Fn(usize) -> bool) -> impl Iterator<Item = (usize, usize)> {
-        self.free.iter().map(Vec::capacity).zip(0..).filter(move |&(size, _)| wanted(size))
     }
 
     /// Takes a buffer back.
     pub fn give(&mut self, array: Array2<f32>) {
         let (buffer, _) = array.into_raw_vec_and_offset();
         if buffer.capacity() > 0 {
-            self.lent = self.lent.saturating_sub(buffer.capacity()); // it may come from elsewhere
             self.free.push(buffer);
         }
     }
 
-    /// The most bytes that were lent at once. Spare room counts: on huge pages most of it is there.
-    pub fn most_bytes(&self) -> usize {
-        self.most_lent * size_of::<f32>()
+    /// The bytes of all buffers that are not handed out.
+    pub fn free_bytes(&self) -> usize {
+        self.free.iter().map(Vec::capacity).sum::<usize>() * size_of::<f32>()
     }
 
     /// How many buffers were ever allocated.
@@ -90,30 +92,41 @@ impl Pool {
 mod tests {
     use super::Pool;
 
+    /// Takes matrices over tokens and sentences of 12 to 14 tokens, and gives them back.
+    fn piece(pool: &mut Pool, tokens: usize) -> (usize, usize) {
+        pool.begin(tokens);
+        let sentences = tokens / (12 + tokens % 3);
+        let arrays: Vec<_> = [(tokens, 9), (tokens, 27), (sentences, 9), (tokens, 9), (tokens, 36)]
+            .into_iter()
+            .map(|(rows, cols)| pool.take(rows, cols))
+            .collect();
+        arrays.into_iter().for_each(|array| pool.give(array));
+        (pool.allocations(), pool.free_bytes())
+    }
+
     #[test]
-    fn batches_of_varying_length_settle() {
-        let mut pool = Pool::new();
-        let mut step = |n: usize| {
-            let arrays: Vec<_> = [3 * n, n, n, 4 * n].iter().map(|&rows| pool.take(rows, 8)).collect();
-            arrays.into_iter().for_each(|a| pool.give(a));
-            (pool.allocations(), pool.free.len())
-        };
-        step(1000);
-        let (settled, buffers) = step(1060);
-        for n in [960, 1040, 1100, 930] {
-            assert_eq!(step(n), (settled, buffers));
+    fn pieces_of_any_order_take_what_the_largest_does() {
+        let largest = 1000;
+        let expected = piece(&mut Pool::with_room(largest), largest);
+        assert_eq!(expected.0, 5);
+        for first in [largest, 640, 30] {
+            let mut pool = Pool::with_room(largest);
+            for tokens in [first, 300, 700, 81, 450, 1000, 620, 330] {
+                assert_eq!(piece(&mut pool, tokens), expected, "{tokens} tokens, {first} first");
+            }
         }
     }
 
     #[test]
-    fn no_more_is_held_than_is_needed_at_once() {
+    fn batches_of_varying_length_settle() {
         let mut pool = Pool::new();
-        for n in [1000, 300, 700, 80, 450, 1000, 620, 330] {
-            let arrays: Vec<_> = [3 * n, n, n, 4 * n].iter().map(|&rows| pool.take(rows, 9)).collect();
-            arrays.into_iter().for_each(|a| pool.give(a));
-            let held: usize = pool.free.iter().map(Vec::capacity).sum();
-            assert!(held <= pool.most_lent + pool.most_lent / Pool::ODD, "{n}: {held} of {}", pool.most_lent);
+        piece(&mut pool, 1000);
+        let settled = piece(&mut pool, 1060);
+        for tokens in [960, 1040, 1100, 930] {
+            assert_eq!(piece(&mut pool, tokens), settled);
         }
-        assert_eq!(pool.most_bytes(), 9 * 9 * 1000 * 4 * 9 / 8);
+        let grown = piece(&mut pool, 1300);
+        assert_eq!(grown, piece(&mut pool, 1400), "with room to spare");
+        assert_eq!(grown.1, piece(&mut Pool::with_room(1300 + 1300 / 8), 1300).1, "smaller buffers are let go");
     }
 }

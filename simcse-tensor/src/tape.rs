@@ -66,6 +66,7 @@ impl<'a> Tape<'a> {
 
     /// An empty tape over sentences that lie as `rows` says.
     pub fn new(params: &'a Params, pool: &'a mut Pool, rows: Arc<Rows>, recording: bool) -> Self {
+        pool.begin(rows.tokens());
         Self { nodes: Vec::new(), params, pool, rows, recording, precision: Precision::F32 }
     }
 

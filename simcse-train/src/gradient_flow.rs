@@ -19,6 +19,7 @@ pub fn check_gradient_flow(
     sentences: &[Vec<u32>],
     dropout: &DropoutPlan,
     scale: f32,
+    workspace: &mut Workspace,
     grads: &mut Grads,
 ) -> Result<()> {
     let sentences = &sentences[..sentences.len().min(SENTENCES)];
@@ -26,7 +27,7 @@ pub fn check_gradient_flow(
         views_differ(encoder, &sentences[0], dropout)?;
     }
     grads.clear();
-    accumulate_gradient(encoder, sentences, Some(dropout), scale, &mut Workspace::default(), grads);
+    accumulate_gradient(encoder, sentences, Some(dropout), scale, workspace, grads);
     for tensor in grads.layout().tensors().iter().filter(|tensor| tensor.trainable) {
         let values = &grads.values()[tensor.range()];
         let problem = if values.iter().any(|g| !g.is_finite()) {

@@ -3,26 +3,27 @@
 //! What is loaded before training (parameters, tokenizer, sentences) is measured. What training adds is counted:
 //!
 //! ```text
-//! 4·P·(gradients 1 + AdamW's moments 2 )
-//! + activations of a token · tokens in a piece
+//! 4·P·(gradients 1 + AdamW's moments 2)
+//! + activations of a token · tokens in the largest piece
 //! + (embeddings, their gradient, a block of similarities) · sentences in a batch
 //! + working memory of the kernels + what an evaluation holds
 //! ```
 //!
 //! How many bytes of activations a token takes is found by training on one sentence, and the largest piece by looking at
-//! the lengths of all batches that the run will draw.
+//! the lengths of all batches that the run will draw. That is all there is to it because every buffer of a piece has the height
+//! of the largest one ([`Pool`]).
 
 mod system;
 #[cfg(test)]
 mod tests;
 
 use simcse_model::{ModelConfig, SentenceEncoder, TokenBatch};
-use simcse_tensor::{Grads, Pool, Rows, Tape};
+use simcse_tensor::{Grads, Pool, Precision, Rows, Tape};
 
 use crate::data::Sentences;
 use crate::error::{Error, Result};
 use crate::settings::Settings;
-use crate::step::{Workspace, accumulate_gradient};
+use crate::step::{Workspace, accumulate_gradient, blocks_in};
 use crate::trainer::steps;
 
 pub use system::peak as peak_memory;
@@ -30,11 +31,11 @@ pub use system::peak as peak_memory;
 const F32: u64 = size_of::<f32>() as u64;
 /// What no term counts: fragments of the allocator, stacks, token ids, files being written. A share of everything, and a
 /// constant; `tools/memory.sh` says whether they hold.
-const SLACK: (u64, u64) = (12, 6 << 20);
-/// The share that pieces take beyond their tokens': a short one borrows the buffers of a long one. Measured, as the slack is.
-const PIECES_SLACK: u64 = 8;
+const SLACK: (u64, u64) = (32, 6 << 20);
 /// A block of similarities and, packed for the products, the embeddings of their columns.
 const PACKED_COPIES: u64 = 2;
+/// The most that a product packs at a time.
+const PACKED: u64 = 16 << 20;
 /// Copies of the embeddings that an evaluation holds: as they come and at unit length.
 const EVALUATION_COPIES: u64 = 2;
 
@@ -47,6 +48,15 @@ pub struct MemoryPlan {
     pub whole_batch: Option<u64>,
     /// The most that it may take; `None` if the system does not say what is available.
     pub limit: Option<u64>,
+    /// Tokens of its largest piece.
+    piece_tokens: usize,
+}
+
+impl MemoryPlan {
+    /// Buffers for the run, which has these settings.
+    pub fn workspace(&self, settings: &Settings) -> Workspace {
+        Workspace::new(settings.mini_batch_tokens).with_room(self.piece_tokens)
+    }
 }
 
 /// Predicts the memory of a run before it begins and, where whole batches would not fit and the settings do not say how
@@ -69,13 +79,13 @@ pub fn plan_memory(
     simcse_tensor::give_back_pages(); // what loading and tokenising left behind
     let resident = system::resident().unwrap_or(encoder.params.layout().len() as u64 * F32);
     let limit = limit.or_else(|| Some(resident + system::available()?));
-    let demand = Demand::of(settings, encoder, &longest, evaluated, resident);
+    let demand = Demand::of(settings, encoder, sentences, &longest, evaluated, resident);
     simcse_tensor::give_back_pages(); // what the probe left
     let (mini_batch_tokens, peak) = demand.fit(settings, limit.unwrap_or(u64::MAX))?;
     settings.mini_batch_tokens = mini_batch_tokens;
     let peak = peak.max(system::peak().unwrap_or(0));
     let whole_batch = mini_batch_tokens.map(|_| demand.peak(settings.batch_size, demand.batch_tokens));
-    Ok(MemoryPlan { peak, whole_batch, limit })
+    Ok(MemoryPlan { peak, whole_batch, limit, piece_tokens: demand.piece(mini_batch_tokens) })
 }
 
 /// Bytes as people read them: 812 MB, 2.31 GB.
@@ -90,6 +100,8 @@ pub fn size(bytes: u64) -> String {
 struct Longest {
     /// In both views of a batch.
     batch: usize,
+    /// In a block of them.
+    block: usize,
     sentence: usize,
 }
 
@@ -106,8 +118,10 @@ impl Longest {
                     lengths[index as usize] = ids.len() as u32;
                     longest.sentence = longest.sentence.max(ids.len());
                 }
-                let views = 2 * batch.iter().map(|&index| lengths[index as usize] as usize).sum::<usize>();
-                longest.batch = longest.batch.max(views);
+                let views = batch.iter().chain(&batch).map(|&index| lengths[index as usize] as usize);
+                let rows = Rows::new(views, vec![0; 2 * batch.len()]);
+                longest.batch = longest.batch.max(rows.tokens());
+                longest.block = rows.blocks().map(|block| rows.span(&block).len()).fold(longest.block, usize::max);
             }
         }
         Ok(longest)
@@ -123,14 +137,24 @@ struct Demand {
     per_sentence: u64,
     /// For each token of a piece.
     per_token: u64,
+    /// An operand of the largest product, packed: activations for dW, for each token, or weights.
+    packed_per_token: u64,
+    packed_weights: u64,
     /// Tokens in both views of the longest batch.
     batch_tokens: usize,
-    /// Tokens in a block of sentences, at whose ends pieces are cut.
+    /// Tokens in the longest block of sentences, of which a piece has so many.
     block_tokens: usize,
 }
 
 impl Demand {
-    fn of(settings: &Settings, encoder: &SentenceEncoder, longest: &Longest, evaluated: usize, resident: u64) -> Self {
+    fn of(
+        settings: &Settings,
+        encoder: &SentenceEncoder,
+        sentences: &Sentences,
+        longest: &Longest,
+        evaluated: usize,
+        resident: u64,
+    ) -> Self {
         let config = encoder.config();
         let (width, parameters) = (encoder.dimension() as u64, encoder.params.layout().len() as u64);
         let probe = Probe::of(encoder, settings, longest.sentence);
@@ -140,41 +164,46 @@ impl Demand {
             (evaluated * settings.max_seq_length).min(SentenceEncoder::ENCODED_TOKENS.max(settings.max_seq_length));
         let evaluation = probe.encoding * encoded as u64 + EVALUATION_COPIES * embeddings(evaluated);
         let similarities = Tape::SIMILARITY_ROWS.min(settings.batch_size) as u64 * F32;
+        let packed_value = if settings.precision == Precision::Bf16 { size_of::<u16>() } else { size_of::<f32>() };
+        let feed_forward = (config.intermediate_size * packed_value) as u64;
+        let order = 2 * size_of::<u32>() * sentences.len(); // of an epoch
         Self {
-            fixed: resident + buffers * parameters * F32 + evaluation + kernels(config, longest),
+            fixed: resident
+                + buffers * parameters * F32
+                + evaluation
+                + order as u64
+                + attention(config, longest.sentence),
             per_sentence: 2 * embeddings(2) + PACKED_COPIES * similarities,
             per_token: probe.training,
+            packed_per_token: feed_forward,
+            packed_weights: feed_forward * width,
             batch_tokens: longest.batch,
-            block_tokens: Rows::BLOCK.max(longest.sentence),
+            block_tokens: longest.block,
         }
     }
 
     /// The most that a run takes whose pieces have at most so many tokens.
     fn peak(&self, batch_size: usize, piece_tokens: usize) -> u64 {
-        let activations = self.per_token * piece_tokens as u64;
-        let borrowed = if piece_tokens < self.batch_tokens { activations / PIECES_SLACK } else { 0 };
-        let added = self.fixed + self.per_sentence * batch_size as u64 + activations + borrowed;
+        let tokens = piece_tokens as u64;
+        let packed = PACKED.min(self.packed_weights.max(self.packed_per_token * tokens));
+        let added = self.fixed + self.per_sentence * batch_size as u64 + self.per_token * tokens + packed;
         added + added / SLACK.0 + SLACK.1
     }
 
-    /// Tokens of the longest piece, if pieces are to have about `mini_batch_tokens`: blocks are not cut.
-    fn piece(&self, mini_batch_tokens: usize) -> usize {
-        match self.batch_tokens.div_ceil(mini_batch_tokens) {
-            0 | 1 => self.batch_tokens,
-            pieces => (self.batch_tokens / pieces + self.block_tokens).min(self.batch_tokens),
-        }
+    /// The most tokens of a piece.
+    fn piece(&self, mini_batch_tokens: Option<usize>) -> usize {
+        blocks_in(mini_batch_tokens).saturating_mul(self.block_tokens).min(self.batch_tokens)
     }
 
     /// The `mini_batch_tokens` of the settings, or the largest that fits if only pieces fit, and the peak.
     fn fit(&self, settings: &Settings, limit: u64) -> Result<(Option<usize>, u64)> {
         let asked = settings.mini_batch_tokens;
-        let peak = |tokens: Option<usize>| {
-            self.peak(settings.batch_size, tokens.map_or(self.batch_tokens, |tokens| self.piece(tokens)))
-        };
+        let peak = |tokens| self.peak(settings.batch_size, self.piece(tokens));
         if peak(asked) <= limit {
             return Ok((asked, peak(asked)));
         }
-        let cuts = (2..).map(|pieces| self.batch_tokens.div_ceil(pieces)).take_while(|&tokens| tokens >= Rows::BLOCK);
+        let blocks = self.batch_tokens.div_ceil(self.block_tokens); // at least so many in the longest batch
+        let cuts = (1..blocks).rev().map(|blocks| blocks * Rows::BLOCK);
         let largest = cuts.into_iter().find(|&tokens| peak(Some(tokens)) <= limit);
         match (asked, largest) {
             (None, Some(tokens)) => Ok((largest, peak(Some(tokens)))),
@@ -191,7 +220,7 @@ impl Demand {
         if let Some(tokens) = mini_batch_tokens {
             return format!("the largest that fits is --mini-batch-tokens {tokens}");
         }
-        let smallest_piece = self.piece(Rows::BLOCK);
+        let smallest_piece = self.piece(Some(Rows::BLOCK));
         let fits = |batch_size: &usize| self.peak(*batch_size, smallest_piece) <= limit;
         // By bisection: `low` fits or is 1, `high` does not.
         let (mut low, mut high): (usize, usize) = (1, 1 << 32);
@@ -206,15 +235,12 @@ impl Demand {
     }
 }
 
-/// Working memory of the kernels: an operand of the largest product in packed form, and the matrices of one attention head
-/// for each thread (six of T·D and four of T·T in the backward).
-fn kernels(config: &ModelConfig, longest: &Longest) -> u64 {
-    const PACKED: usize = 16 << 20;
+/// The matrices of one attention head for each thread, six of T·D and four of T·T in the backward.
+fn attention(config: &ModelConfig, tokens: usize) -> u64 {
     const LANES: usize = 16;
-    let (tokens, size) = (longest.sentence.next_multiple_of(LANES), config.hidden_size / config.num_attention_heads);
+    let (tokens, size) = (tokens.next_multiple_of(LANES), config.hidden_size / config.num_attention_heads);
     let head = 6 * tokens * size.next_multiple_of(LANES) + 4 * tokens * tokens;
-    let packed = PACKED.min(longest.batch * config.intermediate_size * size_of::<f32>());
-    (packed + rayon::current_num_threads() * head * size_of::<f32>()) as u64
+    (rayon::current_num_threads() * head * size_of::<f32>()) as u64
 }
 
 /// Bytes of activations per token.
@@ -230,7 +256,7 @@ impl Probe {
     fn of(encoder: &SentenceEncoder, settings: &Settings, tokens: usize) -> Self {
         let sentence = vec![encoder.config().pad_token_id as u32; tokens.max(1)];
         let tokens = 2 * sentence.len() as u64;
-        let mut workspace = Workspace::default();
+        let mut workspace = Workspace::default().with_room(2 * sentence.len());
         let mut grads = Grads::zeros(encoder.params.layout().clone());
         let dropout = settings.dropout(0, 0);
         accumulate_gradient(
@@ -242,11 +268,11 @@ impl Probe {
             &mut grads,
         );
 
-        let mut pool = Pool::new();
+        let mut pool = Pool::with_room(2 * sentence.len());
         let batch = TokenBatch::new(encoder.config(), &[&sentence, &sentence], vec![0, 1]);
         encoder.forward(&mut encoder.tape(&mut pool, &batch, false), &batch, None);
         let [training, encoding] =
-            [workspace.activation_bytes(), pool.most_bytes()].map(|bytes| bytes as u64 / tokens + 1);
+            [workspace.activation_bytes(), pool.free_bytes()].map(|bytes| bytes as u64 / tokens + 1);
         Self { training, encoding }
     }
 }

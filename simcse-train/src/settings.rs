@@ -25,7 +25,7 @@ pub struct Settings {
     pub batch_size: usize,
     /// Batches whose mean gradient makes a step; negatives come from a sentence's own batch alone.
     pub gradient_accumulation_steps: usize,
-    /// Tokens, both views counted, that go through the encoder at a time; the whole batch if `None`.
+    /// The most tokens, both views counted, that go through the encoder at a time; the whole batch if `None`.
     pub mini_batch_tokens: Option<usize>,
     /// Tokens at which a sentence is cut, special tokens included.
     pub max_seq_length: usize,

@@ -6,8 +6,8 @@
 //! the same dropout masks, to go back from its own embeddings' gradient. The first piece is recorded at once and not encoded
 //! again: the plain step is the one with a single piece.
 //!
-//! Pieces end where a block of sentences does ([`Rows::blocks`]). Parameter gradients are sums over blocks, in order, so
-//! pieces of every size give the same bits.
+//! A piece is so many blocks of sentences ([`Rows::blocks`]), the last one what is left. Parameter gradients are sums over blocks,
+//! in order, so pieces of every size give the same bits.
 
 use std::ops::Range;
 
@@ -21,8 +21,6 @@ use crate::loss::contrastive;
 #[derive(Debug, Default)]
 pub struct Workspace {
     mini_batch_tokens: Option<usize>,
-    /// The most pieces that a batch was cut into; all later ones are, so that pieces stay alike and buffers fit.
-    pieces: usize,
     /// Of the pieces.
     activations: Pool,
     /// Of the whole batch.
@@ -30,16 +28,22 @@ pub struct Workspace {
 }
 
 impl Workspace {
-    /// For pieces of about `mini_batch_tokens` tokens (both views counted), or for whole batches. Gradients do not depend on
-    /// it.
+    /// For pieces of at most `mini_batch_tokens` tokens (both views counted), in whole blocks of sentences and one at least, or
+    /// for whole batches. Gradients do not depend on it.
     #[must_use]
     pub fn new(mini_batch_tokens: Option<usize>) -> Self {
         Self { mini_batch_tokens, ..Self::default() }
     }
 
-    /// The most bytes of a piece's activations.
+    /// The same, with buffers for pieces that have at most `tokens` tokens; longer ones let them grow.
+    #[must_use]
+    pub fn with_room(self, tokens: usize) -> Self {
+        Self { activations: Pool::with_room(tokens), ..self }
+    }
+
+    /// The bytes of a piece's activations.
     pub(crate) fn activation_bytes(&self) -> usize {
-        self.activations.most_bytes()
+        self.activations.free_bytes()
     }
 
     /// How many buffers were ever allocated.
@@ -86,11 +90,8 @@ pub fn accumulate_gradient(
     workspace: &mut Workspace,
     grads: &mut Grads,
 ) -> f32 {
-    let tokens = 2 * sentences.iter().map(Vec::len).sum::<usize>();
-    let count = workspace.mini_batch_tokens.map_or(1, |most| tokens.div_ceil(most));
-    workspace.pieces = workspace.pieces.max(count);
-    let pieces = pieces(encoder.config(), sentences, workspace.pieces);
-    let Workspace { activations, embeddings: pool, .. } = workspace;
+    let Workspace { mini_batch_tokens, activations, embeddings: pool } = workspace;
+    let pieces = pieces(encoder.config(), sentences, blocks_in(*mini_batch_tokens));
     let (first, rest) = pieces.split_first().expect("a batch has sentences");
 
     let mut embeddings = pool.take(2 * sentences.len(), encoder.dimension());
@@ -133,24 +134,28 @@ impl Piece {
     }
 }
 
-/// Cuts the two views of a batch into `count` pieces, or as many as there are blocks of sentences, equal up to a block.
+/// How many blocks of sentences make a piece.
+pub(crate) fn blocks_in(mini_batch_tokens: Option<usize>) -> usize {
+    mini_batch_tokens.map_or(usize::MAX, |tokens| (tokens / Rows::BLOCK).max(1))
+}
+
+/// Cuts the two views of a batch into pieces of `length` blocks. The last one has what is left: not the first, which alone is
+/// encoded but once.
 ///
 /// A view's stream of dropout masks is twice the sentence's number in the batch, plus one for the second view.
-fn pieces(config: &ModelConfig, sentences: &[Vec<u32>], count: usize) -> Vec<Piece> {
+fn pieces(config: &ModelConfig, sentences: &[Vec<u32>], length: usize) -> Vec<Piece> {
     let views: Vec<&[u32]> = sentences.iter().chain(sentences).map(Vec::as_slice).collect();
     let numbers = 0..sentences.len() as u32;
     let streams: Vec<u32> = numbers.clone().map(|i| 2 * i).chain(numbers.map(|i| 2 * i + 1)).collect();
     let rows = Rows::new(views.iter().map(|ids| ids.len()), streams.clone());
 
-    let piece_of = |block: &Range<usize>| rows.span(block).start * count / rows.tokens();
     let blocks: Vec<Range<usize>> = rows.blocks().collect();
-    let runs = blocks.chunk_by(|a, b| piece_of(a) == piece_of(b));
     let piece = |run: &[Range<usize>]| {
         let range = run[0].start..run[run.len() - 1].end;
         let batch = TokenBatch::new(config, &views[range.clone()], streams[range.clone()].to_vec());
         Piece { views: range, batch }
     };
-    runs.map(piece).collect()
+    blocks.chunks(length).map(piece).collect()
 }
 
 #[cfg(test)]
@@ -185,21 +190,23 @@ mod tests {
     }
 
     #[test]
-    fn pieces_are_whole_blocks_of_about_equal_size() {
+    fn pieces_have_at_most_their_tokens() {
         let encoder = encoder(Architecture::Bert, 1, 32);
         let sentences = batch(400, 5);
         let tokens = 2 * sentences.iter().map(Vec::len).sum::<usize>();
-        for count in [1, 2, 3, 7] {
-            let pieces = pieces(encoder.config(), &sentences, count);
-            assert_eq!(pieces.len(), count);
-            let share = tokens / count;
-            let mut next = 0;
-            for piece in &pieces {
-                assert_eq!(piece.views.start, next);
-                next = piece.views.end;
-                assert!(piece.batch.rows().tokens().abs_diff(share) <= Rows::BLOCK, "{count} pieces");
+        let longest = sentences.iter().map(Vec::len).max().unwrap();
+        for most in [512, 1024, 2000, 3000, tokens] {
+            let pieces = pieces(encoder.config(), &sentences, blocks_in(Some(most)));
+            let (last, others) = pieces.split_last().unwrap();
+            let fullest = most / Rows::BLOCK * Rows::BLOCK;
+            let emptiest = most / Rows::BLOCK * (Rows::BLOCK - longest);
+            for piece in others {
+                let tokens = piece.batch.rows().tokens();
+                assert!(emptiest < tokens && tokens <= fullest, "{tokens} tokens in a piece of {most}");
             }
-            assert_eq!(next, 800);
+            assert!(last.batch.rows().tokens() <= fullest);
+            assert_eq!(pieces.iter().map(|piece| piece.batch.rows().tokens()).sum::<usize>(), tokens);
+            assert!(pieces.windows(2).all(|pair| pair[0].views.end == pair[1].views.start));
         }
     }
 }

@@ -99,7 +99,8 @@ pub fn total_steps(settings: &Settings, sentences: &Sentences) -> Result<u64> {
     Ok(settings.max_steps.unwrap_or_else(|| (0..settings.epochs).map(per_epoch).sum()))
 }
 
-/// Trains `encoder` on `sentences` and leaves the final model and its checkpoints in `run`, which may be in its middle.
+/// Trains `encoder` on `sentences` and leaves the final model and its checkpoints in `run`, which may be in its middle. Batches
+/// go through the encoder as `workspace` has it.
 ///
 /// # Errors
 /// See [`Error`]; checkpoints that were reported as saved stay.
@@ -107,6 +108,7 @@ pub fn train(
     encoder: &mut SentenceEncoder,
     sentences: &Sentences,
     settings: &Settings,
+    mut workspace: Workspace,
     run: &mut RunDirectory,
     host: &mut dyn Host,
 ) -> Result<Summary> {
@@ -116,7 +118,6 @@ pub fn train(
     let mut progress = run.restore(&mut optimizer)?;
     let mut steps = steps(settings, sentences).skip(progress.global_step as usize);
     let mut grads = Grads::zeros(encoder.params.layout().clone());
-    let mut workspace = Workspace::new(settings.mini_batch_tokens);
 
     loop {
         let (step, last) = (progress.global_step, progress.global_step == total_steps);
@@ -142,7 +143,8 @@ pub fn train(
         let cut: u64 = drawn.iter().map(|tokens| tokens.cut as u64).sum();
         let tokens: Vec<_> = drawn.into_iter().map(|tokens| tokens.ids).collect();
         if step == 0 {
-            check_gradient_flow(encoder, &tokens[0], &settings.dropout(step, 0), settings.scale, &mut grads)?;
+            let dropout = settings.dropout(step, 0);
+            check_gradient_flow(encoder, &tokens[0], &dropout, settings.scale, &mut workspace, &mut grads)?;
         }
 
         let dropout = |batch| settings.dropout(step, batch);

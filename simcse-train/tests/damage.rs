@@ -7,7 +7,9 @@ use std::path::{Path, PathBuf};
 
 use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, Tokenizer};
 use simcse_tensor::rng::Philox;
-use simcse_train::{Checkpoint, Evaluation, Host, Provenance, Result, RunDirectory, Sentences, Settings, StepRecord};
+use simcse_train::{
+    Checkpoint, Evaluation, Host, Provenance, Result, RunDirectory, Sentences, Settings, StepRecord, Workspace,
+};
 
 /// Nothing to score and nobody to watch.
 struct Alone;
@@ -46,7 +48,7 @@ fn checkpoint(dir: &Path) -> PathBuf {
     let settings = Settings { batch_size: 2, max_seq_length: 8, max_steps: Some(2), ..Settings::default() };
     let provenance = Provenance { settings: settings.clone(), ..Provenance::default() };
     let mut run = RunDirectory::create(dir, provenance).unwrap();
-    simcse_train::train(&mut encoder, &sentences, &settings, &mut run, &mut Alone).unwrap();
+    simcse_train::train(&mut encoder, &sentences, &settings, Workspace::default(), &mut run, &mut Alone).unwrap();
     dir.join("checkpoint-2")
 }
 

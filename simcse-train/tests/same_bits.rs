@@ -5,7 +5,7 @@ use std::path::Path;
 
 use rayon::ThreadPoolBuilder;
 use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, Precision, SentenceEncoder, Tokenizer};
-use simcse_train::{Evaluation, Host, Provenance, Result, RunDirectory, Sentences, Settings, StepRecord};
+use simcse_train::{Evaluation, Host, Provenance, Result, RunDirectory, Sentences, Settings, StepRecord, Workspace};
 
 const THREADS: [usize; 5] = [1, 2, 3, 4, 8];
 
@@ -70,8 +70,9 @@ fn trained(threads: usize, settings: &Settings) -> Vec<u32> {
     let provenance = Provenance { settings: settings.clone(), ..Provenance::default() };
     let dir = tempfile::tempdir().unwrap();
     let mut run = RunDirectory::create(&dir.path().join("run"), provenance).unwrap();
+    let workspace = Workspace::new(settings.mini_batch_tokens);
     let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    pool.install(|| simcse_train::train(&mut encoder, &sentences, settings, &mut run, &mut Alone)).unwrap();
+    pool.install(|| simcse_train::train(&mut encoder, &sentences, settings, workspace, &mut run, &mut Alone)).unwrap();
     assert_ne!(encoder.params.values(), before);
     encoder.params.values().iter().map(|value| value.to_bits()).collect()
 }

@@ -109,7 +109,8 @@ pub(crate) fn run(args: TrainArgs) -> Result<(), Failure> {
     let mut host = Watcher { scorer: task.scorer, bar: report::steps_bar(total_steps).with_position(done) };
     let trained = {
         let _deferred = stop::defer();
-        simcse_train::train(&mut task.encoder, &task.sentences, &task.settings, &mut run, &mut host)
+        let workspace = plan.workspace(&task.settings);
+        simcse_train::train(&mut task.encoder, &task.sentences, &task.settings, workspace, &mut run, &mut host)
     };
     host.bar.finish_and_clear();
     let summary = trained.map_err(|error| match error {
@@ -210,7 +211,7 @@ fn memory_note(plan: &MemoryPlan, mini_batch_tokens: Option<usize>) -> String {
     let limit = plan.limit.map(|limit| format!(" of {}", memory::size(limit))).unwrap_or_default();
     let pieces = mini_batch_tokens.zip(plan.whole_batch).map(|(tokens, whole)| {
         format!(
-            "; batches go through in pieces of about {tokens} tokens (GradCache), whole they would take {}",
+            "; batches go through in pieces of at most {tokens} tokens (GradCache), whole they would take {}",
             memory::size(whole)
         )
     });

@@ -20,9 +20,9 @@ pub(super) struct SettingArgs {
     /// own batch: for more negatives give a larger --batch-size [default: 1]
     #[arg(long, value_name = "N")]
     gradient_accumulation_steps: Option<usize>,
-    /// Put about so many tokens (of both views) through the encoder at a time, to save memory: batches of any size take no
-    /// more for it, results stay the same to the last bit, and a step takes up to a third longer (GradCache). Chosen by
-    /// itself where a whole batch would not fit in --memory-limit [default: the whole batch]
+    /// Put at most so many tokens (of both views, by 512) through the encoder at a time, to save memory: batches of any size
+    /// take no more for it, results stay the same to the last bit, and a step takes up to a third longer (GradCache). Chosen
+    /// by itself where a whole batch would not fit in --memory-limit [default: the whole batch]
     #[arg(long, value_name = "N")]
     mini_batch_tokens: Option<usize>,
     /// Tokens at which a sentence is cut [default: 32]
