@@ -31,7 +31,7 @@ pub use system::peak as peak_memory;
 const F32: u64 = size_of::<f32>() as u64;
 /// What no term counts: fragments of the allocator, stacks, token ids, files being written. A share of everything, and a
 /// constant; `tools/memory.sh` says whether they hold.
-const SLACK: (u64, u64) = (32, 6 << 20);
+const SLACK: (u64, u64) = (24, 8 << 20);
 /// A block of similarities and, packed for the products, the embeddings of their columns.
 const PACKED_COPIES: u64 = 2;
 /// The most that a product packs at a time.
