@@ -31,7 +31,7 @@ for model in "$@"; do
     for flags in "${cases[@]}"; do
         rm -rf "$work/out"
         # shellcheck disable=SC2086
-        "$simcse" train "$sentences" --model "$model" $flags --max-steps 3 --output-dir "$work/out" --json \
+        "$simcse" train "$sentences" --model "$model" $flags --max-steps "${STEPS:-3}" --output-dir "$work/out" --json \
             2>"$work/errors" >"$work/report" || { cat "$work/errors" >&2; exit 1; }
         shown=$(sed -E "s|$development|…|" <<<"$flags")
         awk -v model="$(basename "$model")" -v flags="$shown" \

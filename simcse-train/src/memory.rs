@@ -31,11 +31,10 @@ pub use system::peak as peak_memory;
 const F32: u64 = size_of::<f32>() as u64;
 /// What no term counts: fragments of the allocator, stacks, token ids, files being written. A share of everything, and a
 /// constant; `tools/memory.sh` says whether they hold.
-const SLACK: (u64, u64) = (24, 8 << 20);
-/// A block of similarities and, packed for the products, the embeddings of their columns.
-const PACKED_COPIES: u64 = 2;
-/// The most that a product packs at a time.
+const SLACK: (u64, u64) = (24, 6 << 20);
+/// The most that a product packs at a time; but always up to so many values of every row of the embeddings.
 const PACKED: u64 = 16 << 20;
+const PACKED_DEPTH: usize = 512;
 /// Copies of the embeddings that an evaluation holds: as they come and at unit length.
 const EVALUATION_COPIES: u64 = 2;
 
@@ -163,7 +162,7 @@ impl Demand {
         let encoded =
             (evaluated * settings.max_seq_length).min(SentenceEncoder::ENCODED_TOKENS.max(settings.max_seq_length));
         let evaluation = probe.encoding * encoded as u64 + EVALUATION_COPIES * embeddings(evaluated);
-        let similarities = Tape::SIMILARITY_ROWS.min(settings.batch_size) as u64 * F32;
+        let similarities = Tape::SIMILARITY_ROWS.min(settings.batch_size) + PACKED_DEPTH.min(encoder.dimension());
         let packed_value = if settings.precision == Precision::Bf16 { size_of::<u16>() } else { size_of::<f32>() };
         let feed_forward = (config.intermediate_size * packed_value) as u64;
         let order = 2 * size_of::<u32>() * sentences.len(); // of an epoch
@@ -173,7 +172,7 @@ impl Demand {
                 + evaluation
                 + order as u64
                 + attention(config, longest.sentence),
-            per_sentence: 2 * embeddings(2) + PACKED_COPIES * similarities,
+            per_sentence: 2 * embeddings(2) + similarities as u64 * F32,
             per_token: probe.training,
             packed_per_token: feed_forward,
             packed_weights: feed_forward * width,
