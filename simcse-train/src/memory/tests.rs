@@ -17,7 +17,8 @@ fn activations_are_foretold() {
         let tokens = |batch: &Vec<Vec<u32>>| 2 * batch.iter().map(Vec::len).sum::<usize>();
         let longest = batches.iter().map(tokens).max().unwrap();
         for mini_batch_tokens in [None, Some(1200)] {
-            let piece = Demand { batch_tokens: longest, ..demand() }.piece(mini_batch_tokens);
+            let demand = Demand { batch_tokens: longest, block_tokens: Rows::BLOCK, ..demand() };
+            let piece = demand.piece(mini_batch_tokens);
             let mut workspace = Workspace::new(mini_batch_tokens).with_room(piece);
             for batch in &batches {
                 accumulate_gradient(&encoder, batch, Some(&settings.dropout(1, 0)), 20.0, &mut workspace, &mut grads);
