@@ -230,7 +230,8 @@ impl Reranking {
     pub fn sha256(&self) -> Result<String, Error> {
         let texts = self.texts()?;
         let line = |Query { text, candidates, relevant }: &Query| {
-            let candidates = candidates.iter().zip(relevant).map(|(&candidate, relevant)| (&texts[candidate], relevant));
+            let candidates =
+                candidates.iter().zip(relevant).map(|(&candidate, relevant)| (&texts[candidate], relevant));
             json!([texts[*text], candidates.collect::<Vec<_>>()])
         };
         Ok(sha256(self.queries.iter().map(line)))
