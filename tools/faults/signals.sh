@@ -3,7 +3,7 @@
 # pipe, and while data is fetched: the status is 130 and soon, the run resumes to the same weights, nothing half written has a
 # final name and nothing temporary stays. A second signal quits at once.
 source "$(dirname "$0")/common.sh"
-moments=$([[ $form == long ]] && echo 100 || echo 4)
+moments=$([[ $form == long ]] && echo 25 || echo 4)
 sed -n '1,20p' "$root/simcse-cli/src/default/rerank.jsonl" >dev.jsonl
 
 scored=("${new[@]}" "${ten_steps[@]}" --eval-rerank dev.jsonl --eval-steps 1 --output-dir)
@@ -31,7 +31,7 @@ ended() {
   [[ $(weights "$2") == "$expected" ]] && echo good || echo wrong
 }
 # signalled SIGNAL FROM TO COMMAND…: a process that gets the signal at a random moment between these milliseconds; leaves its
-# status, or `slow` if it takes more than five seconds to end, where a step and a save take a few hundredths of one.
+# status, or `slow` if it takes more than ten seconds to end, where a step and a save take a few hundredths of one.
 signalled() {
   local name=$1 from=$2 to=$3 status=0 begin
   shift 3
@@ -42,7 +42,7 @@ signalled() {
   kill "-$name" "$child" 2>/dev/null || true
   begin=$(date +%s%N)
   wait "$child" || status=$?
-  ((($(date +%s%N) - begin) / 1000000 < 5000)) || status=slow
+  ((($(date +%s%N) - begin) / 1000000 < 10000)) || status=slow
   echo $status
 }
 # encoded STATUS: whether that is a right end of an encoding.
@@ -152,7 +152,7 @@ for signal in INT TERM; do
       tried "$(fetched "$status")" "$signal while fetching"
     fi
   done
-  for ((moment = 0; moment < (moments + 9) / 10; moment++)); do
+  for ((moment = 0; moment < (moments + 4) / 5; moment++)); do
     rm -rf out
     status=$(signalled $signal $((counting * 3 / 10)) $((counting * 8 / 10)) "$simcse" "${many[@]}")
     outcome=good
