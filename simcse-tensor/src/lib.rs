@@ -26,6 +26,7 @@ mod rows;
 mod scratch;
 mod simd;
 mod tape;
+mod tile;
 mod words;
 
 pub use adamw::{AdamWUpdate, BETAS, sum_of_squares};

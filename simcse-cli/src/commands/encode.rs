@@ -11,10 +11,10 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use indicatif::ProgressBar;
 use serde::Serialize;
 use simcse_eval::metrics::unit_rows;
-use simcse_model::SentenceEncoder;
 use simcse_model::lines::{LineError, Lines, is_standard_input, source_name};
+use simcse_model::{Pool, SentenceEncoder};
 
-use super::{CHUNK, load};
+use super::load;
 use crate::args::{JsonArgs, ModelArgs};
 use crate::error::Failure;
 use crate::output::{Format, Output, write_file};
@@ -84,7 +84,17 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
     let to_terminal = matches!(args.output, Output::StandardOutput) && io::stdout().is_terminal();
     let bar = if to_terminal { ProgressBar::hidden() } else { report::sentences_bar(lines) };
     let (encoder, normalize) = (&encoder, args.normalize);
-    let mut encoding = Encoding { encoder, normalize, input: &input, output: &name, format, bar, written: 0, cut: 0 };
+    let mut encoding = Encoding {
+        encoder,
+        normalize,
+        input: &input,
+        output: &name,
+        format,
+        bar,
+        pool: Pool::new(),
+        written: 0,
+        cut: 0,
+    };
     // What there is of a file is removed before a stop.
     let _deferred = matches!(args.output, Output::File(..)).then(stop::defer);
     let sentences = match &args.output {
@@ -130,6 +140,7 @@ struct Encoding<'a> {
     output: &'a str,
     format: Format,
     bar: ProgressBar,
+    pool: Pool,
     written: usize,
     cut: usize,
 }
@@ -158,7 +169,7 @@ impl Encoding<'_> {
     /// Encodes and writes the next texts.
     fn write_chunk(&mut self, out: &mut impl Write, texts: &[String]) -> Result<(), Failure> {
         let tokens = self.encoder.tokenize(texts)?;
-        let mut embeddings = self.encoder.encode_tokens(&tokens.ids);
+        let mut embeddings = self.encoder.encode_tokens(&tokens.ids, &mut self.pool);
         if let Some(row) = embeddings.rows().into_iter().position(|row| row.iter().any(|value| !value.is_finite())) {
             let (input, line) = (source_name(self.input), self.written + row + 1);
             return Err(Failure::Failed(format!(
@@ -184,7 +195,7 @@ fn read_chunks(input: &Path, chunks: &SyncSender<Vec<String>>) -> Result<(), Lin
     while let Some(line) = lines.next_line()? {
         bytes += line.text.len();
         texts.push(line.text.to_owned());
-        if texts.len() == CHUNK || bytes >= CHUNK_BYTES {
+        if texts.len() == SentenceEncoder::ENCODED_SENTENCES || bytes >= CHUNK_BYTES {
             if chunks.send(mem::take(&mut texts)).is_err() {
                 return Ok(());
             }
