@@ -4,6 +4,8 @@ mod common;
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
+use std::process::{Command, Stdio};
+use std::time::Duration;
 
 use common::{Workspace, encoder, text};
 use flate2::Compression;
@@ -152,6 +154,27 @@ fn failures_leave_no_file_and_the_old_one_alone() {
     assert!(error.contains("no model directory `./no-model`"), "{error}");
     let error = workspace.error("encode --model model - --output no/out.npy", 1);
     assert!(error.starts_with("error: cannot write no/out.npy: "), "{error}");
+}
+
+#[test]
+#[cfg(unix)]
+fn a_signal_ends_the_wait_for_a_pipe_and_leaves_no_file() {
+    let workspace = Workspace::new();
+    let before = workspace.names();
+    for signal in ["-INT", "-TERM"] {
+        let mut child =
+            workspace.command("encode --model model --output out.npy").stdin(Stdio::piped()).spawn().unwrap();
+        let mut pipe = child.stdin.take().unwrap();
+        pipe.write_all("slow boot\n".repeat(600).as_bytes()).unwrap();
+        while workspace.names() == before {
+            std::thread::sleep(Duration::from_millis(5)); // until there is a part of the file
+        }
+        assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(130));
+        assert!(text(&output.stderr).ends_with("stopped; out.npy is not written\n"), "{}", text(&output.stderr));
+        assert_eq!(workspace.names(), before);
+    }
 }
 
 #[test]

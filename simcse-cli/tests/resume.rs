@@ -147,9 +147,52 @@ fn a_damaged_checkpoint_is_passed_over_and_none_is_refused() {
         let error = workspace.error(&arguments, 1);
         assert!(error.contains("checkpoint-4/model.safetensors: expected SHA-256"), "{error}");
     }
+    let error = workspace.error(&format!("{RESUME} out"), 1);
+    assert!(error.ends_with("begin anew in another --output-dir"), "{error}");
     let error = workspace.error(&format!("{RESUME} model"), 1);
-    assert!(error.contains("expected a complete checkpoint to resume from, found none"), "{error}");
+    assert!(error.contains("found none: begin anew in another --output-dir"), "{error}");
     assert!(!workspace.path("model/.lock").exists());
+}
+
+#[test]
+fn where_a_run_was_killed_before_its_first_checkpoint_another_begins() {
+    let workspace = workspace();
+    workspace.stdout(&format!("{TRAIN} whole --max-steps 6"));
+    let begin = |arguments: &str| text(&workspace.command(arguments).output().unwrap().stderr);
+    let mut child = started(&workspace, &format!("{TRAIN} out --max-steps 1000000 --save-steps 1000000"), "step 1/");
+    let second = workspace.error(&format!("{TRAIN} out"), 1);
+    assert!(second.contains("another run is writing into out"), "{second}");
+    child.kill().unwrap();
+    child.wait().unwrap();
+    workspace.put("out/.run.toml.1.tmp", "half");
+    workspace.put("out/notes.txt", "mine");
+    let record = fs::read(workspace.path("out/run.toml")).unwrap();
+
+    let error = workspace.error(&format!("{RESUME} out"), 1);
+    assert!(
+        error.ends_with(
+            "out: expected a complete checkpoint to resume from, found none: begin anew, without \
+                             --resume-from-checkpoint"
+        ),
+        "{error}"
+    );
+    let stderr = begin(&format!("{TRAIN} out --max-steps 6"));
+    assert!(stderr.contains("is kept as out/metrics.jsonl.old and out/run.toml.old"), "{stderr}");
+    assert_same(&workspace.path("out"), &workspace.path("whole"));
+    let kept = fs::read_to_string(workspace.path("out/metrics.jsonl.old")).unwrap();
+    assert!(kept.contains("\"step\":1,"), "{kept}");
+    assert_eq!(fs::read(workspace.path("out/run.toml.old")).unwrap(), record);
+    assert_eq!(fs::read_to_string(workspace.path("out/notes.txt")).unwrap(), "mine");
+    assert!(!workspace.path("out/.run.toml.1.tmp").exists());
+
+    // A log or a record that no run made is nobody's to set aside.
+    for (name, content) in [("metrics.jsonl", "mine"), ("run.toml", "mine = 1\n")] {
+        fs::create_dir(workspace.path(&format!("of-{name}"))).unwrap();
+        workspace.put(&format!("of-{name}/{name}"), content);
+        let error = workspace.error(&format!("{TRAIN} of-{name}"), 1);
+        assert!(error.contains(&format!("already holds a run or a model ({name})")), "{error}");
+        assert_eq!(fs::read_dir(workspace.path(&format!("of-{name}"))).unwrap().count(), 1);
+    }
 }
 
 #[test]
@@ -161,6 +204,8 @@ fn what_has_changed_is_named() {
     let mut other = SentenceEncoder::load(&workspace.path("model")).unwrap();
     other.params.values_mut()[0] += 1.0;
     other.save(&workspace.path("other")).unwrap();
+    workspace.put("other.jsonl", fs::read_to_string(workspace.path("dev.jsonl")).unwrap().replace("slow", "fast"));
+    workspace.put("dev.tsv", "3\thow to boot\tthe boot\n1\tthe wifi\tsound\n");
     for (changed, message) in [
         ("--seed 7", "--seed: the run began with 42, found 7"),
         ("--learning-rate 1e-4", "--learning-rate: the run began with 0.001, found 0.0001"),
@@ -168,7 +213,8 @@ fn what_has_changed_is_named() {
         ("--load-best-model-at-end", "--load-best-model-at-end: the run began with false, found true"),
         ("--max-steps 3", "--max-steps: the run began with 4, found 3"),
         ("--min-length 3", "--min-length: the run began with 10, found 3"),
-        ("--eval-sts dev.jsonl", "--eval-sts: the run began with nothing, found"),
+        ("--eval-sts dev.tsv", "--eval-sts: the run began with nothing, found a set with SHA-256"),
+        ("in.txt --eval-rerank other.jsonl", "--eval-rerank: the run began with a set with SHA-256"),
         ("other.txt", "other.txt: the run began with 44 sentences with SHA-256"),
         ("--model other", "--model: the run began with model with weights of SHA-256"),
     ] {
@@ -179,8 +225,16 @@ fn what_has_changed_is_named() {
     assert!(error.contains("a run goes on where its checkpoints are"), "{error}");
     workspace.error("train --resume-from-checkpoint auto", 2);
 
+    // What is scored is compared, not its path.
+    let dev = fs::read(workspace.path("dev.jsonl")).unwrap();
+    fs::rename(workspace.path("other.jsonl"), workspace.path("dev.jsonl")).unwrap();
+    let error = workspace.error(&format!("{RESUME} out"), 1);
+    assert!(error.contains("--eval-rerank: the run began with a set with SHA-256"), "{error}");
+    workspace.put("moved.jsonl", dev);
+
     // The same said again is no change, and more steps may be asked for.
-    let arguments = format!("{TRAIN} out --resume-from-checkpoint auto --seed 42 --max-steps 7 --json");
+    let arguments = format!("{TRAIN} out --resume-from-checkpoint auto --seed 42 --max-steps 7 --json")
+        .replace("dev.jsonl", "moved.jsonl");
     let output = workspace.command(&arguments).output().unwrap();
     let stderr = text(&output.stderr);
     assert!(stderr.contains("7 steps instead of 4: the learning rate goes on at"), "{stderr}");

@@ -16,12 +16,13 @@ use std::path::{Path, PathBuf};
 
 use ndarray::ArrayView2;
 use serde::Serialize;
+use serde_json::json;
 use simcse_model::SentenceEncoder;
 
 use crate::corpus::{Annotations, each_sample, text_file, titles_of};
 use crate::error::{Error, shown};
 use crate::metrics::{self, MetricError};
-use crate::text::{Interner, Lines};
+use crate::text::{Interner, Lines, sha256};
 
 /// The cut-off of MRR and nDCG.
 const AT_K: usize = 10;
@@ -220,6 +221,20 @@ impl Reranking {
     /// [`Error::NoTexts`] for a directory without a text file.
     pub fn texts(&self) -> Result<&[String], Error> {
         self.texts.as_deref().ok_or_else(|| Error::NoTexts { path: self.path.clone() })
+    }
+
+    /// SHA-256 of what is scored, a JSON line `[query, [[candidate, relevant], …]]` for each query, in hexadecimal.
+    ///
+    /// # Errors
+    /// [`Error::NoTexts`].
+    pub fn sha256(&self) -> Result<String, Error> {
+        let texts = self.texts()?;
+        let line = |Query { text, candidates, relevant }: &Query| {
+            let candidates =
+                candidates.iter().zip(relevant).map(|(&candidate, relevant)| (&texts[candidate], relevant));
+            json!([texts[*text], candidates.collect::<Vec<_>>()])
+        };
+        Ok(sha256(self.queries.iter().map(line)))
     }
 
     /// Encodes every distinct text once and scores the rankings by cosine similarity.

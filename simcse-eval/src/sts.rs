@@ -8,10 +8,11 @@ use std::path::{Path, PathBuf};
 
 use ndarray::ArrayView2;
 use serde::Serialize;
+use serde_json::json;
 use simcse_model::SentenceEncoder;
 
 use crate::error::Error;
-use crate::text::{Interner, Lines};
+use crate::text::{Interner, Lines, sha256};
 use crate::{correlation, metrics};
 
 /// Two sentences and how similar people find them.
@@ -82,6 +83,13 @@ impl Sts {
         &self.texts
     }
 
+    /// SHA-256 of what is scored, a JSON line `[score, a, b]` for each pair, in hexadecimal.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        let text = |index: usize| &self.texts[index];
+        sha256(self.pairs.iter().map(|Pair { score, sentences: [a, b] }| json!([score, text(*a), text(*b)])))
+    }
+
     /// Encodes every distinct sentence once and correlates cosine similarities with the gold scores.
     ///
     /// # Errors
@@ -136,6 +144,13 @@ mod tests {
         assert_eq!(stsb.pairs[1], Pair { score: 0.0, sentences: [1, 0] });
         let three = read("5.0\ta\tb\n\t c\td\n1e0\ta\t\n").unwrap();
         assert_eq!((three.pairs.len(), three.skipped, three.texts().len()), (2, 1, 3));
+    }
+
+    #[test]
+    fn the_digest_is_that_of_the_pairs() {
+        // printf '[5.0,"a","b"]\n[0.5,"a","ä"]\n' | sha256sum
+        let sts = read("5\ta\tb\n\tc\td\n.5\ta\tä\n").unwrap();
+        assert_eq!(sts.sha256(), "37f7a224dfeffcb2529dd81dcb51f344af5115f197badbe237677c5930b63a53");
     }
 
     #[test]

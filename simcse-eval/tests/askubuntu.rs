@@ -58,6 +58,26 @@ fn a_directory_is_read_with_each_text_once() {
 }
 
 #[test]
+fn the_digest_is_of_what_is_scored_wherever_it_lies() {
+    let good_bad = r#"{"query": "first query", "positive": ["good"], "negative": ["bad"]}"#;
+    let digest = |files: &[(&str, &str)], name: &str| {
+        let directory = directory(files);
+        Reranking::read(&directory.path().join(name), Split::Dev).unwrap().sha256().unwrap()
+    };
+    let [spaced, compact] = [good_bad.to_owned() + "\n\n", good_bad.replace(": ", ":")];
+    let jsonl = digest(&[("a.jsonl", &spaced)], "a.jsonl");
+    assert_eq!(jsonl, digest(&[("b.jsonl", &compact)], "b.jsonl"));
+    assert_eq!(jsonl, digest(&[("text_tokenized.txt", TEXT), ("dev.txt", "1\t2\t2 3\t1 1\n")], ""));
+    for changed in [
+        good_bad.replace("first", "second"),
+        good_bad.replace("[\"bad\"]", "[\"bad\", \"bad\"]"),
+        good_bad.replace("good", "worse").replace("bad", "good").replace("worse", "bad"),
+    ] {
+        assert_ne!(jsonl, digest(&[("a.jsonl", &changed)], "a.jsonl"), "{changed}");
+    }
+}
+
+#[test]
 fn bm25_is_the_order_of_the_file_and_needs_no_titles() {
     let directory = directory(&[("dev.txt", DEV), ("test.txt", TEST)]);
     let reranking = Reranking::read(directory.path(), Split::Dev).unwrap();

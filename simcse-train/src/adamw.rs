@@ -119,7 +119,8 @@ fn trained(layout: &Layout) -> impl Iterator<Item = &Tensor> {
     layout.tensors().iter().filter(|tensor| tensor.trainable)
 }
 
-/// The length of all gradients of trainable parameters together.
+/// The length of all gradients of trainable parameters together. Where one is beyond 1.8e19 its square is beyond f32 and the
+/// length infinite, as in PyTorch's `clip_grad_norm_`: such a step makes no update.
 pub fn gradient_norm(grads: &Grads) -> f64 {
     let squares = trained(grads.layout()).map(|tensor| {
         let partial: Vec<f64> = grads.values()[tensor.range()].par_chunks(CHUNK).map(sum_of_squares).collect();

@@ -14,7 +14,7 @@ use crate::adamw::AdamW;
 use crate::error::{Error, Result};
 use crate::manifest::Manifest;
 use crate::model_card;
-use crate::output::{checkpoint_size, entries, partial_name, remove_directory, require_space, step_of};
+use crate::output::{checkpoint_size, entries, no_checkpoint, partial_name, remove_directory, require_space, step_of};
 use crate::progress::Progress;
 use crate::provenance::Provenance;
 use crate::trainer::Summary;
@@ -73,7 +73,7 @@ impl Checkpoint {
                 Err(error) => rejected.push(error),
             }
         }
-        Err(Error::NoCheckpoint { path: output.to_path_buf(), rejected })
+        Err(no_checkpoint(output, rejected))
     }
 
     /// Where it is.

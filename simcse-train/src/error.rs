@@ -109,12 +109,17 @@ pub enum Error {
         found: String,
     },
     /// There is nothing to resume from.
-    #[error("{}: expected a complete checkpoint to resume from, found {}", path.display(), rejected_checkpoints(rejected))]
+    #[error(
+        "{}: expected a complete checkpoint to resume from, found {}: {advice}",
+        path.display(), rejected_checkpoints(rejected)
+    )]
     NoCheckpoint {
         /// The output directory.
         path: PathBuf,
         /// What is wrong with the checkpoints in it.
         rejected: Vec<Error>,
+        /// How to train here or elsewhere.
+        advice: &'static str,
     },
     /// A resumed run differs from what it began as.
     #[error("{what}: the run began with {recorded}, found {given}: resume with the former, or begin a new run")]

@@ -33,7 +33,7 @@ pub use gradient_flow::check_gradient_flow;
 pub use measure::{Measured, measure_steps};
 pub use memory::{MemoryPlan, plan_memory};
 pub use output::{OutputDirectory, check_space};
-pub use provenance::{DataSource, Inputs, ModelSource, Provenance};
+pub use provenance::{DataSource, EvaluationSource, Inputs, ModelSource, Provenance};
 pub use recipe::Recipe;
 pub use run::RunDirectory;
 pub use schedule::Warmup;

@@ -7,8 +7,13 @@ use std::path::{Path, PathBuf};
 use simcse_model::{SentenceEncoder, create_directory, sync_parent, uninterrupted};
 
 use crate::error::{Error, Result};
+use crate::provenance::{Provenance, RUN_TOML};
 
 const LOCK: &str = ".lock";
+/// The log of a run.
+pub(crate) const METRICS: &str = "metrics.jsonl";
+/// What else of a run stands in its directory, beside checkpoints.
+const MODEL: [&str; 5] = ["model.safetensors", "config.json", "modules.json", "1_Pooling", "README.md"];
 
 /// An output directory that no other run writes into. The system lets go of it when the process ends, however it ends.
 #[derive(Debug)]
@@ -47,9 +52,14 @@ impl OutputDirectory {
     /// [`Error::NoCheckpoint`] if it has not; as [`OutputDirectory::lock`].
     pub fn lock_existing(path: &Path) -> Result<Self> {
         if entries(path)?.iter().all(|(name, _)| step_of(name).is_none()) {
-            return Err(Error::NoCheckpoint { path: path.to_path_buf(), rejected: Vec::new() });
+            return Err(no_checkpoint(path, Vec::new()));
         }
         Self::lock(path)
+    }
+
+    /// Whether `path` was locked by a run, this one or one that has ended.
+    pub(crate) fn was_locked(path: &Path) -> bool {
+        fs::symlink_metadata(path.join(LOCK)).is_ok()
     }
 
     /// Where it is.
@@ -72,6 +82,49 @@ impl OutputDirectory {
         }
         remove_temporary_files(&self.path)
     }
+}
+
+/// Checks that nothing is in `path` that a new run would write, but for the record and the log of a run that ended before
+/// its first checkpoint.
+///
+/// # Errors
+/// [`Error::Occupied`], [`Error::Write`].
+pub(crate) fn check_unoccupied(path: &Path) -> Result<()> {
+    let entries = entries(path)?;
+    let is_record = |(name, entry): &(String, fs::DirEntry)| {
+        name == RUN_TOML && entry.file_type().is_ok_and(|kind| kind.is_file()) && Provenance::read(path).is_ok()
+    };
+    let recorded = entries.iter().any(is_record);
+    let occupies = |name: &String| {
+        let of_a_run = [RUN_TOML, METRICS].contains(&name.as_str());
+        MODEL.contains(&name.as_str()) || name.starts_with("checkpoint-") || (of_a_run && !recorded)
+    };
+    match entries.into_iter().map(|(name, _)| name).find(occupies) {
+        Some(name) => Err(Error::Occupied { path: path.to_path_buf(), found: format!("a run or a model ({name})") }),
+        None => Ok(()),
+    }
+}
+
+/// [`Error::NoCheckpoint`], with what can be done in this directory.
+pub(crate) fn no_checkpoint(path: &Path, rejected: Vec<Error>) -> Error {
+    let advice = match check_unoccupied(path) {
+        Ok(()) => "begin anew, without --resume-from-checkpoint",
+        Err(_) => "begin anew in another --output-dir",
+    };
+    Error::NoCheckpoint { path: path.to_path_buf(), rejected, advice }
+}
+
+/// Gives what is at `path` the first free name of `path.old`, `path.old.2`, …, and returns it.
+///
+/// # Errors
+/// [`Error::Write`].
+pub(crate) fn set_aside(path: &Path) -> Result<PathBuf> {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let numbers = (1..).map(|number| if number == 1 { String::new() } else { format!(".{number}") });
+    let mut names = numbers.map(|number| path.with_file_name(format!("{name}.old{number}")));
+    let old = names.find(|old| fs::symlink_metadata(old).is_err()).expect("numbers without end");
+    let renamed = uninterrupted(|| fs::rename(path, &old)).and_then(|()| sync_parent(&old));
+    renamed.map(|()| old).map_err(Error::write(path))
 }
 
 fn remove_temporary_files(directory: &Path) -> Result<()> {

@@ -25,6 +25,8 @@ pub struct Provenance {
     pub model: ModelSource,
     /// The sentences.
     pub data: DataSource,
+    /// What models are scored on.
+    pub evaluation: EvaluationSource,
     /// Every setting, as resolved.
     pub settings: Settings,
 }
@@ -71,6 +73,17 @@ pub struct DataSource {
     pub sha256: String,
 }
 
+/// What the models of a run are scored on, as far as there is any: each set's SHA-256.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub struct EvaluationSource {
+    /// The reranking set.
+    pub rerank: Option<String>,
+    /// The similarity set.
+    pub sts: Option<String>,
+    /// The reranking set for the final model alone.
+    pub test: Option<String>,
+}
+
 impl Provenance {
     /// Reads the `run.toml` of a directory.
     ///
@@ -106,6 +119,30 @@ impl Provenance {
         }
         let describe = |data: &DataSource| format!("{} sentences with SHA-256 {}", data.sentences, data.sha256);
         Err(Error::Changed { what: found.name.clone(), recorded: describe(&self.data), given: describe(found) })
+    }
+
+    /// Checks that models are scored on what the run began with, wherever it lies.
+    ///
+    /// # Errors
+    /// [`Error::Changed`].
+    pub fn check_same_evaluation(&self, found: &EvaluationSource) -> Result<()> {
+        let EvaluationSource { rerank, sts, test } = &self.evaluation;
+        let rerank_flag = if self.inputs.data.is_some() { "--data (development set)" } else { "--eval-rerank" };
+        let describe = |sha256: &Option<String>| match sha256 {
+            Some(sha256) => format!("a set with SHA-256 {sha256}"),
+            None => "nothing".to_owned(),
+        };
+        for (what, recorded, found) in [
+            (rerank_flag, rerank, &found.rerank),
+            ("--eval-sts", sts, &found.sts),
+            ("--data (test set)", test, &found.test),
+        ] {
+            if recorded != found {
+                let (recorded, given) = (describe(recorded), describe(found));
+                return Err(Error::Changed { what: what.to_owned(), recorded, given });
+            }
+        }
+        Ok(())
     }
 
     /// Checks that a model is the one that the run began with.

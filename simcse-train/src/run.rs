@@ -6,20 +6,18 @@ use std::path::{Path, PathBuf};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use serde_json::{Map, Value, json};
-use simcse_model::{SentenceEncoder, sync_parent, uninterrupted};
+use simcse_model::SentenceEncoder;
 
 use crate::adamw::AdamW;
 use crate::checkpoint::{Checkpoint, State, load_weights, write_model};
 use crate::error::{Error, Result};
-use crate::output::{OutputDirectory, entries, open, require_space, step_of};
+use crate::output::{METRICS, OutputDirectory, check_unoccupied, entries, open, require_space, set_aside, step_of};
 use crate::progress::Progress;
 use crate::provenance::{Provenance, RUN_TOML};
 use crate::rotation::{Rule, rotate};
 use crate::settings::Settings;
 use crate::step_record::StepRecord;
 use crate::trainer::Summary;
-
-const METRICS: &str = "metrics.jsonl";
 
 /// The output directory of a run that has begun.
 #[derive(Debug)]
@@ -34,20 +32,27 @@ pub struct RunDirectory {
 }
 
 impl RunDirectory {
-    /// Begins a run: makes and locks the directory, writes `run.toml` and opens `metrics.jsonl`.
+    /// Begins a run: makes and locks the directory, writes `run.toml` and opens `metrics.jsonl`. If a run ended here before
+    /// its first checkpoint, what it left half written is removed, and if it did a step, its record and its log are set
+    /// aside; their new names are returned.
     ///
     /// # Errors
     /// [`Error::Occupied`] if the directory already holds a run or a model, before anything is written; [`Error::Locked`],
     /// [`Error::Write`].
-    pub fn create(path: &Path, mut provenance: Provenance) -> Result<Self> {
-        Self::check_free(path)?;
+    pub fn create(path: &Path, mut provenance: Provenance) -> Result<(Self, Vec<PathBuf>)> {
+        check_unoccupied(path)?;
+        let used = OutputDirectory::was_locked(path);
         let output = OutputDirectory::lock(path)?;
-        Self::check_free(path)?; // another run may have come and gone
+        check_unoccupied(path)?; // another run may have come and gone
+        if used {
+            output.remove_leftovers()?;
+        }
+        let aside = set_aside_unsaved(path)?;
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         provenance.id = format!("{:x}-{:x}", now.as_nanos(), std::process::id());
         provenance.write(path)?;
         let metrics = open_metrics(path)?;
-        Ok(Self { output, provenance, metrics, resumed: None, saved: None })
+        Ok((Self { output, provenance, metrics, resumed: None, saved: None }, aside))
     }
 
     /// Goes on from a checkpoint in `output`, under its provenance or one with more steps. What a killed run left half
@@ -71,19 +76,17 @@ impl RunDirectory {
         Ok((Self { output, provenance, metrics, resumed: Some(checkpoint), saved }, aside))
     }
 
-    /// Whether a run may begin in `path`: it is free, or holds nothing that a run would write.
+    /// Whether a run may begin in `path`: it is free, or holds nothing that a run would write but the record and the log of
+    /// a run that ended before its first checkpoint.
     ///
     /// # Errors
-    /// [`Error::Occupied`], [`Error::Write`].
+    /// [`Error::Occupied`], [`Error::Locked`], [`Error::Write`].
     pub fn check_free(path: &Path) -> Result<()> {
-        let ours = [RUN_TOML, METRICS, "model.safetensors", "config.json", "modules.json", "1_Pooling", "README.md"];
-        let names = entries(path)?.into_iter().map(|(name, _)| name);
-        match names.into_iter().find(|name| ours.contains(&name.as_str()) || name.starts_with("checkpoint-")) {
-            Some(name) => {
-                Err(Error::Occupied { path: path.to_path_buf(), found: format!("a run or a model ({name})") })
-            }
-            None => Ok(()),
+        check_unoccupied(path)?;
+        if OutputDirectory::was_locked(path) {
+            OutputDirectory::lock(path)?;
         }
+        Ok(())
     }
 
     /// The output directory.
@@ -147,17 +150,18 @@ impl RunDirectory {
     }
 }
 
-/// Moves the checkpoints of `output` that come after `step` to `checkpoint-<step>.old`, and returns these names.
+/// Sets aside the checkpoints of `output` that come after `step`, and returns their new names.
 fn set_aside_after(output: &Path, step: u64) -> Result<Vec<PathBuf>> {
     let later = entries(output)?.into_iter().filter(|(name, _)| step_of(name).is_some_and(|of| of > step));
-    let moved = later.map(|(name, entry)| {
-        let numbers = (1..).map(|number| if number == 1 { String::new() } else { format!(".{number}") });
-        let mut names = numbers.map(|number| output.join(format!("{name}.old{number}")));
-        let old = names.find(|old| fs::symlink_metadata(old).is_err()).expect("numbers without end");
-        let renamed = uninterrupted(|| fs::rename(entry.path(), &old)).and_then(|()| sync_parent(&old));
-        renamed.map(|()| old).map_err(Error::write(&entry.path()))
-    });
-    moved.collect()
+    later.map(|(_, entry)| set_aside(&entry.path())).collect()
+}
+
+/// Sets aside the log and the record of a run without a checkpoint, unless it did nothing, and returns their new names. The
+/// record goes last: a log without it is not known as ours.
+fn set_aside_unsaved(output: &Path) -> Result<Vec<PathBuf>> {
+    let logged = fs::symlink_metadata(output.join(METRICS)).is_ok_and(|log| log.len() > 0);
+    let names = if logged { &[METRICS, RUN_TOML][..] } else { &[] };
+    names.iter().map(|name| set_aside(&output.join(name))).collect()
 }
 
 fn open_metrics(output: &Path) -> Result<File> {

@@ -47,7 +47,7 @@ fn checkpoint(dir: &Path) -> PathBuf {
     let sentences = Sentences::from_texts("sentences", texts, 1).unwrap();
     let settings = Settings { batch_size: 2, max_seq_length: 8, max_steps: Some(2), ..Settings::default() };
     let provenance = Provenance { settings: settings.clone(), ..Provenance::default() };
-    let mut run = RunDirectory::create(dir, provenance).unwrap();
+    let (mut run, _) = RunDirectory::create(dir, provenance).unwrap();
     simcse_train::train(&mut encoder, &sentences, &settings, Workspace::default(), &mut run, &mut Alone).unwrap();
     dir.join("checkpoint-2")
 }

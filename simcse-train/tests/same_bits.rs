@@ -69,7 +69,7 @@ fn trained(threads: usize, settings: &Settings) -> Vec<u32> {
     let before = encoder.params.values().to_vec();
     let provenance = Provenance { settings: settings.clone(), ..Provenance::default() };
     let dir = tempfile::tempdir().unwrap();
-    let mut run = RunDirectory::create(&dir.path().join("run"), provenance).unwrap();
+    let (mut run, _) = RunDirectory::create(&dir.path().join("run"), provenance).unwrap();
     let workspace = Workspace::new(settings.mini_batch_tokens);
     let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     pool.install(|| simcse_train::train(&mut encoder, &sentences, settings, workspace, &mut run, &mut Alone)).unwrap();

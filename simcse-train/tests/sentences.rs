@@ -108,6 +108,7 @@ fn rows() -> Vec<(&'static str, &'static str, Vec<u8>, Outcome)> {
         ("gzip with a wrong checksum", "gz", broken(gzip(text), 5), Refused(": corrupt gzip stream does not have a matching checksum")),
         ("gzip with text behind it", "gz", [gzip(text), b"more than a header\n".to_vec()].concat(), Refused(": invalid gzip header")),
         ("gzip of a line of 64 MiB", "gz", gzip(vec![b' '; 64 << 20]), Refused(", line 1: expected at most 16 MiB, found a longer line")),
+        ("zip", "zip", b"PK\x03\x04\x14\0\0\0\x08\0\xe5A".to_vec(), Refused(", line 1: expected UTF-8 text, found byte 0xe5 at position 11")),
         ("xz", "xz", b"\xfd7zXZ\0\0".to_vec(), Refused(", line 1: expected UTF-8 text, found byte 0xfd at position 1")),
     ]
 }

@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # A save meets a fault at each of its writes, syncs, renames, opens, removals and mkdirs: it is killed there, or the call
 # fails with ENOSPC, EIO or EINTR. The newest complete checkpoint resumes, and the run ends in the same weights; a failing call
-# is an error with status 1, an interrupted one is none. The short form takes every 23rd point.
+# is an error with status 1 that names the file or its directory, an interrupted one is none. The short form takes every 23rd
+# point.
 source "$(dirname "$0")/common.sh"
 stride=$([[ $form == long ]] && echo 1 || echo 23)
 command -v strace >/dev/null || apt-get install -y strace >/dev/null 2>&1 || true
@@ -18,13 +19,28 @@ expected=$(weights out)
 # Saving is on the main thread, so it is one process's calls that are counted.
 calls='write|fsync|fdatasync|rename|openat|unlink|unlinkat|mkdir|rmdir'
 fresh
-strace -o trace -e "trace=${calls//|/,}" "${two_steps[@]}" >log 2>&1
-# The n-th call of its kind, from the first in the new checkpoint to the last.
-awk -F'(' -v calls="^($calls)$" '
-  $1 ~ calls { n[$1]++; if (/checkpoint-2\.partial/ && !begun) begun = 1; if (begun) print $1, n[$1] }' trace >points
+strace -y -o trace -e "trace=${calls//|/,}" "${two_steps[@]}" >log 2>&1
+# The n-th call of its kind, from the first in the new checkpoint to the last, and what it is about: a file or directory under the
+# name that it is to have, or, where it is given by a name in an open directory, that directory.
+awk -F'(' -v calls="^($calls)$" -v here="$PWD/" '
+  $1 ~ calls {
+    n[$1]++
+    if (/checkpoint-2\.partial/ && !begun) begun = 1
+    path = $0
+    if (path ~ /^(rename|unlink|mkdir|rmdir)\(|\(AT_FDCWD/) { sub(/^[^"]*"/, "", path); sub(/".*/, "", path) }
+    else { sub(/^[^<]*</, "", path); sub(/>.*/, "", path) }
+    if (index(path, here) == 1) path = substr(path, length(here) + 1)
+    if (match(path, /\/\.[^\/]*\.[0-9]+\.tmp$/)) {
+      name = substr(path, RSTART + 2); sub(/\.[0-9]+\.tmp$/, "", name); path = substr(path, 1, RSTART) name
+    }
+    if ($1 == "rename" && match(path, /\.checkpoint-[0-9]+\.partial$/)) {
+      path = substr(path, 1, RSTART - 1) substr(path, RSTART + 1, RLENGTH - 1 - length(".partial"))
+    }
+    if (begun) print $1, n[$1], path
+  }' trace >points
 
 good=0 all=0 line=0
-while read -r call number; do
+while read -r call number path; do
   ((line++ % stride == 0)) || continue
   for fault in signal=KILL error=ENOSPC error=EIO error=EINTR; do
     fresh
@@ -35,20 +51,25 @@ while read -r call number; do
     reported=$(grep -c '^saved .*checkpoint-2$' log || true)
     complete=$([[ -d out/checkpoint-2 ]] && echo 1 || echo 0)
     outcome=$status
-    # What cannot be told to the terminal is lost without harm.
     if [[ $fault == error=EINTR ]]; then
       [[ $status == 0 ]] || outcome=bad
-    elif [[ $fault == error=* && $status != 0 ]]; then
-      [[ $status == 1 ]] && grep -q '^error: ' log || [[ $call == write ]] || outcome=bad
+    elif [[ $fault == error=* && $call == openat && $path == out/checkpoint-* ]]; then # a look whether it may be deleted
+      [[ $status == 0 && -d out/checkpoint-2 ]] || outcome=bad
+    elif [[ $fault == error=* && $path == out* ]]; then
+      named=(-e "$path")
+      [[ $path != out/*/* ]] || named+=(-e "${path%/*}")
+      [[ $status == 1 ]] && grep '^error: ' log | grep -qF "${named[@]}" || outcome=bad
+    elif [[ $fault == error=* && $path != log ]]; then # what cannot be told to the terminal is lost without harm
+      [[ $status == 0 ]] || outcome=bad
     fi
     ((reported <= complete)) || outcome=lost
     [[ $status == 0 ]] || "${two_steps[@]}" >log2 2>&1 || outcome=stuck
     [[ $(weights out) == "$expected" ]] || outcome=wrong
     [[ -z $(find out -name '*.partial' -o -name '*.tmp') ]] || outcome=litter
     case $outcome in
-      bad | lost | stuck | wrong | litter) echo "$call $number $fault: $outcome: $(tail -n 1 log) / $(tail -n 1 log2)" ;;
+      bad | lost | stuck | wrong | litter) echo "$call $number $path $fault: $outcome: $(tail -n 1 log) / $(tail -n 1 log2)" ;;
       *) good=$((good + 1)) ;;
     esac
   done
-done <points
+done <points 2>/dev/null
 verdict syscalls "$good" "$all" "faults at $(wc -l <points) system calls left a run that went on to the same weights"

@@ -1,16 +1,17 @@
 //! `simcse encode`: the embeddings of the lines of a file.
 
-use std::fs;
 use std::io::{self, BufWriter, IsTerminal, Write};
 use std::path::{Path, PathBuf};
-use std::time::Instant;
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+use std::{fs, mem, panic, thread};
 
 use clap::Args;
 use clap::builder::{OsStringValueParser, TypedValueParser};
 use indicatif::ProgressBar;
 use serde::Serialize;
 use simcse_eval::metrics::unit_rows;
-use simcse_model::lines::{Lines, is_standard_input, source_name};
+use simcse_model::lines::{LineError, Lines, is_standard_input, source_name};
 use simcse_model::{Pool, SentenceEncoder};
 
 use super::load;
@@ -22,6 +23,8 @@ use crate::stop;
 
 /// Bytes of text that are encoded at a time, unless one line is longer.
 const CHUNK_BYTES: usize = 1 << 20;
+/// How often a stop is looked for while a pipe keeps us waiting.
+const PAUSE: Duration = Duration::from_millis(50);
 
 const HELP: &str = "\
 Every line gives one row, the text untouched, empty lines included.
@@ -92,8 +95,8 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
         written: 0,
         cut: 0,
     };
-    // A pipe may keep us waiting, and nothing would see that a stop is asked for.
-    let _deferred = lines.map(|_| stop::defer());
+    // What there is of a file is removed before a stop.
+    let _deferred = matches!(args.output, Output::File(..)).then(stop::defer);
     let sentences = match &args.output {
         Output::StandardOutput => encoding.write(&mut BufWriter::new(io::stdout().lock()))?,
         Output::File(path, _) => write_file(path, format, dimension, |file| encoding.write(file))?,
@@ -145,26 +148,26 @@ struct Encoding<'a> {
 impl Encoding<'_> {
     /// Writes the embeddings of all lines and returns their number.
     fn write(&mut self, out: &mut impl Write) -> Result<usize, Failure> {
-        let (mut texts, mut bytes) = (Vec::new(), 0);
-        let mut lines = Lines::open(self.input)?;
-        while let Some(line) = lines.next_line()? {
-            bytes += line.text.len();
-            texts.push(line.text.to_owned());
-            if texts.len() == SentenceEncoder::ENCODED_SENTENCES || bytes >= CHUNK_BYTES {
-                self.write_chunk(out, &texts)?;
-                texts.clear();
-                bytes = 0;
+        let input = self.input.to_owned();
+        let (sender, chunks) = sync_channel(1);
+        // On a thread of its own: a pipe may keep it waiting for ever.
+        let reader = thread::spawn(move || read_chunks(&input, &sender));
+        loop {
+            if stop::requested() {
+                return Err(Failure::Stopped(format!("stopped; {} is not written", self.output)));
+            }
+            match chunks.recv_timeout(PAUSE) {
+                Ok(texts) => self.write_chunk(out, &texts)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        self.write_chunk(out, &texts)?;
+        reader.join().unwrap_or_else(|panic| panic::resume_unwind(panic))?;
         Ok(self.written)
     }
 
     /// Encodes and writes the next texts.
     fn write_chunk(&mut self, out: &mut impl Write, texts: &[String]) -> Result<(), Failure> {
-        if stop::requested() {
-            return Err(Failure::Stopped(format!("stopped; {} is not written", self.output)));
-        }
         let tokens = self.encoder.tokenize(texts)?;
         let mut embeddings = self.encoder.encode_tokens(&tokens.ids, &mut self.pool);
         if let Some(row) = embeddings.rows().into_iter().position(|row| row.iter().any(|value| !value.is_finite())) {
@@ -183,4 +186,22 @@ impl Encoding<'_> {
         self.cut += tokens.cut;
         Ok(())
     }
+}
+
+/// Sends the lines of `input` in chunks, until nobody wants more.
+fn read_chunks(input: &Path, chunks: &SyncSender<Vec<String>>) -> Result<(), LineError> {
+    let (mut texts, mut bytes) = (Vec::new(), 0);
+    let mut lines = Lines::open(input)?;
+    while let Some(line) = lines.next_line()? {
+        bytes += line.text.len();
+        texts.push(line.text.to_owned());
+        if texts.len() == SentenceEncoder::ENCODED_SENTENCES || bytes >= CHUNK_BYTES {
+            if chunks.send(mem::take(&mut texts)).is_err() {
+                return Ok(());
+            }
+            bytes = 0;
+        }
+    }
+    let _ = chunks.send(texts);
+    Ok(())
 }

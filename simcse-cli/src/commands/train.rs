@@ -145,9 +145,14 @@ fn begin(args: &TrainArgs) -> Result<Job, Failure> {
         inputs: inputs(args),
         model: model_source(&task.model, &task.encoder),
         data: data_source(&task),
+        evaluation: task.scorer.source()?,
         settings: task.settings.clone(),
     };
-    let run = RunDirectory::create(&output, provenance)?;
+    let (run, aside) = RunDirectory::create(&output, provenance)?;
+    if !aside.is_empty() {
+        let names: Vec<_> = aside.iter().map(|path| path.display().to_string()).collect();
+        report::note(&format!("a run that ended here before its first checkpoint is kept as {}", names.join(" and ")));
+    }
     Ok(Job { task, run, done: 0, total_steps, plan })
 }
 

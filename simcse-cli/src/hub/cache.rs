@@ -229,7 +229,10 @@ mod write {
         new.push(format!(".{}.{}.tmp", process::id(), COUNT.fetch_add(1, Ordering::Relaxed)));
         let new = PathBuf::from(new);
         let _ = fs::remove_file(&new);
-        make(&new).and_then(|()| fs::rename(&new, path)).map_err(HubError::io("write", path))
+        make(&new).and_then(|()| fs::rename(&new, path)).map_err(|error| {
+            let _ = fs::remove_file(&new);
+            HubError::io("write", path)(error)
+        })
     }
 
     #[cfg(unix)]

@@ -16,7 +16,7 @@ const CONFIG: &[(&str, &str)] = &[
     (r#""model_type":null"#, "model_type: expected bert, roberta, distilbert, found null"),
     (r#""model_type":7"#, "model_type: expected a string, found 7"),
     (r#""model_type":["bert"]"#, r#"model_type: expected a string, found ["bert"]"#),
-    (r#""model_type":"BERT""#, r#"found "BERT""#),
+    (r#""model_type":"BERT""#, r#"model_type: expected bert, roberta, distilbert, found "BERT""#),
     (r#""model_type":"\u001b[2J\r\n""#, r#"found "\u001b[2J\r\n""#),
     (r#""hidden_act":"gelu_new""#, r#"hidden_act: expected "gelu", found "gelu_new""#),
     (r#""hidden_act":0"#, r#"hidden_act: expected "gelu", found 0"#),
@@ -130,7 +130,11 @@ fn files() -> Vec<(&'static str, String, &'static str)> {
         ("modules.json", text(r#"[{"path":""}]"#), "missing field `type`"),
         ("modules.json", modules(&[POOLING, TRANSFORMER]), "found Pooling, Transformer"),
         ("modules.json", modules(&[TRANSFORMER, POOLING, POOLING]), "found Transformer, Pooling, Pooling"),
-        ("modules.json", modules(&[TRANSFORMER, &POOLING.replace("models.Pooling", "models.Dense")]), "models.Dense"),
+        (
+            "modules.json",
+            modules(&[TRANSFORMER, &POOLING.replace("models.Pooling", "models.Dense")]),
+            "expected a Transformer, Pooling or Normalize, found sentence_transformers.models.Dense",
+        ),
         ("modules.json", modules(&[&TRANSFORMER.replace("sentence_transformers.", "os."), POOLING]), "found os.models"),
         (
             "modules.json",
@@ -169,9 +173,17 @@ fn files() -> Vec<(&'static str, String, &'static str)> {
         ),
         ("sentence_bert_config.json", text(r#"{"max_seq_length":1e3}"#), "max_seq_length: expected an integer from 1"),
         ("sentence_bert_config.json", text(r#"{"do_lower_case":0}"#), "do_lower_case: expected true or false, found 0"),
-        ("sentence_bert_config.json", text(r#"{"transformer_task":"fill-mask"}"#), "transformer_task"),
+        (
+            "sentence_bert_config.json",
+            text(r#"{"transformer_task":"fill-mask"}"#),
+            r#"transformer_task: expected "feature-extraction", found "fill-mask""#,
+        ),
         ("config_sentence_transformers.json", text(r#"{"prompts":[]}"#), "prompts: expected an object, found []"),
-        ("config_sentence_transformers.json", text(r#"{"default_prompt_name":"q"}"#), "default_prompt_name"),
+        (
+            "config_sentence_transformers.json",
+            text(r#"{"default_prompt_name":"q"}"#),
+            r#"default_prompt_name: expected none, or that of an empty prompt, found "q""#,
+        ),
         ("tokenizer_config.json", text(r#"{"model_max_length":0}"#), "model_max_length: expected an integer from 1"),
         ("tokenizer_config.json", text(r#"{"model_max_length":-5}"#), "model_max_length: expected an integer from 1"),
         (

@@ -18,7 +18,6 @@ fn edited(pointer: &str, value: Value) -> String {
 
 /// Name, content, a piece of the message; no message where the model is read all the same.
 fn rows() -> Vec<(&'static str, String, Option<&'static str>)> {
-    let refused = Some("tokenizer.json: expected a tokenizer, found: ");
     let sequence_of = |inner: Value, depth: usize, field: &str| {
         (0..depth).fold(inner, |inner, _| json!({ "type": "Sequence", field: [inner] }))
     };
@@ -27,17 +26,25 @@ fn rows() -> Vec<(&'static str, String, Option<&'static str>)> {
     let text = json!({ "Sequence": { "id": "A", "type_id": 0 } });
     let added = |id: u64, content: &str| json!([{ "id": id, "content": content, "single_word": false, "lstrip": false, "rstrip": false, "normalized": true, "special": false }]);
     vec![
-        ("empty", String::new(), refused),
-        ("a list", "[]".to_owned(), refused),
-        ("an empty object", "{}".to_owned(), refused),
-        ("deep nesting", "[".repeat(100_000), refused),
-        ("another version", edited("/version", json!("9.0")), refused),
-        ("no model", edited("/model", Value::Null), refused),
-        ("a model of no kind", edited("/model/type", json!("Oracle")), refused),
-        ("no words", edited("/model/vocab", json!({})), Some("")),
-        ("words as a list", edited("/model/vocab", json!(["a"])), refused),
-        ("a negative id", edited("/model/vocab/a", json!(-1)), refused),
-        ("an id of 2^32", edited("/model/vocab/a", json!(1u64 << 32)), refused),
+        ("empty", String::new(), Some("found: EOF while parsing")),
+        ("a list", "[]".to_owned(), Some("found: invalid type: sequence")),
+        ("an empty object", "{}".to_owned(), Some("found: Model missing")),
+        ("deep nesting", "[".repeat(100_000), Some("found: invalid type: sequence")),
+        ("another version", edited("/version", json!("9.0")), Some("found: Unknown tokenizer version '9.0'")),
+        ("no model", edited("/model", Value::Null), Some("found: data did not match any variant")),
+        ("a model of no kind", edited("/model/type", json!("Oracle")), Some("found: data did not match any variant")),
+        ("no words", edited("/model/vocab", json!({})), Some("Missing [UNK] token from the vocabulary")),
+        (
+            "words as a list",
+            edited("/model/vocab", json!(["a"])),
+            Some("found: invalid type: sequence, expected a map"),
+        ),
+        ("a negative id", edited("/model/vocab/a", json!(-1)), Some("found: invalid value: integer `-1`")),
+        (
+            "an id of 2^32",
+            edited("/model/vocab/a", json!(1u64 << 32)),
+            Some("found: invalid value: integer `4294967296`"),
+        ),
         ("an id of 2^32 - 1", edited("/model/vocab/a", json!(u32::MAX)), Some("largest token id: expected less than")),
         ("an id twice", edited("/model/vocab/a", json!(6)), None),
         ("no unknown token", edited("/model/unk_token", json!("[NOT]")), Some("cannot encode")),
@@ -46,12 +53,12 @@ fn rows() -> Vec<(&'static str, String, Option<&'static str>)> {
         (
             "a garbled map",
             edited("/normalizer", json!({ "type": "Precompiled", "precompiled_charsmap": "AAAA" })),
-            Some(""),
+            Some("Cannot parse precompiled_charsmap"),
         ),
         (
             "a map that is none",
             edited("/normalizer", json!({ "type": "Precompiled", "precompiled_charsmap": 7 })),
-            refused,
+            Some("invalid type: integer `7`"),
         ),
         (
             "normalizers nested 50 deep",
@@ -61,7 +68,7 @@ fn rows() -> Vec<(&'static str, String, Option<&'static str>)> {
         (
             "normalizers nested 120 deep",
             edited("/normalizer", sequence_of(json!({ "type": "NFC" }), 120, "normalizers")),
-            refused,
+            Some("found: recursion limit exceeded"),
         ),
         (
             "splitters nested 50 deep",
@@ -74,7 +81,7 @@ fn rows() -> Vec<(&'static str, String, Option<&'static str>)> {
                 "/pre_tokenizer",
                 json!({ "type": "Split", "pattern": { "Regex": "(" }, "behavior": "Removed", "invert": false }),
             ),
-            refused,
+            Some("Opening parenthesis without closing parenthesis"),
         ),
         (
             "a slow pattern",
@@ -105,7 +112,11 @@ fn rows() -> Vec<(&'static str, String, Option<&'static str>)> {
             edited("/post_processor/single", json!([piece("[CLS]"), text, text, text])),
             Some("cannot encode"),
         ),
-        ("a template of an unknown token", edited("/post_processor/single", json!([piece("[NOT]"), text])), Some("")),
+        (
+            "a template of an unknown token",
+            edited("/post_processor/single", json!([piece("[NOT]"), text])),
+            Some("found: no entry found for key"),
+        ),
         (
             "a special token with an id beyond",
             edited("/post_processor/special_tokens/[CLS]", cls(json!([99]))),
@@ -115,9 +126,13 @@ fn rows() -> Vec<(&'static str, String, Option<&'static str>)> {
         (
             "a special token of many ids",
             edited("/post_processor/special_tokens/[CLS]", cls(json!(vec![2; 500]))),
-            Some(""),
+            Some("max_seq_length: expected more than the 501 special tokens, found 10"),
         ),
-        ("an added token beyond", edited("/added_tokens", added(1 << 31, "zebra")), Some("")),
+        (
+            "an added token beyond",
+            edited("/added_tokens", added(1 << 31, "zebra")),
+            Some("largest token id: expected less than the model's vocab_size 8, found 8"),
+        ),
         ("an added token of no letter", edited("/added_tokens", added(8, "")), None),
         (
             "padding to 2^40",
@@ -149,28 +164,32 @@ fn rows() -> Vec<(&'static str, String, Option<&'static str>)> {
         (
             "merges of unknown words",
             edited("/model", json!({ "type": "BPE", "vocab": { "a": 0 }, "merges": ["a b"] })),
-            refused,
+            Some("found: Token `b` out of vocabulary"),
         ),
         (
             "merges of one word",
             edited("/model", json!({ "type": "BPE", "vocab": { "a": 0 }, "merges": ["a"] })),
-            refused,
+            Some("found: Merges text file invalid at line 1"),
         ),
         (
             "dropout of merges",
             edited("/model", json!({ "type": "BPE", "dropout": 7.5, "vocab": { "a": 0 }, "merges": [] })),
-            Some(""),
+            Some("found: Dropout should be between 0 and 1"),
         ),
-        ("no pieces", edited("/model", json!({ "type": "Unigram", "vocab": [] })), Some("")),
+        (
+            "no pieces",
+            edited("/model", json!({ "type": "Unigram", "vocab": [] })),
+            Some("Encountered an unknown token but `unk_id` is missing"),
+        ),
         (
             "an unknown piece beyond",
             edited("/model", json!({ "type": "Unigram", "unk_id": 9, "vocab": [["a", 0.0]] })),
-            refused,
+            Some("found: Unable to load vocab UnkIdNotInVocabulary"),
         ),
         (
             "an unknown word beyond",
             edited("/model", json!({ "type": "WordLevel", "unk_token": "?", "vocab": { "a": 0 } })),
-            Some(""),
+            Some("Missing [UNK] token from the vocabulary"),
         ),
     ]
 }

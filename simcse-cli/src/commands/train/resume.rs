@@ -6,7 +6,7 @@ use simcse_train::schedule::LinearSchedule;
 use simcse_train::{Checkpoint, Error, OutputDirectory, Provenance, RunDirectory, Settings};
 
 use super::task::{ExcludeBy, Task};
-use super::{Job, TrainArgs, absolute, announce, data_source, embedded, memory_note, model_source};
+use super::{Job, TrainArgs, announce, data_source, embedded, memory_note, model_source};
 use crate::commands::load;
 use crate::error::Failure;
 use crate::report;
@@ -19,6 +19,7 @@ pub(super) fn resume(from: &Path, mut args: TrainArgs) -> Result<Job, Failure> {
     let settings = settings(&args, &recorded.settings)?;
     let mut task = Task::read(&args, Some(&checkpoint))?;
     recorded.check_same_data(&data_source(&task))?;
+    recorded.check_same_evaluation(&task.scorer.source()?)?;
 
     let total_steps = simcse_train::total_steps(&settings, &task.sentences)?;
     let before = simcse_train::total_steps(&recorded.settings, &task.sentences)?;
@@ -77,7 +78,7 @@ fn take_over(args: &mut TrainArgs, recorded: &Provenance) -> Result<(), Failure>
     }
     args.model = (model.name != embedded::MODEL).then(|| model.name.clone());
     if args.sentences.is_none() && args.data.is_none() {
-        // Sentences are compared by what they are, not by where they lie.
+        // Sentences and development sets are compared by what they are, not by where they lie.
         args.sentences = inputs.sentences.as_ref().map(PathBuf::from);
         args.data = inputs.data.as_ref().map(PathBuf::from);
     }
@@ -87,12 +88,8 @@ fn take_over(args: &mut TrainArgs, recorded: &Provenance) -> Result<(), Failure>
     let exclude_by = args.exclude_by.map(|by| by.name().to_owned());
     let exclude_by = agreed("--exclude-by", exclude_by, data.exclude_by.as_ref())?;
     args.exclude_by = exclude_by.and_then(|name| name.parse::<ExcludeBy>().ok());
-    let sets = [
-        ("--eval-rerank", &mut args.eval_rerank, &inputs.eval_rerank),
-        ("--eval-sts", &mut args.eval_sts, &inputs.eval_sts),
-    ];
-    for (flag, given, recorded) in sets {
-        *given = agreed(flag, given.as_deref().map(absolute), recorded.as_ref())?.map(PathBuf::from);
+    for (given, recorded) in [(&mut args.eval_rerank, &inputs.eval_rerank), (&mut args.eval_sts, &inputs.eval_sts)] {
+        *given = given.take().or_else(|| recorded.as_ref().map(PathBuf::from));
     }
     Ok(())
 }

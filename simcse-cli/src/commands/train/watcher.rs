@@ -7,7 +7,7 @@ use ndarray::Array2;
 use serde_json::{Map, Value, json};
 use simcse_eval::{Reranking, Sts};
 use simcse_model::SentenceEncoder;
-use simcse_train::{Error, Evaluation, Host, StepRecord};
+use simcse_train::{Error, Evaluation, EvaluationSource, Host, StepRecord};
 
 use crate::report;
 use crate::stop;
@@ -27,6 +27,13 @@ impl Scorer {
     /// Whether there is no development set.
     pub(super) fn is_blind(&self) -> bool {
         self.rerank.is_none() && self.sts.is_none()
+    }
+
+    /// What `run.toml` says of the sets.
+    pub(super) fn source(&self) -> Result<EvaluationSource, simcse_eval::Error> {
+        let rerank = |set: &Option<Reranking>| set.as_ref().map(Reranking::sha256).transpose();
+        let sts = self.sts.as_ref().map(Sts::sha256);
+        Ok(EvaluationSource { rerank: rerank(&self.rerank)?, sts, test: rerank(&self.test)? })
     }
 
     /// The number of texts of the largest set.
