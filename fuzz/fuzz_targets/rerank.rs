@@ -9,7 +9,9 @@ fuzz_target!(|bytes: &[u8]| {
     let path = file("dev.jsonl", bytes);
     if let Ok(set) = bounded(bytes, || Reranking::read(&path, Split::Dev)) {
         let texts = set.texts().unwrap().len();
-        assert!(set.queries.iter().all(|query| query.text < texts && query.candidates.iter().all(|&text| text < texts)));
+        assert!(
+            set.queries.iter().all(|query| query.text < texts && query.candidates.iter().all(|&text| text < texts))
+        );
         HeldOut::read(&path).unwrap();
     }
 });
