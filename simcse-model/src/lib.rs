@@ -29,7 +29,7 @@ pub use error::{Error, Result};
 pub use files::{create_directory, sync_parent, uninterrupted, write_atomically, write_bytes};
 pub use message::{excerpt, printable};
 pub use sentence_encoder::SentenceEncoder;
-pub use simcse_tensor::{Pooling, Precision};
+pub use simcse_tensor::{Pool, Pooling, Precision};
 pub use tokenizer::{Tokenizer, Tokens};
 pub use weights::{CarriedTensor, WeightsFile, write_safetensors};
 pub use work::Work;

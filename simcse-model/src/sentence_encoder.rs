@@ -19,9 +19,6 @@ use crate::error::Result;
 use crate::tokenizer::Tokens;
 use crate::weights::{CarriedTensor, write_safetensors};
 
-/// Sentences tokenised at a time.
-const TOKENIZED: usize = 1024;
-
 /// A model that turns sentences into embeddings. sentence-transformers: `SentenceTransformer`.
 #[derive(Debug)]
 pub struct SentenceEncoder {
@@ -38,6 +35,8 @@ pub struct SentenceEncoder {
 impl SentenceEncoder {
     /// The most tokens that [`encode`](Self::encode) encodes at a time, unless one sentence is longer.
     pub const ENCODED_TOKENS: usize = 4096;
+    /// The most sentences that it tokenises at a time.
+    pub const ENCODED_SENTENCES: usize = 512;
 
     /// Loads a model directory of sentence-transformers or plain Hugging Face.
     ///
@@ -124,19 +123,37 @@ impl SentenceEncoder {
     /// # Errors
     /// What the tokenizer reports.
     pub fn encode<S: AsRef<str> + Sync>(&self, sentences: &[S]) -> Result<Array2<f32>> {
-        let mut embeddings = Array2::zeros((sentences.len(), self.dimension()));
-        for (sentences, mut rows) in
-            sentences.chunks(TOKENIZED).zip(embeddings.axis_chunks_iter_mut(Axis(0), TOKENIZED))
-        {
-            rows.assign(&self.encode_tokens(&self.tokenize(sentences)?.ids));
-        }
-        Ok(embeddings)
+        let embeddings = self.encode_while(sentences, |_| true)?;
+        Ok(embeddings.expect("nothing says stop"))
     }
 
-    /// [`SentenceEncoder::encode`] for sentences given as token ids, special tokens included.
-    pub fn encode_tokens(&self, sentences: &[Vec<u32>]) -> Array2<f32> {
+    /// [`SentenceEncoder::encode`], a part of the sentences at a time. Before each part `go_on` is told how many sentences are
+    /// done; `None` if it says no.
+    ///
+    /// # Errors
+    /// What the tokenizer reports.
+    pub fn encode_while<S: AsRef<str> + Sync>(
+        &self,
+        sentences: &[S],
+        mut go_on: impl FnMut(usize) -> bool,
+    ) -> Result<Option<Array2<f32>>> {
+        const PART: usize = SentenceEncoder::ENCODED_SENTENCES;
         let mut embeddings = Array2::zeros((sentences.len(), self.dimension()));
         let mut pool = Pool::new();
+        for (i, (part, mut rows)) in
+            sentences.chunks(PART).zip(embeddings.axis_chunks_iter_mut(Axis(0), PART)).enumerate()
+        {
+            if !go_on(i * PART) {
+                return Ok(None);
+            }
+            rows.assign(&self.encode_tokens(&self.tokenize(part)?.ids, &mut pool));
+        }
+        Ok(Some(embeddings))
+    }
+
+    /// [`SentenceEncoder::encode`] for sentences given as token ids, special tokens included, with buffers from `pool`.
+    pub fn encode_tokens(&self, sentences: &[Vec<u32>], pool: &mut Pool) -> Array2<f32> {
+        let mut embeddings = Array2::zeros((sentences.len(), self.dimension()));
         let mut first = 0;
         while first < sentences.len() {
             let fits = sentences[first..].iter().scan(0, |tokens, ids| {
@@ -145,7 +162,7 @@ impl SentenceEncoder {
             });
             let next = first + fits.count().max(1);
             let batch = TokenBatch::new(self.config(), &sentences[first..next], vec![0; next - first]);
-            let mut tape = self.tape(&mut pool, &batch, false);
+            let mut tape = self.tape(pool, &batch, false);
             let encoded = self.forward(&mut tape, &batch, None);
             embeddings.slice_mut(s![first..next, ..]).assign(tape.value(encoded));
             first = next;

@@ -20,6 +20,8 @@ mod x86_64_linux {
     use std::arch::asm;
     use std::arch::x86_64::{__cpuid, __cpuid_count};
 
+    use crate::micro_kernel::Next;
+
     /// Whether this processor has AMX's tiles of bf16 and the system lets this process use them.
     pub(crate) fn is_present() -> bool {
         const BF16: u32 = 1 << 22;
@@ -64,12 +66,12 @@ mod x86_64_linux {
     }
 
     /// `c = A·B` for 32 × 32 values of C, row-major, in four tiles. `a` has two strips of 16 rows, each `steps` tiles one behind
-    /// the other; `b` has `16·steps` rows of 32 words.
+    /// the other; `b` has `16·steps` rows of 32 words. Of `next`, up to four cache lines are asked for with each step.
     ///
     /// # Safety
     /// The thread's tiles are [configured](configure), the pointers are good for `2·steps` tiles of 1 KiB and 4 KiB.
     #[inline(always)]
-    pub(crate) unsafe fn multiply(steps: usize, a: *const f32, b: *const f32, c: *mut f32) {
+    pub(crate) unsafe fn multiply(steps: usize, a: *const f32, b: *const f32, next: Next, c: *mut f32) {
         const TILE: usize = 1024; // bytes
         // SAFETY: by the caller's promise. No code but this uses the tiles, which the compiler does not know of.
         unsafe {
@@ -79,6 +81,10 @@ mod x86_64_linux {
                 "tilezero tmm2",
                 "tilezero tmm3",
                 "2:",
+                "prefetcht1 [{next}]",
+                "prefetcht1 [{next} + 64]",
+                "prefetcht1 [{next} + 128]",
+                "prefetcht1 [{next} + 192]",
                 "tileloadd tmm4, [{a} + {row}]",
                 "tileloadd tmm6, [{b} + {two_rows}]",
                 "tdpbf16ps tmm0, tmm4, tmm6",
@@ -90,6 +96,7 @@ mod x86_64_linux {
                 "add {a}, 1024",
                 "add {a2}, 1024",
                 "add {b}, 2048",
+                "add {next}, {share}",
                 "dec {steps}",
                 "jnz 2b",
                 "tilestored [{c} + {two_rows}], tmm0",
@@ -99,6 +106,8 @@ mod x86_64_linux {
                 a = inout(reg) a => _,
                 a2 = inout(reg) a.byte_add(steps * TILE) => _,
                 b = inout(reg) b => _,
+                next = inout(reg) next.at => _,
+                share = in(reg) next.share * size_of::<f32>(),
                 steps = inout(reg) steps => _,
                 c = in(reg) c,
                 row = in(reg) 64usize,

@@ -3,8 +3,8 @@
 //!
 //! Blocking after BLIS (Van Zee and van de Geijn 2015), with A and B exchanged, for C is row-major here: a [`MicroKernel`] keeps
 //! `MR × NR` sums in registers over `KC` words; a micro-panel of A (`MR × KC`) stays in L1, a block of B (`KC × NC`) in L2, from
-//! which it streams. Unlike BLIS, all of B is packed before the first product (up to `PACKED_B` words at a time), so that threads
-//! meet only there; each then packs the rows of A that it multiplies, `MC` at a time.
+//! which it streams while the next block is asked for. Unlike BLIS, all of B is packed before the first product (up to
+//! `PACKED_B` words at a time), so that threads meet only there; each then packs the rows of A that it multiplies, `MC` at a time.
 //!
 //! Every element of C is a sum over blocks of K whose borders the caller fixes, each block's products added in order:
 //! its bits depend neither on its place in C, nor on the other rows and columns, nor on the number of threads.
@@ -17,9 +17,10 @@ use std::ops::Range;
 use ndarray::{ArrayView2, s};
 use rayon::prelude::*;
 
-use crate::micro_kernel::{self, Accumulators, MicroKernel};
+use crate::micro_kernel::{self, Accumulators, MicroKernel, Next};
 use crate::scratch;
 use crate::simd::{Isa, KernelOn, Simd};
+use crate::tile::{Target, Tile};
 use crate::words::{Precision, Words};
 
 /// Words of B packed at a time, 16 MiB.
@@ -93,20 +94,12 @@ fn initialise(init: Init, c: &mut [f32], n: usize) {
     }
 }
 
-/// A matrix that several tasks write, each its own part.
-#[derive(Clone, Copy)]
-struct Shared(*mut f32);
-// SAFETY: the tasks of `blocked` write disjoint tiles.
-unsafe impl Send for Shared {}
-// SAFETY: as above.
-unsafe impl Sync for Shared {}
-
 /// The blocked product by one micro-kernel.
 fn blocked<M: MicroKernel>(a: ArrayView2<f32>, b: ArrayView2<f32>, init: Init, k_ends: &[usize], c: &mut [f32]) {
     let (m, n) = (a.nrows(), b.ncols());
+    let target = Target::new(c, n);
     let width = n.next_multiple_of(M::NR); // of a packed row of B
     let blocks = k_blocks(k_ends, KC * M::W::DEPTH);
-    let c = Shared(c.as_mut_ptr());
     let row_tasks = m.div_ceil(M::MC);
     let column_tasks = (4 * rayon::current_num_threads()).div_ceil(row_tasks);
     let nc = width.div_ceil(column_tasks).next_multiple_of(M::NR);
@@ -124,7 +117,7 @@ fn blocked<M: MicroKernel>(a: ArrayView2<f32>, b: ArrayView2<f32>, init: Init, k
             (0..row_tasks * column_tasks).into_par_iter().for_each(|task| {
                 let (i, j) = (task / column_tasks * M::MC, task % column_tasks * nc);
                 let (rows, cols) = (i..(i + M::MC).min(m), j..(j + nc).min(n));
-                M::S::call(Task::<M> { a, packed_b: packed, n, init, group, rows, cols, c, of: PhantomData });
+                M::S::call(Task::<M> { a, packed_b: packed, n, init, group, rows, cols, target, of: PhantomData });
             });
         });
         first = last + 1;
@@ -177,7 +170,7 @@ impl<M: MicroKernel> KernelOn<M::S> for Pack<'_, M> {
     }
 }
 
-/// One task: the product for `rows × cols` of C over one group of blocks of K.
+/// One task: `rows × cols` of C over one group of blocks of K.
 struct Task<'a, M> {
     a: ArrayView2<'a, f32>,
     packed_b: &'a [f32],
@@ -186,7 +179,7 @@ struct Task<'a, M> {
     group: &'a [Range<usize>],
     rows: Range<usize>,
     cols: Range<usize>,
-    c: Shared,
+    target: Target,
     of: PhantomData<M>,
 }
 
@@ -201,8 +194,9 @@ impl<M: MicroKernel> KernelOn<M::S> for Task<'_, M> {
 
     #[inline(always)]
     fn run(self, s: M::S, packed_a: &mut [f32]) {
-        let Self { a, packed_b, n, init, group, rows, cols, c, of: _ } = self;
+        let Self { a, packed_b, n, init, group, rows, cols, target, of: _ } = self;
         let width = n.next_multiple_of(M::NR);
+        let first_row = rows.start;
         let micro_kernel = M::begin(s);
         let mut acc = Accumulators([0.0; 32 * 32]);
         let mut packed_b = packed_b;
@@ -213,65 +207,27 @@ impl<M: MicroKernel> KernelOn<M::S> for Task<'_, M> {
             packed_b = rest;
             M::pack_a(s, a.slice(s![rows.clone(), block.clone()]).reversed_axes(), packed_a);
             for jc in cols.clone().step_by(M::NC) {
+                // The words behind this block are the next one's. A share of them goes to L2 with each tile.
+                let behind = block_of_b.as_ptr().wrapping_add((jc + M::NC) * kc);
+                let share = (M::NR * M::STEP).div_ceil(rows.len().div_ceil(M::MR));
+                let mut next = Next { at: behind, share };
                 for i in (0..rows.len()).step_by(M::MR) {
                     let panel_a = &packed_a[i / M::MR * M::MR_PACKED * kc..][..M::MR_PACKED * kc];
                     for j in (jc..(jc + M::NC).min(cols.end)).step_by(M::NR) {
                         let panel_b = &block_of_b[j * kc..][..M::NR * kc];
-                        let tile = Tile { c, n, i: rows.start + i, j, rows: M::MR.min(rows.len() - i) };
-                        tile.prefetch(s, M::NR);
+                        let (rows, columns) = (M::MR.min(rows.len() - i), M::NR.min(n - j));
+                        let tile = Tile { target, i: first_row + i, j, rows, columns };
+                        tile.prefetch(s);
                         // SAFETY: the panels have `kc` words for each row and column of a tile.
-                        unsafe { micro_kernel.multiply(kc, panel_a.as_ptr(), panel_b.as_ptr(), &mut acc) };
+                        unsafe { micro_kernel.multiply(kc, panel_a.as_ptr(), panel_b.as_ptr(), next, &mut acc) };
+                        next.at = next.at.wrapping_add(kc / M::STEP * share);
                         // SAFETY: the tile lies inside C, and no other task writes its rows and columns.
-                        unsafe { tile.update(s, &acc.0, M::NR, init) };
+                        unsafe { tile.update(s, &acc, M::NR, init) };
                     }
                 }
             }
         }
         micro_kernel.end();
-    }
-}
-
-/// Where a tile lies in C, which is `n` wide: rows `i .. i + rows`, and columns from `j` on.
-struct Tile {
-    c: Shared,
-    n: usize,
-    i: usize,
-    j: usize,
-    rows: usize,
-}
-
-impl Tile {
-    /// Asks for its cache lines.
-    #[inline(always)]
-    fn prefetch<S: Simd>(&self, s: S, width: usize) {
-        const LINE: usize = 16;
-        for r in 0..self.rows {
-            (0..width)
-                .step_by(LINE)
-                .for_each(|v| s.prefetch(self.c.0.wrapping_add((self.i + r) * self.n + self.j + v)));
-        }
-    }
-
-    /// Writes or adds the sums, which are row-major and `width` wide.
-    ///
-    /// # Safety
-    /// The tile's rows and columns, as far as there are columns, lie inside C, and nothing else accesses them.
-    #[inline(always)]
-    unsafe fn update<S: Simd>(&self, s: S, acc: &[f32], width: usize, init: Init) {
-        for (r, acc) in acc.chunks_exact(width).take(self.rows).enumerate() {
-            let width = width.min(self.n - self.j);
-            // SAFETY: the row and the columns from `j` on are inside C.
-            let c = unsafe { std::slice::from_raw_parts_mut(self.c.0.add((self.i + r) * self.n + self.j), width) };
-            for v in (0..width).step_by(S::LANES) {
-                let acc = s.load(&acc[v..]);
-                let sum = match init {
-                    Init::Zero => acc,
-                    Init::Bias(bias) => s.add(s.load_padded(&bias[self.j + v..], 0.0), acc),
-                    Init::Keep => s.add(s.load_padded(&c[v..], 0.0), acc),
-                };
-                s.store_fitting(sum, &mut c[v..]);
-            }
-        }
     }
 }
 

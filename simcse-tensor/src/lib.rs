@@ -33,6 +33,8 @@ mod micro_kernel;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod packing;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+mod tile;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod words;
 
 pub use adamw::{AdamWUpdate, BETAS, sum_of_squares};

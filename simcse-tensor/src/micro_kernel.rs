@@ -12,6 +12,13 @@ use crate::words::Words;
 #[repr(C, align(64))]
 pub(crate) struct Accumulators(pub(crate) [f32; 32 * 32]);
 
+/// What a tile's product asks for meanwhile, to be found in L2 later: `share` words with each step along K.
+#[derive(Clone, Copy)]
+pub(crate) struct Next {
+    pub(crate) at: *const f32,
+    pub(crate) share: usize,
+}
+
 /// One way of computing a tile of C.
 pub(crate) trait MicroKernel: Copy {
     /// The instruction set for everything around it.
@@ -24,7 +31,7 @@ pub(crate) trait MicroKernel: Copy {
     const NR: usize;
     /// Words of A for each word along K in a panel: `MR`, rounded up to what packing writes at a time.
     const MR_PACKED: usize;
-    /// Words along K come in multiples of this.
+    /// Words along K in a step of the loop; packed, K is a multiple of it.
     const STEP: usize;
     /// Rows of A packed at a time.
     const MC: usize;
@@ -52,7 +59,7 @@ pub(crate) trait MicroKernel: Copy {
     ///
     /// # Safety
     /// `a` has `kc·MR_PACKED` words and `b` has `kc·NR`; `kc` is a multiple of `STEP`.
-    unsafe fn multiply(self, kc: usize, a: *const f32, b: *const f32, acc: &mut Accumulators);
+    unsafe fn multiply(self, kc: usize, a: *const f32, b: *const f32, next: Next, acc: &mut Accumulators);
 }
 
 /// `MR × NV` vectors of accumulators; each word of A is multiplied with a row of B.
@@ -65,7 +72,7 @@ impl<S: Simd, W: Words<S>, const MR: usize, const NV: usize> MicroKernel for Vec
     const MR: usize = MR;
     const NR: usize = NV * S::LANES;
     const MR_PACKED: usize = MR.next_multiple_of(S::LANES);
-    const STEP: usize = 1;
+    const STEP: usize = 4;
     const MC: usize = 112;
     const NC: usize = 192;
 
@@ -78,22 +85,26 @@ impl<S: Simd, W: Words<S>, const MR: usize, const NV: usize> MicroKernel for Vec
     fn end(self) {}
 
     #[inline(always)]
-    unsafe fn multiply(self, kc: usize, a: *const f32, b: *const f32, to: &mut Accumulators) {
+    unsafe fn multiply(self, kc: usize, a: *const f32, b: *const f32, next: Next, to: &mut Accumulators) {
         const AHEAD: usize = 64; // rows of B that are asked for before their turn
         let s = self.0;
         let mut acc = [[s.splat(0.0); NV]; MR];
-        for k in 0..kc {
-            let mut b_row = [s.splat(0.0); NV];
-            for (v, b_row) in b_row.iter_mut().enumerate() {
-                // SAFETY: row `k` of `b` has `NV` vectors.
-                *b_row = s.load(unsafe { std::slice::from_raw_parts(b.add((k * NV + v) * S::LANES), S::LANES) });
-                s.prefetch(b.wrapping_add(((k + AHEAD) * NV + v) * S::LANES));
-            }
-            for (r, acc) in acc.iter_mut().enumerate() {
-                // SAFETY: row `k` of `a` has `MR_PACKED` words.
-                let a = s.splat(unsafe { *a.add(k * Self::MR_PACKED + r) });
-                for v in 0..NV {
-                    acc[v] = W::multiply_add(s, a, b_row[v], acc[v]);
+        for step in 0..kc / Self::STEP {
+            s.prefetch_l2(next.at.wrapping_add(step * next.share));
+            for k in 0..Self::STEP {
+                let k = step * Self::STEP + k;
+                let mut b_row = [s.splat(0.0); NV];
+                for (v, b_row) in b_row.iter_mut().enumerate() {
+                    // SAFETY: row `k` of `b` has `NV` vectors.
+                    *b_row = s.load(unsafe { std::slice::from_raw_parts(b.add((k * NV + v) * S::LANES), S::LANES) });
+                    s.prefetch(b.wrapping_add(((k + AHEAD) * NV + v) * S::LANES));
+                }
+                for (r, acc) in acc.iter_mut().enumerate() {
+                    // SAFETY: row `k` of `a` has `MR_PACKED` words.
+                    let a = s.splat(unsafe { *a.add(k * Self::MR_PACKED + r) });
+                    for v in 0..NV {
+                        acc[v] = W::multiply_add(s, a, b_row[v], acc[v]);
+                    }
                 }
             }
         }
@@ -135,7 +146,7 @@ mod x86 {
         const MR_PACKED: usize = 32;
         const STEP: usize = 16;
         const MC: usize = 256;
-        const NC: usize = 384;
+        const NC: usize = 128;
 
         #[inline(always)]
         fn begin(_: Self::S) -> Self {
@@ -157,9 +168,9 @@ mod x86 {
         }
 
         #[inline(always)]
-        unsafe fn multiply(self, kc: usize, a: *const f32, b: *const f32, acc: &mut Accumulators) {
+        unsafe fn multiply(self, kc: usize, a: *const f32, b: *const f32, next: Next, acc: &mut Accumulators) {
             // SAFETY: `begin` has configured the tiles; the rest is the caller's promise.
-            unsafe { crate::amx::multiply(kc / Self::STEP, a, b, acc.0.as_mut_ptr()) };
+            unsafe { crate::amx::multiply(kc / Self::STEP, a, b, next, acc.0.as_mut_ptr()) };
         }
     }
 }

@@ -81,6 +81,8 @@ pub(crate) trait Simd: Copy + Send + Sync {
 
     /// Asks for the cache line at an address, which need not be valid.
     fn prefetch(self, at: *const f32);
+    /// As [`Simd::prefetch`], but no nearer than the second cache.
+    fn prefetch_l2(self, at: *const f32);
 
     /// The first lanes of a slice that may be shorter than a vector; `pad` in the lanes behind its end.
     #[inline(always)]

@@ -10,10 +10,10 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use indicatif::ProgressBar;
 use serde::Serialize;
 use simcse_eval::metrics::unit_rows;
-use simcse_model::SentenceEncoder;
 use simcse_model::lines::{Lines, is_standard_input, source_name};
+use simcse_model::{Pool, SentenceEncoder};
 
-use super::{CHUNK, load};
+use super::load;
 use crate::args::{JsonArgs, ModelArgs};
 use crate::error::Failure;
 use crate::output::{Format, Output, write_file};
@@ -81,7 +81,17 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
     let to_terminal = matches!(args.output, Output::StandardOutput) && io::stdout().is_terminal();
     let bar = if to_terminal { ProgressBar::hidden() } else { report::sentences_bar(lines) };
     let (encoder, normalize) = (&encoder, args.normalize);
-    let mut encoding = Encoding { encoder, normalize, input: &input, output: &name, format, bar, written: 0, cut: 0 };
+    let mut encoding = Encoding {
+        encoder,
+        normalize,
+        input: &input,
+        output: &name,
+        format,
+        bar,
+        pool: Pool::new(),
+        written: 0,
+        cut: 0,
+    };
     // A pipe may keep us waiting, and nothing would see that a stop is asked for.
     let _deferred = lines.map(|_| stop::defer());
     let sentences = match &args.output {
@@ -127,6 +137,7 @@ struct Encoding<'a> {
     output: &'a str,
     format: Format,
     bar: ProgressBar,
+    pool: Pool,
     written: usize,
     cut: usize,
 }
@@ -139,7 +150,7 @@ impl Encoding<'_> {
         while let Some(line) = lines.next_line()? {
             bytes += line.text.len();
             texts.push(line.text.to_owned());
-            if texts.len() == CHUNK || bytes >= CHUNK_BYTES {
+            if texts.len() == SentenceEncoder::ENCODED_SENTENCES || bytes >= CHUNK_BYTES {
                 self.write_chunk(out, &texts)?;
                 texts.clear();
                 bytes = 0;
@@ -155,7 +166,7 @@ impl Encoding<'_> {
             return Err(Failure::Stopped(format!("stopped; {} is not written", self.output)));
         }
         let tokens = self.encoder.tokenize(texts)?;
-        let mut embeddings = self.encoder.encode_tokens(&tokens.ids);
+        let mut embeddings = self.encoder.encode_tokens(&tokens.ids, &mut self.pool);
         if let Some(row) = embeddings.rows().into_iter().position(|row| row.iter().any(|value| !value.is_finite())) {
             let (input, line) = (source_name(self.input), self.written + row + 1);
             return Err(Failure::Failed(format!(

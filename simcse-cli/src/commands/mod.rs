@@ -8,7 +8,7 @@ pub(crate) mod train;
 
 use std::path::{Path, PathBuf};
 
-use ndarray::{Array2, Axis};
+use ndarray::Array2;
 use simcse_model::SentenceEncoder;
 use simcse_train::Settings;
 
@@ -17,9 +17,6 @@ use crate::error::Failure;
 use crate::fetching::Fetching;
 use crate::hub::{self, HubError};
 use crate::report;
-
-/// Sentences encoded between two steps of a progress bar.
-const CHUNK: usize = 512;
 
 /// The directory of the model that `--model` names: itself, or the one that the hub's cache has or fetches.
 fn model_dir(name: &str) -> Result<PathBuf, Failure> {
@@ -69,10 +66,10 @@ fn apply(settings: &Settings, encoder: &mut SentenceEncoder) -> Result<(), Failu
 /// The embeddings of `texts`, one row each, under a progress bar.
 fn encode_texts(encoder: &SentenceEncoder, texts: &[String]) -> Result<Array2<f32>, Failure> {
     let bar = report::sentences_bar(Some(texts.len() as u64));
-    let mut embeddings = Array2::zeros((texts.len(), encoder.dimension()));
-    for (texts, mut rows) in texts.chunks(CHUNK).zip(embeddings.axis_chunks_iter_mut(Axis(0), CHUNK)) {
-        rows.assign(&encoder.encode(texts)?);
-        bar.inc(texts.len() as u64);
-    }
-    Ok(embeddings)
+    let embeddings = encoder.encode_while(texts, |done| {
+        bar.set_position(done as u64);
+        true
+    })?;
+    bar.set_position(texts.len() as u64);
+    Ok(embeddings.expect("nothing says stop"))
 }

@@ -28,6 +28,7 @@ impl Simd for Portable {
     }
 
     #[inline(always)] fn prefetch(self, _: *const f32) {}
+    #[inline(always)] fn prefetch_l2(self, _: *const f32) {}
     #[inline(always)] fn splat(self, x: f32) -> [f32; 8] { [x; 8] }
     #[inline(always)] fn load(self, from: &[f32]) -> [f32; 8] { std::array::from_fn(|i| from[i]) }
     #[inline(always)] fn store(self, v: [f32; 8], to: &mut [f32]) { to[..8].copy_from_slice(&v) }

@@ -52,6 +52,7 @@ impl Simd for Avx2 {
     }
 
     #[inline(always)] fn prefetch(self, at: *const f32) { unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) } }
+    #[inline(always)] fn prefetch_l2(self, at: *const f32) { unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) } }
     #[inline(always)] fn splat(self, x: f32) -> __m256 { unsafe { _mm256_set1_ps(x) } }
     #[inline(always)] fn load(self, from: &[f32]) -> __m256 { unsafe { _mm256_loadu_ps(from[..8].as_ptr()) } }
     #[inline(always)] fn store(self, v: __m256, to: &mut [f32]) { unsafe { _mm256_storeu_ps(to[..8].as_mut_ptr(), v) } }
@@ -172,6 +173,7 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     }
 
     #[inline(always)] fn prefetch(self, at: *const f32) { unsafe { _mm_prefetch::<_MM_HINT_T0>(at.cast()) } }
+    #[inline(always)] fn prefetch_l2(self, at: *const f32) { unsafe { _mm_prefetch::<_MM_HINT_T1>(at.cast()) } }
     #[inline(always)] fn splat(self, x: f32) -> __m512 { unsafe { _mm512_set1_ps(x) } }
     #[inline(always)] fn load(self, from: &[f32]) -> __m512 { unsafe { _mm512_loadu_ps(from[..16].as_ptr()) } }
     #[inline(always)] fn store(self, v: __m512, to: &mut [f32]) { unsafe { _mm512_storeu_ps(to[..16].as_mut_ptr(), v) } }

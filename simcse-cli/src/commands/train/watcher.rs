@@ -3,13 +3,12 @@
 use std::path::Path;
 
 use indicatif::ProgressBar;
-use ndarray::{Array2, Axis};
+use ndarray::Array2;
 use serde_json::{Map, Value, json};
 use simcse_eval::{Reranking, Sts};
 use simcse_model::SentenceEncoder;
 use simcse_train::{Error, Evaluation, Host, StepRecord};
 
-use crate::commands::CHUNK;
 use crate::report;
 use crate::stop;
 
@@ -67,14 +66,7 @@ fn sts(set: &Sts, encoder: &SentenceEncoder) -> Result<Option<Evaluation>, simcs
 
 /// The embeddings of `texts`, one row each; `None` if the run is to stop.
 fn encode(encoder: &SentenceEncoder, texts: &[String]) -> Result<Option<Array2<f32>>, simcse_eval::Error> {
-    let mut embeddings = Array2::zeros((texts.len(), encoder.dimension()));
-    for (texts, mut rows) in texts.chunks(CHUNK).zip(embeddings.axis_chunks_iter_mut(Axis(0), CHUNK)) {
-        if stop::requested() {
-            return Ok(None);
-        }
-        rows.assign(&encoder.encode(texts)?);
-    }
-    Ok(Some(embeddings))
+    Ok(encoder.encode_while(texts, |_| !stop::requested())?)
 }
 
 /// The fields of `scores` but the counts, which do not change, under `<prefix>_…`.
