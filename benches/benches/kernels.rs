@@ -10,7 +10,7 @@ use ndarray::{Array2, Axis, s};
 use simcse_benches::{Bench, SHAPES, Work, check, matrix, peak, titles, values};
 use simcse_tensor::profile::record;
 use simcse_tensor::rng::Philox;
-use simcse_tensor::{Dropout, Grads, Layout, Lookup, Params, Pool, Pooling, Precision, Rows, Slot, Tape, Var};
+use simcse_tensor::{Dropout, Grads, Layout, Lookup, Params, Pool, Pooling, Precision, Rows, Slot, Tape, Var, softmax};
 use simcse_train::adamw::{AdamW, clip_scale, gradient_norm};
 use simcse_train::loss::contrastive;
 
@@ -122,6 +122,19 @@ fn on_the_tape(criterion: &mut Criterion) {
     bench.timed_case("embedding of two tables, backward", bytes(6), || model.run(&[], lookup).backward);
 }
 
+/// Rows as wide as a block of the loss, where nothing but the softmax is done to them.
+fn softmax_of_rows(criterion: &mut Criterion) {
+    let (rows, width, scale) = (4096, 512, 20.0);
+    let x = matrix(rows, width);
+    let mut expected = x.mapv(|x| f64::from(scale * x).exp());
+    expected.outer_iter_mut().for_each(|mut row| row /= row.sum());
+    let mut p = x.clone();
+    softmax(scale, &mut p);
+    check("softmax", values(&p), values(&expected.mapv(|p| p as f32)), 1e-5);
+    let mut bench = Bench::new(criterion, "kernels".to_owned(), 0);
+    bench.case("softmax", Work::Bytes(2 * 4 * rows * width), || softmax(scale, &mut p));
+}
+
 /// The optimiser over as many values as a layer of the base models has: the gradient is read twice, parameters and moments are read
 /// and written.
 fn adamw(criterion: &mut Criterion) {
@@ -162,5 +175,5 @@ fn loss(criterion: &mut Criterion) {
     });
 }
 
-criterion_group!(benches, on_the_tape, adamw, loss);
+criterion_group!(benches, on_the_tape, softmax_of_rows, adamw, loss);
 criterion_main!(benches);

@@ -32,19 +32,12 @@ impl Shape {
     /// A BERT of such layers.
     pub fn config(self, num_hidden_layers: usize, vocab_size: usize) -> ModelConfig {
         ModelConfig {
-            architecture: Architecture::Bert,
             vocab_size,
             hidden_size: self.hidden,
             num_hidden_layers,
             num_attention_heads: self.heads,
             intermediate_size: self.intermediate,
-            max_position_embeddings: 512,
-            type_vocab_size: 2,
-            layer_norm_eps: 1e-12,
-            hidden_dropout_prob: 0.1,
-            attention_probs_dropout_prob: 0.1,
-            pad_token_id: 0,
-            initializer_range: 0.02,
+            ..ModelConfig::defaults(Architecture::Bert)
         }
     }
 }

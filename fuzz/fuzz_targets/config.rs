@@ -1,11 +1,13 @@
-//! `config.json`.
+//! `config.json`: what is read means the same when it is written and read again.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use simcse_fuzz::{bounded, file};
 use simcse_model::ModelConfig;
 
 fuzz_target!(|bytes: &[u8]| {
-    if let Ok(config) = ModelConfig::read(&simcse_fuzz::file("config.json", bytes)) {
-        assert_eq!(ModelConfig::read(&simcse_fuzz::file("again.json", config.to_json().as_bytes())).unwrap(), config);
+    let path = file("config.json", bytes);
+    if let Ok(config) = bounded(bytes, || ModelConfig::read(&path)) {
+        assert_eq!(ModelConfig::read(&file("again.json", config.to_json().as_bytes())).unwrap(), config);
     }
 });

@@ -1,13 +1,20 @@
-//! `modules.json` and what it leads to: nothing outside of the model's directory.
+//! `modules.json` and, behind a zero byte each, what it leads to: nothing outside of the model's directory.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use simcse_fuzz::{bounded, file, model};
 use simcse_model::ModelDirectory;
 
+const FILES: [&str; 4] =
+    ["modules.json", "1_Pooling/config.json", "sentence_bert_config.json", "config_sentence_transformers.json"];
+
 fuzz_target!(|bytes: &[u8]| {
-    let dir = simcse_fuzz::model();
-    simcse_fuzz::file("modules.json", bytes);
-    if let Ok(model) = ModelDirectory::read(dir) {
+    let dir = model();
+    let mut parts = bytes.splitn(FILES.len(), |&byte| byte == 0);
+    for name in FILES {
+        file(name, parts.next().unwrap_or(b"{}"));
+    }
+    if let Ok(model) = bounded(bytes, || ModelDirectory::read(dir)) {
         let transformer = model.transformer.canonicalize().unwrap();
         assert!(transformer.starts_with(dir.canonicalize().unwrap()));
     }

@@ -2,12 +2,13 @@
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;
+use simcse_fuzz::{bounded, file};
 use simcse_model::lines::Lines;
 use simcse_train::Sentences;
 
 fuzz_target!(|bytes: &[u8]| {
-    let path = simcse_fuzz::file("in.txt", bytes);
-    let Ok(sentences) = Sentences::read(&path, 3) else { return };
+    let path = file("in.txt", bytes);
+    let Ok(sentences) = bounded(bytes, || Sentences::read(&path, 3)) else { return };
     let (mut lines, mut count) = (Lines::open(&path).unwrap(), 0);
     while lines.next_line().unwrap().is_some() {
         count += 1;

@@ -3,9 +3,11 @@
 
 use libfuzzer_sys::fuzz_target;
 use simcse_eval::Sts;
+use simcse_fuzz::{bounded, file};
 
 fuzz_target!(|bytes: &[u8]| {
-    if let Ok(set) = Sts::read(&simcse_fuzz::file("sts.tsv", bytes)) {
+    let path = file("sts.tsv", bytes);
+    if let Ok(set) = bounded(bytes, || Sts::read(&path)) {
         assert!(set.pairs.iter().all(|pair| pair.score.is_finite()));
         assert!(set.pairs.iter().flat_map(|pair| pair.sentences).all(|text| text < set.texts().len()));
     }

@@ -45,7 +45,7 @@ impl Annotation {
     }
 
     fn parse(line: &Line) -> Result<Self, Error> {
-        let [query, similar, candidates, scores] = line.text.split('\t').collect::<Vec<_>>()[..] else {
+        let [query, similar, candidates, scores] = line.text.splitn(5, '\t').collect::<Vec<_>>()[..] else {
             return Err(
                 line.malformed("query id, similar ids, candidate ids and BM25 scores, separated by tabs", line.text)
             );
@@ -54,15 +54,16 @@ impl Annotation {
         if query.is_empty() {
             return Err(line.malformed("a query id in field 1", line.text));
         }
-        let [similar, candidates] = [similar, candidates].map(|ids| ids.split_whitespace().map(str::to_owned));
-        let (similar, candidates): (Vec<_>, Vec<_>) = (similar.collect(), candidates.collect());
-        if let Some(stray) = similar.iter().find(|id| !candidates.contains(id)) {
+        let distinct: HashSet<&str> = candidates.split_whitespace().collect();
+        if let Some(stray) = similar.split_whitespace().find(|id| !distinct.contains(id)) {
             return Err(line.malformed("similar ids that are among the candidate ids", stray));
         }
+        let candidates: Vec<String> = candidates.split_whitespace().map(str::to_owned).collect();
         if scores.split_whitespace().count() != candidates.len() {
             return Err(line.malformed("as many BM25 scores as candidate ids", scores));
         }
-        Ok(Self { line: line.number, query: query.to_owned(), candidates, similar: similar.into_iter().collect() })
+        let similar = similar.split_whitespace().map(str::to_owned).collect();
+        Ok(Self { line: line.number, query: query.to_owned(), candidates, similar })
     }
 }
 

@@ -55,7 +55,7 @@ impl Sts {
         let mut lines = Lines::open(path)?;
         let (mut pairs, mut skipped, mut texts) = (Vec::new(), 0, Interner::default());
         while let Some(line) = lines.next_line()? {
-            let (score, a, b) = match line.text.split('\t').collect::<Vec<_>>()[..] {
+            let (score, a, b) = match line.text.splitn(8, '\t').collect::<Vec<_>>()[..] {
                 [score, a, b] | [_, _, _, _, score, a, b, ..] => (score.trim(), a, b),
                 _ => {
                     return Err(

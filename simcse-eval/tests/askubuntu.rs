@@ -180,3 +180,13 @@ fn errors_name_file_line_and_what_was_expected() {
     assert!(error.contains("x.jsonl, line 2: expected a JSON object"), "{error}");
     assert!(error.ends_with("found invalid type: integer `1`, expected a string at column 11"), "{error}");
 }
+
+/// With the square of their number, reading would take minutes.
+#[test]
+fn a_query_may_have_many_candidates() {
+    let list = |of: fn(usize) -> String| (0..200_000).map(of).collect::<Vec<_>>().join(" ");
+    let (ids, scores) = (list(|id| id.to_string()), list(|_| "1".to_owned()));
+    let directory = directory(&[("dev.txt", &format!("q\t{ids}\t{ids}\t{scores}\nq\t1\t1 2\t1 1\n"))]);
+    let reranking = Reranking::read(directory.path(), Split::Dev).unwrap();
+    assert_eq!((reranking.queries.len(), reranking.skipped.without_negatives), (1, 1));
+}

@@ -207,8 +207,9 @@ impl ModelConfig {
         Ok(())
     }
 
-    /// The defaults of transformers' configuration classes.
-    fn defaults(architecture: Architecture) -> Self {
+    /// The defaults of transformers' configuration classes, for a `config.json` that leaves a field out.
+    #[must_use]
+    pub fn defaults(architecture: Architecture) -> Self {
         let bert = Self {
             architecture,
             vocab_size: 30522,

@@ -17,19 +17,18 @@ const PAD: u32 = 1;
 
 fn config(architecture: Architecture) -> ModelConfig {
     ModelConfig {
-        architecture,
         vocab_size: VOCABULARY,
         hidden_size: 8,
         num_hidden_layers: 1,
         num_attention_heads: 2,
         intermediate_size: 12,
         max_position_embeddings: 12,
-        type_vocab_size: if architecture == DistilBert { 0 } else { 2 },
         layer_norm_eps: 1e-3, // so large that an epsilon in the wrong place shows
         hidden_dropout_prob: 0.0,
         attention_probs_dropout_prob: 0.0,
         pad_token_id: PAD as usize,
         initializer_range: 1.0,
+        ..ModelConfig::defaults(architecture)
     }
 }
 

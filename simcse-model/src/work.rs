@@ -54,19 +54,13 @@ mod tests {
     #[test]
     fn counts_the_products_of_a_layer() {
         let config = ModelConfig {
-            architecture: Architecture::Bert,
             vocab_size: 9,
             hidden_size: 4,
             num_hidden_layers: 3,
             num_attention_heads: 2,
             intermediate_size: 5,
             max_position_embeddings: 8,
-            type_vocab_size: 2,
-            layer_norm_eps: 1e-12,
-            hidden_dropout_prob: 0.1,
-            attention_probs_dropout_prob: 0.1,
-            pad_token_id: 0,
-            initializer_range: 0.02,
+            ..ModelConfig::defaults(Architecture::Bert)
         };
         let work = Work::forward(&config, [2, 3]);
         let tokens = 2 + 3;

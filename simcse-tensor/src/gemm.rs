@@ -17,7 +17,9 @@ use std::ops::Range;
 use ndarray::{ArrayView2, s};
 use rayon::prelude::*;
 
-use crate::micro_kernel::{self, Accumulators, MicroKernel, Next};
+#[cfg(target_arch = "x86_64")]
+use crate::micro_kernel;
+use crate::micro_kernel::{Accumulators, MicroKernel, Next};
 use crate::scratch;
 use crate::simd::{Isa, KernelOn, Simd};
 use crate::tile::{Target, Tile};

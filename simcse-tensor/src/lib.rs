@@ -10,12 +10,8 @@
 //! Every sum has an order that depends on shapes alone, so results have the same bits for any number of threads.
 
 mod adamw;
-mod amx;
-mod gemm;
 mod math;
-mod micro_kernel;
 mod ops;
-mod packing;
 mod pages;
 mod params;
 mod peak;
@@ -26,11 +22,24 @@ mod rows;
 mod scratch;
 mod simd;
 mod tape;
+
+// The blocked product has instances on x86-64 only; for other processors it is compiled, but idle.
+#[cfg(target_arch = "x86_64")]
+mod amx;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+mod gemm;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+mod micro_kernel;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+mod packing;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod tile;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod words;
 
 pub use adamw::{AdamWUpdate, BETAS, sum_of_squares};
 pub use gemm::{Init, gemm};
+pub use ops::softmax::softmax;
 pub use pages::give_back_pages;
 pub use params::{Flat, Gradient, Grads, Layout, Params, Slot, Tensor, Value};
 pub use peak::peak_flops;

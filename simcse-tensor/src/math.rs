@@ -108,7 +108,7 @@ pub(crate) fn sum<S: Simd>(s: S, x: &[f32], y: &[f32], f: impl Fn(S::F32, S::F32
 /// log-sum-exp.
 pub(crate) type SoftmaxMoments = [f32; 2];
 
-/// `x ← softmax(scale·x)`.
+/// `x ← softmax(scale·x)`; its error is that of [`softmax`](crate::softmax).
 #[inline(always)]
 pub(crate) fn softmax<S: Simd>(s: S, scale: f32, x: &mut [f32]) -> SoftmaxMoments {
     let highest = x.iter().fold(f32::NEG_INFINITY, |highest, &x| highest.max(x * scale));

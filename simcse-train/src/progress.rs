@@ -119,7 +119,22 @@ impl Progress {
         let text = std::fs::read_to_string(&file);
         let state = text.map_err(|error| error.to_string());
         let state = state.and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()));
-        state.map_err(|found| Error::Damaged { file, expected: "a trainer's state".to_owned(), found })
+        state.and_then(Self::checked).map_err(|found| Error::Damaged {
+            file,
+            expected: "a trainer's state".to_owned(),
+            found,
+        })
+    }
+
+    /// What the rest relies on, though anyone may write a state and its manifest.
+    fn checked(self) -> std::result::Result<Self, String> {
+        if self.skipped_updates > self.global_step {
+            return Err(format!("{} skipped of {} steps", self.skipped_updates, self.global_step));
+        }
+        if self.log_history.iter().any(|line| !line.contains_key("step")) {
+            return Err("an evaluation without its step".to_owned());
+        }
+        Ok(self)
     }
 
     /// Writes the `trainer_state.json` of a checkpoint.
@@ -181,5 +196,17 @@ mod tests {
         assert_eq!(format!("{read:?}"), format!("{progress:?}"));
         assert_eq!(read.figures(1).unwrap()["eval_map"], 1.0 / 3.0);
         assert!(read.is_evaluated());
+    }
+
+    #[test]
+    fn a_state_that_cannot_be_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let skipped = Progress { global_step: 1, skipped_updates: 2, ..Progress::default() };
+        let nowhere = Progress { log_history: vec![Map::new()], ..Progress::default() };
+        for (progress, message) in [(skipped, "2 skipped of 1 steps"), (nowhere, "an evaluation without its step")] {
+            progress.write(dir.path(), &Settings::default(), 9).unwrap();
+            let error = Progress::read(dir.path()).unwrap_err().to_string();
+            assert!(error.ends_with(message), "{error}");
+        }
     }
 }

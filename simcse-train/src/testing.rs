@@ -8,19 +8,15 @@ const VOCABULARY: usize = 300;
 /// An encoder of `layers` layers, `width` wide, with heads of 16.
 pub(crate) fn encoder(architecture: Architecture, layers: usize, width: usize) -> SentenceEncoder {
     let config = ModelConfig {
-        architecture,
         vocab_size: VOCABULARY,
         hidden_size: width,
         num_hidden_layers: layers,
         num_attention_heads: width / 16,
         intermediate_size: 4 * width,
         max_position_embeddings: 64,
-        type_vocab_size: usize::from(architecture != Architecture::DistilBert),
-        layer_norm_eps: 1e-12,
-        hidden_dropout_prob: 0.1,
-        attention_probs_dropout_prob: 0.1,
         pad_token_id: 0,
         initializer_range: 0.05,
+        ..ModelConfig::defaults(architecture)
     };
     let tokenizer = Tokenizer::word_piece(&["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], true).unwrap();
     SentenceEncoder::random(ModelDirectory::new(config, tokenizer, Pooling::Mean, 32).unwrap(), 1)

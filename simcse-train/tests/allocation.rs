@@ -1,46 +1,16 @@
 //! Memory: after the first steps a training step allocates nothing large and keeps nothing, and encoding holds one layer's
 //! activations however many layers there are.
 
-#![allow(unsafe_code)]
-
-use std::alloc::{GlobalAlloc, Layout, System};
 use std::sync::Mutex;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 use simcse_model::{
     Architecture, DropoutPlan, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, TokenBatch, Tokenizer,
 };
 use simcse_tensor::rng::Philox;
 use simcse_tensor::{Grads, Pool};
+use simcse_testing::observe;
 use simcse_train::adamw::{AdamW, clip_scale, gradient_norm};
 use simcse_train::{Workspace, accumulate_gradient};
-
-/// The system's allocator, observed.
-struct Observed;
-
-static LIVE: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-static LARGEST: AtomicUsize = AtomicUsize::new(0);
-
-#[global_allocator]
-static ALLOCATOR: Observed = Observed;
-
-// SAFETY: every call goes to the system's allocator unchanged.
-unsafe impl GlobalAlloc for Observed {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        let live = LIVE.fetch_add(layout.size(), Relaxed) + layout.size();
-        PEAK.fetch_max(live, Relaxed);
-        LARGEST.fetch_max(layout.size(), Relaxed);
-        // SAFETY: the caller's promises are this method's.
-        unsafe { System.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, pointer: *mut u8, layout: Layout) {
-        LIVE.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: `pointer` came from `alloc`, and so from the system's allocator.
-        unsafe { System.dealloc(pointer, layout) }
-    }
-}
 
 /// What the tests observe is the whole process: one at a time.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -51,19 +21,13 @@ const SENTENCES: usize = 160;
 
 fn encoder(num_hidden_layers: usize) -> SentenceEncoder {
     let config = ModelConfig {
-        architecture: Architecture::Bert,
         vocab_size: VOCABULARY,
         hidden_size: 64,
         num_hidden_layers,
         num_attention_heads: 2,
         intermediate_size: 256,
         max_position_embeddings: 16,
-        type_vocab_size: 2,
-        layer_norm_eps: 1e-12,
-        hidden_dropout_prob: 0.1,
-        attention_probs_dropout_prob: 0.1,
-        pad_token_id: 0,
-        initializer_range: 0.02,
+        ..ModelConfig::defaults(Architecture::Bert)
     };
     let tokenizer = Tokenizer::word_piece(&["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], true).unwrap();
     SentenceEncoder::random(ModelDirectory::new(config, tokenizer, Pooling::Mean, 16).unwrap(), 1)
@@ -104,26 +68,21 @@ fn allocates_nothing_large() {
         let mut optimizer = AdamW::new(encoder.params.layout(), 0.01, 1e-8);
         let mut grads = Grads::zeros(encoder.params.layout().clone());
         let mut workspace = Workspace::new(mini_batch_tokens);
-        let mut live = 0;
+        let mut kept = 0;
         for step in 0..12 {
             let sentences = batch(step);
-            if step == 6 {
-                live = LIVE.load(Relaxed);
-            }
-            LARGEST.store(0, Relaxed);
             let dropout = DropoutPlan { hidden: 0.1, attention: 0.1, seed: 1, step };
-            grads.clear();
-            accumulate_gradient(&encoder, &sentences, Some(&dropout), 20.0, &mut workspace, &mut grads);
-            let norm = gradient_norm(&grads);
-            optimizer.update(&mut encoder.params, &grads, 1e-4, clip_scale(norm, 1.0));
-            let largest = LARGEST.load(Relaxed);
-            assert!(
-                step < 6 || largest < LARGE,
-                "{pooling} pooling, pieces of {mini_batch_tokens:?}, step {step}: allocated {largest} bytes"
-            );
+            let ((), memory) = observe(|| {
+                grads.clear();
+                accumulate_gradient(&encoder, &sentences, Some(&dropout), 20.0, &mut workspace, &mut grads);
+                let norm = gradient_norm(&grads);
+                optimizer.update(&mut encoder.params, &grads, 1e-4, clip_scale(norm, 1.0));
+            });
+            let case = format!("{pooling} pooling, pieces of {mini_batch_tokens:?}, step {step}");
+            assert!(step < 6 || memory.largest < LARGE, "{case}: {memory:?}");
+            kept += if step < 6 { 0 } else { memory.kept };
         }
-        let kept = LIVE.load(Relaxed).saturating_sub(live);
-        assert!(kept < LARGE, "{pooling} pooling: six steps kept {kept} bytes");
+        assert!(kept < LARGE as isize, "{pooling} pooling: six steps kept {kept} bytes");
     }
 }
 
@@ -135,10 +94,8 @@ fn peak(layers: usize, recording: bool) -> usize {
     for _ in 0..2 {
         // the first one also fills the threads' working memory
         let mut pool = Pool::new();
-        let before = LIVE.load(Relaxed);
-        PEAK.store(before, Relaxed);
-        encoder.forward(&mut encoder.tape(&mut pool, &batch, recording), &batch, None);
-        bytes = PEAK.load(Relaxed) - before;
+        let forward = || _ = encoder.forward(&mut encoder.tape(&mut pool, &batch, recording), &batch, None);
+        bytes = observe(forward).1.peak;
     }
     bytes
 }

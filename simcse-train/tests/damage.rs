@@ -26,19 +26,14 @@ impl Host for Alone {
 fn checkpoint(dir: &Path) -> PathBuf {
     let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "how", "to", "boot", "the", "wifi"];
     let config = ModelConfig {
-        architecture: Architecture::Bert,
         vocab_size: words.len(),
         hidden_size: 8,
         num_hidden_layers: 1,
         num_attention_heads: 2,
         intermediate_size: 8,
         max_position_embeddings: 12,
-        type_vocab_size: 2,
-        layer_norm_eps: 1e-12,
-        hidden_dropout_prob: 0.1,
-        attention_probs_dropout_prob: 0.1,
-        pad_token_id: 0,
         initializer_range: 0.5,
+        ..ModelConfig::defaults(Architecture::Bert)
     };
     let tokenizer = Tokenizer::word_piece(&words, true).unwrap();
     let directory = ModelDirectory::new(config, tokenizer, Pooling::Mean, 8).unwrap();

@@ -24,19 +24,14 @@ fn texts() -> Vec<String> {
 fn encoder(texts: &[String], precision: Precision) -> SentenceEncoder {
     let tokenizer = Tokenizer::byte_level_bpe(texts, 300).unwrap();
     let config = ModelConfig {
-        architecture: Architecture::Bert,
         vocab_size: tokenizer.max_id() as usize + 1,
         hidden_size: 24, // of no instruction set's tile a multiple
         num_hidden_layers: 2,
         num_attention_heads: 3,
         intermediate_size: 40,
         max_position_embeddings: 64,
-        type_vocab_size: 2,
-        layer_norm_eps: 1e-12,
-        hidden_dropout_prob: 0.1,
-        attention_probs_dropout_prob: 0.1,
-        pad_token_id: 0,
         initializer_range: 0.05,
+        ..ModelConfig::defaults(Architecture::Bert)
     };
     let directory = ModelDirectory::new(config, tokenizer, Pooling::Mean, 64).unwrap();
     let mut encoder = SentenceEncoder::random(directory, 1);

@@ -84,19 +84,14 @@ impl Workspace {
 /// The model of every [`Workspace`].
 pub(crate) fn encoder() -> SentenceEncoder {
     let config = ModelConfig {
-        architecture: Architecture::Bert,
         vocab_size: WORDS.len(),
         hidden_size: 16,
         num_hidden_layers: 2,
         num_attention_heads: 2,
         intermediate_size: 32,
         max_position_embeddings: 32,
-        type_vocab_size: 2,
-        layer_norm_eps: 1e-12,
-        hidden_dropout_prob: 0.1,
-        attention_probs_dropout_prob: 0.1,
-        pad_token_id: 0,
         initializer_range: 0.5,
+        ..ModelConfig::defaults(Architecture::Bert)
     };
     let tokenizer = Tokenizer::word_piece(WORDS, true).unwrap();
     SentenceEncoder::random(ModelDirectory::new(config, tokenizer, Pooling::Mean, 16).unwrap(), 1)

@@ -1,7 +1,6 @@
 //! Broken and hostile model directories. Whatever the bytes: no panic, no hang, at most 64 MiB beyond the files' size, and
 //! either an error of one clear line or a model that encodes.
 
-mod allocator;
 mod every_bit;
 mod json;
 mod real;
@@ -14,6 +13,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, Tokenizer, printable};
+use simcse_testing::observe;
 use tempfile::TempDir;
 
 const MEMORY: usize = 64 << 20;
@@ -51,8 +51,8 @@ fn bounded<T>(
     read: impl FnOnce() -> simcse_model::Result<T>,
 ) -> Result<T, String> {
     let started = Instant::now();
-    let (result, peak) = allocator::peak(read);
-    assert!(peak <= size + MEMORY, "{case}: held {peak} bytes for a file of {size}");
+    let (result, memory) = observe(read);
+    assert!(memory.peak <= size + MEMORY, "{case}: {memory:?} for a file of {size} bytes");
     assert!(started.elapsed() < TIME, "{case}: took {:?}", started.elapsed());
     result.map_err(|error| {
         let message = error.to_string();
@@ -77,19 +77,14 @@ fn load(case: &str, dir: &Path) -> Result<SentenceEncoder, String> {
 fn model() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let config = ModelConfig {
-        architecture: Architecture::Bert,
         vocab_size: WORDS.len(),
         hidden_size: 4,
         num_hidden_layers: 1,
         num_attention_heads: 2,
         intermediate_size: 4,
         max_position_embeddings: 12,
-        type_vocab_size: 2,
-        layer_norm_eps: 1e-12,
-        hidden_dropout_prob: 0.1,
-        attention_probs_dropout_prob: 0.1,
-        pad_token_id: 0,
         initializer_range: 0.5,
+        ..ModelConfig::defaults(Architecture::Bert)
     };
     let tokenizer = Tokenizer::word_piece(&WORDS, true).unwrap();
     let directory = ModelDirectory::new(config, tokenizer, Pooling::Mean, 10).unwrap();

@@ -14,6 +14,7 @@ pub(crate) mod layer_norm;
 pub(crate) mod linear;
 pub(crate) mod normalize;
 pub(crate) mod pooling;
+pub(crate) mod softmax;
 #[cfg(test)]
 pub(crate) mod testing;
 

@@ -45,19 +45,15 @@ pub(super) fn encoder(sentences: &Sentences, settings: &Settings) -> Result<Sent
     let texts: Vec<_> = (0..sentences.len()).map(|index| sentences.get(index)).collect();
     let tokenizer = Tokenizer::byte_level_bpe(&texts, VOCABULARY)?;
     let config = ModelConfig {
-        architecture: Architecture::Bert,
         vocab_size: tokenizer.max_id() as usize + 1,
         hidden_size: 128,
         num_hidden_layers: 1,
         num_attention_heads: 4,
         intermediate_size: 512,
         max_position_embeddings: 64,
-        type_vocab_size: 2,
-        layer_norm_eps: 1e-12,
         hidden_dropout_prob: settings.hidden_dropout,
         attention_probs_dropout_prob: settings.attention_dropout,
-        pad_token_id: 0,
-        initializer_range: 0.02,
+        ..ModelConfig::defaults(Architecture::Bert)
     };
     let directory = ModelDirectory::new(config, tokenizer, settings.pooling, settings.max_seq_length)?;
     Ok(SentenceEncoder::random(directory, settings.seed))
