@@ -110,7 +110,7 @@ impl AdamW {
             }
         }
         file.finish()?;
-        self.updates = updates as i32;
+        self.updates = updates.min(1 << 30) as i32; // from far below on, the corrections are 1
         Ok(())
     }
 }

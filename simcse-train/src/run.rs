@@ -95,8 +95,12 @@ impl RunDirectory {
     }
 
     /// Where the run stands: at its beginning, or where the checkpoint has it, with the optimiser as it was.
-    pub(crate) fn restore(&self, optimizer: &mut AdamW) -> Result<Progress> {
+    pub(crate) fn restore(&self, optimizer: &mut AdamW, total_steps: u64) -> Result<Progress> {
         let Some(checkpoint) = &self.resumed else { return Ok(Progress::default()) };
+        if checkpoint.step() > total_steps {
+            let (expected, found) = (format!("at most the run's {total_steps} steps"), checkpoint.step().to_string());
+            return Err(Error::Damaged { file: checkpoint.path().to_path_buf(), expected, found });
+        }
         checkpoint.restore(optimizer)?;
         Ok(checkpoint.progress.clone())
     }

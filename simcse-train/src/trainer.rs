@@ -115,7 +115,7 @@ pub fn train(
     let total_steps = total_steps(settings, sentences)?;
     let schedule = LinearSchedule::new(settings.warmup, total_steps);
     let mut optimizer = AdamW::new(encoder.params.layout(), settings.weight_decay, settings.adam_epsilon);
-    let mut progress = run.restore(&mut optimizer)?;
+    let mut progress = run.restore(&mut optimizer, total_steps)?;
     let mut steps = steps(settings, sentences).skip(progress.global_step as usize);
     let mut grads = Grads::zeros(encoder.params.layout().clone());
 

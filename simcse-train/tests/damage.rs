@@ -8,7 +8,8 @@ use std::path::{Path, PathBuf};
 use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, Tokenizer};
 use simcse_tensor::rng::Philox;
 use simcse_train::{
-    Checkpoint, Evaluation, Host, Provenance, Result, RunDirectory, Sentences, Settings, StepRecord, Workspace,
+    Checkpoint, Evaluation, Host, OutputDirectory, Provenance, Result, RunDirectory, Sentences, Settings, StepRecord,
+    Workspace,
 };
 
 /// Nothing to score and nobody to watch.
@@ -22,8 +23,11 @@ impl Host for Alone {
     fn saved(&mut self, _: &Path) {}
 }
 
-/// The checkpoint of a short run in `dir`.
-fn checkpoint(dir: &Path) -> PathBuf {
+fn settings(steps: u64) -> Settings {
+    Settings { batch_size: 2, max_seq_length: 8, max_steps: Some(steps), ..Settings::default() }
+}
+
+fn model_and_sentences() -> (SentenceEncoder, Sentences) {
     let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "how", "to", "boot", "the", "wifi"];
     let config = ModelConfig {
         vocab_size: words.len(),
@@ -37,14 +41,33 @@ fn checkpoint(dir: &Path) -> PathBuf {
     };
     let tokenizer = Tokenizer::word_piece(&words, true).unwrap();
     let directory = ModelDirectory::new(config, tokenizer, Pooling::Mean, 8).unwrap();
-    let mut encoder = SentenceEncoder::random(directory, 1);
     let texts = ["how to boot", "the wifi", "boot the wifi", "how to wifi"];
-    let sentences = Sentences::from_texts("sentences", texts, 1).unwrap();
-    let settings = Settings { batch_size: 2, max_seq_length: 8, max_steps: Some(2), ..Settings::default() };
+    (SentenceEncoder::random(directory, 1), Sentences::from_texts("sentences", texts, 1).unwrap())
+}
+
+/// The checkpoint of a run of two steps in `dir`.
+fn checkpoint(dir: &Path) -> PathBuf {
+    let (mut encoder, sentences) = model_and_sentences();
+    let settings = settings(2);
     let provenance = Provenance { settings: settings.clone(), ..Provenance::default() };
     let (mut run, _) = RunDirectory::create(dir, provenance).unwrap();
     simcse_train::train(&mut encoder, &sentences, &settings, Workspace::default(), &mut run, &mut Alone).unwrap();
     dir.join("checkpoint-2")
+}
+
+/// As one might be that was not written by this program.
+#[test]
+fn a_checkpoint_beyond_the_end_of_its_run_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let checkpoint = Checkpoint::open(&checkpoint(dir.path())).unwrap();
+    let provenance = Provenance { settings: settings(1), ..checkpoint.provenance.clone() };
+    let output = OutputDirectory::lock_existing(dir.path()).unwrap();
+    let (mut run, _) = RunDirectory::resume(output, checkpoint, provenance).unwrap();
+    let (mut encoder, sentences) = model_and_sentences();
+    let trained =
+        simcse_train::train(&mut encoder, &sentences, &settings(1), Workspace::default(), &mut run, &mut Alone);
+    let error = trained.unwrap_err().to_string();
+    assert!(error.contains("checkpoint-2: expected at most the run's 1 steps, found 2"), "{error}");
 }
 
 fn files(dir: &Path) -> Vec<PathBuf> {
