@@ -101,8 +101,8 @@ on simcse-tensor ops::normalize $ops/normalize.rs
 mutant 'normalize: projection missing' 's/(f64::from(\*dy) - f64::from(y) \* along)/{ let _ = (y, along); f64::from(*dy) }/'
 
 on simcse-tensor ops::contrastive $ops/contrastive.rs
-mutant 'contrastive: dz₁ missing' 's/gemm(Precision::F32, ds, z2.*/let _ = (ds, z2); dz1.fill(0.0);/'
-mutant 'contrastive: dz₂ of the last block only' 's/gemm(Precision::F32, ds.t(), z1, Init::Keep/gemm(Precision::F32, ds.t(), z1, Init::Zero/'
+mutant 'contrastive: dz₁ missing' 's/gemm(precision, ds, z2.*/let _ = (ds, z2); dz1.fill(0.0);/'
+mutant 'contrastive: dz₂ of the last block only' 's/gemm(precision, ds.t(), z1, Init::Keep/gemm(precision, ds.t(), z1, Init::Zero/'
 mutant "contrastive: every block's labels from 0" 's/cross_entropy(rows, block \* ROWS, size, scale)/cross_entropy(rows, 0 * block, size, scale)/'
 mutant 'contrastive: the 1 not subtracted' 's/row\[label\] -= 1.0;//'
 mutant 'contrastive: gradient of the cosines without the scale' 's/s.splat(scale \/ row.len() as f32)/s.splat(1.0 \/ row.len() as f32)/'

@@ -166,12 +166,12 @@ fn loss(criterion: &mut Criterion) {
     let losses = logits.outer_iter().enumerate().map(|(i, row)| log_sum_exp(row) - f64::from(row[i]));
     let expected = losses.sum::<f64>() as f32 / batch as f32;
     let mut pool = Pool::new();
-    let (value, _) = contrastive(embeddings.clone(), 20.0, &mut pool);
+    let (value, _) = contrastive(embeddings.clone(), 20.0, Precision::F32, &mut pool);
     check("loss", &[value], &[expected], 1e-4);
     let flop = (3 * 2 * batch * batch * hidden) as f64;
     let mut bench = Bench::new(criterion, "kernels".to_owned(), 0);
     bench.case("loss", Work::Flop(flop, peak(Precision::F32, 0)), || {
-        contrastive(embeddings.clone(), 20.0, &mut pool);
+        contrastive(embeddings.clone(), 20.0, Precision::F32, &mut pool);
     });
 }
 

@@ -195,7 +195,8 @@ impl<'a> Tape<'a> {
         let (rows, width) = self.value(z).dim();
         let mut similarities = self.pool.take(contrastive::ROWS.min(rows / 2), rows / 2);
         let mut dz = self.pool.take(rows, width);
-        let loss = time(Part::Loss, || contrastive::forward(self.value(z), scale, &mut similarities, &mut dz));
+        let loss =
+            time(Part::Loss, || contrastive::forward(self.precision, self.value(z), scale, &mut similarities, &mut dz));
         self.pool.give(similarities);
         let dz = self.keep(dz);
         self.push(Op::Contrastive { z, dz }, Array2::from_elem((1, 1), loss))

@@ -6,13 +6,14 @@
 use std::sync::Arc;
 
 use ndarray::{Array2, arr2};
-use simcse_tensor::{Grads, Params, Pool, Rows, Tape};
+use simcse_tensor::{Grads, Params, Pool, Precision, Rows, Tape};
 
-/// The loss and its gradient with respect to the embeddings: rows 0..B are the first views, rows B..2B the second, (2B, C).
-pub fn contrastive(embeddings: Array2<f32>, scale: f32, pool: &mut Pool) -> (f32, Array2<f32>) {
+/// The loss and its gradient with respect to the embeddings: rows 0..B are the first views, rows B..2B the second, (2B, C). The
+/// gradient's products are of `precision`.
+pub fn contrastive(embeddings: Array2<f32>, scale: f32, precision: Precision, pool: &mut Pool) -> (f32, Array2<f32>) {
     let nothing = Arc::default(); // the loss has no parameters
     let params = Params::zeros(Arc::clone(&nothing));
-    let mut tape = Tape::new(&params, pool, Arc::new(Rows::default()), true);
+    let mut tape = Tape::new(&params, pool, Arc::new(Rows::default()), true).with_precision(precision);
     let input = tape.input(embeddings);
     let z = tape.normalize(input);
     let loss = tape.contrastive(z, scale);

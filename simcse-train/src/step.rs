@@ -102,7 +102,7 @@ pub fn accumulate_gradient(
     let (tape, encoded) = first.encode(encoder, dropout, activations, true);
     embeddings.slice_mut(s![first.views.clone(), ..]).assign(tape.value(encoded));
 
-    let (loss, dembeddings) = contrastive(embeddings, scale, pool);
+    let (loss, dembeddings) = contrastive(embeddings, scale, encoder.precision, pool);
 
     tape.backward(&[(encoded, dembeddings.slice(s![first.views.clone(), ..]))], grads);
     for piece in rest {

@@ -34,6 +34,9 @@ pub(crate) struct BenchArgs {
     /// Sentences in a batch, 2 or more
     #[arg(long, value_name = "N", default_value_t = 128)]
     batch_size: usize,
+    /// Put at most so many tokens (of both views, by 512) through the encoder at a time, as `train` does
+    #[arg(long, value_name = "N")]
+    mini_batch_tokens: Option<usize>,
     /// Tokens at which a sentence is cut, 3 or more
     #[arg(long, value_name = "N", default_value_t = 32)]
     max_seq_length: usize,
@@ -61,6 +64,7 @@ fn settings(args: &BenchArgs, encoder: &SentenceEncoder) -> Settings {
     let config = encoder.config();
     Settings {
         batch_size: args.batch_size,
+        mini_batch_tokens: args.mini_batch_tokens,
         max_seq_length: args.max_seq_length,
         pooling: encoder.directory.pooling,
         precision: encoder.precision,

@@ -4,7 +4,8 @@
 //! PyTorch: `cross_entropy(scale * z1 @ z2.T, torch.arange(B))`. `z` (2B, C).
 //!
 //! The (B, B) similarities never exist as a whole. The loss is a number, so its gradient is known up to a factor as soon as
-//! a row's softmax is: a block of rows is formed, turned into its own gradient and multiplied out before the next one.
+//! a row's softmax is: a block of rows is formed, turned into its own gradient and multiplied out before the next one. Only
+//! this last product is rounded to `precision`: in the similarities, the scale would multiply the error.
 
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
@@ -16,10 +17,16 @@ use crate::simd::{Kernel, Simd, dispatch};
 use crate::words::Precision;
 
 /// Rows of similarities that exist at a time.
-pub(crate) const ROWS: usize = if cfg!(test) { 5 } else { 512 };
+pub(crate) const ROWS: usize = if cfg!(test) { 5 } else { 1024 };
 
 /// Returns the loss and overwrites `dz` (2B, C) with its gradient; `similarities` has room for (min(B, ROWS), B).
-pub(crate) fn forward(z: &Array2<f32>, scale: f32, similarities: &mut Array2<f32>, dz: &mut Array2<f32>) -> f32 {
+pub(crate) fn forward(
+    precision: Precision,
+    z: &Array2<f32>,
+    scale: f32,
+    similarities: &mut Array2<f32>,
+    dz: &mut Array2<f32>,
+) -> f32 {
     let (size, width) = (z.nrows() / 2, z.ncols());
     let (z1, z2) = z.view().split_at(Axis(0), size);
     let (dz1, dz2) = flat_mut(dz).split_at_mut(size * width);
@@ -30,8 +37,8 @@ pub(crate) fn forward(z: &Array2<f32>, scale: f32, similarities: &mut Array2<f32
         gemm(Precision::F32, z1, z2.t(), Init::Zero, &[width], rows);
         sum += cross_entropy(rows, block * ROWS, size, scale);
         let ds = ArrayView2::from_shape((z1.nrows(), size), rows).expect("rows of the similarities");
-        gemm(Precision::F32, ds, z2, Init::Zero, &[size], dz1);
-        gemm(Precision::F32, ds.t(), z1, Init::Keep, &[z1.nrows()], dz2);
+        gemm(precision, ds, z2, Init::Zero, &[size], dz1);
+        gemm(precision, ds.t(), z1, Init::Keep, &[z1.nrows()], dz2);
     }
     (sum / size as f64) as f32
 }
