@@ -102,8 +102,11 @@ fn blocked<M: MicroKernel>(a: ArrayView2<f32>, b: ArrayView2<f32>, init: Init, k
     let target = Target::new(c, n);
     let width = n.next_multiple_of(M::NR); // of a packed row of B
     let blocks = k_blocks(k_ends, KC * M::W::DEPTH);
-    let row_tasks = m.div_ceil(M::MC);
-    let column_tasks = (4 * rayon::current_num_threads()).div_ceil(row_tasks);
+    // As many tasks for each thread, of nearly as many panels.
+    let (panels, threads) = (m.div_ceil(M::MR), rayon::current_num_threads());
+    let row_tasks = m.div_ceil(M::MC).next_multiple_of(threads).min(panels);
+    let first_row = |task: usize| (task * panels / row_tasks * M::MR).min(m);
+    let column_tasks = (4 * threads).div_ceil(row_tasks);
     let nc = width.div_ceil(column_tasks).next_multiple_of(M::NR);
     let column_tasks = n.div_ceil(nc);
 
@@ -117,8 +120,8 @@ fn blocked<M: MicroKernel>(a: ArrayView2<f32>, b: ArrayView2<f32>, init: Init, k
             pack_b::<M>(b, group, packed);
             let packed = &*packed;
             (0..row_tasks * column_tasks).into_par_iter().for_each(|task| {
-                let (i, j) = (task / column_tasks * M::MC, task % column_tasks * nc);
-                let (rows, cols) = (i..(i + M::MC).min(m), j..(j + nc).min(n));
+                let (i, j) = (task / column_tasks, task % column_tasks * nc);
+                let (rows, cols) = (first_row(i)..first_row(i + 1), j..(j + nc).min(n));
                 M::S::call(Task::<M> { a, packed_b: packed, n, init, group, rows, cols, target, of: PhantomData });
             });
         });

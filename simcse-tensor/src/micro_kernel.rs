@@ -33,7 +33,7 @@ pub(crate) trait MicroKernel: Copy {
     const MR_PACKED: usize;
     /// Words along K in a step of the loop; packed, K is a multiple of it.
     const STEP: usize;
-    /// Rows of A packed at a time.
+    /// The most rows of A packed at a time.
     const MC: usize;
     /// Columns of B in a block.
     const NC: usize;
