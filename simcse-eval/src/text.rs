@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use simcse_model::lines;
+use simcse_model::{hexadecimal, lines};
 
 use crate::error::{Error, shown};
 
@@ -75,5 +75,5 @@ impl Interner {
 /// SHA-256 of the values, each on a line, in hexadecimal.
 pub(crate) fn sha256(values: impl Iterator<Item = Value>) -> String {
     let digest = values.fold(Sha256::new(), |digest, value| digest.chain_update(format!("{value}\n")));
-    digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+    hexadecimal(digest.finalize())
 }

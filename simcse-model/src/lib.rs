@@ -27,7 +27,7 @@ pub use dropout::{DropoutPlan, Site};
 pub use encoder::Encoder;
 pub use error::{Error, Result};
 pub use files::{create_directory, sync_parent, uninterrupted, write_atomically, write_bytes};
-pub use message::{excerpt, printable};
+pub use message::{excerpt, hexadecimal, printable};
 pub use sentence_encoder::SentenceEncoder;
 pub use simcse_tensor::{Pool, Pooling, Precision};
 pub use tokenizer::{Tokenizer, Tokens};

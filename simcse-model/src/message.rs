@@ -25,6 +25,12 @@ pub fn excerpt(text: impl Display, most: usize) -> String {
     shown
 }
 
+/// Bytes as a digest is shown, two hexadecimal digits each.
+#[must_use]
+pub fn hexadecimal(bytes: impl AsRef<[u8]>) -> String {
+    bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -25,10 +25,10 @@ use crate::simd::{Isa, KernelOn, Simd};
 use crate::tile::{Target, Tile};
 use crate::words::{Precision, Words};
 
-/// Words of B packed at a time, 16 MiB.
-const PACKED_B: usize = 4 << 20;
+/// Words of B packed at a time, 16 MiB, or the words of one block along K if these are more.
+pub const PACKED_B: usize = 4 << 20;
 /// Words along K in a block.
-const KC: usize = 512;
+pub const KC: usize = 512;
 /// Rows in a task of the portable path.
 const PORTABLE_MC: usize = 96;
 

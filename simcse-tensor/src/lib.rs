@@ -38,7 +38,7 @@ mod tile;
 mod words;
 
 pub use adamw::{AdamWUpdate, BETAS, sum_of_squares};
-pub use gemm::{Init, gemm};
+pub use gemm::{Init, KC, PACKED_B, gemm};
 pub use ops::softmax::softmax;
 pub use pages::give_back_pages;
 pub use params::{Flat, Gradient, Grads, Layout, Params, Slot, Tensor, Value};

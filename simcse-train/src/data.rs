@@ -4,6 +4,7 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
+use simcse_model::hexadecimal;
 use simcse_model::lines::{LineError, Lines, source_name};
 
 /// Why there are no sentences to train on. `name` is the file as given, or "standard input", escaped for a terminal.
@@ -131,7 +132,7 @@ impl Sentences {
             hasher.update(self.get(index));
             hasher.update(b"\n");
         }
-        hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+        hexadecimal(hasher.finalize())
     }
 }
 

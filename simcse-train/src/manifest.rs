@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use simcse_model::uninterrupted;
+use simcse_model::{hexadecimal, uninterrupted};
 
 use crate::error::{Error, Result};
 
@@ -106,8 +106,7 @@ impl Entry {
     fn of(path: &Path) -> io::Result<Self> {
         let mut digest = Sha256::new();
         let bytes = io::copy(&mut open(path)?, &mut digest)?;
-        let sha256 = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-        Ok(Self { bytes, sha256 })
+        Ok(Self { bytes, sha256: hexadecimal(digest.finalize()) })
     }
 }
 

@@ -18,7 +18,7 @@ mod system;
 mod tests;
 
 use simcse_model::{ModelConfig, SentenceEncoder, TokenBatch};
-use simcse_tensor::{Grads, Pool, Precision, Rows, Tape};
+use simcse_tensor::{Grads, KC, PACKED_B, Pool, Precision, Rows, Tape};
 
 use crate::data::Sentences;
 use crate::error::{Error, Result};
@@ -32,9 +32,6 @@ const F32: u64 = size_of::<f32>() as u64;
 /// What no term counts: fragments of the allocator, stacks, token ids, files being written. A share of everything, and a
 /// constant; `tools/memory.sh` says whether they hold.
 const SLACK: (u64, u64) = (24, 6 << 20);
-/// The most that a product packs at a time; but always up to so many values of every row of the embeddings.
-const PACKED: u64 = 16 << 20;
-const PACKED_DEPTH: usize = 512;
 /// Copies of the embeddings that an evaluation holds: as they come and at unit length.
 const EVALUATION_COPIES: u64 = 2;
 
@@ -162,7 +159,7 @@ impl Demand {
         let encoded =
             (evaluated * settings.max_seq_length).min(SentenceEncoder::ENCODED_TOKENS.max(settings.max_seq_length));
         let evaluation = probe.encoding * encoded as u64 + EVALUATION_COPIES * embeddings(evaluated);
-        let similarities = Tape::SIMILARITY_ROWS.min(settings.batch_size) + PACKED_DEPTH.min(encoder.dimension());
+        let similarities = Tape::SIMILARITY_ROWS.min(settings.batch_size) + KC.min(encoder.dimension());
         let packed_value = if settings.precision == Precision::Bf16 { size_of::<u16>() } else { size_of::<f32>() };
         let feed_forward = (config.intermediate_size * packed_value) as u64;
         let order = 2 * size_of::<u32>() * sentences.len(); // of an epoch
@@ -184,7 +181,7 @@ impl Demand {
     /// The most that a run takes whose pieces have at most so many tokens.
     fn peak(&self, batch_size: usize, piece_tokens: usize) -> u64 {
         let tokens = piece_tokens as u64;
-        let packed = PACKED.min(self.packed_weights.max(self.packed_per_token * tokens));
+        let packed = (PACKED_B as u64 * F32).min(self.packed_weights.max(self.packed_per_token * tokens));
         let added = self.fixed + self.per_sentence * batch_size as u64 + self.per_token * tokens + packed;
         added + added / SLACK.0 + SLACK.1
     }

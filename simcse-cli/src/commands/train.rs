@@ -12,8 +12,8 @@ use clap::Args;
 use clap::builder::{NonEmptyStringValueParser, PathBufValueParser};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use simcse_model::SentenceEncoder;
 use simcse_model::lines::is_standard_input;
+use simcse_model::{SentenceEncoder, hexadecimal};
 use simcse_train::memory::{self, peak_memory};
 use simcse_train::{
     DataSource, Error, Figures, Inputs, MemoryPlan, ModelSource, Provenance, RunDirectory, Settings, Summary,
@@ -248,8 +248,7 @@ fn model_source(name: &str, encoder: &SentenceEncoder) -> ModelSource {
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         digest.update(bytes);
     }
-    let sha256 = digest.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
-    ModelSource { name: name.to_owned(), sha256 }
+    ModelSource { name: name.to_owned(), sha256: hexadecimal(digest.finalize()) }
 }
 
 fn data_source(task: &Task) -> DataSource {

@@ -7,6 +7,7 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
+use simcse_model::hexadecimal;
 
 use super::Progress;
 use super::cache::is_hex;
@@ -71,7 +72,7 @@ impl Check {
 
 fn digest<D: Digest + Write>(mut hasher: D, file: &mut File) -> io::Result<String> {
     io::copy(file, &mut hasher)?;
-    Ok(hasher.finalize().iter().map(|byte| format!("{byte:02x}")).collect())
+    Ok(hexadecimal(hasher.finalize()))
 }
 
 /// Fetches a file; half of it never stands at `job.done`.
