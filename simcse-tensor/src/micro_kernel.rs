@@ -86,20 +86,18 @@ impl<S: Simd, W: Words<S>, const MR: usize, const NV: usize> MicroKernel for Vec
 
     #[inline(always)]
     unsafe fn multiply(self, kc: usize, a: *const f32, b: *const f32, next: Next, to: &mut Accumulators) {
-        const AHEAD_A: usize = 16; // words along K that are asked for before their turn
-        const AHEAD_B: usize = 64;
+        const AHEAD: usize = 64; // rows of B that are asked for before their turn
         let s = self.0;
         let mut acc = [[s.splat(0.0); NV]; MR];
         for step in 0..kc / Self::STEP {
             s.prefetch_l2(next.at.wrapping_add(step * next.share));
             for k in 0..Self::STEP {
                 let k = step * Self::STEP + k;
-                s.prefetch(a.wrapping_add((k + AHEAD_A) * Self::MR_PACKED));
                 let mut b_row = [s.splat(0.0); NV];
                 for (v, b_row) in b_row.iter_mut().enumerate() {
                     // SAFETY: row `k` of `b` has `NV` vectors.
                     *b_row = s.load(unsafe { std::slice::from_raw_parts(b.add((k * NV + v) * S::LANES), S::LANES) });
-                    s.prefetch(b.wrapping_add(((k + AHEAD_B) * NV + v) * S::LANES));
+                    s.prefetch(b.wrapping_add(((k + AHEAD) * NV + v) * S::LANES));
                 }
                 for (r, acc) in acc.iter_mut().enumerate() {
                     // SAFETY: row `k` of `a` has `MR_PACKED` words.
