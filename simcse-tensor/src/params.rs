@@ -6,7 +6,7 @@ use std::sync::Arc;
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 
-use crate::pages;
+use crate::pages::Aligned;
 
 /// One named tensor of a [`Layout`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -118,7 +118,7 @@ impl Layout {
 #[derive(Clone, Debug)]
 pub struct Flat<Of> {
     layout: Arc<Layout>,
-    values: Vec<f32>,
+    values: Aligned,
     of: PhantomData<Of>,
 }
 
@@ -139,7 +139,7 @@ pub type Grads = Flat<Gradient>;
 impl<Of> Flat<Of> {
     /// A buffer of zeros.
     pub fn zeros(layout: Arc<Layout>) -> Self {
-        let values = pages::zeros(layout.len());
+        let values = Aligned::zeros(layout.len());
         Self { layout, values, of: PhantomData }
     }
 

@@ -4,9 +4,9 @@
 //! Every piece asks for matrices of the same widths in the same order; only their heights differ, which are numbers of tokens
 //! or of sentences. So a buffer is as high as that of the largest piece would be, and fits all others.
 
-use ndarray::Array2;
+use ndarray::{Array1, Array2, s};
 
-use crate::pages;
+use crate::pages::{self, LINE};
 
 /// Free buffers, handed out and given back by the tape.
 #[derive(Debug, Default)]
@@ -44,9 +44,9 @@ impl Pool {
         self.tokens = tokens;
     }
 
-    /// A `rows × cols` matrix of unspecified values (NaN in this crate's own tests).
+    /// A `rows × cols` matrix of unspecified values (NaN in this crate's own tests), which begins with a cache line.
     pub fn take(&mut self, rows: usize, cols: usize) -> Array2<f32> {
-        let size = self.height(rows) * cols;
+        let size = self.height(rows) * cols + LINE;
         let mut buffer = match self.free.iter().position(|buffer| buffer.capacity() == size) {
             Some(i) => self.free.swap_remove(i),
             None => {
@@ -54,11 +54,13 @@ impl Pool {
                 pages::with_capacity(size)
             }
         };
-        buffer.resize(rows * cols, 0.0);
+        let start = pages::first_line(&buffer);
+        buffer.resize(start + rows * cols, 0.0);
         if cfg!(test) {
             buffer.fill(f32::NAN);
         }
-        Array2::from_shape_vec((rows, cols), buffer).expect("the buffer has the shape's length")
+        let values = Array1::from(buffer).slice_move(s![start..]);
+        values.into_shape_with_order((rows, cols)).expect("the buffer has the shape's length")
     }
 
     /// Rows of the buffer for a matrix of `rows` rows: as many as the largest piece would ask for.
