@@ -44,7 +44,7 @@ impl Tile {
         const LINE: usize = 16;
         for row in 0..self.rows {
             for column in (0..self.columns).step_by(LINE) {
-                s.prefetch(self.row(row).wrapping_add(column));
+                s.prefetch_l2(self.row(row).wrapping_add(column));
             }
         }
     }
@@ -55,6 +55,8 @@ impl Tile {
     /// The tile lies inside C, and nothing else accesses its elements.
     #[inline(always)]
     pub(crate) unsafe fn update<S: Simd>(&self, s: S, sums: &Accumulators, stride: usize, init: Init) {
+        let whole = self.columns.is_multiple_of(S::LANES);
+        let load = |from: &[f32]| if whole { s.load(from) } else { s.load_padded(from, 0.0) };
         for row in 0..self.rows {
             // SAFETY: by the caller's promise.
             let c = unsafe { std::slice::from_raw_parts_mut(self.row(row), self.columns) };
@@ -62,10 +64,14 @@ impl Tile {
                 let sum = s.load(&sums.0[row * stride + v..]);
                 let sum = match init {
                     Init::Zero => sum,
-                    Init::Bias(bias) => s.add(s.load_padded(&bias[self.j + v..], 0.0), sum),
-                    Init::Keep => s.add(s.load_padded(&c[v..], 0.0), sum),
+                    Init::Bias(bias) => s.add(load(&bias[self.j + v..]), sum),
+                    Init::Keep => s.add(load(&c[v..]), sum),
                 };
-                s.store_fitting(sum, &mut c[v..]);
+                if whole {
+                    s.store(sum, &mut c[v..]);
+                } else {
+                    s.store_fitting(sum, &mut c[v..]);
+                }
             }
         }
     }
