@@ -1,10 +1,11 @@
 //! A layer, and the encoder with its pooling, against a naive f64 oracle of the whole: the forward directly, the gradient of
 //! every parameter by central differences of the oracle.
 
+use std::cell::OnceCell;
 use std::ops::Range;
 use std::sync::Arc;
 
-use ndarray::{Array2, ArrayView2, Axis, s};
+use ndarray::{Array2, ArrayView2, s};
 use proptest::prelude::*;
 use simcse_tensor::rng::Philox;
 use simcse_tensor::{Grads, Params, Pool, Pooling, Rows};
@@ -162,18 +163,18 @@ impl Oracle<'_> {
         self.dropout(self.norm(sum, "embeddings.LayerNorm"), Site::Embeddings)
     }
 
-    fn pool(&self, x: &Array2<f64>, pooling: Pooling) -> Array2<f64> {
-        let pooled = self.rows.iter().map(|range| {
-            let tokens = x.slice(s![range, ..]);
-            match pooling {
-                Pooling::Mean => tokens.mean_axis(Axis(0)).unwrap(),
-                Pooling::Cls => tokens.row(0).to_owned(),
-                Pooling::Max => tokens.map_axis(Axis(0), |column| column.fold(f64::NEG_INFINITY, |max, &x| max.max(x))),
-            }
-        });
-        let mut rows = Array2::zeros((0, x.ncols()));
-        pooled.for_each(|row| rows.push_row(row.view()).unwrap());
-        rows
+    /// The maximum is taken where it was first found, in `highest`: a difference quotient that met with another one would be of no
+    /// use.
+    fn pool(&self, x: &Array2<f64>, pooling: Pooling, highest: &OnceCell<Array2<usize>>) -> Array2<f64> {
+        let sentence = |i| self.rows.sentence(i);
+        let top = |i, c| sentence(i).max_by(|&a, &b| x[[a, c]].total_cmp(&x[[b, c]])).unwrap();
+        let shape = (self.rows.sentences(), x.ncols());
+        let highest = highest.get_or_init(|| Array2::from_shape_fn(shape, |(i, c)| top(i, c)));
+        Array2::from_shape_fn(shape, |(i, c)| match pooling {
+            Pooling::Mean => x.slice(s![sentence(i), c]).mean().unwrap(),
+            Pooling::Cls => x[[sentence(i).start, c]],
+            Pooling::Max => x[[highest[[i, c]], c]],
+        })
     }
 }
 
@@ -287,6 +288,7 @@ proptest! {
         // PyTorch's padding_idx: in the word embeddings, and in RoBERTa's position embeddings.
         let padding_row = |table: usize| (table + PAD as usize) * config.hidden_size;
         let padding = [0, VOCABULARY].map(|table| padding_row(table)..padding_row(table + 1));
+        let highest = OnceCell::new();
         check(
             layout,
             None,
@@ -299,7 +301,7 @@ proptest! {
             },
             |values| {
                 let oracle = Oracle { config: &config, layout: &table, values, rows, plan: plan.as_ref() };
-                oracle.pool(&oracle.layer(0, &oracle.embeddings(&sentences)), pooling)
+                oracle.pool(&oracle.layer(0, &oracle.embeddings(&sentences)), pooling, &highest)
             },
         );
     }
