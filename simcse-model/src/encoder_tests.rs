@@ -163,8 +163,8 @@ impl Oracle<'_> {
         self.dropout(self.norm(sum, "embeddings.LayerNorm"), Site::Embeddings)
     }
 
-    /// The maximum is taken where it was first found, in `highest`: a difference quotient that met with another one would be of no
-    /// use.
+    /// Maxima stay with the tokens that had them at the first call, in `highest`: where two are nearly equal, a difference quotient
+    /// would compare one with the other.
     fn pool(&self, x: &Array2<f64>, pooling: Pooling, highest: &OnceCell<Array2<usize>>) -> Array2<f64> {
         let sentence = |i| self.rows.sentence(i);
         let top = |i, c| sentence(i).max_by(|&a, &b| x[[a, c]].total_cmp(&x[[b, c]])).unwrap();

@@ -4,6 +4,7 @@
 
 use crate::gemm::Init;
 use crate::micro_kernel::Accumulators;
+use crate::pages::LINE;
 use crate::simd::Simd;
 
 /// C, row-major, which several tasks write, each its own part.
@@ -41,7 +42,6 @@ impl Tile {
     /// Asks for the tile's cache lines.
     #[inline(always)]
     pub(crate) fn prefetch<S: Simd>(&self, s: S) {
-        const LINE: usize = 16;
         for row in 0..self.rows {
             for column in (0..self.columns).step_by(LINE) {
                 s.prefetch_l2(self.row(row).wrapping_add(column));
