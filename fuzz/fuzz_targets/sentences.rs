@@ -3,7 +3,7 @@
 
 use libfuzzer_sys::fuzz_target;
 use simcse_fuzz::{bounded, file};
-use simcse_model::lines::Lines;
+use simcse_model::io::Lines;
 use simcse_train::Sentences;
 
 fuzz_target!(|bytes: &[u8]| {

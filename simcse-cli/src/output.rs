@@ -11,7 +11,7 @@ use std::path::{Path, PathBuf};
 use ndarray::ArrayView2;
 use serde::Serialize;
 use serde_json::json;
-use simcse_model::write_atomically;
+use simcse_model::io::write_atomically;
 
 use crate::error::Failure;
 

@@ -5,7 +5,7 @@ use std::io::{self, Write};
 
 use indicatif::{ProgressBar, ProgressFinish, ProgressState, ProgressStyle};
 use serde::Serialize;
-use simcse_model::printable;
+use simcse_model::io::printable;
 
 use crate::error::Failure;
 

@@ -2,8 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use simcse_model::lines::LineError;
-use simcse_model::{excerpt, printable};
+use simcse_model::io::LineError;
+use simcse_model::io::{excerpt, printable};
 
 use crate::metrics::MetricError;
 

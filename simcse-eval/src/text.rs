@@ -5,24 +5,24 @@ use std::path::{Path, PathBuf};
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
-use simcse_model::{hexadecimal, lines};
+use simcse_model::io::{self, hexadecimal};
 
 use crate::error::{Error, shown};
 
 /// The lines of a file that are not empty.
 pub(crate) struct Lines {
     path: PathBuf,
-    lines: lines::Lines,
+    lines: io::Lines,
 }
 
 impl Lines {
     pub(crate) fn open(path: &Path) -> Result<Self, Error> {
-        Ok(Self { path: path.to_owned(), lines: lines::Lines::open(path)? })
+        Ok(Self { path: path.to_owned(), lines: io::Lines::open(path)? })
     }
 
     /// Lines from memory; `name` stands for the path in errors.
     pub(crate) fn of(text: &'static str, name: &str) -> Self {
-        Self { path: name.into(), lines: lines::Lines::of(name, text) }
+        Self { path: name.into(), lines: io::Lines::of(name, text) }
     }
 
     /// The next line that is not empty.

@@ -4,7 +4,7 @@ use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::message::excerpt;
+use crate::io::text::excerpt;
 
 /// The longest piece of foreign text that a message repeats, in characters.
 const ECHO: usize = 200;

@@ -10,14 +10,14 @@ use ndarray_rand::rand::rngs::StdRng;
 use ndarray_rand::rand_distr::Normal;
 use simcse_tensor::{Params, Pool, Precision, Tape, Var};
 
-use crate::batch::TokenBatch;
-use crate::config::ModelConfig;
 use crate::directory::ModelDirectory;
-use crate::dropout::DropoutPlan;
+use crate::directory::config::ModelConfig;
+use crate::directory::weights::{CarriedTensor, write_safetensors};
 use crate::encoder::Encoder;
+use crate::encoder::batch::TokenBatch;
+use crate::encoder::dropout::DropoutPlan;
 use crate::error::Result;
 use crate::tokenizer::Tokens;
-use crate::weights::{CarriedTensor, write_safetensors};
 
 /// A model that turns sentences into embeddings. sentence-transformers: `SentenceTransformer`.
 #[derive(Debug)]

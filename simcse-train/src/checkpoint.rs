@@ -7,7 +7,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use simcse_model::{ModelDirectory, SentenceEncoder, WeightsFile, create_directory, sync_parent, uninterrupted};
+use simcse_model::io::{create_directory, sync_parent, uninterrupted};
+use simcse_model::{ModelDirectory, SentenceEncoder, WeightsFile};
 use simcse_tensor::Flat;
 
 use crate::adamw::AdamW;
@@ -141,7 +142,7 @@ pub(crate) fn write_model(
 ) -> Result<()> {
     encoder.save(dir)?;
     let card = model_card::render(provenance, encoder, summary);
-    Ok(simcse_model::write_bytes(&dir.join("README.md"), card.as_bytes())?)
+    Ok(simcse_model::io::write_bytes(&dir.join("README.md"), card.as_bytes())?)
 }
 
 /// Gives `encoder` the weights of `checkpoint-<step>`, whose bytes are checked.

@@ -4,8 +4,8 @@ use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
-use simcse_model::hexadecimal;
-use simcse_model::lines::{LineError, Lines, source_name};
+use simcse_model::io::hexadecimal;
+use simcse_model::io::{LineError, Lines, source_name};
 
 /// Why there are no sentences to train on. `name` is the file as given, or "standard input", escaped for a terminal.
 #[derive(Debug, thiserror::Error)]

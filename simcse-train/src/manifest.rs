@@ -8,7 +8,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use simcse_model::{hexadecimal, uninterrupted};
+use simcse_model::io::{hexadecimal, uninterrupted};
 
 use crate::error::{Error, Result};
 
@@ -47,9 +47,9 @@ impl Manifest {
     /// Writes the manifest of `dir`.
     ///
     /// # Errors
-    /// As [`simcse_model::write_bytes`].
+    /// As [`simcse_model::io::write_bytes`].
     pub(crate) fn write(&self, dir: &Path) -> Result<()> {
-        Ok(simcse_model::write_bytes(&dir.join(MANIFEST), self.text().as_bytes())?)
+        Ok(simcse_model::io::write_bytes(&dir.join(MANIFEST), self.text().as_bytes())?)
     }
 
     /// Reads the manifest of `dir`, which is exactly as it was written.

@@ -4,7 +4,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use simcse_model::{SentenceEncoder, create_directory, sync_parent, uninterrupted};
+use simcse_model::SentenceEncoder;
+use simcse_model::io::{create_directory, sync_parent, uninterrupted};
 
 use crate::error::{Error, Result};
 use crate::provenance::{Provenance, RUN_TOML};
@@ -159,7 +160,7 @@ fn is_partial(name: &str) -> bool {
     name.strip_prefix('.').and_then(|name| name.strip_suffix(".partial")).is_some_and(|name| step_of(name).is_some())
 }
 
-/// Whether it is a name that [`simcse_model::write_atomically`] gives: `.name.<process>.tmp`.
+/// Whether it is a name that [`simcse_model::io::write_atomically`] gives: `.name.<process>.tmp`.
 fn is_temporary(name: &str) -> bool {
     let process =
         name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp")).and_then(|name| name.rsplit_once('.'));

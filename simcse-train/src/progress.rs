@@ -140,7 +140,7 @@ impl Progress {
     /// Writes the `trainer_state.json` of a checkpoint.
     ///
     /// # Errors
-    /// As [`simcse_model::write_bytes`].
+    /// As [`simcse_model::io::write_bytes`].
     pub(crate) fn write(&self, checkpoint: &Path, settings: &Settings, max_steps: u64) -> Result<()> {
         let state = TrainerState {
             progress: self,
@@ -152,7 +152,7 @@ impl Progress {
             eval_steps: settings.eval_steps,
         };
         let text = serde_json::to_string_pretty(&state).expect("a state is JSON") + "\n";
-        Ok(simcse_model::write_bytes(&checkpoint.join(TRAINER_STATE), text.as_bytes())?)
+        Ok(simcse_model::io::write_bytes(&checkpoint.join(TRAINER_STATE), text.as_bytes())?)
     }
 }
 

@@ -100,13 +100,13 @@ impl Provenance {
     /// Writes the `run.toml` of a directory.
     ///
     /// # Errors
-    /// As [`simcse_model::write_bytes`].
+    /// As [`simcse_model::io::write_bytes`].
     ///
     /// # Panics
     /// If the settings are not [checked](Settings::check): TOML has no number above 2^63.
     pub(crate) fn write(&self, dir: &Path) -> Result<()> {
         let text = toml::to_string(self).expect("settings are TOML");
-        Ok(simcse_model::write_bytes(&dir.join(RUN_TOML), text.as_bytes())?)
+        Ok(simcse_model::io::write_bytes(&dir.join(RUN_TOML), text.as_bytes())?)
     }
 
     /// Checks that sentences are those that the run began with.

@@ -4,7 +4,7 @@
 use std::fs;
 use std::path::Path;
 
-use simcse_model::uninterrupted;
+use simcse_model::io::uninterrupted;
 
 use crate::checkpoint::{name, steps};
 use crate::error::{Error, Result};

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use simcse_model::lines::{Lines, MAX_LINE};
+use simcse_model::io::{Lines, MAX_LINE};
 use simcse_train::Sentences;
 
 const MIN_LENGTH: usize = 3;

@@ -11,7 +11,7 @@ use clap::builder::{OsStringValueParser, TypedValueParser};
 use indicatif::ProgressBar;
 use serde::Serialize;
 use simcse_eval::metrics::unit_rows;
-use simcse_model::lines::{LineError, Lines, is_standard_input, source_name};
+use simcse_model::io::{LineError, Lines, is_standard_input, source_name};
 use simcse_model::{Pool, SentenceEncoder};
 
 use super::load;

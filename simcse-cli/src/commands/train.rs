@@ -12,8 +12,9 @@ use clap::Args;
 use clap::builder::{NonEmptyStringValueParser, PathBufValueParser};
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
-use simcse_model::lines::is_standard_input;
-use simcse_model::{SentenceEncoder, hexadecimal};
+use simcse_model::SentenceEncoder;
+use simcse_model::io::hexadecimal;
+use simcse_model::io::is_standard_input;
 use simcse_train::memory::{self, peak_memory};
 use simcse_train::{
     DataSource, Error, Figures, Inputs, MemoryPlan, ModelSource, Provenance, RunDirectory, Settings, Summary,

@@ -7,7 +7,7 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
-use simcse_model::hexadecimal;
+use simcse_model::io::hexadecimal;
 
 use super::Progress;
 use super::cache::is_hex;

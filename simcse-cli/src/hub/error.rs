@@ -4,7 +4,7 @@ use std::fmt;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use simcse_model::printable;
+use simcse_model::io::printable;
 
 /// Why a model or a data set could not be brought into a directory. Each message is one line: what, where, what to do.
 #[derive(Debug, thiserror::Error)]

@@ -6,7 +6,7 @@ use std::str::FromStr;
 use serde_json::{Map, Value, json};
 use simcse_eval::{HeldOut, Reranking, Split, Sts, Titles};
 use simcse_model::SentenceEncoder;
-use simcse_model::lines::source_name;
+use simcse_model::io::source_name;
 use simcse_train::data::SentencesBuilder;
 use simcse_train::{Checkpoint, MemoryPlan, Recipe, Sentences, Settings};
 

@@ -2,12 +2,18 @@
 //!
 //! transformers: `BertModel`, `RobertaModel`, `DistilBertModel`, without their pooler, which no sentence embedding uses.
 
+pub(crate) mod batch;
+pub(crate) mod dropout;
+mod layer;
+mod names;
+pub(crate) mod work;
+
 use simcse_tensor::{Layout, Lookup, Slot, Tape, Var};
 
-use crate::batch::TokenBatch;
-use crate::config::{Architecture, ModelConfig};
-use crate::dropout::{DropoutPlan, Site};
-use crate::layer::{Layer, push_norm};
+use crate::directory::config::{Architecture, ModelConfig};
+use crate::encoder::batch::TokenBatch;
+use crate::encoder::dropout::{DropoutPlan, Site};
+use crate::encoder::layer::{Layer, push_norm};
 
 /// The places of the encoder's parameters in the flat buffers.
 #[derive(Clone, Debug)]
@@ -76,5 +82,5 @@ impl Encoder {
 }
 
 #[cfg(test)]
-#[path = "encoder_tests.rs"]
+#[path = "tests/encoder.rs"]
 mod tests;

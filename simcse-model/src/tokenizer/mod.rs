@@ -4,6 +4,9 @@
 //! Source: transformers' `PreTrainedTokenizerFast`, `BertTokenizer`, `RobertaTokenizer`, and sentence-transformers'
 //! `Transformer`, which encodes with `truncation="longest_first"`.
 
+mod caught;
+mod vocabulary;
+
 use std::path::{Path, PathBuf};
 
 use rayon::prelude::*;
@@ -15,12 +18,12 @@ use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{AddedToken, Encoding, PostProcessor, TruncationDirection};
 
-use crate::caught::caught;
-use crate::config::Architecture;
+use crate::directory::config::Architecture;
 use crate::error::{Error, Result};
-use crate::files::{read_configuration, read_vocabulary, write_bytes};
-use crate::json::JsonObject;
-use crate::vocabulary::{self, BERT_SPECIAL, ROBERTA_SPECIAL};
+use crate::io::files::{read_configuration, read_vocabulary, write_bytes};
+use crate::io::json::JsonObject;
+use crate::tokenizer::caught::caught;
+use crate::tokenizer::vocabulary::{BERT_SPECIAL, ROBERTA_SPECIAL};
 
 const TOKENIZER: &str = "tokenizer.json";
 const CONFIG: &str = "tokenizer_config.json";
@@ -293,5 +296,5 @@ fn model_max_length(config: &JsonObject) -> Result<Option<usize>> {
 }
 
 #[cfg(test)]
-#[path = "tokenizer_tests.rs"]
+#[path = "tests/tokenizer.rs"]
 mod tests;

@@ -11,7 +11,7 @@ use simcse_tensor::rng::Philox;
 use simcse_tensor::{Grads, Params, Pool, Pooling, Rows};
 
 use super::*;
-use crate::config::Architecture::{self, Bert, DistilBert, Roberta};
+use crate::directory::config::Architecture::{self, Bert, DistilBert, Roberta};
 
 const VOCABULARY: usize = 20;
 const PAD: u32 = 1;

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use simcse_tensor::Rows;
 
-use crate::config::{Architecture, ModelConfig};
+use crate::directory::config::{Architecture, ModelConfig};
 
 /// What the encoder reads: one row a token, no padding.
 #[derive(Clone, Debug)]

@@ -1,10 +1,10 @@
 //! What each architecture calls its parameters, and where it has dropout: the table of differences.
 
-use crate::config::Architecture;
+use crate::directory::config::Architecture;
 
 /// Names under a layer's prefix, as in the reference model's `state_dict`.
 #[derive(Debug)]
-pub(crate) struct Names {
+pub(crate) struct ParameterNames {
     /// Prefix of layer `i`: `{layers}.{i}`.
     pub(crate) layers: &'static str,
     pub(crate) query: &'static str,
@@ -20,7 +20,7 @@ pub(crate) struct Names {
 }
 
 /// `BertLayer`, and `RobertaLayer`, which is the same.
-const BERT: Names = Names {
+const BERT: ParameterNames = ParameterNames {
     layers: "encoder.layer",
     query: "attention.self.query",
     key: "attention.self.key",
@@ -34,7 +34,7 @@ const BERT: Names = Names {
 };
 
 /// DistilBERT's `TransformerBlock`.
-const DISTILBERT: Names = Names {
+const DISTILBERT: ParameterNames = ParameterNames {
     layers: "transformer.layer",
     query: "attention.q_lin",
     key: "attention.k_lin",
@@ -47,7 +47,7 @@ const DISTILBERT: Names = Names {
     attention_output_dropout: false,
 };
 
-impl Names {
+impl ParameterNames {
     pub(crate) fn of(architecture: Architecture) -> &'static Self {
         match architecture {
             Architecture::Bert | Architecture::Roberta => &BERT,

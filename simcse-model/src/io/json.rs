@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use serde_json::{Map, Value};
 
 use crate::error::{Error, Result};
-use crate::files::read_configuration;
+use crate::io::files::read_configuration;
 
 /// A file holding one JSON object. A field that is `null` counts as absent, as it does for transformers' defaults.
 pub(crate) struct JsonObject {

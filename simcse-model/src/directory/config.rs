@@ -8,8 +8,8 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
-use crate::files::read_configuration;
-use crate::json::JsonObject;
+use crate::io::files::read_configuration;
+use crate::io::json::JsonObject;
 
 // Generous bounds that keep every product of sizes far inside 64 bits.
 const VOCABULARY: RangeInclusive<usize> = 1..=1 << 24;
@@ -55,7 +55,7 @@ impl Architecture {
         known.ok_or_else(|| json.invalid("model_type", Self::ALL.map(Self::model_type).join(", ")))
     }
 
-    fn names(self) -> &'static Names {
+    fn names(self) -> &'static FieldNames {
         match self {
             Self::Bert | Self::Roberta => &BERT_NAMES,
             Self::DistilBert => &DISTILBERT_NAMES,
@@ -64,7 +64,7 @@ impl Architecture {
 }
 
 /// What the families call the same thing.
-struct Names {
+struct FieldNames {
     hidden_size: &'static str,
     num_hidden_layers: &'static str,
     num_attention_heads: &'static str,
@@ -74,7 +74,7 @@ struct Names {
     activation: &'static str,
 }
 
-const BERT_NAMES: Names = Names {
+const BERT_NAMES: FieldNames = FieldNames {
     hidden_size: "hidden_size",
     num_hidden_layers: "num_hidden_layers",
     num_attention_heads: "num_attention_heads",
@@ -84,7 +84,7 @@ const BERT_NAMES: Names = Names {
     activation: "hidden_act",
 };
 
-const DISTILBERT_NAMES: Names = Names {
+const DISTILBERT_NAMES: FieldNames = FieldNames {
     hidden_size: "dim",
     num_hidden_layers: "n_layers",
     num_attention_heads: "n_heads",
@@ -272,5 +272,5 @@ fn decimal(value: f32) -> Value {
 }
 
 #[cfg(test)]
-#[path = "config_tests.rs"]
+#[path = "tests/config.rs"]
 mod tests;

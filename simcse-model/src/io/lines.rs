@@ -6,7 +6,7 @@ use std::path::Path;
 
 use flate2::bufread::MultiGzDecoder;
 
-use crate::message::printable;
+use crate::io::text::printable;
 
 /// The longest line that is read, in bytes without its end: what is longer is no line of text, and must not fill the memory.
 pub const MAX_LINE: usize = 16 << 20;

@@ -5,7 +5,7 @@
 
 use std::ops::AddAssign;
 
-use crate::config::ModelConfig;
+use crate::directory::config::ModelConfig;
 
 /// FLOP of a forward pass by kind.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -48,7 +48,7 @@ impl AddAssign for Work {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::Architecture;
+    use crate::directory::config::Architecture;
 
     /// Product by product, as a layer does them: rows × columns × depth.
     #[test]

@@ -9,7 +9,7 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
-use crate::json::JsonObject;
+use crate::io::json::JsonObject;
 
 /// BERT's special tokens: role, spelling.
 pub(crate) const BERT_SPECIAL: [(&str, &str); 5] = [

@@ -10,8 +10,8 @@ use serde_json::{Value, json};
 use simcse_tensor::Pooling;
 
 use crate::error::{Error, Result};
-use crate::files::{create_directory, read_configuration, write_bytes};
-use crate::json::JsonObject;
+use crate::io::files::{create_directory, read_configuration, write_bytes};
+use crate::io::json::JsonObject;
 
 const MODULES: &str = "modules.json";
 const POOLING: &str = "1_Pooling";

@@ -13,7 +13,7 @@ use safetensors::Dtype;
 use safetensors::tensor::{Metadata, TensorInfo};
 
 use crate::error::{Error, Result};
-use crate::files::{open_regular, write_atomically};
+use crate::io::files::{open_regular, write_atomically};
 
 /// What a model with a head puts before the encoder's names.
 const PREFIXES: [&str; 3] = ["bert.", "roberta.", "distilbert."];
@@ -314,5 +314,5 @@ pub fn write_safetensors<'a, N: Into<String>>(
 }
 
 #[cfg(test)]
-#[path = "weights_tests.rs"]
+#[path = "tests/weights.rs"]
 mod tests;

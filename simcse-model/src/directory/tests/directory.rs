@@ -1,5 +1,5 @@
 use super::*;
-use crate::config::Architecture;
+use crate::directory::config::Architecture;
 
 const TRANSFORMER: &str = r#"{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}"#;
 const POOLING: &str = r#"{"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}"#;

@@ -2,18 +2,22 @@
 //!
 //! Source: sentence-transformers' `SentenceTransformer` and `Transformer`.
 
+pub(crate) mod config;
+mod modules;
+pub(crate) mod weights;
+
 use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value, json};
 use simcse_tensor::Pooling;
 
-use crate::config::ModelConfig;
+use crate::directory::config::ModelConfig;
+use crate::directory::modules::Modules;
+use crate::directory::weights::WeightsFile;
 use crate::error::{Error, Result};
-use crate::files::{uninterrupted, write_bytes};
-use crate::json::JsonObject;
-use crate::modules::{self, Modules};
+use crate::io::files::{uninterrupted, write_bytes};
+use crate::io::json::JsonObject;
 use crate::tokenizer::Tokenizer;
-use crate::weights::WeightsFile;
 
 const CONFIG: &str = "config.json";
 const TEXT_SETTINGS: &str = "sentence_bert_config.json";
@@ -232,5 +236,5 @@ fn write_json(path: &Path, value: &Value) -> Result<()> {
 }
 
 #[cfg(test)]
-#[path = "directory_tests.rs"]
+#[path = "tests/directory.rs"]
 mod tests;

@@ -4,9 +4,9 @@
 
 use simcse_tensor::{Layout, Slot, Tape, Var};
 
-use crate::config::ModelConfig;
-use crate::dropout::{DropoutPlan, Site};
-use crate::names::Names;
+use crate::directory::config::ModelConfig;
+use crate::encoder::dropout::{DropoutPlan, Site};
+use crate::encoder::names::ParameterNames;
 
 /// Weight (out, in) and bias (out) of a dense layer.
 #[derive(Clone, Copy, Debug)]
@@ -48,7 +48,7 @@ pub(crate) struct Layer {
 impl Layer {
     /// Adds layer `number`'s parameters to the layout.
     pub(crate) fn push(layout: &mut Layout, config: &ModelConfig, number: usize) -> Self {
-        let names = Names::of(config.architecture);
+        let names = ParameterNames::of(config.architecture);
         let (c, f) = (config.hidden_size, config.intermediate_size);
         let name = |name: &str| format!("{}.{number}.{name}", names.layers);
         Self {
@@ -71,7 +71,7 @@ impl Layer {
     pub(crate) fn forward(&self, config: &ModelConfig, tape: &mut Tape, x: Var, dropout: Option<&DropoutPlan>) -> Var {
         let mask = |site| dropout.map(|plan| plan.at(site));
         let attention_output_dropout = mask(Site::AttentionOutput(self.number))
-            .filter(|_| Names::of(config.architecture).attention_output_dropout);
+            .filter(|_| ParameterNames::of(config.architecture).attention_output_dropout);
 
         let qkv = tape.linear(x, self.query_key_value.weight, self.query_key_value.bias);
         let context = tape.attention(qkv, config.num_attention_heads, mask(Site::AttentionProbabilities(self.number)));
