@@ -9,7 +9,7 @@ use simcse_model::{
 use simcse_tensor::rng::Philox;
 use simcse_tensor::{BufferPool, Grads};
 use simcse_testing::observe;
-use simcse_train::adamw::{AdamW, clip_scale, gradient_norm};
+use simcse_train::optim::adamw::{AdamW, clip_scale, gradient_norm};
 use simcse_train::{Workspace, accumulate_gradient};
 
 /// What the tests observe is the whole process: one at a time.

@@ -9,8 +9,8 @@ use safetensors::SafeTensors;
 use serde::Deserialize;
 use simcse_model::{DropoutPlan, Pooling, SentenceEncoder, TokenBatch};
 use simcse_tensor::{BufferPool, Grads};
-use simcse_train::adamw::{AdamW, clip_scale, gradient_norm};
-use simcse_train::schedule::{LinearSchedule, Warmup};
+use simcse_train::optim::adamw::{AdamW, clip_scale, gradient_norm};
+use simcse_train::optim::schedule::{LinearSchedule, Warmup};
 use simcse_train::{Workspace, accumulate_gradient};
 
 /// Largest absolute errors of hidden states, unit embeddings and the loss; relative L2 error of a tensor's gradient.
@@ -167,7 +167,7 @@ fn run_case(encoder: &mut SentenceEncoder, golden: &Golden, number: usize, expec
     };
     let mut errors = Errors { hidden: compare("hidden", tape.value(hidden)), ..Errors::default() };
     for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Max] {
-        let pooled = tape.pool(hidden, pooling);
+        let pooled = tape.pooling(hidden, pooling);
         let unit = tape.normalize(pooled);
         errors.unit = errors.unit.max(compare(&format!("unit.{pooling}"), tape.value(unit)));
     }

@@ -88,7 +88,7 @@ pub(super) fn scratch<M: MicroKernel>(k: usize, n: usize) -> usize {
     let width = n.next_multiple_of(M::NR);
     let deepest = blocks.iter().map(kc::<M>).max().unwrap_or(0);
     let packed_b = (words::<M>(&blocks) * width).min(PACKED_B.max(deepest * width));
-    let packed_a = M::MC.next_multiple_of(M::MR) / M::MR * M::MR_PACKED * deepest;
+    let packed_a = M::MC.div_ceil(M::MR) * M::MR_PACKED * deepest;
     packed_b + rayon::current_num_threads() * packed_a
 }
 
