@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
 use serde::Deserialize;
-use simcse_model::{DropoutPlan, Pooling, SentenceEncoder, TokenBatch};
+use simcse_model::{DropoutPlan, Named, Pooling, SentenceEncoder, TokenBatch};
 use simcse_tensor::{BufferPool, Grads};
 use simcse_train::optim::adamw::{AdamW, clip_scale, gradient_norm};
 use simcse_train::optim::schedule::{LinearSchedule, Warmup};
@@ -169,11 +169,11 @@ fn run_case(encoder: &mut SentenceEncoder, golden: &Golden, number: usize, expec
     for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Max] {
         let pooled = tape.pooling(hidden, pooling);
         let unit = tape.normalize(pooled);
-        errors.unit = errors.unit.max(compare(&format!("unit.{pooling}"), tape.value(unit)));
+        errors.unit = errors.unit.max(compare(&format!("unit.{}", pooling.name()), tape.value(unit)));
     }
     drop(tape);
 
-    encoder.directory.pooling = case.pooling.parse().unwrap();
+    encoder.directory.pooling = Pooling::from_name(&case.pooling).unwrap();
     let mut grads = Grads::zeros(encoder.params.layout().clone());
     let mut workspace = Workspace::default();
     let loss = accumulate_gradient(encoder, &case.sentences, plan.as_ref(), golden.scale, &mut workspace, &mut grads);
