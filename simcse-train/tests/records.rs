@@ -1,4 +1,5 @@
-//! A checkpoint with one bit changed, or cut short anywhere, is not taken for the one that was saved.
+//! What a run leaves is what it was: checkpoints that were changed are noticed, resumes go on as they must, and the
+//! record says what was computed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -7,21 +8,7 @@ use std::path::{Path, PathBuf};
 
 use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, Tokenizer};
 use simcse_tensor::rng::Philox;
-use simcse_train::{
-    Checkpoint, Evaluation, Host, OutputDirectory, Provenance, Result, RunDirectory, Sentences, Settings, StepRecord,
-    Workspace,
-};
-
-/// Nothing to score and nobody to watch.
-struct Alone;
-
-impl Host for Alone {
-    fn evaluate(&mut self, _: &SentenceEncoder) -> Result<Option<Evaluation>> {
-        Ok(None)
-    }
-    fn stepped(&mut self, _: &StepRecord, _: u64) {}
-    fn saved(&mut self, _: &Path) {}
-}
+use simcse_train::{Checkpoint, OutputDirectory, Sentences, Settings, Trainer};
 
 fn settings(steps: u64) -> Settings {
     Settings { batch_size: 2, max_seq_length: 8, max_steps: Some(steps), ..Settings::default() }
@@ -47,27 +34,55 @@ fn model_and_sentences() -> (SentenceEncoder, Sentences) {
 
 /// The checkpoint of a run of two steps in `dir`.
 fn checkpoint(dir: &Path) -> PathBuf {
-    let (mut encoder, sentences) = model_and_sentences();
-    let settings = settings(2);
-    let provenance = Provenance { settings: settings.clone(), ..Provenance::default() };
-    let (mut run, _) = RunDirectory::create(dir, provenance).unwrap();
-    simcse_train::train(&mut encoder, &sentences, &settings, Workspace::default(), &mut run, &mut Alone).unwrap();
+    let (encoder, sentences) = model_and_sentences();
+    Trainer::new(encoder, &sentences, settings(2), dir).unwrap().train(&mut ()).unwrap();
     dir.join("checkpoint-2")
 }
 
-/// As one might be that was not written by this program.
 #[test]
-fn a_checkpoint_beyond_the_end_of_its_run_is_refused() {
+fn a_run_is_not_resumed_to_fewer_steps_than_it_has() {
+    let dir = tempfile::tempdir().unwrap();
+    let resume = |recorded: u64, given: u64| {
+        let mut checkpoint = Checkpoint::open(&dir.path().join("checkpoint-2")).unwrap();
+        checkpoint.provenance.settings = settings(recorded);
+        let output = OutputDirectory::lock_existing(dir.path()).unwrap();
+        let (_, sentences) = model_and_sentences();
+        Trainer::resume(output, checkpoint, &sentences, settings(given)).unwrap_err().to_string()
+    };
+    checkpoint(dir.path());
+    assert!(resume(2, 1).starts_with("--max-steps: the run began with 2, found 1"));
+    // As a checkpoint might be that this program did not write.
+    assert!(resume(1, 1).contains("checkpoint-2: expected at most the run's 1 steps, found 2"));
+}
+
+/// The moments of one model would not fit the weights of another, so there is no way to train other weights with them.
+#[test]
+fn a_resumed_run_trains_the_model_of_its_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoint = Checkpoint::open(&checkpoint(dir.path())).unwrap();
-    let provenance = Provenance { settings: settings(1), ..checkpoint.provenance.clone() };
     let output = OutputDirectory::lock_existing(dir.path()).unwrap();
-    let (mut run, _) = RunDirectory::resume(output, checkpoint, provenance).unwrap();
-    let (mut encoder, sentences) = model_and_sentences();
-    let trained =
-        simcse_train::train(&mut encoder, &sentences, &settings(1), Workspace::default(), &mut run, &mut Alone);
-    let error = trained.unwrap_err().to_string();
-    assert!(error.contains("checkpoint-2: expected at most the run's 1 steps, found 2"), "{error}");
+    let (_, sentences) = model_and_sentences();
+    let saved = SentenceEncoder::load(checkpoint.path()).unwrap();
+    let trainer = Trainer::resume(output, checkpoint, &sentences, settings(3)).unwrap();
+    assert_eq!(trainer.encoder().params.values(), saved.params.values());
+    assert_eq!(trainer.train(&mut ()).unwrap().summary.steps, 3);
+}
+
+/// A setting that concerns the model is applied to it, so the record cannot say otherwise.
+#[test]
+fn the_settings_reach_the_model() {
+    let dir = tempfile::tempdir().unwrap();
+    let (encoder, sentences) = model_and_sentences();
+    let settings = Settings { pooling: Pooling::Cls, max_seq_length: 6, ..settings(1) };
+    let trained = Trainer::new(encoder, &sentences, settings, dir.path()).unwrap().train(&mut ()).unwrap();
+    let written = SentenceEncoder::load(dir.path()).unwrap();
+    for encoder in [trained.encoder, written] {
+        assert_eq!((encoder.directory.pooling, encoder.directory.max_seq_length), (Pooling::Cls, 6));
+    }
+    let (encoder, sentences) = model_and_sentences();
+    let long = Settings { max_seq_length: 99, ..self::settings(1) };
+    let error = Trainer::new(encoder, &sentences, long, dir.path()).unwrap_err().to_string();
+    assert_eq!(error, "--max-seq-length: expected at most 12 for this model, found 99");
 }
 
 fn files(dir: &Path) -> Vec<PathBuf> {
