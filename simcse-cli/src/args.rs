@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
 
-use simcse_model::Precision;
+use simcse_model::{Isa, Named, Precision};
 
 use crate::commands::bench::BenchArgs;
 use crate::commands::encode::EncodeArgs;
@@ -65,12 +65,15 @@ fn precision(name: &str) -> Result<Precision, String> {
     match name {
         "f32" => Ok(Precision::F32),
         "bf16" if Precision::Bf16.is_available() => Ok(Precision::Bf16),
-        "bf16" => {
-            Err(format!("this processor does not multiply bf16 (kernels run on {})", simcse_model::instruction_set()))
-        }
+        "bf16" => Err(format!("this processor does not multiply bf16 (kernels run on {})", Isa::detected().name())),
         "auto" => Ok(Precision::fastest()),
         _ => Err("expected f32, bf16 or auto".to_owned()),
     }
+}
+
+/// The value that a flag names.
+pub(crate) fn named<T: Named>(name: &str) -> Result<T, String> {
+    T::from_name(name).map_err(|unknown| format!("expected {}", unknown.expected))
 }
 
 /// Bytes of memory: a number and a unit.

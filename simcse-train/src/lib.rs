@@ -1,45 +1,39 @@
 //! Unsupervised SimCSE training: sentences, contrastive loss, AdamW, checkpoints and the loop.
 
-pub mod adamw;
-pub mod batches;
-mod checkpoint;
 pub mod data;
-mod error;
-mod gradient_flow;
-pub mod loss;
-mod manifest;
-mod measure;
 pub mod memory;
-mod model_card;
-mod output;
-mod progress;
-mod provenance;
-mod recipe;
-mod rotation;
+pub mod optim;
+
+mod error;
+mod evaluation;
+mod measure;
 mod run;
-pub mod schedule;
 mod settings;
 mod step;
-mod step_record;
+mod steps;
 #[cfg(test)]
 mod testing;
 mod trainer;
 
-pub use batches::BatchSampler;
-pub use checkpoint::Checkpoint;
-pub use data::Sentences;
+pub use data::batches::BatchSampler;
+pub use data::sentences::Sentences;
 pub use error::{Error, Result};
-pub use gradient_flow::check_gradient_flow;
-pub use measure::{Measured, measure_steps};
+pub use evaluation::{Evaluation, Figures, Host};
+pub use measure::{Measured, PARTS, measure_steps};
 pub use memory::{MemoryPlan, plan_memory};
-pub use output::{OutputDirectory, check_space};
-pub use provenance::{DataSource, EvaluationSource, Inputs, ModelSource, Provenance};
-pub use recipe::Recipe;
+pub use optim::schedule::Warmup;
 pub use run::RunDirectory;
-pub use schedule::Warmup;
+pub use run::checkpoint::Checkpoint;
+pub use run::metrics::StepRecord;
+pub use run::output::{OutputDirectory, check_space};
+pub use run::provenance::{DataSource, EvaluationSource, Inputs, ModelSource, Provenance};
+pub use run::summary::Summary;
 pub use settings::Settings;
+pub use settings::recipe::Recipe;
 pub use simcse_tensor::peak_flops;
 pub use simcse_tensor::profile::Part;
-pub use step::{Workspace, accumulate_gradient, mean_gradient};
-pub use step_record::StepRecord;
-pub use trainer::{Evaluation, Figures, Host, Summary, total_steps, train};
+pub use step::contrastive::contrastive;
+pub use step::gradient::{Workspace, accumulate_gradient, mean_gradient};
+pub use step::gradient_flow::check_gradient_flow;
+pub use steps::total_steps;
+pub use trainer::train;

@@ -7,9 +7,9 @@ use simcse_model::{
     Architecture, DropoutPlan, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, TokenBatch, Tokenizer,
 };
 use simcse_tensor::rng::Philox;
-use simcse_tensor::{Grads, Pool};
+use simcse_tensor::{BufferPool, Grads};
 use simcse_testing::observe;
-use simcse_train::adamw::{AdamW, clip_scale, gradient_norm};
+use simcse_train::optim::adamw::{AdamW, clip_scale, gradient_norm};
 use simcse_train::{Workspace, accumulate_gradient};
 
 /// What the tests observe is the whole process: one at a time.
@@ -93,7 +93,7 @@ fn peak(layers: usize, recording: bool) -> usize {
     let mut bytes = 0;
     for _ in 0..2 {
         // the first one also fills the threads' working memory
-        let mut pool = Pool::new();
+        let mut pool = BufferPool::new();
         let forward = || _ = encoder.forward(&mut encoder.tape(&mut pool, &batch, recording), &batch, None);
         bytes = observe(forward).1.peak;
     }

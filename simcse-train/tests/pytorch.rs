@@ -10,9 +10,9 @@ use std::path::{Path, PathBuf};
 use safetensors::SafeTensors;
 use serde::Deserialize;
 use simcse_model::{DropoutPlan, Pooling, SentenceEncoder, TokenBatch};
-use simcse_tensor::{Grads, Pool};
-use simcse_train::adamw::{AdamW, clip_scale, gradient_norm};
-use simcse_train::schedule::{LinearSchedule, Warmup};
+use simcse_tensor::{BufferPool, Grads};
+use simcse_train::optim::adamw::{AdamW, clip_scale, gradient_norm};
+use simcse_train::optim::schedule::{LinearSchedule, Warmup};
 use simcse_train::{Workspace, accumulate_gradient};
 
 /// Largest absolute errors of hidden states, unit embeddings and the loss; relative L2 error of a tensor's gradient.
@@ -135,7 +135,7 @@ impl Expected<'_> {
         buffer: &[f32],
     ) -> (f64, f64) {
         let (mut errors, mut squares, mut worst) = (0.0, 0.0, 0.0);
-        for tensor in encoder.params.layout().tensors().iter().filter(|tensor| tensor.trainable) {
+        for tensor in encoder.params.layout().parameters().iter().filter(|tensor| tensor.trainable) {
             if tensor.name.ends_with("key.bias") || tensor.name.ends_with("k_lin.bias") {
                 continue; // the softmax does not see it: its true gradient is 0
             }
@@ -159,7 +159,7 @@ fn run_case(encoder: &mut SentenceEncoder, golden: &Golden, number: usize, expec
     let streams = [0, 1].into_iter().flat_map(|view| (0..half).map(move |i| 2 * i + view)).collect();
     let batch = TokenBatch::new(encoder.config(), &views, streams);
 
-    let mut pool = Pool::new();
+    let mut pool = BufferPool::new();
     let mut tape = encoder.tape(&mut pool, &batch, false);
     let hidden = encoder.hidden_states(&mut tape, &batch, plan.as_ref());
     let compare = |name: &str, values: &ndarray::Array2<f32>| {
@@ -169,7 +169,7 @@ fn run_case(encoder: &mut SentenceEncoder, golden: &Golden, number: usize, expec
     };
     let mut errors = Errors { hidden: compare("hidden", tape.value(hidden)), ..Errors::default() };
     for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Max] {
-        let pooled = tape.pool(hidden, pooling);
+        let pooled = tape.pooling(hidden, pooling);
         let unit = tape.normalize(pooled);
         errors.unit = errors.unit.max(compare(&format!("unit.{pooling}"), tape.value(unit)));
     }

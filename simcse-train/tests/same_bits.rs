@@ -82,7 +82,7 @@ fn of_weights_over_threads_and_repetitions() {
         let settings = settings(100, precision);
         let expected = trained(THREADS[0], &settings);
         for threads in THREADS.into_iter().cycle().skip(1).take(9) {
-            assert!(trained(threads, &settings) == expected, "{threads} threads give other bits in {precision}");
+            assert!(trained(threads, &settings) == expected, "{threads} threads give other bits in {precision:?}");
         }
     }
 }
@@ -96,7 +96,7 @@ fn of_weights_over_pieces() {
             for (tokens, threads) in [(512, 1), (700, 2), (1024, 3), (1500, 2)] {
                 let cached = Settings { mini_batch_tokens: Some(tokens), ..plain.clone() };
                 let same = trained(threads, &cached) == expected;
-                assert!(same, "pieces of {tokens} tokens give other bits with {pooling} pooling in {precision}");
+                assert!(same, "pieces of {tokens} tokens give other bits with {pooling:?} pooling in {precision:?}");
             }
         }
     }
@@ -113,12 +113,12 @@ fn of_embeddings_over_batches_orders_and_threads() {
             let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let found = pool.install(|| encoder.encode(&backwards)).unwrap();
             for (found, expected) in found.outer_iter().rev().zip(expected.outer_iter()) {
-                assert_eq!(found, expected, "backwards on {threads} threads in {precision}");
+                assert_eq!(found, expected, "backwards on {threads} threads in {precision:?}");
             }
         }
         for size in [1, 7] {
             for (texts, expected) in texts.chunks(size).zip(expected.axis_chunks_iter(ndarray::Axis(0), size)) {
-                assert_eq!(encoder.encode(texts).unwrap(), expected, "{size} at a time in {precision}");
+                assert_eq!(encoder.encode(texts).unwrap(), expected, "{size} at a time in {precision:?}");
             }
         }
     }

@@ -3,13 +3,11 @@
 //! sentence-transformers: `Pooling` with `pooling_mode` `mean`, `cls`, `max`. `x` (N, C), `y` (S, C). A sentence without
 //! tokens pools to zeros.
 
-use std::fmt;
-use std::str::FromStr;
-
 use ndarray::Array2;
 use rayon::prelude::*;
 
-use super::{flat, flat_mut};
+use crate::named::Named;
+use crate::ops::elementwise::{flat, flat_mut};
 use crate::rows::Rows;
 
 /// How the tokens of a sentence become one row.
@@ -24,32 +22,16 @@ pub enum Pooling {
     Max,
 }
 
-impl Pooling {
-    const ALL: [Self; 3] = [Self::Mean, Self::Cls, Self::Max];
+impl Named for Pooling {
+    const ALL: &'static [Self] = &[Self::Mean, Self::Cls, Self::Max];
 
-    /// The mode's name in sentence-transformers: `mean`, `cls`, `max`.
-    pub fn name(self) -> &'static str {
+    /// The mode's name in sentence-transformers.
+    fn name(self) -> &'static str {
         match self {
             Self::Mean => "mean",
             Self::Cls => "cls",
             Self::Max => "max",
         }
-    }
-}
-
-impl FromStr for Pooling {
-    type Err = String;
-
-    /// The mode of this name; the error lists the names.
-    fn from_str(name: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|mode| mode.name() == name);
-        found.ok_or_else(|| Self::ALL.map(Self::name).join(", "))
-    }
-}
-
-impl fmt::Display for Pooling {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 
@@ -110,18 +92,19 @@ mod tests {
     use proptest::prelude::*;
 
     use super::Pooling;
+    use crate::named::Named;
     use crate::ops::testing::{Case, check, sentences};
-    use crate::{Grads, Params, Pool, Rows, Tape};
+    use crate::{BufferPool, Grads, Params, Rows, Tape};
 
     proptest! {
         #[test]
         fn agrees_with_f64(rows in sentences(), width in 1..9usize, seed: u64) {
             let shape = (rows.sentences(), width);
-            for pooling in Pooling::ALL {
+            for &pooling in Pooling::ALL {
                 let highest = OnceCell::new(); // the same ones in all difference quotients
                 check(
                     &Case { rows: rows.clone(), inputs: vec![(rows.tokens(), width)], params: vec![], seed },
-                    |tape, x, _| tape.pool(x[0], pooling),
+                    |tape, x, _| tape.pooling(x[0], pooling),
                     |x, _| {
                         let top = |i, c| rows.sentence(i).max_by(|&a, &b| x[0][[a, c]].total_cmp(&x[0][[b, c]]));
                         let highest = highest.get_or_init(|| Array2::from_shape_fn(shape, |(i, c)| top(i, c)));
@@ -140,21 +123,21 @@ mod tests {
         }
     }
 
-    /// A normalisation takes the pooled rows over; the backward must not miss them.
+    /// A normalization takes the pooled rows over; the backward must not miss them.
     #[test]
     fn may_be_normalized() {
         let rows = Arc::new(Rows::new([2, 1], vec![0, 1]));
-        for pooling in Pooling::ALL {
-            let (params, mut pool) = (Params::zeros(Arc::default()), Pool::new());
+        for &pooling in Pooling::ALL {
+            let (params, mut pool) = (Params::zeros(Arc::default()), BufferPool::new());
             let mut tape = Tape::new(&params, &mut pool, rows.clone(), true);
             let x = tape.input(array![[1.0, 0.0], [0.5, 4.0], [3.0, 4.0]]);
-            let pooled = tape.pool(x, pooling);
+            let pooled = tape.pooling(x, pooling);
             let y = tape.normalize(pooled);
             let dy = array![[1.0, 2.0], [0.0, 5.0]];
             let dx = tape.backward(&[(y, dy.view())], &mut Grads::zeros(Arc::default())).take(x);
             // Row 2 is a sentence of its own, of length 5: dx = (dy − y(y·dy))/5, y = (0.6, 0.8).
-            assert!((dx[[2, 0]] + 0.48).abs() < 1e-6 && (dx[[2, 1]] - 0.36).abs() < 1e-6, "{pooling}: {dx}");
-            assert!(dx.iter().all(|x| x.is_finite()), "{pooling}: {dx}");
+            assert!((dx[[2, 0]] + 0.48).abs() < 1e-6 && (dx[[2, 1]] - 0.36).abs() < 1e-6, "{}: {dx}", pooling.name());
+            assert!(dx.iter().all(|x| x.is_finite()), "{}: {dx}", pooling.name());
         }
     }
 }

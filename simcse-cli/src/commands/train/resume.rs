@@ -2,7 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
-use simcse_train::schedule::LinearSchedule;
+use simcse_model::{Isa, Named};
+use simcse_train::optim::schedule::LinearSchedule;
 use simcse_train::{Checkpoint, Error, OutputDirectory, Provenance, RunDirectory, Settings};
 
 use super::task::{ExcludeBy, Task};
@@ -87,7 +88,7 @@ fn take_over(args: &mut TrainArgs, recorded: &Provenance) -> Result<(), Failure>
     args.min_length = Some(inputs.min_length);
     let exclude_by = args.exclude_by.map(|by| by.name().to_owned());
     let exclude_by = agreed("--exclude-by", exclude_by, data.exclude_by.as_ref())?;
-    args.exclude_by = exclude_by.and_then(|name| name.parse::<ExcludeBy>().ok());
+    args.exclude_by = exclude_by.and_then(|name| ExcludeBy::from_name(&name).ok());
     for (given, recorded) in [(&mut args.eval_rerank, &inputs.eval_rerank), (&mut args.eval_sts, &inputs.eval_sts)] {
         *given = given.take().or_else(|| recorded.as_ref().map(PathBuf::from));
     }
@@ -115,7 +116,7 @@ fn settings(args: &TrainArgs, recorded: &Settings) -> Result<Settings, Failure> 
     }
     Err(Failure::Failed(format!(
         "the run began with --precision {0}, which this processor does not have",
-        given.precision
+        given.precision.name()
     )))
 }
 
@@ -132,7 +133,7 @@ fn new_schedule(settings: &Settings, before: u64, total_steps: u64, done: u64) -
 }
 
 fn warn_of_other_bits(recorded: &Provenance) {
-    let isa = simcse_model::instruction_set();
+    let isa = Isa::detected().name();
     if recorded.instruction_set != isa {
         report::note(&format!(
             "warning: the run began on {}, this is {isa}: the result will differ in its last bits",

@@ -4,14 +4,14 @@ use clap::Args;
 use simcse_model::{Pooling, SentenceEncoder};
 use simcse_train::{BatchSampler, Recipe, Settings, Warmup};
 
-use crate::args::PrecisionArgs;
+use crate::args::{PrecisionArgs, named};
 
 /// Settings that replace the defaults.
 #[derive(Debug, Args)]
 pub(super) struct SettingArgs {
     /// Settings that others have published, flags beside it win. st-2021: the script behind sentence-transformers' figures
     /// on AskUbuntu; st-6: what the trainer of sentence-transformers 6 does unasked
-    #[arg(long, value_name = "NAME", requires = "model")]
+    #[arg(long, value_name = "NAME", requires = "model", value_parser = named::<Recipe>)]
     pub(super) recipe: Option<Recipe>,
     /// Sentences in a batch; each is the others' negative [default: 128]
     #[arg(long, value_name = "N")]
@@ -35,7 +35,7 @@ pub(super) struct SettingArgs {
     #[arg(long, value_name = "N", conflicts_with = "epochs")]
     max_steps: Option<u64>,
     /// How tokens become an embedding: mean, cls or max [default: the model's, or mean]
-    #[arg(long, value_name = "MODE")]
+    #[arg(long, value_name = "MODE", value_parser = named::<Pooling>)]
     pooling: Option<Pooling>,
     /// Cosines are multiplied by this: the inverse of the temperature [default: 20]
     #[arg(long, value_name = "X")]
@@ -66,7 +66,7 @@ pub(super) struct SettingArgs {
     attention_dropout: Option<f32>,
     /// no-duplicates: equal sentences never meet in a batch; batch: as sentence-transformers' default
     /// [default: no-duplicates]
-    #[arg(long, value_name = "NAME")]
+    #[arg(long, value_name = "NAME", value_parser = named::<BatchSampler>)]
     batch_sampler: Option<BatchSampler>,
     #[command(flatten)]
     pub(super) precision: PrecisionArgs,

@@ -1,13 +1,12 @@
 //! What a run trains and on what, from the arguments.
 
 use std::path::{Path, PathBuf};
-use std::str::FromStr;
 
 use serde_json::{Map, Value, json};
 use simcse_eval::{HeldOut, Reranking, Split, Sts, Titles};
-use simcse_model::SentenceEncoder;
 use simcse_model::io::source_name;
-use simcse_train::data::SentencesBuilder;
+use simcse_model::{Named, SentenceEncoder};
+use simcse_train::data::sentences::SentencesBuilder;
 use simcse_train::{Checkpoint, MemoryPlan, Recipe, Sentences, Settings};
 
 use super::watcher::{Scorer, figures};
@@ -24,23 +23,14 @@ pub(super) enum ExcludeBy {
     Text,
 }
 
-impl ExcludeBy {
-    const ALL: [Self; 2] = [Self::Id, Self::Text];
+impl Named for ExcludeBy {
+    const ALL: &'static [Self] = &[Self::Id, Self::Text];
 
-    pub(super) fn name(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Id => "id",
             Self::Text => "text",
         }
-    }
-}
-
-impl FromStr for ExcludeBy {
-    type Err = String;
-
-    fn from_str(name: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|by| by.name() == name);
-        found.ok_or_else(|| format!("expected {}", Self::ALL.map(Self::name).join(" or ")))
     }
 }
 
