@@ -45,19 +45,19 @@ all_mistakes() {
   plant 'embedding: last gradient of a row only' 's/\*drow += dy)/*drow = *dy)/'
 
   on simcse-tensor ops::linear ops/linear.rs
-  plant 'linear: dW overwritten' 's/gemm(precision, dy.t(), x.view(), Init::Keep/gemm(precision, dy.t(), x.view(), Init::Zero/'
+  plant 'linear: dW overwritten' 's/gemm(precision, dy.t(), x.view(), Addend::Existing/gemm(precision, dy.t(), x.view(), Addend::Zero/'
   plant 'linear: db missing' 's/add_column_sums(dy, &ends, grads.slice_mut(bias));/let _ = add_column_sums;/'
-  plant 'linear: dx added to what is there' 's/gemm(precision, dy.view(), params.matrix(weight), init,/gemm(precision, dy.view(), params.matrix(weight), { let _ = init; Init::Keep },/'
+  plant 'linear: dx added to what the buffer holds' 's/gemm(precision, dy.view(), params.matrix(weight), addend,/gemm(precision, dy.view(), params.matrix(weight), { let _ = addend; Addend::Existing },/'
 
   on simcse-tensor ops::gelu_linear ops/gelu_linear.rs
-  plant "gelu: Φ for Φ + h·φ" 's/s.fma(s.mul(h, bell), s.splat(INV_SQRT_2PI), cdf)/{ let _ = (bell, INV_SQRT_2PI); cdf }/'
-  plant 'gelu: dW from h, not gelu(h)' 's/s.store_fitting(s.mul(h, cdf), &mut self.h/s.store_fitting(h, \&mut self.h/'
+  plant "gelu: Φ instead of Φ + h·φ" 's/s.fma(s.mul(h, bell), s.splat(INV_SQRT_2PI), cdf)/{ let _ = (bell, INV_SQRT_2PI); cdf }/'
+  plant 'gelu: dW from h instead of gelu(h)' 's/s.store_fitting(s.mul(h, cdf), &mut self.h/s.store_fitting(h, \&mut self.h/'
 
   on simcse-tensor ops::layer_norm ops/layer_norm.rs
   plant 'layer_norm: mean(g) missing' 's/s.sub(s.sub(g, mean_g), s.mul(x, mean_gx))/{ let _ = mean_g; s.sub(g, s.mul(x, mean_gx)) }/'
   plant 'layer_norm: mean(g ⊙ x̂) missing' 's/s.sub(s.sub(g, mean_g), s.mul(x, mean_gx))/{ let _ = (x, mean_gx); s.sub(g, mean_g) }/'
-  plant 'layer_norm: dγ missing' 's/super::add(dgamma, grads.slice_mut(op.gamma));/let _ = dgamma;/'
-  plant 'layer_norm: dβ missing' 's/super::add(dbeta, grads.slice_mut(op.beta));/let _ = dbeta;/'
+  plant 'layer_norm: dγ missing' 's/add(dgamma, grads.slice_mut(op.gamma));/let _ = dgamma;/'
+  plant 'layer_norm: dβ missing' 's/add(dbeta, grads.slice_mut(op.beta));/let _ = dbeta;/'
   plant 'layer_norm: dx without the mask' 's/math::zip(s, dy, dx, |ds, m| s.mul(m, ds));/math::zip(s, dy, dx, |ds, _| ds);/'
 
   on simcse-tensor ops::dropout ops/dropout.rs
@@ -81,10 +81,10 @@ all_mistakes() {
 
   on simcse-tensor ops::contrastive ops/contrastive.rs
   plant 'contrastive: dz₁ missing' 's/gemm(precision, ds, z2.*/let _ = (ds, z2); dz1.fill(0.0);/'
-  plant 'contrastive: dz₂ of the last block only' 's/gemm(precision, ds.t(), z1, Init::Keep/gemm(precision, ds.t(), z1, Init::Zero/'
+  plant 'contrastive: dz₂ of the last block only' 's/gemm(precision, ds.t(), z1, Addend::Existing/gemm(precision, ds.t(), z1, Addend::Zero/'
   plant "contrastive: every block's labels from 0" 's/cross_entropy(rows, block \* ROWS, size, scale)/cross_entropy(rows, 0 * block, size, scale)/'
   plant 'contrastive: the 1 not subtracted' 's/row\[label\] -= 1.0;//'
-  plant 'contrastive: gradient of the cosines without the scale' 's/s.splat(scale \/ row.len() as f32)/s.splat(1.0 \/ row.len() as f32)/'
+  plant 'contrastive: gradient of the cosines not scaled' 's/s.splat(scale \/ row.len() as f32)/s.splat(1.0 \/ row.len() as f32)/'
   plant 'contrastive: dloss ignored' 's/\*dz \*= dloss)/{ let _ = (dloss, dz); })/'
 
   on simcse-model encoder::tests encoder/batch.rs
@@ -95,12 +95,12 @@ all_mistakes() {
   plant 'DistilBERT: dropout of the attention output' 's/attention_output_dropout: false/attention_output_dropout: true/'
 
   on simcse-model encoder::tests encoder/layer.rs
-  plant 'layer: residual of the layer, not of a' 's/tape.layer_norm(fed, Some(a)/tape.layer_norm(fed, Some(x)/'
+  plant 'layer: residual from x instead of a' 's/tape.layer_norm(fed, Some(a)/tape.layer_norm(fed, Some(x)/'
   plant 'layer: both outputs share a mask' 's/Site::Output(self.number)/Site::AttentionOutput(self.number)/'
 
   on simcse-model encoder::tests tape.rs
-  plant 'tape: an earlier gradient overwritten' 's/Some(dx) => (dx, Init::Keep),/Some(dx) => (dx, Init::Zero),/'
-  plant 'tape: gradient of the residual missing' 's/d.add(residual, dy, self.pool);/{ let _ = residual; self.pool.give(dy) }/'
+  plant 'tape: an earlier gradient overwritten' 's/Some(dx) => (dx, Addend::Existing),/Some(dx) => (dx, Addend::Zero),/'
+  plant 'tape: gradient of the residual missing' 's/d.add(residual, dy, self.buffers);/{ let _ = residual; self.buffers.give(dy) }/'
 }
 
 main "$@"
