@@ -65,7 +65,8 @@ def train_there(sentences, model, args, seed, losses, *more):
 def curves(args):
     lines = [line.strip() for line in open(args.sentences, encoding="utf8")]
     lines = [line for line in lines if len(line) >= 10]
-    print("| model | loss of the first step | of the last, here | there | largest difference |\n|---|---|---|---|---|")
+    print("| model | loss of the first step | loss of the last step, here | sentence-transformers | largest difference |\n"
+          "|---|---|---|---|---|")
     worst = 0.0
     for model in args.models:
         with tempfile.TemporaryDirectory() as work:
@@ -92,7 +93,7 @@ def seeds(args):
     [model] = args.models
     args.out.mkdir(parents=True, exist_ok=True)
     figures = {"here": [], "there": []}
-    print("| trained | seed | MAP | Spearman |\n|---|---|---|---|")
+    print("| trained by | seed | MAP | Spearman |\n|---|---|---|---|")
     for seed in range(1, args.seeds + 1):
         here, there = args.out / f"ours-{seed}", args.out / f"peer-{seed}"
         if not (here / "modules.json").exists():
