@@ -253,7 +253,7 @@ fn without_arguments_the_embedded_sentences_are_trained_on() {
     let stdout = workspace.stdout("train --max-steps 1 --output-dir out --json");
     let report: Value = serde_json::from_str(&stdout).unwrap();
     let [before, lexical] = [&report["before"], &report["tf_idf"]].map(|figures| figures["eval_map"].as_f64().unwrap());
-    // The script that makes the questions reports this baseline: tools/make_default_corpus.py --report.
+    // As reported by the script that generates the questions: tools/generate/default_corpus.py --report.
     assert!((lexical - 0.5051).abs() < 5e-5, "{lexical}");
     assert_eq!(report["after"]["eval_map"], before, "the first step's learning rate is 0");
     SentenceEncoder::load(&workspace.path("out")).unwrap();

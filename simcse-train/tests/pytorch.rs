@@ -1,7 +1,9 @@
-//! The same numbers as PyTorch: hidden states, embeddings, loss, gradients and ten optimizer steps of BERT, RoBERTa and
-//! DistilBERT, against what `tools/make_goldens.py` computed in f64, without dropout and with the masks of our generator.
+//! The same numbers as PyTorch: hidden states, embeddings, loss, gradients and ten optimizer steps of
+//! BERT, RoBERTa and DistilBERT, compared with what `tools/generate/goldens.py` computed in f64, without
+//! dropout and with our generator's masks.
 //!
-//! `SIMCSE_GOLDENS` names a directory that `tools/make_goldens.py --live` wrote, to compare models of published sizes.
+//! To compare models of published sizes, set `SIMCSE_GOLDENS` to a directory that
+//! `tools/generate/goldens.py --live` wrote.
 
 use std::path::{Path, PathBuf};
 

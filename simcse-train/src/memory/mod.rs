@@ -30,8 +30,8 @@ use crate::step::objectives::Contrastive;
 pub use system::peak as peak_memory;
 
 const F32: u64 = size_of::<f32>() as u64;
-/// What no term counts: fragments of the allocator, stacks, token ids, files being written. A share of everything, and a
-/// constant; `tools/memory.sh` says whether they hold.
+/// What no term counts: allocator fragmentation, stacks, token ids, files being written. A share of
+/// everything, and a constant; `tools/measure/memory.sh` checks that they suffice.
 const SLACK: (u64, u64) = (24, 6 << 20);
 /// Copies of the embeddings that an evaluation holds: as they come and at unit length.
 const EVALUATION_COPIES: u64 = 2;

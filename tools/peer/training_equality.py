@@ -1,14 +1,15 @@
 #!/usr/bin/env python3
-"""Does training here come to the same as training with sentence-transformers? Prints Markdown tables; fails if it does not.
+"""Does training here give the same result as training with sentence-transformers? Print Markdown
+tables, and fail if it does not.
 
     training_equality.py curves SENTENCES.txt MODEL_DIR...
-        loss by loss: without dropout and with the same batches, the losses of STEPS steps lie within 1e-3
+        without dropout and with the same batches, each step's losses agree to within 1e-3
     training_equality.py seeds SENTENCES.txt MODEL_DIR --rerank DEV.jsonl --sts DEV.csv --out DIR
-        with dropout and shuffling, which no two systems draw alike: MAP and Spearman of the final models (`simcse eval`)
-        differ in the mean over three seeds by no more than the seeds of one system do; models that are in DIR already are
-        not trained again
+        with dropout and shuffling, which the two systems draw differently: the mean MAP and
+        Spearman of the final models (`simcse eval`) over three seeds differ by no more than the
+        seeds of one system do; models already in DIR are not trained again
 
-Needs what tools/peer_train.py and tools/make_goldens.py need, and target/debug/simcse.
+Needs what tools/peer/train.py and tools/generate/goldens.py need, and target/debug/simcse.
 """
 
 import argparse
@@ -22,14 +23,17 @@ from statistics import mean
 
 import numpy as np
 
-TOOLS = Path(__file__).resolve().parent
-SIMCSE = TOOLS.parent / "target" / "debug" / "simcse"
+PEER = Path(__file__).resolve().parent
+ROOT = PEER.parents[1]
+SIMCSE = ROOT / "target" / "debug" / "simcse"
 BOUND = 1e-3
 
 
 def shuffled(n, seed, epoch=0):
-    """The order of an epoch's sentences: simcse-train/src/batches.rs."""
-    from make_goldens import philox
+    """Return the order of an epoch's sentences, as simcse-train's batches draw it."""
+    sys.path.append(str(ROOT / "tools" / "generate"))
+    from goldens import philox
+
     low, high, *_ = philox([np.arange(n), 0, epoch, 0xFFFFFFFF], seed)
     order = list(range(n))
     for last in range(n - 1, 0, -1):
@@ -53,7 +57,7 @@ def train_here(sentences, model, out, args, seed, *more):
 
 
 def train_there(sentences, model, args, seed, losses, *more):
-    run(sys.executable, TOOLS / "peer_train.py", model, sentences, "--batch-size", args.batch_size, "--steps", args.steps,
+    run(sys.executable, PEER / "train.py", model, sentences, "--batch-size", args.batch_size, "--steps", args.steps,
         "--seed", seed, "--threads", args.threads, "--losses", losses, *more)
     return [float(line) for line in open(losses, encoding="utf8")]
 
@@ -61,7 +65,8 @@ def train_there(sentences, model, args, seed, losses, *more):
 def curves(args):
     lines = [line.strip() for line in open(args.sentences, encoding="utf8")]
     lines = [line for line in lines if len(line) >= 10]
-    print("| model | loss of the first step | of the last, here | there | largest difference |\n|---|---|---|---|---|")
+    print("| model | loss of the first step | loss of the last step, here | sentence-transformers | largest difference |\n"
+          "|---|---|---|---|---|")
     worst = 0.0
     for model in args.models:
         with tempfile.TemporaryDirectory() as work:
@@ -72,7 +77,8 @@ def curves(args):
             here = train_here(args.sentences, model, work / "here", args, args.seed,
                               "--hidden-dropout", 0, "--attention-dropout", 0)
             there = train_there(in_order, model, args, args.seed, work / "losses", "--in-order", "--no-dropout")
-        assert len(here) == len(there) == args.steps, f"{len(here)} and {len(there)} losses"
+        counts = f"expected {args.steps} losses, found {len(here)} here and {len(there)} there"
+        assert len(here) == len(there) == args.steps, counts
         difference = max(abs(a - b) for a, b in zip(here, there))
         print(f"| {model.name} | {here[0]:.6f} | {here[-1]:.6f} | {there[-1]:.6f} | {difference:.1e} |", flush=True)
         worst = max(worst, difference)
@@ -87,7 +93,7 @@ def seeds(args):
     [model] = args.models
     args.out.mkdir(parents=True, exist_ok=True)
     figures = {"here": [], "there": []}
-    print("| trained | seed | MAP | Spearman |\n|---|---|---|---|")
+    print("| trained by | seed | MAP | Spearman |\n|---|---|---|---|")
     for seed in range(1, args.seeds + 1):
         here, there = args.out / f"ours-{seed}", args.out / f"peer-{seed}"
         if not (here / "modules.json").exists():
@@ -104,7 +110,7 @@ def seeds(args):
         spread = max(max(values) - min(values) for values in (here, there))
         difference = mean(here) - mean(there)
         print(f"\n{name}: mean {mean(here):.4f} here, {mean(there):.4f} there, difference {difference:+.4f}; "
-              f"the seeds of one system differ by {spread:.4f}")
+              f"the largest difference between two seeds of one system is {spread:.4f}")
         agrees &= abs(difference) <= spread
     return agrees
 
@@ -119,7 +125,7 @@ def main():
     parser.add_argument("--out", type=Path)
     parser.add_argument("--steps", type=int)
     parser.add_argument("--batch-size", type=int, default=32)
-    parser.add_argument("--seed", type=int, default=42, help="of the curves")
+    parser.add_argument("--seed", type=int, default=42, help="of `curves`")
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=os.cpu_count())
     args = parser.parse_args()

@@ -1,20 +1,25 @@
 #!/usr/bin/env python3
-"""What PyTorch computes, for `simcse-train/tests/pytorch.rs` to compare with.
+"""Compute with PyTorch what `simcse-train/tests/pytorch.rs` compares with.
 
-    python3 tools/make_goldens.py                              writes simcse-train/tests/goldens/{bert,roberta,distilbert}
-    python3 tools/make_goldens.py --live MODEL_DIR... --out DIR   the same for models on disk, to DIR/<name of the model>
-    SIMCSE_GOLDENS=DIR cargo test -p simcse-train --test pytorch -- --nocapture
+    python3 tools/generate/goldens.py
+        write simcse-train/tests/goldens/{bert,roberta,distilbert}
+    python3 tools/generate/goldens.py --live MODEL_DIR... --out DIR
+        do the same for models on disk, into DIR/<name of the model>; to compare with them:
+        SIMCSE_GOLDENS=DIR cargo test -p simcse-train --test pytorch -- --nocapture
 
-Needs torch, transformers, sentence-transformers, safetensors and numpy. The encoders are transformers', pooling and loss
-sentence-transformers', clipping, AdamW and the schedule PyTorch's and transformers', all in f64. Each golden directory
-holds a model and
+Needs torch, transformers, sentence-transformers, safetensors and numpy. The encoders come from
+transformers, pooling and loss from sentence-transformers, clipping and AdamW from PyTorch, the
+schedule from transformers; everything is computed in f64. Each golden directory holds a model and
 
-    golden.json          batches of token ids, settings, losses, and how far PyTorch's own f32 is from its f64
-    golden.safetensors   hidden states, unit embeddings, gradients, what ten optimiser steps added to the weights
+    golden.json          batches of token ids, settings, losses, and the distance of PyTorch's own
+                         f32 from its f64
+    golden.safetensors   hidden states, unit embeddings, gradients, and what ten optimizer steps
+                         added to the weights
 
-Eight batches are encoded twice without dropout, and twice with the masks that simcse-tensor's generator defines. The
-generator is written anew here from its description in simcse-tensor/src/ops/dropout.rs, and checked against Random123.
-To keep the files small, an array of more than WHOLE values stands for itself with every STRIDE-th, from its case's number on.
+Eight batches are encoded twice without dropout, and twice with the masks that simcse-tensor's
+generator defines. The generator is implemented here independently, from its description in
+simcse-tensor/src/ops/dropout.rs, and checked against Random123. To keep the files small, an array
+of more than WHOLE values is represented by every STRIDE-th of them, starting at its case's number.
 """
 
 import argparse
@@ -34,15 +39,16 @@ from transformers import AutoConfig, AutoModel, BertConfig, DistilBertConfig, Ro
 SEED = 20210418
 SCALE = 20.0
 BATCHES = 8
-POOLINGS = ["mean", "cls", "mean", "max"]  # the loss of batch b is of embeddings pooled by POOLINGS[b % 4]
+POOLINGS = ["mean", "cls", "mean", "max"]  # batch b is pooled by POOLINGS[b % 4]
 STEPS, WARMUP_RATIO, WEIGHT_DECAY, MAX_GRAD_NORM = 10, 0.2, 0.01, 1.0
 WHOLE, STRIDE = 128, 37
 CLS, SEP, FIRST_WORD = 101, 102, 5  # of BERT and DistilBERT; RoBERTa's are 0 and 2
-OUTPUT = Path(__file__).resolve().parent.parent / "simcse-train" / "tests" / "goldens"
+OUTPUT = Path(__file__).resolve().parents[2] / "simcse-train" / "tests" / "goldens"
 
 VOCABULARY, LONGEST = 103, 24
-# Tokens of the longest sentence, sentences in a batch, and the share of words that a sentence has in an order of its own. A
-# pretrained model tells sentences apart so well that only similar ones have a loss whose gradient is not all rounding.
+# Tokens of the longest sentence, sentences per batch, and the share of words that a sentence has in
+# an order of its own. A pretrained model tells sentences apart so well that only similar ones have
+# a loss whose gradient is more than rounding error.
 SMALL, LIVE = dict(longest=LONGEST, size=8, own=0.4), dict(longest=8, size=8, own=0.1)
 SIZES = dict(vocab_size=VOCABULARY, initializer_range=0.02)
 BERT = dict(SIZES, hidden_size=64, num_hidden_layers=2, num_attention_heads=4, intermediate_size=128,
@@ -56,10 +62,11 @@ SMALL_MODELS = {
 }
 
 
-# Dropout masks: simcse-tensor/src/{rng,ops/dropout}.rs, simcse-model/src/dropout.rs.
+# Dropout masks: see simcse-tensor/src/{rng,ops/dropout}.rs and simcse-model/src/encoder/dropout.rs.
 
 def philox(counter, seed):
-    """Philox4x32-10 of four broadcast arrays of 32-bit words: four arrays of 32-bit words, all as uint64."""
+    """Philox4x32-10: maps four broadcast arrays of 32-bit words to four such arrays, all stored as
+    uint64."""
     low = np.uint64(0xFFFFFFFF)
     c0, c1, c2, c3 = (np.asarray(word, dtype=np.uint64) for word in counter)
     k0, k1 = seed & 0xFFFFFFFF, seed >> 32
@@ -71,7 +78,7 @@ def philox(counter, seed):
 
 
 def check_philox():
-    """The known-answer vectors of Random123's kat_vectors, philox4x32 with 10 rounds."""
+    """Check the known-answer vectors of Random123's kat_vectors for philox4x32 with 10 rounds."""
     ones = 0xFFFFFFFF
     pi = [0x243F6A88, 0x85A308D3, 0x13198A2E, 0x03707344]
     for counter, key, expected in [
@@ -83,7 +90,8 @@ def check_philox():
 
 
 def mask(rate, step, site, stream, position, width):
-    """`width` columns of 0 or 1/(1 − rate); `stream` and `position` are arrays that broadcast against the columns."""
+    """Return `width` columns of 0 or 1/(1 − rate); the arrays `stream` and `position` broadcast
+    against the columns."""
     column = np.arange(width)
     group, sixteenth, lane = column // 128, column % 128 // 16, column % 16
     words = np.stack(np.broadcast_arrays(*philox([16 * group + lane, stream, site << 16 | position, step], SEED)))
@@ -93,7 +101,8 @@ def mask(rate, step, site, stream, position, width):
 
 
 class Dropout:
-    """Stands in for `torch.nn.functional.dropout` during one forward pass: the model calls it at one site after the other."""
+    """Replaces `torch.nn.functional.dropout` during one forward pass, in which the model calls it
+    at one site after another."""
 
     def __init__(self, config, lengths, step):
         layers = range(config.num_hidden_layers)
@@ -120,7 +129,8 @@ class Dropout:
 # One training step.
 
 def forward(model, sentences, pooling, step):
-    """Both views of a batch: hidden states of each, unit embeddings by each pooling, and the loss. No dropout if step is None."""
+    """Encode both views of a batch: return the hidden states of each, the unit embeddings by each
+    pooling, and the loss. There is no dropout if `step` is None."""
     views = sentences + sentences
     lengths = [len(ids) for ids in views]
     ids = torch.full((len(views), max(lengths)), model.config.pad_token_id)
@@ -131,11 +141,12 @@ def forward(model, sentences, pooling, step):
 
     model.train(step is not None)
     functional, dropout = torch.nn.functional, Dropout(model.config, lengths, step)
-    torchs_own, functional.dropout = functional.dropout, dropout
+    original = functional.dropout
+    functional.dropout = dropout
     try:
         hidden = model(input_ids=ids, attention_mask=attention_mask).last_hidden_state
     finally:
-        functional.dropout = torchs_own
+        functional.dropout = original
     assert step is None or next(dropout.sites, None) is None, "the model has fewer sites than expected"
 
     features = {"token_embeddings": hidden, "attention_mask": attention_mask}
@@ -157,7 +168,8 @@ def run_case(model, case, number):
 
 
 def train(model, batches, learning_rate):
-    """Ten steps with dropout: what they added to the weights, and each step's loss."""
+    """Train for ten steps with dropout: return what they added to the weights, and each step's
+    loss."""
     before = {name: parameter.detach().clone() for name, parameter in model.named_parameters()}
     exempt = [name for name in before if name.endswith(".bias") or "norm" in name.lower()]
     groups = [
@@ -182,8 +194,9 @@ def train(model, batches, learning_rate):
 # Goldens.
 
 def make_batches(config, longest, size, own, rng):
-    """Ragged sentences that share words, or the loss would vanish: the longest possible, one-word and empty ones; every
-    other batch has a padding token within a text."""
+    """Make sentences of different lengths, among them the longest possible, one-word and empty
+    ones; every other batch has a padding token inside a text. The sentences share words, or the
+    loss would vanish."""
     cls, sep = (0, 2) if config.model_type == "roberta" else (CLS, SEP)
     batches = []
     for batch in range(BATCHES):
@@ -211,12 +224,12 @@ def sampled(arrays, case):
 
 
 def is_key_bias(name):
-    """The softmax does not see it: its true gradient is 0."""
+    """The softmax is invariant to it: its true gradient is 0."""
     return name.endswith(("key.bias", "k_lin.bias"))
 
 
 def relative_error(got, expected, prefix):
-    """Of all arrays under a prefix together: ‖got − expected‖ / ‖expected‖."""
+    """Over all arrays under a prefix together: ‖got − expected‖ / ‖expected‖."""
     names = [name for name in expected if name.startswith(prefix) and not is_key_bias(name)]
     square = lambda of: sum(float(np.square(of(name), dtype=np.float64).sum()) for name in names)
     return (square(lambda name: got[name] - expected[name]) / square(lambda name: expected[name])) ** 0.5
@@ -227,10 +240,11 @@ def largest_error(got, expected, prefix):
 
 
 def compute(model_dir, dtype, cases, learning_rate):
-    """All cases, then the training: arrays and loss of each. One model at a time is in memory."""
+    """Run all cases, then the training: return the arrays and loss of each. Only one model at a
+    time is in memory."""
     model = AutoModel.from_pretrained(model_dir, dtype=dtype, attn_implementation="eager")
     if hasattr(model, "pooler"):
-        model.pooler = None  # no sentence embedding goes through it
+        model.pooler = None  # no sentence embedding depends on it
     results = [run_case(model, case, number) for number, case in enumerate(cases)]
     model.zero_grad()
     return results, train(model, [case["sentences"] for case in cases[:BATCHES]], learning_rate)
@@ -258,7 +272,7 @@ def write_golden(directory, model_dir, learning_rate, **shape):
         arrays.update({f"{number}.{name}": array for name, array in expected.items()})
         print(f"{directory.name} case {number}: loss {loss:.6f}, PyTorch f32: "
               + ", ".join(f"{name} {error:.1e}" for name, error in case["torch_f32"].items()), flush=True)
-    made_by = (f"tools/make_goldens.py, seed {SEED}, Python {platform.python_version()}, torch {torch.__version__}, "
+    made_by = (f"tools/generate/goldens.py, seed {SEED}, Python {platform.python_version()}, torch {torch.__version__}, "
                f"transformers {transformers.__version__}, sentence-transformers {sentence_transformers.__version__}, "
                f"numpy {np.__version__}")
     hidden, attention = (("dropout", "attention_dropout") if config.model_type == "distilbert"
@@ -287,7 +301,8 @@ def write_golden(directory, model_dir, learning_rate, **shape):
 
 
 def make_small_model(directory, config):
-    """Weights so large, and embeddings so small, that each of the errors listed in tools/sharpness.sh shows."""
+    """Make weights so large, and embeddings so small, that every mistake that
+    tools/mutants/numerics.sh plants is noticed."""
     torch.manual_seed(SEED)
     model = AutoModel.from_config(config)
     if hasattr(model, "pooler"):

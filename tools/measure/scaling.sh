@@ -1,20 +1,25 @@
 #!/usr/bin/env bash
-# Does a million sentences cost more than a thousand? Varies the sentences of a file to make files of growing size, trains on each for
-# some steps, and prints the time from start to the first step, the most memory, and the median cost of a token. Memory is what the
-# process had at most; that of the model is in every line, so its growth is that of the text. Choose a small model to see it clearly.
-# usage: scaling.sh SENTENCES.txt MODEL_DIR [FLAGS OF simcse train]...
+# Does a token cost more with a million sentences than with a thousand? Varies the sentences of a
+# file to make files of growing size, trains on each for some steps, and prints the time from start
+# to first step, the peak memory, and the median cost of a token. Every line's memory includes the
+# model, so the growth is due to the text; a small model shows it clearly.
+#
+#     tools/measure/scaling.sh SENTENCES.txt MODEL_DIR [FLAGS OF simcse train]...
+#
 # Environment: SIZES ("1000 30000 1000000"), STEPS (40), SIMCSE (the binary; built if not given).
 set -euo pipefail
 sentences=$(realpath "$1") model=$2
 shift 2
 if [[ -z ${SIMCSE:-} ]]; then
-  (cd "$(dirname "$0")/.." && cargo build -q -p simcse-cli)
-  SIMCSE=${CARGO_TARGET_DIR:-$(dirname "$0")/../target}/debug/simcse
+  root=$(cd "$(dirname "$0")/../.." && pwd)
+  (cd "$root" && cargo build -q -p simcse-cli)
+  SIMCSE=${CARGO_TARGET_DIR:-$root/target}/debug/simcse
 fi
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
-# The sentences over and over, from the second time on each with a word of another one in place of one of its own.
+# vary N: prints N sentences, repeating those of the file; from the second round on, one word of
+# each is replaced by a word of another sentence.
 vary() {
   awk -v n="$1" 'BEGIN { srand(1) }
     length($0) >= 10 { lines[count++] = $0 }
@@ -33,7 +38,7 @@ vary() {
 }
 
 now() { date +%s.%N; }
-printf '%10s %10s %14s %12s %16s\n' sentences 'text MB' 'first step s' 'memory MB' 'µs a token'
+printf '%10s %10s %14s %12s %16s\n' sentences 'text MB' 'first step s' 'memory MB' 'µs per token'
 for size in ${SIZES:-1000 30000 1000000}; do
   vary "$size" > "$work/text"
   rm -rf "$work/run"
@@ -42,7 +47,7 @@ for size in ${SIZES:-1000 30000 1000000}; do
     > /dev/null 2> "$work/log" &
   process=$!
   while kill -0 $process 2> /dev/null; do
-    if [[ -z $begun && -e $work/run/metrics.jsonl ]]; then begun=$(now); fi # made when all has been read
+    if [[ -z $begun && -e $work/run/metrics.jsonl ]]; then begun=$(now); fi # created once everything has been read
     high=$(awk '/^VmHWM/ { print $2 }' /proc/$process/status 2> /dev/null || true)
     memory=${high:-$memory}
     sleep 0.02

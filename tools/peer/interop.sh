@@ -1,10 +1,14 @@
 #!/usr/bin/env bash
-# Trains models for ten steps and checks that sentence-transformers computes the same with what was written: embeddings of
-# 1,000 sentences from the final directory and of 50 from its checkpoint, and with the first model MAP on a reranking set.
-# usage: interop.sh PYTHON SENTENCES.txt RERANK.jsonl MODEL_DIR...; "default" is the model and the sentences in the binary.
+# Trains models for ten steps and checks that sentence-transformers computes the same from what was
+# written: embeddings of 1,000 sentences with the final directory and of 50 with its checkpoint, and
+# for the first model MAP on a reranking set.
+#
+#     tools/peer/interop.sh PYTHON SENTENCES.txt RERANK.jsonl MODEL_DIR...
+#
+# A MODEL_DIR of `default` means the model and sentences embedded in the binary.
 # Environment: STEPS (10), BATCH_SIZE (16).
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 python=$1 sentences=$2 rerank=$3 steps=${STEPS:-10}
 shift 3
 work=$(mktemp -d)
@@ -12,13 +16,14 @@ trap 'rm -rf "$work"' EXIT
 cargo build -q -p simcse-cli
 simcse=target/debug/simcse
 
-# compare DIR LINES: encodes the first LINES sentences with both; leaves the peer's report in $theirs.
+# compare DIR LINES: encodes the first LINES sentences with both, and puts the peer's report into
+# $theirs.
 compare() {
   head -n "$2" "$sentences" > "$work/sentences.txt"
   "$simcse" encode "$work/sentences.txt" --model "$1" --output "$work/ours.npy" 2> /dev/null
-  theirs=$("$python" tools/peer_evaluate.py "$1" --encode "$work/sentences.txt" --out "$work/theirs.npy" \
+  theirs=$("$python" tools/peer/evaluate.py "$1" --encode "$work/sentences.txt" --out "$work/theirs.npy" \
     "${reranking[@]}" 2> /dev/null | tail -n 1)
-  echo "$name $(basename "$1"): $("$python" tools/compare_embeddings.py "$work/ours.npy" "$work/theirs.npy")"
+  echo "$name $(basename "$1"): $("$python" tools/peer/compare_embeddings.py "$work/ours.npy" "$work/theirs.npy")"
 }
 
 first=yes

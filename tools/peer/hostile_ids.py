@@ -1,6 +1,9 @@
-"""What transformers' tokenizers make of hostile texts, for `simcse-model/tests/reference.rs` to compare with.
+"""Tokenize hostile texts with transformers, for `simcse-model/tests/reference.rs` to compare with.
 
-    hostile_ids.py OUT_DIR MODEL_DIR...            writes OUT_DIR/<model>.jsonl: {"tokenizer", "text", "ids"}
+    hostile_ids.py OUT_DIR MODEL_DIR...
+
+writes OUT_DIR/<model>.jsonl with lines of {"tokenizer", "text", "ids"}. To compare with them:
+
     SIMCSE_HOSTILE_IDS=OUT_DIR cargo test -p simcse-model --test reference
 """
 import json
@@ -11,7 +14,7 @@ from pathlib import Path
 os.environ["HF_HUB_OFFLINE"] = "1"
 from transformers import AutoTokenizer
 
-TEXTS = Path(__file__).resolve().parent.parent / "simcse-model" / "tests" / "hostile_texts.json"
+TEXTS = Path(__file__).resolve().parents[2] / "simcse-model" / "tests" / "hostile_texts.json"
 MAX_LENGTH = 128
 
 hostile = json.loads(TEXTS.read_text(encoding="utf8"))

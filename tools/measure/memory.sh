@@ -1,13 +1,14 @@
 #!/usr/bin/env bash
-# Is the memory that a run predicts what it takes? Runs a few steps of every combination of model, batch, length and what else
-# there is, and prints a Markdown table; exits 1 if a run takes more than predicted, or less than 1/1.15 of it.
+# Compares the memory that a run predicts with what it uses: runs a few steps with every model and
+# set of flags and prints a Markdown table. Exits with status 1 if a run uses more than predicted,
+# or less than 1/1.15 of it.
 #
-#     tools/memory.sh SENTENCES DEVELOPMENT_SET MODEL...
+#     tools/measure/memory.sh SENTENCES DEVELOPMENT_SET MODEL...
 #
-# DEVELOPMENT_SET is for --eval-rerank. A case's name is the flags that it is run with.
+# DEVELOPMENT_SET is for --eval-rerank. Environment: STEPS (3), SIMCSE (the binary).
 set -euo pipefail
 
-simcse=${SIMCSE:-$(dirname "$0")/../target/debug/simcse}
+simcse=${SIMCSE:-$(dirname "$0")/../../target/debug/simcse}
 sentences=$1
 development=$2
 shift 2
@@ -15,7 +16,8 @@ work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 figure() { sed -E "s/.*\"$1\":([0-9]+).*/\1/" "$work/report"; }
 
-# Steps enough for buffers to have gone round; the prediction looks at the batches of these steps alone.
+# Each case is named by its flags. A few steps are enough for every buffer to have been reused; the
+# prediction considers only the batches of these steps.
 cases=(
     "--batch-size 32 --precision f32"
     "--batch-size 64 --max-seq-length 16 --precision auto"
@@ -25,7 +27,7 @@ cases=(
     "--batch-size 512 --max-seq-length 128 --mini-batch-tokens 1024 --eval-rerank $development --precision auto"
 )
 failures=0
-echo "| model | flags | predicted, MB | taken, MB | predicted / taken |"
+echo "| model | flags | predicted, MB | used, MB | predicted / used |"
 echo "|---|---|---|---|---|"
 for model in "$@"; do
     for flags in "${cases[@]}"; do
@@ -35,9 +37,9 @@ for model in "$@"; do
             2>"$work/errors" >"$work/report" || { cat "$work/errors" >&2; exit 1; }
         shown=$(sed -E "s|$development|…|" <<<"$flags")
         awk -v model="$(basename "$model")" -v flags="$shown" \
-            -v predicted="$(figure predicted_memory_bytes)" -v taken="$(figure peak_memory_bytes)" 'BEGIN {
-                ratio = predicted / taken
-                printf "| %s | `%s` | %.0f | %.0f | %.3f |\n", model, flags, predicted / 1e6, taken / 1e6, ratio
+            -v predicted="$(figure predicted_memory_bytes)" -v used="$(figure peak_memory_bytes)" 'BEGIN {
+                ratio = predicted / used
+                printf "| %s | `%s` | %.0f | %.0f | %.3f |\n", model, flags, predicted / 1e6, used / 1e6, ratio
                 exit !(1 <= ratio && ratio <= 1.15)
             }' || failures=$((failures + 1))
     done

@@ -1,5 +1,8 @@
-"""Compares two .npy files of embeddings: the largest absolute difference of unit vectors and the largest relative difference
-of norms, each at most 1e-5. usage: compare_embeddings.py A.npy B.npy"""
+"""Compare two .npy files of embeddings: print the largest absolute difference between unit vectors
+and the largest relative difference between norms, and fail if either exceeds 1e-5.
+
+    compare_embeddings.py A.npy B.npy
+"""
 import sys
 
 import numpy as np

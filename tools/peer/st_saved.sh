@@ -1,10 +1,12 @@
 #!/usr/bin/env bash
-# What sentence-transformers saves embeds alike here: each model under several poolings, lengths and with Normalize, as
-# `save_pretrained` writes it, and as a plain directory whose tokenizer is a vocabulary alone. Texts: the sentences, and
-# hostile ones. Needs no network.
-# usage: st_saved.sh PYTHON SENTENCES.txt MODEL_DIR...
+# Checks that directories saved by sentence-transformers give the same embeddings here: each model
+# with several poolings and lengths and with Normalize, as `save_pretrained` writes it, and as a
+# plain directory whose tokenizer is only a vocabulary. The texts are the sentences and some hostile
+# ones. Needs no network.
+#
+#     tools/peer/st_saved.sh PYTHON SENTENCES.txt MODEL_DIR...
 set -euo pipefail
-cd "$(dirname "$0")/.."
+cd "$(dirname "$0")/../.."
 python=$1
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
@@ -22,8 +24,9 @@ work, sentences, *models = map(Path, sys.argv[1:])
 hostile = json.loads(Path("simcse-model/tests/hostile_texts.json").read_text(encoding="utf8"))["texts"]
 with open(sentences, encoding="utf8", newline="\n") as file:
     texts = [line.rstrip("\n") for line in itertools.islice(file, 100)]
-# A line break would end the text. transformers 5 strips the space before a <mask> only if a tokenizer.json says so; with
-# vocab.json and merges.txt alone it does not; transformers 4 always did.
+# A line break would end the text. transformers 5 strips the space in front of a <mask> only if a
+# tokenizer.json says so, and with only vocab.json and merges.txt it does not; transformers 4 always
+# did.
 texts += [text for text in hostile if not any(part in text for part in ["\n", "\r", "<mask>"])]
 (work / "texts.txt").write_bytes("".join(text + "\n" for text in texts).encode())
 
@@ -53,5 +56,5 @@ for expected in "$work"/*-*.npy; do
   directory=${expected%.npy}
   target/debug/simcse encode "$work/texts.txt" --model "$directory" --output "$work/ours.npy" 2> "$work/log" ||
     { cat "$work/log"; exit 1; }
-  echo "$(basename "$directory"): $("$python" tools/compare_embeddings.py "$work/ours.npy" "$expected")"
+  echo "$(basename "$directory"): $("$python" tools/peer/compare_embeddings.py "$work/ours.npy" "$expected")"
 done
