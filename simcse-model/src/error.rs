@@ -4,6 +4,7 @@ use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::hub::error::HubError;
 use crate::io::text::excerpt;
 
 /// The longest piece of foreign text that a message repeats, in characters.
@@ -80,6 +81,9 @@ pub enum Error {
         /// What the tokenizer said.
         reason: String,
     },
+    /// A model named by its hub name, or a file from the web, could not be brought to this disk.
+    #[error(transparent)]
+    Hub(#[from] HubError),
 }
 
 /// `std::result::Result` with this crate's [`Error`].

@@ -17,6 +17,7 @@ use crate::encoder::Encoder;
 use crate::encoder::batch::TokenBatch;
 use crate::encoder::dropout::DropoutPlan;
 use crate::error::Result;
+use crate::hub::resolve::resolve;
 use crate::tokenizer::Tokens;
 
 /// A model that turns sentences into embeddings. sentence-transformers: `SentenceTransformer`.
@@ -38,11 +39,25 @@ impl SentenceEncoder {
     /// The most sentences that it tokenizes at a time.
     pub const ENCODED_SENTENCES: usize = 512;
 
+    /// Loads a model of sentence-transformers or plain Hugging Face: a directory, or else a name on
+    /// the hub such as `distilroberta-base`, looked up as in [`hub`](crate::hub) (with the cargo
+    /// feature `hub`; without it, in the cache alone).
+    ///
+    /// To show progress, call [`hub::resolve`](crate::hub::resolve()) and then
+    /// [`load_directory`](Self::load_directory).
+    ///
+    /// # Errors
+    /// A name that leads nowhere, or as [`load_directory`](Self::load_directory).
+    pub fn load(model: impl AsRef<Path>) -> Result<Self> {
+        Self::load_directory(&resolve(model, &mut |_| {})?)
+    }
+
     /// Loads a model directory of sentence-transformers or plain Hugging Face.
     ///
     /// # Errors
-    /// Whatever is missing, malformed, or would be computed otherwise than by the reference: see [`Error`](crate::Error).
-    pub fn load(dir: &Path) -> Result<Self> {
+    /// Whatever is missing, malformed, or would be computed differently from the reference: see
+    /// [`Error`](crate::Error).
+    pub fn load_directory(dir: &Path) -> Result<Self> {
         let directory = ModelDirectory::read(dir)?;
         let mut weights = directory.weights()?;
         let (encoder, layout) = Encoder::new(directory.config.clone(), weights.contains("pooler.dense.weight"));

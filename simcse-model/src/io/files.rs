@@ -1,4 +1,4 @@
-//! Small files read whole and with a bound; files written beside their place and renamed into it.
+//! Small files read whole, up to a limit; files written under a temporary name, then renamed.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
@@ -47,38 +47,41 @@ fn read_at_most(path: &Path, most: u64, expected: &'static str) -> Result<Option
     Ok(Some(bytes))
 }
 
-/// Writes `path` so that it is seen whole or not at all, and survives a power cut once this returns: to a temporary name
-/// beside it, synced, then renamed.
+/// Creates or replaces `path` in one step: `create` makes a file or symbolic link under a temporary
+/// name in the same directory, which is then renamed to `path`. Readers see the old content or the
+/// new, never part of it. Nothing is synced; see [`write_atomically`].
+///
+/// The temporary name is `.name.<process>.tmp`, so no two threads may replace the same path at
+/// once.
 ///
 /// # Errors
-/// [`Error::Io`]; the temporary file is removed.
-pub fn write_atomically(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<()> {
+/// What `create` or the system reports; the temporary file is removed.
+pub fn atomically(path: &Path, create: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(format!(".{}.tmp", std::process::id()));
     let temporary = path.with_file_name(name);
 
-    let written = create(&temporary).and_then(|file| {
-        let mut writer = BufWriter::with_capacity(1 << 20, file);
-        write(&mut writer)?;
-        writer.into_inner().map_err(|error| error.into_error())?.sync_all()
-    });
-    let renamed = written.and_then(|()| uninterrupted(|| fs::rename(&temporary, path)));
-    renamed.and_then(|()| sync_parent(path)).map_err(|error| {
+    // A killed process with the same id may have left one; a symbolic link must not be followed.
+    let _ = uninterrupted(|| fs::remove_file(&temporary));
+    let created = create(&temporary).and_then(|()| uninterrupted(|| fs::rename(&temporary, path)));
+    if created.is_err() {
         let _ = uninterrupted(|| fs::remove_file(&temporary));
-        Error::io(path)(error)
-    })
+    }
+    created
 }
 
-/// A new file, never what a symbolic link leads to. One that an earlier process of the same id left is replaced.
-fn create(path: &Path) -> io::Result<File> {
-    match File::create_new(path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            uninterrupted(|| fs::remove_file(path))?;
-            File::create_new(path)
-        }
-        created => created,
-    }
+/// Writes the file `path` [`atomically`], and so that it survives a power cut once this returns.
+///
+/// # Errors
+/// [`Error::Io`]; the temporary file is removed.
+pub fn write_atomically(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<()> {
+    let create = |temporary: &Path| {
+        let mut writer = BufWriter::with_capacity(1 << 20, File::create_new(temporary)?);
+        write(&mut writer)?;
+        writer.into_inner().map_err(|error| error.into_error())?.sync_all()
+    };
+    atomically(path, create).and_then(|()| sync_parent(path)).map_err(Error::io(path))
 }
 
 /// [`write_atomically`] for bytes in memory.
@@ -168,7 +171,10 @@ mod tests {
             std::os::unix::fs::symlink(&precious, name).unwrap();
         }
         write_bytes(&link, b"new").unwrap();
-        assert_eq!((fs::read(&precious).unwrap(), fs::read(&link).unwrap()), (b"old".to_vec(), b"new".to_vec()));
+        assert_eq!(fs::read(&precious).unwrap(), b"old");
+        assert_eq!(fs::read(&link).unwrap(), b"new");
+        atomically(&link, |new| std::os::unix::fs::symlink(&precious, new)).unwrap();
+        assert_eq!(fs::read(&link).unwrap(), b"old", "a link replaces a file");
 
         let there = dir.path().join("there");
         create_directory(&there.join("and").join("below")).unwrap();

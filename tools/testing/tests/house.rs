@@ -25,7 +25,8 @@ fn sources(name: &str) -> Vec<Source> {
     let src = root().join(name).join("src");
     let mut files = Vec::new();
     walk(&src, &mut files);
-    let of_tests = |path: &Path| path.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "testing");
+    let of_tests =
+        |path: &Path| path.components().any(|part| part.as_os_str() == "tests" || part.as_os_str() == "testing");
     let under = files.iter().map(|path| path.strip_prefix(&src).unwrap().to_path_buf());
     let kept = under.filter(|path| !of_tests(path) && path.file_name().unwrap() != "testing.rs");
     kept.map(|path| Source { text: fs::read_to_string(src.join(&path)).unwrap(), path }).collect()
@@ -122,7 +123,8 @@ fn expand<'a>(text: &'a str, prefix: &mut Vec<String>, paths: &mut Vec<Vec<Strin
 
 /// For each file the files of its crate that it imports from.
 fn imports(sources: &[Source]) -> BTreeMap<PathBuf, BTreeSet<PathBuf>> {
-    let files: BTreeMap<Vec<String>, &Path> = sources.iter().map(|source| (module(&source.path), &*source.path)).collect();
+    let files: BTreeMap<Vec<String>, &Path> =
+        sources.iter().map(|source| (module(&source.path), &*source.path)).collect();
     let file_of = |path: &[String]| (1..=path.len()).rev().find_map(|length| files.get(&path[..length]).copied());
     let of = |source: &Source| {
         let named = named_paths(&code(&source.text));
