@@ -21,6 +21,14 @@ use crate::encoder::dropout::{DropoutPlan, Site};
 use crate::encoder::layer::{Layer, push_norm};
 
 /// Where the encoder's parameters are in the flat buffers.
+///
+/// ```
+/// use simcse_model::{Architecture, Encoder, ModelConfig};
+///
+/// let (_, layout) = Encoder::new(ModelConfig::defaults(Architecture::DistilBert), false);
+/// assert_eq!(layout.len(), 66_362_880);
+/// assert_eq!(layout.parameters()[0].name, "embeddings.word_embeddings.weight");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Encoder {
     config: ModelConfig,
@@ -35,8 +43,8 @@ pub struct Encoder {
 impl Encoder {
     /// The encoder and the table of its parameters, named as in the bare model's `state_dict`.
     ///
-    /// `with_pooler` adds BERT's pooler to the table, so that a model that came with one is saved
-    /// with it. The pooler is neither computed nor trained.
+    /// `with_pooler` adds the pooler to the table if the architecture has one, so that a model that
+    /// came with it is saved with it. The pooler is neither computed nor trained.
     pub fn new(config: ModelConfig, with_pooler: bool) -> (Self, Layout) {
         let mut layout = Layout::default();
         let c = config.hidden_size;
@@ -47,7 +55,7 @@ impl Encoder {
             (config.type_vocab_size > 0).then(|| table("token_type_embeddings", config.type_vocab_size));
         let embeddings_norm = push_norm(&mut layout, "embeddings.LayerNorm", c);
         let layers = (0..config.num_hidden_layers).map(|number| Layer::push(&mut layout, &config, number)).collect();
-        if with_pooler {
+        if with_pooler && config.architecture != Architecture::DistilBert {
             layout.push("pooler.dense.weight", &[c, c], true, false);
             layout.push("pooler.dense.bias", &[c], false, false);
         }
