@@ -1,4 +1,4 @@
-//! A sentence encoder: tokenizer, encoder, pooling, and the directory it came from.
+//! A sentence encoder: tokenizer, encoder, pooling, and the directory that they came from.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,31 +12,75 @@ use simcse_tensor::{BufferPool, Params, Precision, Tape, Var};
 
 use crate::directory::ModelDirectory;
 use crate::directory::config::ModelConfig;
+use crate::directory::encoder_tensors::EncoderTensors;
 use crate::directory::weights::{CarriedTensor, write_safetensors};
 use crate::encoder::Encoder;
 use crate::encoder::batch::TokenBatch;
 use crate::encoder::dropout::DropoutPlan;
 use crate::error::Result;
 use crate::hub::resolve::resolve;
+use crate::io::text::{excerpt, printable};
 use crate::tokenizer::Tokens;
 
 /// A model that turns sentences into embeddings. sentence-transformers: `SentenceTransformer`.
+///
+/// ```no_run
+/// use std::path::Path;
+/// use simcse_model::SentenceEncoder;
+///
+/// let encoder = SentenceEncoder::load(Path::new("output/my-model"))?;
+/// let embeddings = encoder.encode(&["the cat sleeps", "a dog barks"])?;
+/// println!("{:?}", embeddings.dim());
+/// # Ok::<(), simcse_model::Error>(())
+/// ```
+///
+/// A small model of random weights, saved and loaded again:
+///
+/// ```
+/// use simcse_model::{Architecture, ModelConfig, ModelDirectory};
+/// use simcse_model::{Pooling, SentenceEncoder, Tokenizer};
+///
+/// let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "sleeps", "barks"];
+/// let config = ModelConfig {
+///     vocab_size: words.len(),
+///     hidden_size: 8,
+///     num_hidden_layers: 1,
+///     num_attention_heads: 2,
+///     intermediate_size: 16,
+///     max_position_embeddings: 16,
+///     ..ModelConfig::defaults(Architecture::Bert)
+/// };
+/// let tokenizer = Tokenizer::word_piece(&words, true)?;
+/// let directory = ModelDirectory::new(config, tokenizer, Pooling::Mean, 16)?;
+/// let encoder = SentenceEncoder::random(directory, 42);
+///
+/// let dir = tempfile::tempdir()?;
+/// encoder.save(dir.path())?;
+/// let again = SentenceEncoder::load(dir.path())?;
+/// let sentences = ["the cat sleeps", "the cat barks"];
+/// assert_eq!(encoder.encode(&sentences)?, again.encode(&sentences)?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct SentenceEncoder {
-    /// Everything but the weights. Its pooling, maximum length and dropout rates may be changed.
+    /// Everything except the weights. Its pooling, maximum length, and dropout rates may be
+    /// changed.
     pub directory: ModelDirectory,
     /// The parameters' values.
     pub params: Params,
-    /// What the operands of the products with weights are rounded to, in training and encoding; f32 unless changed.
+    /// What the operands of matrix products with weights are rounded to, in training and encoding;
+    /// f32 by default.
     pub precision: Precision,
     encoder: Encoder,
     carried: Vec<CarriedTensor>,
+    left_out: Vec<String>,
 }
 
 impl SentenceEncoder {
-    /// The most tokens that [`encode`](Self::encode) encodes at a time, unless one sentence is longer.
+    /// [`encode`](Self::encode) encodes at most this many tokens at a time, unless one sentence is
+    /// longer.
     pub const ENCODED_TOKENS: usize = 4096;
-    /// The most sentences that it tokenizes at a time.
+    /// [`encode`](Self::encode) tokenizes at most this many sentences at a time.
     pub const ENCODED_SENTENCES: usize = 512;
 
     /// Loads a model of sentence-transformers or plain Hugging Face: a directory, or else a name on
@@ -52,28 +96,41 @@ impl SentenceEncoder {
         Self::load_directory(&resolve(model, &mut |_| {})?)
     }
 
-    /// Loads a model directory of sentence-transformers or plain Hugging Face.
+    /// Loads a model directory of sentence-transformers or plain Hugging Face. Afterwards,
+    /// [`warnings`](Self::warnings) tells whether anything in it was ignored.
     ///
     /// # Errors
-    /// Whatever is missing, malformed, or would be computed differently from the reference: see
+    /// Whatever is missing or malformed, and whatever the reference would compute differently: see
     /// [`Error`](crate::Error).
     pub fn load_directory(dir: &Path) -> Result<Self> {
         let directory = ModelDirectory::read(dir)?;
-        let mut weights = directory.weights()?;
-        let (encoder, layout) = Encoder::new(directory.config.clone(), weights.contains("pooler.dense.weight"));
-        for tensor in layout.parameters() {
-            weights.check(&tensor.name, &tensor.shape)?;
-        }
+        let config = &directory.config;
+        // The file is checked before memory is allocated for what the configuration claims.
+        let (_, needed) = Encoder::new(config.clone(), false);
+        let mut weights = EncoderTensors::find(directory.weights()?, needed.parameters())?;
+        let (_, with_pooler) = Encoder::new(config.clone(), true);
+        let has_pooler = with_pooler.parameters().iter().all(|tensor| weights.has(&tensor.name, &tensor.shape));
+        let (encoder, layout) = Encoder::new(config.clone(), has_pooler);
+
         let layout = Arc::new(layout);
         let mut params = Params::zeros(layout.clone());
         for tensor in layout.parameters() {
             weights.take(&tensor.name, &tensor.shape, &mut params.values_mut()[tensor.range()])?;
         }
-        Ok(Self { directory, params, precision: Precision::F32, encoder, carried: weights.finish()? })
+        let rest = weights.finish()?;
+        Ok(Self {
+            directory,
+            params,
+            precision: Precision::F32,
+            encoder,
+            carried: rest.carried,
+            left_out: rest.left_out,
+        })
     }
 
-    /// A model with random weights, as transformers draws them: matrices from N(0, `initializer_range`²), the padding
-    /// token's embedding and biases 0, LayerNorm's γ 1.
+    /// A model with random weights, drawn as transformers does: matrices are from a normal
+    /// distribution with standard deviation `initializer_range`; biases and the padding token's
+    /// embedding are 0, LayerNorm's γ is 1.
     pub fn random(directory: ModelDirectory, seed: u64) -> Self {
         let config = &directory.config;
         let (encoder, layout) = Encoder::new(config.clone(), false);
@@ -94,7 +151,34 @@ impl SentenceEncoder {
                 values[config.pad_token_id * config.hidden_size..][..config.hidden_size].fill(0.0);
             }
         }
-        Self { directory, params, precision: Precision::F32, encoder, carried: Vec::new() }
+        Self { directory, params, precision: Precision::F32, encoder, carried: Vec::new(), left_out: Vec::new() }
+    }
+
+    /// The names of the tensors in the weights file that the encoder has no use for, such as the
+    /// head of a training objective. Heads of transformers' own classes (`cls.`, `lm_head.`, …) are
+    /// not listed. Nothing is listed twice: [`save`](Self::save) writes the encoder only.
+    pub fn left_out(&self) -> &[String] {
+        &self.left_out
+    }
+
+    /// What a user should know about the model as it was loaded, a line each. Foreign text in it is
+    /// escaped for a terminal.
+    pub fn warnings(&self) -> Vec<String> {
+        const NAMES: usize = 4;
+        const NAME: usize = 100;
+        let names: Vec<_> = self.left_out.iter().take(NAMES).map(|name| excerpt(name, NAME)).collect();
+        let mut names = names.join(", ");
+        let (count, plural) = match self.left_out.len() {
+            0 => return Vec::new(),
+            1 => (1, ""),
+            count => (count, "s"),
+        };
+        if count > NAMES {
+            names += ", …";
+        }
+        let file = ModelDirectory::weights_path(&self.directory.transformer);
+        let file = printable(file.display());
+        vec![format!("{file}: left out {count} tensor{plural} that the encoder does not use: {names}")]
     }
 
     /// The shape of the encoder.
@@ -102,15 +186,16 @@ impl SentenceEncoder {
         &self.directory.config
     }
 
-    /// Values in an embedding, `C`.
+    /// The number of values in an embedding, `C`.
     pub fn dimension(&self) -> usize {
         self.config().hidden_size
     }
 
-    /// The token ids of each sentence, special tokens included, cut at the model's maximum length.
+    /// The token ids of each sentence, special tokens included, truncated to the model's maximum
+    /// length.
     ///
     /// # Errors
-    /// What the tokenizer reports.
+    /// The tokenizer's.
     pub fn tokenize<S: AsRef<str> + Sync>(&self, sentences: &[S]) -> Result<Tokens> {
         self.directory.tokenizer.encode_batch(sentences, self.directory.max_seq_length)
     }
@@ -125,28 +210,29 @@ impl SentenceEncoder {
         self.encoder.forward(tape, batch, dropout)
     }
 
-    /// The embeddings of a batch, one row a sentence, (S, C).
+    /// The embeddings of a batch, one row per sentence, (S, C).
     pub fn forward(&self, tape: &mut Tape, batch: &TokenBatch, dropout: Option<&DropoutPlan>) -> Var {
         let hidden = self.hidden_states(tape, batch, dropout);
         let pooled = tape.pooling(hidden, self.directory.pooling);
         if self.directory.normalize { tape.normalize(pooled) } else { pooled }
     }
 
-    /// The embeddings of sentences, one row each, (S, C); of unit length only if the model has a Normalize module.
-    /// An embedding's bits depend on its sentence alone.
+    /// The embeddings of sentences, one row each, (S, C). They are of unit length only if the model
+    /// has a Normalize module. The bits of an embedding depend on its sentence alone.
     ///
     /// # Errors
-    /// What the tokenizer reports.
+    /// The tokenizer's.
     pub fn encode<S: AsRef<str> + Sync>(&self, sentences: &[S]) -> Result<Array2<f32>> {
         let embeddings = self.encode_while(sentences, |_| true)?;
-        Ok(embeddings.expect("nothing says stop"))
+        Ok(embeddings.expect("nothing stops it"))
     }
 
-    /// [`SentenceEncoder::encode`], a part of the sentences at a time. Before each part `go_on` is told how many sentences are
-    /// done; `None` if it says no.
+    /// [`encode`](Self::encode) that can be stopped: before each
+    /// [`ENCODED_SENTENCES`](Self::ENCODED_SENTENCES) sentences, `go_on` gets the number of
+    /// sentences done, and the result is `None` if it returns `false`.
     ///
     /// # Errors
-    /// What the tokenizer reports.
+    /// The tokenizer's.
     pub fn encode_while<S: AsRef<str> + Sync>(
         &self,
         sentences: &[S],
@@ -166,7 +252,8 @@ impl SentenceEncoder {
         Ok(Some(embeddings))
     }
 
-    /// [`SentenceEncoder::encode`] for sentences given as token ids, special tokens included, with buffers from `pool`.
+    /// [`encode`](Self::encode) for sentences given as token ids, special tokens included, with
+    /// buffers from `pool`.
     pub fn encode_tokens(&self, sentences: &[Vec<u32>], pool: &mut BufferPool) -> Array2<f32> {
         let mut embeddings = Array2::zeros((sentences.len(), self.dimension()));
         let mut first = 0;
@@ -185,14 +272,14 @@ impl SentenceEncoder {
         embeddings
     }
 
-    /// About the bytes of the directory that [`SentenceEncoder::save`] writes, and never fewer.
+    /// An upper bound, and a close one, on the bytes that [`save`](Self::save) writes.
     pub fn size_on_disk(&self) -> u64 {
         let carried: usize = self.carried.iter().map(CarriedTensor::size).sum();
         let weights = size_of_val(self.params.values()) + carried + 256 * self.params.layout().parameters().len();
         weights as u64 + self.directory.size_on_disk()
     }
 
-    /// Writes a directory that sentence-transformers loads as its own.
+    /// Writes a directory that sentence-transformers loads like its own.
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io).

@@ -1,12 +1,12 @@
-//! Hostile texts: the token ids are those of the tokenizers library asked directly, truncation included, by tokenizers of
-//! BERT's and of RoBERTa's kind.
+//! Hostile texts: for tokenizers of BERT's and RoBERTa's kinds, the token ids are those that the
+//! tokenizers library itself returns, including truncation.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
 use simcse_model::{Architecture, Tokenizer};
 use tokenizers::TruncationParams;
 
-/// Texts, and words to repeat; `tools/peer/hostile_ids.py` tokenizes the same file in Python.
+/// Texts, and words to repeat. `tools/peer/hostile_ids.py` gives the same file to the Python library.
 const HOSTILE: &str = include_str!("hostile_texts.json");
 
 fn list(name: &str) -> Vec<String> {
@@ -18,7 +18,7 @@ fn texts() -> Vec<String> {
     list("texts").into_iter().chain(list("repeated").iter().map(|word| word.repeat(10_000))).collect()
 }
 
-/// A tokenizer as we read it from a directory, and as the library reads the `tokenizer.json` that we write for it.
+/// A tokenizer of ours, and the library's from the `tokenizer.json` that ours writes.
 struct Both {
     ours: Tokenizer,
     librarys: tokenizers::Tokenizer,
@@ -43,7 +43,7 @@ impl Both {
     }
 }
 
-/// BERT's kind, with some of each text in its vocabulary.
+/// BERT's kind, with part of each text in its vocabulary.
 fn word_piece(do_lower_case: bool) -> Tokenizer {
     let mut words: Vec<String> = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(str::to_owned).to_vec();
     let texts = list("texts").concat();

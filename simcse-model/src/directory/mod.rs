@@ -3,6 +3,7 @@
 //! Source: sentence-transformers' `SentenceTransformer` and `Transformer`.
 
 pub(crate) mod config;
+pub(crate) mod encoder_tensors;
 pub(crate) mod modules;
 pub(crate) mod weights;
 

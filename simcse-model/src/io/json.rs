@@ -1,4 +1,4 @@
-//! A JSON object of a model directory, with getters whose errors name the file and the field.
+//! A JSON object in a file, with getters whose errors name the file and the field.
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,8 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Result};
 use crate::io::files::read_configuration;
 
-/// A file holding one JSON object. A field that is `null` counts as absent, as it does for transformers' defaults.
+/// A file that holds one JSON object. A field that is `null` counts as absent: transformers'
+/// defaults apply to it, too.
 pub(crate) struct JsonObject {
     file: PathBuf,
     fields: Map<String, Value>,
@@ -20,7 +21,7 @@ impl JsonObject {
         Ok(Self { file: file.to_path_buf(), fields })
     }
 
-    /// The object in `file`; an empty one if there is no such file.
+    /// The object in `file`; an empty one if the file does not exist.
     pub(crate) fn read(file: &Path) -> Result<Self> {
         match read_configuration(file)? {
             Some(bytes) => Self::parse(file, &bytes),
@@ -36,7 +37,7 @@ impl JsonObject {
         self.fields.get(field).filter(|value| !value.is_null())
     }
 
-    /// An error about `field` as it is.
+    /// The error that `field` is not what was expected.
     pub(crate) fn invalid(&self, field: &str, expected: impl std::fmt::Display) -> Error {
         let found = self.fields.get(field).map_or("nothing".to_owned(), Value::to_string);
         Error::field(&self.file, field, expected, found)
@@ -73,7 +74,7 @@ impl JsonObject {
         value.as_str().map(Some).ok_or_else(|| self.invalid(field, "a string"))
     }
 
-    /// Refuses a `field` that is there and not `expected`.
+    /// Refuses a `field` that is present and not `expected`.
     pub(crate) fn require(&self, field: &str, expected: &Value) -> Result<()> {
         match self.get(field) {
             Some(value) if value != expected => Err(self.invalid(field, expected)),
