@@ -6,7 +6,7 @@ use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand, ValueEnum};
 use serde::Serialize;
 use serde_json::{Value, json};
-use simcse_eval::askubuntu::Skipped;
+use simcse_eval::reranking::Skipped;
 use simcse_eval::{Bm25Scores, RerankScores, Reranking, Split, Sts, StsScores};
 
 use super::{data_path, encode_texts, load};
