@@ -62,7 +62,7 @@ fn the_digest_covers_what_is_scored_and_not_its_layout() {
     let good_bad = r#"{"query": "first query", "positive": ["good"], "negative": ["bad"]}"#;
     let digest = |files: &[(&str, &str)], name: &str| {
         let directory = directory(files);
-        Reranking::read(&directory.path().join(name), Split::Dev).unwrap().sha256().unwrap()
+        Reranking::read(directory.path().join(name), Split::Dev).unwrap().sha256().unwrap()
     };
     let [spaced, compact] = [good_bad.to_owned() + "\n\n", good_bad.replace(": ", ":")];
     let jsonl = digest(&[("a.jsonl", &spaced)], "a.jsonl");
@@ -176,7 +176,7 @@ fn errors_name_file_line_and_what_was_expected() {
 
     let directory =
         directory(&[("x.jsonl", "{\"query\": \"\", \"positive\": [], \"negative\": []}\n{\"query\": 1}\n")]);
-    let error = message(Reranking::read(&directory.path().join("x.jsonl"), Split::Dev));
+    let error = message(Reranking::read(directory.path().join("x.jsonl"), Split::Dev));
     assert!(error.contains("x.jsonl, line 2: expected a JSON object"), "{error}");
     assert!(error.ends_with("found invalid type: integer `1`, expected a string at column 11"), "{error}");
 }
