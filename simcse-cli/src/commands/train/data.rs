@@ -8,11 +8,11 @@ use simcse_model::io::source_name;
 use simcse_train::data::sentences::SentencesBuilder;
 use simcse_train::{Recipe, Sentences};
 
-use crate::commands::data_path;
 use crate::commands::train::args::{ExcludeBy, TrainArgs};
 use crate::commands::train::embedded;
 use crate::commands::train::scorer::{Scorer, figures};
 use crate::error::Failure;
+use crate::inputs::data_path;
 
 /// The sentences of a run, and its development and test sets.
 pub(super) struct Data {

@@ -13,10 +13,10 @@ mod watcher;
 use simcse_model::Named;
 use simcse_train::{Error, RunDirectory, Settings, Sources, Trainer};
 
-use crate::commands::load;
 use crate::error::Failure;
-use crate::report;
+use crate::inputs::load;
 use crate::stop;
+use crate::{progress, report};
 use announce::{announce, memory_note};
 pub(crate) use args::TrainArgs;
 use data::Data;
@@ -34,7 +34,7 @@ pub(crate) fn run(args: TrainArgs) -> Result<(), Failure> {
 
     let output = trainer.output().to_path_buf();
     let settings = trainer.settings().clone();
-    let bar = report::steps_bar(trainer.total_steps()).with_position(trainer.done());
+    let bar = progress::steps_bar(trainer.total_steps()).with_position(trainer.done());
     let mut watcher = Watcher { scorer: data.scorer, bar };
     let trained = {
         let _deferred = stop::defer();

@@ -6,12 +6,12 @@ use simcse_model::{Isa, Named};
 use simcse_train::optim::schedule::LinearSchedule;
 use simcse_train::{Checkpoint, Error, ModelSource, OutputDirectory, Provenance, Settings, Trainer, total_steps};
 
-use crate::commands::load;
 use crate::commands::train::announce::announce;
 use crate::commands::train::args::{ExcludeBy, TrainArgs};
 use crate::commands::train::data::Data;
 use crate::commands::train::embedded;
 use crate::error::Failure;
+use crate::inputs::load;
 use crate::report;
 
 /// Resumes `from` a checkpoint directory, or `auto`. Nothing is written before everything has been checked.
