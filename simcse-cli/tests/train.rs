@@ -218,12 +218,12 @@ fn an_output_directory_with_a_run_is_left_alone() {
 }
 
 #[test]
-fn what_is_not_on_this_disk_is_asked_for() {
+fn missing_models_and_data_are_errors_that_name_the_way_out() {
     let workspace = workspace();
     let error = workspace.error("train in.txt --model owner/name --output-dir out", 1);
-    assert!(error.contains("owner/name is not complete in"), "{error}");
+    assert!(error.contains("owner/name is missing or incomplete in"), "{error}");
     let error = workspace.error("train --data askubuntu --model model --output-dir out", 1);
-    assert!(error.ends_with("fetch it with `simcse fetch askubuntu`"), "{error}");
+    assert!(error.ends_with("download it with `simcse fetch askubuntu`"), "{error}");
     assert!(!workspace.path("out").exists());
 }
 
