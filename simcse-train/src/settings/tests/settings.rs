@@ -26,7 +26,7 @@ fn no_two_batches_share_masks() {
 }
 
 #[test]
-fn warm_up_is_a_share_or_a_number_of_steps() {
+fn the_warm_up_is_a_share_or_a_number_of_steps() {
     let default = Settings::default();
     assert_eq!(default.warmup_steps_of(288), 29);
     assert_eq!(default.clone().with_recipe(Recipe::St2021).warmup_steps_of(288), 28);
@@ -35,7 +35,7 @@ fn warm_up_is_a_share_or_a_number_of_steps() {
 }
 
 #[test]
-fn what_is_given_replaces_what_it_excludes() {
+fn setting_a_value_resets_the_one_it_replaces() {
     let mut settings = Settings { max_steps: Some(9), ..Settings::default().with_recipe(Recipe::St6) };
     settings.set("warmup-ratio", "0.5").unwrap();
     settings.set("epochs", "3").unwrap();
@@ -44,7 +44,7 @@ fn what_is_given_replaces_what_it_excludes() {
 }
 
 #[test]
-fn texts_that_are_no_values_are_refused() {
+fn texts_that_are_not_values_are_refused() {
     let refused = |name: &str, text: &str| Settings::default().set(name, text).unwrap_err().to_string();
     assert_eq!(refused("batch_size", "many"), "--batch-size: expected a whole number, 0 or more, found many");
     assert_eq!(refused("batch_size", "-1"), "--batch-size: expected a whole number, 0 or more, found -1");
@@ -55,7 +55,7 @@ fn texts_that_are_no_values_are_refused() {
 }
 
 #[test]
-fn what_is_written_is_read_back() {
+fn written_settings_are_read_back() {
     let numbers = Settings {
         max_steps: Some(7),
         hidden_dropout: 0.15,
@@ -75,7 +75,7 @@ fn what_is_written_is_read_back() {
 }
 
 #[test]
-fn a_bad_file_is_told_what_was_expected_once() {
+fn an_error_in_a_file_says_once_what_was_expected() {
     let refused = |text: &str| toml::from_str::<Settings>(text).unwrap_err().message().to_owned();
     let expected = "batch_sampler: expected no-duplicates or batch, found random";
     assert_eq!(refused("batch_sampler = 'random'"), expected);
