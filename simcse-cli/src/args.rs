@@ -58,10 +58,18 @@ pub(crate) struct PrecisionArgs {
     /// What the operands of matrix products are rounded to: f32, bf16 (faster, on processors that multiply it), or auto for
     /// the faster of those that are there [default: f32]
     #[arg(long, value_name = "NAME", value_parser = precision)]
-    pub(crate) precision: Option<Precision>,
+    precision: Option<Precision>,
 }
 
-fn precision(name: &str) -> Result<Precision, String> {
+impl PrecisionArgs {
+    /// The precision that is given, or the default.
+    pub(crate) fn get(&self) -> Precision {
+        self.precision.unwrap_or_default()
+    }
+}
+
+/// The precision of this name, which this processor must have; `auto` is the fastest that it has.
+pub(crate) fn precision(name: &str) -> Result<Precision, String> {
     match name {
         "f32" => Ok(Precision::F32),
         "bf16" if Precision::Bf16.is_available() => Ok(Precision::Bf16),
@@ -87,7 +95,7 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     positive.ok_or_else(|| "expected a size such as 3.5GB, 800MB or 4GiB".to_owned())
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct JsonArgs {
     /// Print one JSON object on standard output instead of text
     #[arg(long)]

@@ -5,6 +5,7 @@ use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::hub::error::HubError;
 use crate::io::text::excerpt;
 
 /// The longest piece of foreign text that a message quotes, in characters.
@@ -90,6 +91,9 @@ pub enum Error {
         /// The tokenizer's message.
         reason: String,
     },
+    /// A model named by its hub name, or a file from the web, could not be brought to this disk.
+    #[error(transparent)]
+    Hub(#[from] HubError),
 }
 
 /// A result whose error is this crate's [`Error`].

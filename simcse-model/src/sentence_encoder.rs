@@ -18,16 +18,16 @@ use crate::encoder::Encoder;
 use crate::encoder::batch::TokenBatch;
 use crate::encoder::dropout::DropoutPlan;
 use crate::error::Result;
+use crate::hub::resolve::resolve;
 use crate::io::text::{excerpt, printable};
 use crate::tokenizer::Tokens;
 
 /// A model that turns sentences into embeddings. sentence-transformers: `SentenceTransformer`.
 ///
 /// ```no_run
-/// use std::path::Path;
 /// use simcse_model::SentenceEncoder;
 ///
-/// let encoder = SentenceEncoder::load(Path::new("output/my-model"))?;
+/// let encoder = SentenceEncoder::load("output/my-model")?;
 /// let embeddings = encoder.encode(&["the cat sleeps", "a dog barks"])?;
 /// println!("{:?}", embeddings.dim());
 /// # Ok::<(), simcse_model::Error>(())
@@ -82,13 +82,26 @@ impl SentenceEncoder {
     /// [`encode`](Self::encode) tokenizes at most this many sentences at a time.
     pub const ENCODED_SENTENCES: usize = 512;
 
+    /// Loads a model of sentence-transformers or plain Hugging Face: a directory, or else a name on
+    /// the hub such as `distilroberta-base`, looked up as in [`hub`](crate::hub) (with the cargo
+    /// feature `hub`; without it, in the cache alone).
+    ///
+    /// To show progress, call [`hub::resolve`](crate::hub::resolve()) and then
+    /// [`load_directory`](Self::load_directory).
+    ///
+    /// # Errors
+    /// A name that leads nowhere, and those of [`load_directory`](Self::load_directory).
+    pub fn load(model: impl AsRef<Path>) -> Result<Self> {
+        Self::load_directory(&resolve(model, &mut |_| {})?)
+    }
+
     /// Loads a model directory of sentence-transformers or plain Hugging Face. Afterwards,
     /// [`warnings`](Self::warnings) tells whether anything in it was ignored.
     ///
     /// # Errors
     /// Whatever is missing or malformed, and whatever the reference would compute differently: see
     /// [`Error`](crate::Error).
-    pub fn load(dir: &Path) -> Result<Self> {
+    pub fn load_directory(dir: &Path) -> Result<Self> {
         let directory = ModelDirectory::read(dir)?;
         let config = &directory.config;
         // The file is checked before memory is allocated for what the configuration claims.

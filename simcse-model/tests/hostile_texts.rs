@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use simcse_model::{Architecture, Tokenizer};
 use tokenizers::TruncationParams;
 
-/// Texts, and words to repeat. `tools/hostile_ids.py` gives the same file to the Python library.
+/// Texts, and words to repeat. `tools/peer/hostile_ids.py` gives the same file to the Python library.
 const HOSTILE: &str = include_str!("hostile_texts.json");
 
 fn list(name: &str) -> Vec<String> {

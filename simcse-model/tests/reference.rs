@@ -2,7 +2,7 @@
 //!
 //! Each test needs a directory in an environment variable and is skipped without it:
 //! `SIMCSE_SHARED` has real tokenizers and their ids, `SIMCSE_HOSTILE_IDS` is written by
-//! `tools/hostile_ids.py`, and `SIMCSE_MODELS` holds model directories.
+//! `tools/peer/hostile_ids.py`, and `SIMCSE_MODELS` holds model directories.
 
 use std::path::{Path, PathBuf};
 

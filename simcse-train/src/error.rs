@@ -47,10 +47,10 @@ pub enum Error {
     /// A setting is out of range.
     #[error("--{setting}: expected {expected}, found {found}")]
     Setting {
-        /// The flag.
-        setting: &'static str,
+        /// The flag, without its leading hyphens.
+        setting: String,
         /// What it may be.
-        expected: &'static str,
+        expected: String,
         /// What it is.
         found: String,
     },

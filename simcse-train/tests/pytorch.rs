@@ -1,7 +1,9 @@
-//! The same numbers as PyTorch: hidden states, embeddings, loss, gradients and ten optimizer steps of BERT, RoBERTa and
-//! DistilBERT, against what `tools/make_goldens.py` computed in f64, without dropout and with the masks of our generator.
+//! The same numbers as PyTorch: hidden states, embeddings, loss, gradients and ten optimizer steps of
+//! BERT, RoBERTa and DistilBERT, compared with what `tools/generate/goldens.py` computed in f64, without
+//! dropout and with our generator's masks.
 //!
-//! `SIMCSE_GOLDENS` names a directory that `tools/make_goldens.py --live` wrote, to compare models of published sizes.
+//! To compare models of published sizes, set `SIMCSE_GOLDENS` to a directory that
+//! `tools/generate/goldens.py --live` wrote.
 
 use std::path::{Path, PathBuf};
 
@@ -10,8 +12,8 @@ use serde::Deserialize;
 use simcse_model::{DropoutPlan, Named, Pooling, SentenceEncoder, TokenBatch};
 use simcse_tensor::{BufferPool, Grads};
 use simcse_train::optim::adamw::{AdamW, clip_scale, gradient_norm};
-use simcse_train::optim::schedule::{LinearSchedule, Warmup};
-use simcse_train::{Workspace, accumulate_gradient};
+use simcse_train::optim::schedule::LinearSchedule;
+use simcse_train::{Contrastive, Settings, StepBuffers, accumulate_gradient};
 
 /// Largest absolute errors of hidden states, unit embeddings and the loss; relative L2 error of a tensor's gradient.
 const BOUNDS: Errors = Errors { hidden: 2e-5, unit: 1e-5, loss: 1e-5, gradient: f64::INFINITY, worst_gradient: 3e-5 };
@@ -175,8 +177,9 @@ fn run_case(encoder: &mut SentenceEncoder, golden: &Golden, number: usize, expec
 
     encoder.directory.pooling = Pooling::from_name(&case.pooling).unwrap();
     let mut grads = Grads::zeros(encoder.params.layout().clone());
-    let mut workspace = Workspace::default();
-    let loss = accumulate_gradient(encoder, &case.sentences, plan.as_ref(), golden.scale, &mut workspace, &mut grads);
+    let mut buffers = StepBuffers::default();
+    let objective = Contrastive { scale: golden.scale };
+    let loss = accumulate_gradient(encoder, &case.sentences, plan.as_ref(), &objective, &mut buffers, &mut grads);
     errors.loss = (f64::from(loss) - case.loss).abs();
     let sample = |values: &[f32]| golden.sample(values, number);
     (errors.gradient, errors.worst_gradient) =
@@ -188,17 +191,20 @@ fn run_case(encoder: &mut SentenceEncoder, golden: &Golden, number: usize, expec
 fn train(encoder: &mut SentenceEncoder, golden: &Golden, expected: &Expected) -> TrainingErrors {
     let Training { learning_rate, warmup_ratio, weight_decay, max_grad_norm, losses, .. } = &golden.training;
     let batches = golden.cases.len() / 2;
-    let schedule = LinearSchedule::new(Warmup::Ratio(*warmup_ratio), losses.len() as u64);
+    let total_steps = losses.len() as u64;
+    let warmup_steps = Settings { warmup_ratio: *warmup_ratio, ..Settings::default() }.warmup_steps_of(total_steps);
+    let schedule = LinearSchedule { warmup_steps, total_steps };
     let before = encoder.params.clone();
     let mut optimizer = AdamW::new(before.layout(), *weight_decay, 1e-8);
     let mut grads = Grads::zeros(before.layout().clone());
-    let mut workspace = Workspace::default();
+    let mut buffers = StepBuffers::default();
+    let objective = Contrastive { scale: golden.scale };
     let mut worst_loss = 0.0;
     encoder.directory.pooling = Pooling::Mean;
     for (step, expected) in losses.iter().enumerate() {
         let (sentences, plan) = (&golden.cases[step % batches].sentences, golden.dropout(step as u32));
         grads.clear();
-        let loss = accumulate_gradient(encoder, sentences, Some(&plan), golden.scale, &mut workspace, &mut grads);
+        let loss = accumulate_gradient(encoder, sentences, Some(&plan), &objective, &mut buffers, &mut grads);
         let scale = clip_scale(gradient_norm(&grads), *max_grad_norm);
         optimizer.update(&mut encoder.params, &grads, learning_rate * schedule.factor(step as u64), scale);
         worst_loss = f64::max(worst_loss, (f64::from(loss) - expected).abs());
@@ -220,7 +226,7 @@ fn check(dir: &Path) {
     let golden = Golden::read(dir);
     let bytes = std::fs::read(dir.join("golden.safetensors")).unwrap();
     let expected = Expected(SafeTensors::deserialize(&bytes).unwrap());
-    let mut encoder = SentenceEncoder::load(&dir.join(&golden.model)).unwrap();
+    let mut encoder = SentenceEncoder::load(dir.join(&golden.model)).unwrap();
     let name = dir.file_name().unwrap().display();
 
     let mut failures = Vec::new();

@@ -1,11 +1,9 @@
 //! The same bits: of a model after many steps, whatever the number of threads, however often, and however the batch is cut
 //! into pieces; and of an embedding, whatever it is encoded with.
 
-use std::path::Path;
-
 use rayon::ThreadPoolBuilder;
 use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, Precision, SentenceEncoder, Tokenizer};
-use simcse_train::{Evaluation, Host, Provenance, Result, RunDirectory, Sentences, Settings, StepRecord, Workspace};
+use simcse_train::{Sentences, Settings, Trainer};
 
 const THREADS: [usize; 5] = [1, 2, 3, 4, 8];
 
@@ -39,17 +37,6 @@ fn encoder(texts: &[String], precision: Precision) -> SentenceEncoder {
     encoder
 }
 
-/// Nothing to score and nobody to watch.
-struct Alone;
-
-impl Host for Alone {
-    fn evaluate(&mut self, _: &SentenceEncoder) -> Result<Option<Evaluation>> {
-        Ok(None)
-    }
-    fn stepped(&mut self, _: &StepRecord, _: u64) {}
-    fn saved(&mut self, _: &Path) {}
-}
-
 /// Steps of a batch that is more than one block of gradients.
 fn settings(steps: u64, precision: Precision) -> Settings {
     Settings { batch_size: 48, max_seq_length: 64, max_steps: Some(steps), precision, ..Settings::default() }
@@ -59,15 +46,12 @@ fn settings(steps: u64, precision: Precision) -> Settings {
 fn trained(threads: usize, settings: &Settings) -> Vec<u32> {
     let texts = texts();
     let sentences = Sentences::from_texts("sentences", &texts, 1).unwrap();
-    let mut encoder = encoder(&texts, settings.precision);
-    encoder.directory.pooling = settings.pooling;
+    let encoder = encoder(&texts, Precision::F32);
     let before = encoder.params.values().to_vec();
-    let provenance = Provenance { settings: settings.clone(), ..Provenance::default() };
     let dir = tempfile::tempdir().unwrap();
-    let (mut run, _) = RunDirectory::create(&dir.path().join("run"), provenance).unwrap();
-    let workspace = Workspace::new(settings.mini_batch_tokens);
+    let trainer = Trainer::new(encoder, &sentences, settings.clone(), dir.path().join("run")).unwrap();
     let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    pool.install(|| simcse_train::train(&mut encoder, &sentences, settings, workspace, &mut run, &mut Alone)).unwrap();
+    let encoder = pool.install(|| trainer.train(&mut ())).unwrap().encoder;
     assert_ne!(encoder.params.values(), before);
     encoder.params.values().iter().map(|value| value.to_bits()).collect()
 }

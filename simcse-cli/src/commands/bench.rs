@@ -10,7 +10,7 @@ use simcse_model::{Isa, Named, Precision, SentenceEncoder, Work};
 use simcse_train::memory::peak_memory;
 use simcse_train::{Measured, PARTS, Part, Sentences, Settings, measure_steps, peak_flops};
 
-use super::{apply, load};
+use super::load;
 use crate::args::{JsonArgs, ModelArgs};
 use crate::error::Failure;
 use crate::report::{self, counted};
@@ -49,10 +49,8 @@ pub(crate) struct BenchArgs {
 }
 
 pub(crate) fn run(args: BenchArgs) -> Result<(), Failure> {
-    let mut encoder = load(&args.model.model, &args.model.precision)?;
+    let mut encoder = load(&args.model.model, args.model.precision.get())?;
     let settings = settings(&args, &encoder);
-    settings.check()?;
-    apply(&settings, &mut encoder)?;
     let sentences = Sentences::read(&args.sentences, 1)?;
     let peaks = Peaks::measure(encoder.precision);
     let measured = measure_steps(&mut encoder, &sentences, &settings, args.steps)?;

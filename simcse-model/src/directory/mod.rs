@@ -4,7 +4,7 @@
 
 pub(crate) mod config;
 pub(crate) mod encoder_tensors;
-mod modules;
+pub(crate) mod modules;
 pub(crate) mod weights;
 
 use std::path::{Path, PathBuf};
@@ -21,9 +21,14 @@ use crate::io::json::JsonObject;
 use crate::tokenizer::Tokenizer;
 
 const CONFIG: &str = "config.json";
-const TEXT_SETTINGS: &str = "sentence_bert_config.json";
-const MODEL_SETTINGS: &str = "config_sentence_transformers.json";
-const WEIGHTS: &str = "model.safetensors";
+/// The names that the text settings of a sentence-transformers model have had, the current one
+/// first.
+pub(crate) const TEXT_SETTINGS: [&str; 3] =
+    ["sentence_bert_config.json", "sentence_roberta_config.json", "sentence_distilbert_config.json"];
+/// The prompts of a sentence-transformers model.
+pub(crate) const MODEL_SETTINGS: &str = "config_sentence_transformers.json";
+/// The weights.
+pub(crate) const WEIGHTS: &str = "model.safetensors";
 
 /// A model without its weights. What is written back is in memory, so the directory may change or vanish meanwhile.
 ///
@@ -75,7 +80,7 @@ impl ModelDirectory {
             return Err(Error::Missing { file: dir.to_path_buf(), advice });
         }
         let modules = Modules::read(dir)?;
-        let transformer = modules.as_ref().map_or(dir, |modules| &modules.transformer).to_path_buf();
+        let transformer = modules.as_ref().map_or(dir.to_path_buf(), |modules| dir.join(&modules.transformer));
         let (config, config_json) = ModelConfig::read_with_bytes(&transformer.join(CONFIG))?;
         let mut tokenizer = Tokenizer::read(&transformer)?;
         tokenizer.check_fits(config.vocab_size)?;
@@ -83,7 +88,7 @@ impl ModelDirectory {
         let (pooling, settings, prompts) = match &modules {
             None => (Pooling::Mean, TextSettings::default(), Prompts::default()),
             Some(modules) => (
-                modules.pooling(config.hidden_size)?,
+                modules.pooling_mode(dir, config.hidden_size)?,
                 TextSettings::read(&transformer)?,
                 Prompts::read(&dir.join(MODEL_SETTINGS))?,
             ),
@@ -151,7 +156,7 @@ impl ModelDirectory {
         write_bytes(&out.join(CONFIG), &self.config_with_f32()?)?;
         self.tokenizer.write(out, self.config.architecture)?;
         let settings = json!({ "max_seq_length": self.max_seq_length, "do_lower_case": self.do_lower_case });
-        write_json(&out.join(TEXT_SETTINGS), &settings)?;
+        write_json(&out.join(TEXT_SETTINGS[0]), &settings)?;
         let settings = json!({
             "prompts": self.prompts.prompts,
             "default_prompt_name": self.prompts.default_prompt_name,
@@ -187,7 +192,7 @@ impl TextSettings {
     /// Reads the first of the names that the file has had. What would change the embeddings and is not done here is an
     /// error.
     fn read(transformer: &Path) -> Result<Self> {
-        for name in [TEXT_SETTINGS, "sentence_roberta_config.json", "sentence_distilbert_config.json"] {
+        for name in TEXT_SETTINGS {
             let json = JsonObject::read(&transformer.join(name))?;
             if json.is_empty() {
                 continue;

@@ -1,4 +1,4 @@
-//! `modules.json`: what a sentence-transformers model does behind its Transformer.
+//! `modules.json`: what a sentence-transformers model does with the output of its Transformer.
 //!
 //! Source: sentence-transformers' `Pooling` and `Normalize`; the layout of versions 2.x to 5.3
 //! (`sentence_transformers.models.…`, `pooling_mode_*` booleans) and of 5.4+ (new class paths, one `pooling_mode`).
@@ -13,7 +13,8 @@ use crate::error::{Error, Result};
 use crate::io::files::{create_directory, read_configuration, write_bytes};
 use crate::io::json::JsonObject;
 
-const MODULES: &str = "modules.json";
+/// The list of a sentence-transformers model's modules.
+pub(crate) const MODULES: &str = "modules.json";
 const POOLING: &str = "1_Pooling";
 
 /// The classic layout's name of each mode, as `Pooling.forward` orders them.
@@ -58,11 +59,13 @@ fn read_pooling(file: &Path, hidden_size: usize) -> Result<Pooling> {
     })
 }
 
-/// The chain of modules: a Transformer, a Pooling, perhaps a Normalize.
+/// The chain of modules: a Transformer, a Pooling, perhaps a Normalize. Paths are relative to the
+/// model's directory, and stay inside it.
 pub(crate) struct Modules {
-    /// Where `config.json`, tokenizer and weights lie.
+    /// The directory of `config.json`, tokenizer and weights.
     pub(crate) transformer: PathBuf,
-    pooling: PathBuf,
+    /// The directory of the Pooling module's `config.json`.
+    pub(crate) pooling: PathBuf,
     pub(crate) normalize: bool,
 }
 
@@ -107,25 +110,25 @@ impl Modules {
             }
         };
         Ok(Some(Self {
-            transformer: inside(dir, &file, &entries[0].path)?,
-            pooling: inside(dir, &file, &entries[1].path)?,
+            transformer: inside(&file, &entries[0].path)?,
+            pooling: inside(&file, &entries[1].path)?,
             normalize,
         }))
     }
 
-    /// The mode of the Pooling module, for embeddings `hidden_size` wide.
-    pub(crate) fn pooling(&self, hidden_size: usize) -> Result<Pooling> {
-        read_pooling(&self.pooling.join("config.json"), hidden_size)
+    /// The mode of the Pooling module of the model in `dir`, for embeddings `hidden_size` wide.
+    pub(crate) fn pooling_mode(&self, dir: &Path, hidden_size: usize) -> Result<Pooling> {
+        read_pooling(&dir.join(&self.pooling).join("config.json"), hidden_size)
     }
 }
 
-/// `path` under `dir`; it must stay there.
-fn inside(dir: &Path, file: &Path, path: &str) -> Result<PathBuf> {
+/// A module's relative `path`, which must stay inside the model's directory.
+fn inside(file: &Path, path: &str) -> Result<PathBuf> {
     let stays = Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     if !stays || path.contains(['\\', '\0']) {
         return Err(Error::field(file, "path", "a path inside the model directory", path));
     }
-    Ok(dir.join(path))
+    Ok(PathBuf::from(path))
 }
 
 /// Writes `modules.json` and `1_Pooling/config.json` in the classic layout, which every version reads.

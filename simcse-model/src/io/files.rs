@@ -50,12 +50,42 @@ fn read_at_most(path: &Path, most: u64, expected: &'static str) -> Result<Option
     Ok(Some(bytes))
 }
 
-/// Writes `path` so that no one ever sees part of it, and so that it survives a power cut once this
-/// returns: the data goes to a temporary file in the same directory, which is synced and then
-/// renamed.
+/// Creates or replaces `path` in one step: `create` makes a file or symbolic link under a temporary
+/// name in the same directory, which is then renamed to `path`. Readers see the old content or the
+/// new, never part of it. Nothing is synced; see [`write_atomically`].
+///
+/// The temporary name is `.name.<process>.tmp`, so no two threads may replace the same path at
+/// once.
 ///
 /// # Errors
-/// [`Error::Io`]; an existing file is left as it was, and the temporary file is removed.
+/// That of `create` or the operating system; the temporary file is removed.
+///
+/// ```
+/// let dir = tempfile::tempdir()?;
+/// let path = dir.path().join("greeting.txt");
+/// simcse_model::io::atomically(&path, |temporary| std::fs::write(temporary, "hello"))?;
+/// assert_eq!(std::fs::read_to_string(&path)?, "hello");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn atomically(path: &Path, create: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(format!(".{}.tmp", std::process::id()));
+    let temporary = path.with_file_name(name);
+
+    // A killed process with the same id may have left one; a symbolic link must not be followed.
+    let _ = uninterrupted(|| fs::remove_file(&temporary));
+    let created = create(&temporary).and_then(|()| uninterrupted(|| fs::rename(&temporary, path)));
+    if created.is_err() {
+        let _ = uninterrupted(|| fs::remove_file(&temporary));
+    }
+    created
+}
+
+/// Writes the file `path` [`atomically`], and so that it survives a power cut once this returns.
+///
+/// # Errors
+/// [`Error::Io`]; the temporary file is removed.
 ///
 /// ```
 /// use std::io::Write;
@@ -69,33 +99,12 @@ fn read_at_most(path: &Path, most: u64, expected: &'static str) -> Result<Option
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn write_atomically(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<()> {
-    let mut name = std::ffi::OsString::from(".");
-    name.push(path.file_name().unwrap_or_default());
-    name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = path.with_file_name(name);
-
-    let written = create(&temporary).and_then(|file| {
-        let mut writer = BufWriter::with_capacity(1 << 20, file);
+    let create = |temporary: &Path| {
+        let mut writer = BufWriter::with_capacity(1 << 20, File::create_new(temporary)?);
         write(&mut writer)?;
         writer.into_inner().map_err(|error| error.into_error())?.sync_all()
-    });
-    let renamed = written.and_then(|()| uninterrupted(|| fs::rename(&temporary, path)));
-    renamed.and_then(|()| sync_parent(path)).map_err(|error| {
-        let _ = uninterrupted(|| fs::remove_file(&temporary));
-        Error::io(path)(error)
-    })
-}
-
-/// Creates a file without following a symbolic link. A file that an earlier process with the same
-/// id left behind is replaced.
-fn create(path: &Path) -> io::Result<File> {
-    match File::create_new(path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            uninterrupted(|| fs::remove_file(path))?;
-            File::create_new(path)
-        }
-        created => created,
-    }
+    };
+    atomically(path, create).and_then(|()| sync_parent(path)).map_err(Error::io(path))
 }
 
 /// [`write_atomically`] for bytes in memory.
@@ -220,6 +229,8 @@ mod tests {
         write_bytes(&link, b"new").unwrap();
         assert_eq!(fs::read(&precious).unwrap(), b"old");
         assert_eq!(fs::read(&link).unwrap(), b"new");
+        atomically(&link, |new| std::os::unix::fs::symlink(&precious, new)).unwrap();
+        assert_eq!(fs::read(&link).unwrap(), b"old", "a link replaces a file");
 
         let there = dir.path().join("there");
         create_directory(&there.join("and").join("below")).unwrap();

@@ -20,6 +20,6 @@ pub(crate) mod json;
 pub(crate) mod lines;
 pub(crate) mod text;
 
-pub use files::{create_directory, sync_parent, uninterrupted, write_atomically, write_bytes};
+pub use files::{atomically, create_directory, sync_parent, uninterrupted, write_atomically, write_bytes};
 pub use lines::{Line, LineError, Lines, MAX_LINE, is_standard_input, source_name};
 pub use text::{excerpt, format_bytes, hexadecimal, printable};

@@ -1,7 +1,8 @@
-//! One row a sentence: the mean of its tokens' rows, its first row, or the largest value of each column.
+//! One row per sentence: the mean of its tokens' rows, its first row, or the largest value of each
+//! column.
 //!
-//! sentence-transformers: `Pooling` with `pooling_mode` `mean`, `cls`, `max`. `x` (N, C), `y` (S, C). A sentence without
-//! tokens pools to zeros.
+//! sentence-transformers: `Pooling` with `pooling_mode` `mean`, `cls`, `max`. `x` (N, C), `y` (S,
+//! C). A sentence without tokens pools to zeros.
 
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -18,7 +19,7 @@ pub enum Pooling {
     Mean,
     /// The first token.
     Cls,
-    /// The largest value of each column; the first of equals.
+    /// The largest value of each column. Among equal values, the first gets the gradient.
     Max,
 }
 
@@ -35,7 +36,7 @@ impl Named for Pooling {
     }
 }
 
-/// Overwrites `y` (S, C).
+/// Writes `y` (S, C).
 pub(crate) fn forward(pooling: Pooling, x: &Array2<f32>, rows: &Rows, y: &mut Array2<f32>) {
     let width = x.ncols();
     for (range, y) in rows.iter().zip(flat_mut(y).chunks_exact_mut(width)) {
@@ -56,19 +57,22 @@ pub(crate) fn forward(pooling: Pooling, x: &Array2<f32>, rows: &Rows, y: &mut Ar
     }
 }
 
-/// Overwrites `dx` (N, C), given `dy` (S, C). Finds the largest values again: the output may have been taken over.
+/// Writes `dx` (N, C), given `dy` (S, C). Finds the largest values again, because a later operation
+/// may have taken over the output.
 pub(crate) fn backward(pooling: Pooling, x: &Array2<f32>, rows: &Rows, dy: &Array2<f32>, dx: &mut Array2<f32>) {
+    // One sentence is too little work for a task of its own.
+    const SENTENCES_PER_TASK: usize = 16;
     let width = dy.ncols();
     let dx = rows.split_sentences(flat_mut(dx), width);
     let tasks: Vec<_> = dx.into_iter().zip(rows.iter()).zip(dy.outer_iter()).collect();
-    tasks.into_par_iter().with_min_len(16).for_each(|((dx, range), dy)| match pooling {
+    tasks.into_par_iter().with_min_len(SENTENCES_PER_TASK).for_each(|((dx, range), dy)| match pooling {
         Pooling::Mean => {
             let length = range.len() as f32;
             dx.chunks_exact_mut(width).for_each(|dx| dx.iter_mut().zip(dy).for_each(|(dx, dy)| *dx = dy / length));
         }
         Pooling::Cls => {
             dx.fill(0.0);
-            dx.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx = dy); // of the first row
+            dx.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx = dy); // `zip` ends with the first row
         }
         Pooling::Max => {
             dx.fill(0.0);
@@ -101,7 +105,7 @@ mod tests {
         fn agrees_with_f64(rows in sentences(), width in 1..9usize, seed: u64) {
             let shape = (rows.sentences(), width);
             for &pooling in Pooling::ALL {
-                let highest = OnceCell::new(); // the same ones in all difference quotients
+                let highest = OnceCell::new(); // the same rows in all difference quotients
                 check(
                     &Case { rows: rows.clone(), inputs: vec![(rows.tokens(), width)], params: vec![], seed },
                     |tape, x, _| tape.pooling(x[0], pooling),
@@ -123,20 +127,22 @@ mod tests {
         }
     }
 
-    /// A normalization takes the pooled rows over; the backward must not miss them.
+    /// The normalization takes over the buffer of pooled rows; the backward must not need it.
     #[test]
-    fn may_be_normalized() {
+    fn pooled_rows_may_be_normalized() {
         let rows = Arc::new(Rows::new([2, 1], vec![0, 1]));
         for &pooling in Pooling::ALL {
-            let (params, mut pool) = (Params::zeros(Arc::default()), BufferPool::new());
+            let params = Params::zeros(Arc::default());
+            let mut pool = BufferPool::new();
             let mut tape = Tape::new(&params, &mut pool, rows.clone(), true);
             let x = tape.input(array![[1.0, 0.0], [0.5, 4.0], [3.0, 4.0]]);
             let pooled = tape.pooling(x, pooling);
             let y = tape.normalize(pooled);
             let dy = array![[1.0, 2.0], [0.0, 5.0]];
             let dx = tape.backward(&[(y, dy.view())], &mut Grads::zeros(Arc::default())).take(x);
-            // Row 2 is a sentence of its own, of length 5: dx = (dy − y(y·dy))/5, y = (0.6, 0.8).
-            assert!((dx[[2, 0]] + 0.48).abs() < 1e-6 && (dx[[2, 1]] - 0.36).abs() < 1e-6, "{}: {dx}", pooling.name());
+            // Row 2 is a sentence of its own, its norm is 5: dx = (dy − y(y·dy))/5, y = (0.6, 0.8).
+            let right = (dx[[2, 0]] + 0.48).abs() < 1e-6 && (dx[[2, 1]] - 0.36).abs() < 1e-6;
+            assert!(right, "{}: {dx}", pooling.name());
             assert!(dx.iter().all(|x| x.is_finite()), "{}: {dx}", pooling.name());
         }
     }

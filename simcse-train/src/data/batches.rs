@@ -53,14 +53,14 @@ impl Batching {
     /// # Panics
     /// If the batch size is 0.
     #[must_use]
-    pub fn batches<'a>(&self, sentences: &'a Sentences, epoch: u32) -> Batches<'a> {
+    pub fn batches(&self, sentences: &Sentences, epoch: u32) -> Batches {
         assert_ne!(self.batch_size, 0, "a batch holds at least one sentence");
         let unique = self.sampler == BatchSampler::Batch || sentences.duplicates() == 0;
         Batches {
             order: shuffled(sentences.len() as u32, self.seed, epoch),
             position: 0,
             batch_size: self.batch_size,
-            equals: (!unique).then(|| Equals::new(sentences.groups())),
+            equals: (!unique).then(|| Equals::new(sentences)),
         }
     }
 
@@ -77,16 +77,16 @@ impl Batching {
 
 /// The batches of an epoch, as indices of sentences.
 #[derive(Debug, Clone)]
-pub struct Batches<'a> {
+pub struct Batches {
     order: Vec<u32>,
     /// How much of the order has been taken.
     position: usize,
     batch_size: usize,
     /// `None` if equal sentences may meet or there are none.
-    equals: Option<Equals<'a>>,
+    equals: Option<Equals>,
 }
 
-impl Iterator for Batches<'_> {
+impl Iterator for Batches {
     type Item = Vec<u32>;
 
     fn next(&mut self) -> Option<Vec<u32>> {
@@ -110,8 +110,8 @@ impl Iterator for Batches<'_> {
 /// Keeps equal sentences apart. A batch takes at most one sentence of each group, so only the first of the waiting
 /// ones of a group can be next: a batch looks at no more than it takes, however many wait.
 #[derive(Debug, Clone)]
-struct Equals<'a> {
-    groups: &'a [u32],
+struct Equals {
+    sentences: Sentences,
     /// The number of the last batch that has a sentence of the group.
     last_batch: Vec<u32>,
     batch: u32,
@@ -121,10 +121,11 @@ struct Equals<'a> {
     waiting: HashMap<u32, VecDeque<u32>>,
 }
 
-impl<'a> Equals<'a> {
-    fn new(groups: &'a [u32]) -> Self {
-        let last_batch = vec![0; groups.len()];
-        Self { groups, last_batch, batch: 0, first: BinaryHeap::new(), waiting: HashMap::new() }
+impl Equals {
+    fn new(sentences: &Sentences) -> Self {
+        let last_batch = vec![0; sentences.len()];
+        let sentences = sentences.clone();
+        Self { sentences, last_batch, batch: 0, first: BinaryHeap::new(), waiting: HashMap::new() }
     }
 
     /// Begins a batch with the sentences that have waited longest, one of a group.
@@ -137,7 +138,7 @@ impl<'a> Equals<'a> {
                 break;
             };
             let index = order[position as usize];
-            let group = self.groups[index as usize];
+            let group = self.sentences.groups()[index as usize];
             self.last_batch[group as usize] = self.batch;
             batch.push(index);
             if let Some(queue) = self.waiting.get_mut(&group) {
@@ -154,7 +155,7 @@ impl<'a> Equals<'a> {
 
     /// Whether the batch may take a sentence from a position of the order; if not, it waits.
     fn admits(&mut self, index: u32, position: u32) -> bool {
-        let group = self.groups[index as usize];
+        let group = self.sentences.groups()[index as usize];
         let last_batch = &mut self.last_batch[group as usize];
         let admitted = *last_batch != self.batch;
         if admitted {

@@ -4,3 +4,4 @@
 
 pub mod batches;
 pub mod sentences;
+pub mod steps;

@@ -2,6 +2,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use simcse_model::io::hexadecimal;
@@ -34,9 +35,12 @@ pub enum DataError {
 }
 
 /// Sentences by index: one string with all of them end to end, 8 bytes each for where they end and 4 for the group of
-/// equal sentences they are in.
+/// equal sentences they are in. Clones share them.
 #[derive(Debug, Clone)]
-pub struct Sentences {
+pub struct Sentences(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
     name: String,
     text: String,
     ends: Vec<u64>,
@@ -52,7 +56,8 @@ impl Sentences {
     ///
     /// # Errors
     /// [`DataError::Line`] for what is not lines of text, [`DataError::Empty`], [`DataError::TooMany`].
-    pub fn read(path: &Path, min_length: usize) -> Result<Self, DataError> {
+    pub fn read(path: impl AsRef<Path>, min_length: usize) -> Result<Self, DataError> {
+        let path = path.as_ref();
         let mut builder = SentencesBuilder::new(min_length);
         let mut lines = Lines::open(path)?;
         while let Some(line) = lines.next_line()? {
@@ -79,13 +84,13 @@ impl Sentences {
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "never empty")]
     pub fn len(&self) -> usize {
-        self.ends.len()
+        self.0.ends.len()
     }
 
     /// Where they come from, escaped for a terminal.
     #[must_use]
     pub fn name(&self) -> &str {
-        &self.name
+        &self.0.name
     }
 
     /// Sentence `index`.
@@ -94,7 +99,7 @@ impl Sentences {
     /// If there are not so many.
     #[must_use]
     pub fn get(&self, index: usize) -> &str {
-        slice(&self.text, &self.ends, index)
+        slice(&self.0.text, &self.0.ends, index)
     }
 
     /// The sentences of the given numbers.
@@ -109,19 +114,19 @@ impl Sentences {
     /// How many lines were too short.
     #[must_use]
     pub fn skipped(&self) -> u64 {
-        self.skipped
+        self.0.skipped
     }
 
     /// How many sentences repeat an earlier one.
     #[must_use]
     pub fn duplicates(&self) -> usize {
-        self.duplicates
+        self.0.duplicates
     }
 
     /// For each sentence the index of the first that equals it.
     #[must_use]
     pub fn groups(&self) -> &[u32] {
-        &self.groups
+        &self.0.groups
     }
 
     /// SHA-256 of the sentences in order, each followed by a line feed, in hexadecimal.
@@ -179,7 +184,8 @@ impl SentencesBuilder {
         self.ends.shrink_to_fit();
         let groups = group_equal(&self.text, &self.ends);
         let duplicates = groups.iter().enumerate().filter(|&(index, &first)| first as usize != index).count();
-        Ok(Sentences { name: name.to_owned(), text: self.text, ends: self.ends, groups, skipped, duplicates })
+        let name = name.to_owned();
+        Ok(Sentences(Arc::new(Shared { name, text: self.text, ends: self.ends, groups, skipped, duplicates })))
     }
 }
 

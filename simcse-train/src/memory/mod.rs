@@ -10,7 +10,7 @@
 //! ```
 //!
 //! How many bytes of activations a token takes is found by training on one sentence, and the largest piece by looking at
-//! the lengths of all batches that the run will draw. That is all there is to it because every buffer of a piece has the height
+//! the lengths of the batches that the run draws first. That is all there is to it because every buffer of a piece has the height
 //! of the largest one ([`BufferPool`]).
 
 mod system;
@@ -21,19 +21,23 @@ use simcse_tensor::{
 };
 
 use crate::data::sentences::Sentences;
+use crate::draws::Draws;
 use crate::error::{Error, Result};
 use crate::settings::Settings;
-use crate::step::gradient::{Workspace, accumulate_gradient, blocks_in};
-use crate::steps::steps;
+use crate::step::gradient::{StepBuffers, accumulate_gradient, blocks_in};
+use crate::step::objectives::Contrastive;
 
 pub use system::peak as peak_memory;
 
 const F32: u64 = size_of::<f32>() as u64;
-/// What no term counts: fragments of the allocator, stacks, token ids, files being written. A share of everything, and a
-/// constant; `tools/memory.sh` says whether they hold.
+/// What no term counts: allocator fragmentation, stacks, token ids, files being written. A share of
+/// everything, and a constant; `tools/measure/memory.sh` checks that they suffice.
 const SLACK: (u64, u64) = (24, 6 << 20);
 /// Copies of the embeddings that an evaluation holds: as they come and at unit length.
 const EVALUATION_COPIES: u64 = 2;
+
+/// Sentences that the plan looks at: the first ones that the run draws.
+const SAMPLE: usize = 8192;
 
 /// What was found about a run that fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -44,44 +48,46 @@ pub struct MemoryPlan {
     pub whole_batch: Option<u64>,
     /// The most that it may take; `None` if the system does not say what is available.
     pub limit: Option<u64>,
-    /// Tokens of its largest piece.
+    /// The largest piece of a batch that goes through the encoder at a time; the whole batch if `None`.
+    pub(crate) mini_batch_tokens: Option<usize>,
+    /// Tokens of the largest piece.
     piece_tokens: usize,
 }
 
 impl MemoryPlan {
-    /// Buffers for the run, which has these settings.
-    pub fn workspace(&self, settings: &Settings) -> Workspace {
-        Workspace::new(settings.mini_batch_tokens).with_room(self.piece_tokens)
+    /// Buffers for the run.
+    pub(crate) fn buffers(&self) -> StepBuffers {
+        StepBuffers::new(self.mini_batch_tokens).with_room(self.piece_tokens)
     }
 }
 
-/// Predicts the memory of a run before it begins and, where whole batches would not fit and the settings do not say how
-/// they are to be cut, sets `mini_batch_tokens` to the largest pieces that fit.
+/// Predicts the memory of a run's next `steps` steps and, where whole batches would not fit and the settings do not say
+/// how they are to be cut, finds the largest pieces that fit.
 ///
 /// `evaluated` is the number of texts of the largest set that the run evaluates on; `limit` is in bytes, by default what the
 /// process has now and what is available.
 ///
 /// # Errors
 /// [`Error::Memory`] with the largest setting that fits; what the tokenizer reports.
-pub fn plan_memory(
-    settings: &mut Settings,
+pub(crate) fn plan_memory(
+    settings: &Settings,
     encoder: &SentenceEncoder,
     sentences: &Sentences,
-    total_steps: u64,
+    draws: &mut Draws,
+    steps: u64,
     evaluated: usize,
     limit: Option<u64>,
 ) -> Result<MemoryPlan> {
-    let longest = Longest::of(settings, encoder, sentences, total_steps)?;
+    let longest = Longest::of(settings, encoder, draws, steps)?;
     simcse_tensor::give_back_pages(); // what loading and tokenizing left behind
     let resident = system::resident().unwrap_or(encoder.params.layout().len() as u64 * F32);
     let limit = limit.or_else(|| Some(resident + system::available()?));
     let demand = Demand::of(settings, encoder, sentences, &longest, evaluated, resident);
     simcse_tensor::give_back_pages(); // what the probe left
     let (mini_batch_tokens, peak) = demand.fit(settings, limit.unwrap_or(u64::MAX))?;
-    settings.mini_batch_tokens = mini_batch_tokens;
     let peak = peak.max(system::peak().unwrap_or(0));
     let whole_batch = mini_batch_tokens.map(|_| demand.peak(settings.batch_size, demand.batch_tokens));
-    Ok(MemoryPlan { peak, whole_batch, limit, piece_tokens: demand.piece(mini_batch_tokens) })
+    Ok(MemoryPlan { peak, whole_batch, limit, mini_batch_tokens, piece_tokens: demand.piece(mini_batch_tokens) })
 }
 
 /// The most tokens that a run meets.
@@ -89,32 +95,46 @@ pub fn plan_memory(
 struct Longest {
     /// In both views of a batch.
     batch: usize,
-    /// In a block of them.
+    /// In a block of sentences.
     block: usize,
+    /// In a sentence.
     sentence: usize,
 }
 
 impl Longest {
-    /// Goes through all batches of the run. A sentence is tokenized once.
-    fn of(settings: &Settings, encoder: &SentenceEncoder, sentences: &Sentences, total_steps: u64) -> Result<Self> {
-        let mut lengths = vec![0; sentences.len()]; // 0: not yet known; special tokens make every length positive
+    /// Exact if the sample is all that the run draws. Otherwise the longest batch of `steps` steps is estimated: the tokens
+    /// of a batch are a sum of many lengths, so they are nearly normal, and of n normal variables the largest is about
+    /// μ + σ·√(2·ln n). Should a batch exceed the estimate after all, the buffers grow.
+    fn of(settings: &Settings, encoder: &SentenceEncoder, draws: &mut Draws, steps: u64) -> Result<Self> {
+        let sample = draws.look_ahead(encoder, steps, SAMPLE)?;
+        let all = sample.len() as u64 >= steps;
         let mut longest = Self::default();
-        for (_, batches) in steps(settings, sentences).take(total_steps as usize) {
-            for batch in batches {
-                let unknown: Vec<u32> = batch.iter().copied().filter(|&index| lengths[index as usize] == 0).collect();
-                let tokens = encoder.tokenize(&sentences.select(&unknown))?.ids;
-                for (&index, ids) in unknown.iter().zip(&tokens) {
-                    lengths[index as usize] = ids.len() as u32;
-                    longest.sentence = longest.sentence.max(ids.len());
-                }
-                let views = batch.iter().chain(&batch).map(|&index| lengths[index as usize] as usize);
-                let rows = Rows::new(views, vec![0; 2 * batch.len()]);
-                longest.batch = longest.batch.max(rows.tokens());
-                longest.block = rows.blocks().map(|block| rows.span(&block).len()).fold(longest.block, usize::max);
-            }
+        let mut lengths = Vec::new();
+        for batch in sample.iter().flat_map(|draw| &draw.batches) {
+            let views = batch.iter().chain(batch).map(Vec::len);
+            let rows = Rows::new(views, vec![0; 2 * batch.len()]);
+            longest.batch = longest.batch.max(rows.tokens());
+            longest.block = rows.blocks().map(|block| rows.span(&block).len()).fold(longest.block, usize::max);
+            lengths.extend(batch.iter().map(|ids| ids.len() as f64));
+        }
+        longest.sentence = lengths.iter().fold(0.0, |longest: f64, &length| longest.max(length)) as usize;
+        if !all {
+            let batches = steps as f64 * settings.gradient_accumulation_steps as f64;
+            longest.batch = longest.batch.max(estimated_batch(&lengths, settings.batch_size, batches));
+            longest.block = longest.block.max(Rows::BLOCK);
         }
         Ok(longest)
     }
+}
+
+/// The tokens in both views of the longest of `batches` batches of `size` sentences, whose lengths are distributed as in
+/// the sample.
+fn estimated_batch(lengths: &[f64], size: usize, batches: f64) -> usize {
+    let mean = lengths.iter().sum::<f64>() / lengths.len() as f64;
+    let variance = lengths.iter().map(|length| (length - mean).powi(2)).sum::<f64>() / lengths.len() as f64;
+    let size = size as f64;
+    let deviations = (2.0 * batches.max(2.0).ln()).sqrt();
+    (2.0 * (size * mean + deviations * (size * variance).sqrt())).ceil() as usize
 }
 
 /// The bytes of a run, by what they grow with.
@@ -238,15 +258,15 @@ impl Probe {
     fn of(encoder: &SentenceEncoder, settings: &Settings, tokens: usize) -> Self {
         let sentence = vec![encoder.config().pad_token_id as u32; tokens.max(1)];
         let tokens = 2 * sentence.len() as u64;
-        let mut workspace = Workspace::default().with_room(2 * sentence.len());
+        let mut buffers = StepBuffers::default().with_room(2 * sentence.len());
         let mut grads = Grads::zeros(encoder.params.layout().clone());
         let dropout = settings.dropout(0, 0);
         accumulate_gradient(
             encoder,
             std::slice::from_ref(&sentence),
             Some(&dropout),
-            settings.scale,
-            &mut workspace,
+            &Contrastive { scale: settings.scale },
+            &mut buffers,
             &mut grads,
         );
 
@@ -254,7 +274,7 @@ impl Probe {
         let batch = TokenBatch::new(encoder.config(), &[&sentence, &sentence], vec![0, 1]);
         encoder.forward(&mut encoder.tape(&mut pool, &batch, false), &batch, None);
         let [training, encoding] =
-            [workspace.activation_bytes(), pool.free_bytes()].map(|bytes| bytes as u64 / tokens + 1);
+            [buffers.activation_bytes(), pool.free_bytes()].map(|bytes| bytes as u64 / tokens + 1);
         Self { training, encoding }
     }
 }

@@ -51,7 +51,7 @@ impl RunDirectory {
     /// # Errors
     /// [`Error::Occupied`] if the directory already holds a run or a model, before anything is written; [`Error::Locked`],
     /// [`Error::Write`].
-    pub fn create(path: &Path, mut provenance: Provenance) -> Result<(Self, Vec<PathBuf>)> {
+    pub(crate) fn create(path: &Path, mut provenance: Provenance) -> Result<(Self, Vec<PathBuf>)> {
         check_unoccupied(path)?;
         let used = OutputDirectory::was_locked(path);
         let output = OutputDirectory::lock(path)?;
@@ -73,7 +73,7 @@ impl RunDirectory {
     ///
     /// # Errors
     /// [`Error::Write`].
-    pub fn resume(
+    pub(crate) fn resume(
         output: OutputDirectory,
         checkpoint: Checkpoint,
         provenance: Provenance,
@@ -107,12 +107,8 @@ impl RunDirectory {
     }
 
     /// Where the run stands: at its beginning, or where the checkpoint has it, with the optimizer as it was.
-    pub(crate) fn restore(&self, optimizer: &mut AdamW, total_steps: u64) -> Result<Progress> {
+    pub(crate) fn restore(&self, optimizer: &mut AdamW) -> Result<Progress> {
         let Some(checkpoint) = &self.resumed else { return Ok(Progress::default()) };
-        if checkpoint.step() > total_steps {
-            let (expected, found) = (format!("at most the run's {total_steps} steps"), checkpoint.step().to_string());
-            return Err(Error::Damaged { file: checkpoint.path().to_path_buf(), expected, found });
-        }
         checkpoint.restore(optimizer)?;
         Ok(checkpoint.progress.clone())
     }

@@ -40,7 +40,7 @@ print(model.similarity(embeddings, embeddings))
 ```
 
 ```rust
-let encoder = simcse_model::SentenceEncoder::load(\"path/to/this/directory\".as_ref())?;
+let encoder = simcse_model::SentenceEncoder::load(\"path/to/this/directory\")?;
 let embeddings = encoder.encode(&[\"one sentence\", \"another\"])?;
 ```
 
@@ -73,7 +73,7 @@ let embeddings = encoder.encode(&[\"one sentence\", \"another\"])?;
         scale = settings.scale,
         rate = settings.learning_rate,
         decay = settings.weight_decay,
-        warmup = settings.warmup,
+        warmup = settings.warmup(),
         hidden = settings.hidden_dropout,
         attention = settings.attention_dropout,
         seed = settings.seed,

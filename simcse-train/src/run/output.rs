@@ -192,7 +192,7 @@ pub(crate) fn remove_directory(path: &Path) -> Result<()> {
 ///
 /// # Errors
 /// [`Error::NoSpace`].
-pub fn check_space(output: &Path, encoder: &SentenceEncoder) -> Result<()> {
+pub(crate) fn check_space(output: &Path, encoder: &SentenceEncoder) -> Result<()> {
     let place = output.ancestors().find(|place| place.is_dir()).unwrap_or(Path::new("."));
     require_space(place, "a run", encoder.size_on_disk() + checkpoint_size(encoder))
 }

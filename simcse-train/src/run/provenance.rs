@@ -3,7 +3,11 @@
 use std::path::Path;
 
 use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+use simcse_model::io::hexadecimal;
+use simcse_model::{Isa, Named, SentenceEncoder};
 
+use crate::data::sentences::Sentences;
 use crate::error::{Error, Result};
 use crate::settings::Settings;
 
@@ -84,7 +88,79 @@ pub struct EvaluationSource {
     pub test: Option<String>,
 }
 
+/// Where the inputs of a run come from, so far as the program that starts it knows: described, not read.
+#[derive(Clone, Debug, Default)]
+pub struct Sources {
+    /// The model as given by the user.
+    pub model: String,
+    /// Where the inputs are, for a resume that does not name them again.
+    pub inputs: Inputs,
+    /// How the questions of development and test set were left out of the sentences, `id` or `text`.
+    pub exclude_by: Option<String>,
+    /// What models are scored on.
+    pub evaluation: EvaluationSource,
+}
+
+impl Sources {
+    /// The model by its directory, and nothing else.
+    pub(crate) fn of_model(encoder: &SentenceEncoder) -> Self {
+        let directory = encoder.directory.transformer.to_string_lossy();
+        let made_here = directory.is_empty();
+        let model = if made_here { "a model with random weights".to_owned() } else { directory.into_owned() };
+        Self { model, ..Self::default() }
+    }
+}
+
+impl ModelSource {
+    /// A model by name, with the digest of its weights.
+    pub fn of(name: &str, encoder: &SentenceEncoder) -> Self {
+        let mut digest = Sha256::new();
+        for values in encoder.params.values().chunks(1 << 16) {
+            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+            digest.update(bytes);
+        }
+        Self { name: name.to_owned(), sha256: hexadecimal(digest.finalize()) }
+    }
+}
+
+impl DataSource {
+    fn of(sentences: &Sentences, exclude_by: Option<String>) -> Self {
+        Self {
+            name: sentences.name().to_owned(),
+            sentences: sentences.len(),
+            skipped: sentences.skipped(),
+            duplicates: sentences.duplicates(),
+            exclude_by,
+            sha256: sentences.sha256(),
+        }
+    }
+}
+
 impl Provenance {
+    /// The record of a run that begins now.
+    pub(crate) fn of(sources: &Sources, encoder: &SentenceEncoder, sentences: &Sentences, settings: &Settings) -> Self {
+        Self {
+            id: String::new(),
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            instruction_set: Isa::detected().name().to_owned(),
+            inputs: sources.inputs.clone(),
+            model: ModelSource::of(&sources.model, encoder),
+            data: DataSource::of(sentences, sources.exclude_by.clone()),
+            evaluation: sources.evaluation.clone(),
+            settings: settings.clone(),
+        }
+    }
+
+    /// Where the run's inputs come from.
+    pub(crate) fn sources(&self) -> Sources {
+        Sources {
+            model: self.model.name.clone(),
+            inputs: self.inputs.clone(),
+            exclude_by: self.data.exclude_by.clone(),
+            evaluation: self.evaluation.clone(),
+        }
+    }
+
     /// Reads the `run.toml` of a directory.
     ///
     /// # Errors
@@ -113,12 +189,17 @@ impl Provenance {
     ///
     /// # Errors
     /// [`Error::Changed`].
-    pub fn check_same_data(&self, found: &DataSource) -> Result<()> {
-        if self.data.sha256 == found.sha256 {
+    pub fn check_same_data(&self, sentences: &Sentences) -> Result<()> {
+        let found = sentences.sha256();
+        if self.data.sha256 == found {
             return Ok(());
         }
-        let describe = |data: &DataSource| format!("{} sentences with SHA-256 {}", data.sentences, data.sha256);
-        Err(Error::Changed { what: found.name.clone(), recorded: describe(&self.data), given: describe(found) })
+        let describe = |count: usize, sha256: &str| format!("{count} sentences with SHA-256 {sha256}");
+        Err(Error::Changed {
+            what: sentences.name().to_owned(),
+            recorded: describe(self.data.sentences, &self.data.sha256),
+            given: describe(sentences.len(), &found),
+        })
     }
 
     /// Checks that models are scored on what the run began with, wherever it lies.

@@ -15,11 +15,11 @@ use ndarray::s;
 use simcse_model::{DropoutPlan, ModelConfig, SentenceEncoder, TokenBatch};
 use simcse_tensor::{BufferPool, Grads, Rows, Tape, Var};
 
-use crate::step::contrastive::contrastive;
+use crate::step::objectives::Objective;
 
-/// Buffers that go from step to step, and how much of a batch they hold at a time.
+/// Buffers that last from step to step, and how much of a batch they hold at a time.
 #[derive(Debug, Default)]
-pub struct Workspace {
+pub struct StepBuffers {
     mini_batch_tokens: Option<usize>,
     /// Of the pieces.
     activations: BufferPool,
@@ -27,15 +27,15 @@ pub struct Workspace {
     embeddings: BufferPool,
 }
 
-impl Workspace {
-    /// For pieces of at most `mini_batch_tokens` tokens (both views counted), in whole blocks of sentences and one at least, or
-    /// for whole batches. Gradients do not depend on it.
+impl StepBuffers {
+    /// For pieces of at most `mini_batch_tokens` tokens (both views counted), in whole blocks of sentences and at least
+    /// one block; or for whole batches. Gradients do not depend on it.
     #[must_use]
     pub fn new(mini_batch_tokens: Option<usize>) -> Self {
         Self { mini_batch_tokens, ..Self::default() }
     }
 
-    /// The same, with buffers for pieces that have at most `tokens` tokens; longer ones let them grow.
+    /// The same, with buffers for pieces of at most `tokens` tokens; a longer piece lets them grow.
     #[must_use]
     pub fn with_room(self, tokens: usize) -> Self {
         Self { activations: BufferPool::with_room(tokens), ..self }
@@ -61,8 +61,8 @@ pub fn mean_gradient(
     encoder: &SentenceEncoder,
     batches: &[Vec<Vec<u32>>],
     dropout: impl Fn(usize) -> DropoutPlan,
-    scale: f32,
-    workspace: &mut Workspace,
+    objective: &dyn Objective,
+    buffers: &mut StepBuffers,
     grads: &mut Grads,
 ) -> f32 {
     assert!(!batches.is_empty(), "a step has batches");
@@ -70,7 +70,7 @@ pub fn mean_gradient(
     grads.clear();
     let mut loss = 0.0;
     for (i, sentences) in batches.iter().enumerate() {
-        loss += share * accumulate_gradient(encoder, sentences, Some(&dropout(i)), scale, workspace, grads);
+        loss += share * accumulate_gradient(encoder, sentences, Some(&dropout(i)), objective, buffers, grads);
     }
     if batches.len() > 1 {
         grads.scale(share);
@@ -86,11 +86,11 @@ pub fn accumulate_gradient(
     encoder: &SentenceEncoder,
     sentences: &[Vec<u32>],
     dropout: Option<&DropoutPlan>,
-    scale: f32,
-    workspace: &mut Workspace,
+    objective: &dyn Objective,
+    buffers: &mut StepBuffers,
     grads: &mut Grads,
 ) -> f32 {
-    let Workspace { mini_batch_tokens, activations, embeddings: pool } = workspace;
+    let StepBuffers { mini_batch_tokens, activations, embeddings: pool } = buffers;
     let pieces = pieces(encoder.config(), sentences, blocks_in(*mini_batch_tokens));
     let (first, rest) = pieces.split_first().expect("a batch has sentences");
 
@@ -102,7 +102,7 @@ pub fn accumulate_gradient(
     let (tape, encoded) = first.encode(encoder, dropout, activations, true);
     embeddings.slice_mut(s![first.views.clone(), ..]).assign(tape.value(encoded));
 
-    let (loss, dembeddings) = contrastive(embeddings, scale, encoder.precision, pool);
+    let (loss, dembeddings) = objective.loss_and_gradient(embeddings, encoder.precision, pool);
 
     tape.backward(&[(encoded, dembeddings.slice(s![first.views.clone(), ..]))], grads);
     for piece in rest {
@@ -163,24 +163,27 @@ mod tests {
     use simcse_model::Architecture;
 
     use super::*;
+    use crate::step::objectives::Contrastive;
     use crate::testing::{batch, encoder};
+
+    const OBJECTIVE: Contrastive = Contrastive { scale: 20.0 };
 
     #[test]
     fn a_step_takes_the_mean_over_its_batches() {
         let encoder = encoder(Architecture::Bert, 1, 32);
         let batches: Vec<_> = (0..3).map(|seed| batch(20, seed)).collect();
         let dropout = |i| DropoutPlan { hidden: 0.1, attention: 0.1, seed: 1, step: 7 + i as u32 };
-        let (mut workspace, mut grads) = (Workspace::default(), Grads::zeros(encoder.params.layout().clone()));
+        let (mut buffers, mut grads) = (StepBuffers::default(), Grads::zeros(encoder.params.layout().clone()));
         let mut expected = vec![0.0; grads.values().len()];
         let mut losses = 0.0;
         for (i, sentences) in batches.iter().enumerate() {
             grads.clear();
             losses +=
-                accumulate_gradient(&encoder, sentences, Some(&dropout(i)), 20.0, &mut workspace, &mut grads) / 3.0;
+                accumulate_gradient(&encoder, sentences, Some(&dropout(i)), &OBJECTIVE, &mut buffers, &mut grads) / 3.0;
             expected.iter_mut().zip(grads.values()).for_each(|(sum, &g)| *sum += f64::from(g) / 3.0);
         }
 
-        let loss = mean_gradient(&encoder, &batches, dropout, 20.0, &mut workspace, &mut grads);
+        let loss = mean_gradient(&encoder, &batches, dropout, &OBJECTIVE, &mut buffers, &mut grads);
         assert!((loss - losses).abs() < 1e-6, "{loss}, expected {losses}");
         let largest = expected.iter().fold(0.0, |largest: f64, g| largest.max(g.abs()));
         assert!(largest > 1e-3, "{largest}");

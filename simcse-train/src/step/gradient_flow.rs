@@ -4,7 +4,8 @@ use simcse_model::{DropoutPlan, SentenceEncoder, TokenBatch};
 use simcse_tensor::{BufferPool, Grads};
 
 use crate::error::{Error, Result};
-use crate::step::gradient::{Workspace, accumulate_gradient};
+use crate::step::gradient::{StepBuffers, accumulate_gradient};
+use crate::step::objectives::Objective;
 
 /// Sentences that the check looks at.
 const SENTENCES: usize = 16;
@@ -18,8 +19,8 @@ pub fn check_gradient_flow(
     encoder: &SentenceEncoder,
     sentences: &[Vec<u32>],
     dropout: &DropoutPlan,
-    scale: f32,
-    workspace: &mut Workspace,
+    objective: &dyn Objective,
+    buffers: &mut StepBuffers,
     grads: &mut Grads,
 ) -> Result<()> {
     let sentences = &sentences[..sentences.len().min(SENTENCES)];
@@ -27,7 +28,7 @@ pub fn check_gradient_flow(
         views_differ(encoder, &sentences[0], dropout)?;
     }
     grads.clear();
-    accumulate_gradient(encoder, sentences, Some(dropout), scale, workspace, grads);
+    accumulate_gradient(encoder, sentences, Some(dropout), objective, buffers, grads);
     for tensor in grads.layout().parameters().iter().filter(|tensor| tensor.trainable) {
         let values = &grads.values()[tensor.range()];
         let problem = if values.iter().any(|g| !g.is_finite()) {

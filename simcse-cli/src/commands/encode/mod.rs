@@ -75,7 +75,7 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
     }
     let input = args.input.unwrap_or_else(|| "-".into());
     let lines = count_lines(&input)?;
-    let encoder = load(&args.model.model, &args.model.precision)?;
+    let encoder = load(&args.model.model, args.model.precision.get())?;
     let dimension = encoder.dimension();
 
     let started = Instant::now();

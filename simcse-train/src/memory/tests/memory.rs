@@ -1,4 +1,5 @@
 use simcse_model::Architecture;
+use simcse_tensor::rng::Philox;
 
 use super::*;
 use crate::testing::{batch, encoder};
@@ -19,11 +20,18 @@ fn activations_are_predicted() {
         for mini_batch_tokens in [None, Some(1200)] {
             let demand = Demand { batch_tokens: longest, block_tokens: Rows::BLOCK, ..demand() };
             let piece = demand.piece(mini_batch_tokens);
-            let mut workspace = Workspace::new(mini_batch_tokens).with_room(piece);
+            let mut buffers = StepBuffers::new(mini_batch_tokens).with_room(piece);
             for batch in &batches {
-                accumulate_gradient(&encoder, batch, Some(&settings.dropout(1, 0)), 20.0, &mut workspace, &mut grads);
+                accumulate_gradient(
+                    &encoder,
+                    batch,
+                    Some(&settings.dropout(1, 0)),
+                    &Contrastive { scale: 20.0 },
+                    &mut buffers,
+                    &mut grads,
+                );
             }
-            let (found, predicted) = (workspace.activation_bytes() as f64, (per_token * piece as u64) as f64);
+            let (found, predicted) = (buffers.activation_bytes() as f64, (per_token * piece as u64) as f64);
             let name = format!("{architecture:?}, {mini_batch_tokens:?}: {found} bytes, predicted {predicted}");
             assert!((found / predicted - 1.0).abs() < 0.02, "{name}");
         }
@@ -74,4 +82,22 @@ fn what_does_not_fit_is_refused_with_what_does() {
     let found = advice(None, limit);
     assert_eq!(found, "the largest that fits is --batch-size 90 with --mini-batch-tokens 512");
     assert!(advice(None, 1_000_000_000).starts_with("no batch fits"));
+}
+
+/// Lengths of 3 to 31 tokens, as titles have: short ones are likelier.
+#[test]
+fn the_longest_batch_is_estimated_from_a_sample() {
+    let philox = Philox::new(11);
+    let draw = |place: u64| {
+        let [a, b, ..] = philox.block([place as u32, (place >> 32) as u32, 0, 0]);
+        3 + (a % 15 + b % 15) as usize
+    };
+    let sample: Vec<f64> = (0..SAMPLE as u64).map(|place| draw(place) as f64).collect();
+    for (size, batches) in [(128, 300), (32, 3000), (1024, 40)] {
+        let batch = |number: u64| 2 * (0..size).map(|i| draw(1_000_000 + number * size + i)).sum::<usize>();
+        let longest = (0..batches).map(batch).max().unwrap() as f64;
+        let estimated = estimated_batch(&sample, size as usize, batches as f64) as f64;
+        let ratio = estimated / longest;
+        assert!((0.98..1.06).contains(&ratio), "{batches} batches of {size}: {estimated} for {longest}");
+    }
 }
