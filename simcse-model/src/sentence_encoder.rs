@@ -25,10 +25,9 @@ use crate::tokenizer::Tokens;
 /// A model that turns sentences into embeddings. sentence-transformers: `SentenceTransformer`.
 ///
 /// ```no_run
-/// use std::path::Path;
 /// use simcse_model::SentenceEncoder;
 ///
-/// let encoder = SentenceEncoder::load(Path::new("output/my-model"))?;
+/// let encoder = SentenceEncoder::load("output/my-model")?;
 /// let embeddings = encoder.encode(&["the cat sleeps", "a dog barks"])?;
 /// println!("{:?}", embeddings.dim());
 /// # Ok::<(), simcse_model::Error>(())
@@ -91,7 +90,7 @@ impl SentenceEncoder {
     /// [`load_directory`](Self::load_directory).
     ///
     /// # Errors
-    /// A name that leads nowhere, or as [`load_directory`](Self::load_directory).
+    /// A name that leads nowhere, and those of [`load_directory`](Self::load_directory).
     pub fn load(model: impl AsRef<Path>) -> Result<Self> {
         Self::load_directory(&resolve(model, &mut |_| {})?)
     }

@@ -58,7 +58,15 @@ fn read_at_most(path: &Path, most: u64, expected: &'static str) -> Result<Option
 /// once.
 ///
 /// # Errors
-/// What `create` or the system reports; the temporary file is removed.
+/// That of `create` or the operating system; the temporary file is removed.
+///
+/// ```
+/// let dir = tempfile::tempdir()?;
+/// let path = dir.path().join("greeting.txt");
+/// simcse_model::io::atomically(&path, |temporary| std::fs::write(temporary, "hello"))?;
+/// assert_eq!(std::fs::read_to_string(&path)?, "hello");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub fn atomically(path: &Path, create: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
