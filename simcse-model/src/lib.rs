@@ -10,15 +10,16 @@ mod tokenizer;
 
 pub use directory::ModelDirectory;
 pub use directory::config::{Architecture, ModelConfig};
+pub use directory::prompts::Prompts;
 pub use directory::weights::{CarriedTensor, WeightsFile, write_safetensors};
 pub use encoder::Encoder;
 pub use encoder::batch::TokenBatch;
 pub use encoder::dropout::{DropoutPlan, Site};
 pub use encoder::work::Work;
 pub use error::{Error, Result};
-pub use sentence_encoder::SentenceEncoder;
+pub use sentence_encoder::{Prompt, SentenceEncoder};
 pub use simcse_tensor::{Pool, Pooling, Precision};
-pub use tokenizer::{Tokenizer, Tokens};
+pub use tokenizer::encode::{Tokenizer, Tokens};
 
 /// The name of the instruction set that the kernels run on; other sets give other bits.
 pub fn instruction_set() -> &'static str {

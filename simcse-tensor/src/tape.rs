@@ -33,7 +33,7 @@ enum Op {
     LayerNorm { x: Var, residual: Option<Var>, op: LayerNorm, saved: Array2<f32>, moments: Array2<f32> },
     Dropout { x: Var, dropout: Dropout },
     Attention { qkv: Var, op: Attention, saved: Array2<f32>, moments: Array2<f32> },
-    Pool { x: Var, pooling: Pooling },
+    Pool { x: Var, pooling: Pooling, excluded: usize },
     Normalize { x: Var, lengths: Vec<f32> },
     Contrastive { z: Var, dz: Array2<f32> },
 }
@@ -177,9 +177,14 @@ impl<'a> Tape<'a> {
 
     /// One row a sentence, (S, C). sentence-transformers: `Pooling`.
     pub fn pool(&mut self, x: Var, pooling: Pooling) -> Var {
+        self.pool_after(0, x, pooling)
+    }
+
+    /// [`Tape::pool`] without the first `excluded` rows of each sentence.
+    pub fn pool_after(&mut self, excluded: usize, x: Var, pooling: Pooling) -> Var {
         let mut y = self.pool.take(self.rows.sentences(), self.value(x).ncols());
-        time(Part::Pooling, || pooling::forward(pooling, self.value(x), &self.rows, &mut y));
-        self.push(Op::Pool { x, pooling }, y)
+        time(Part::Pooling, || pooling::forward(pooling, excluded, self.value(x), &self.rows, &mut y));
+        self.push(Op::Pool { x, pooling, excluded }, y)
     }
 
     /// Rows of unit length. Takes `x` over. PyTorch: `nn.functional.normalize(x, dim=1)`.
@@ -296,9 +301,10 @@ impl<'a> Tape<'a> {
                 self.pool.give(dy);
                 d.add(qkv, saved, self.pool);
             }
-            Op::Pool { x, pooling } => {
+            Op::Pool { x, pooling, excluded } => {
                 let mut dx = self.pool.take(rows.tokens(), dy.ncols());
-                time(Part::Pooling, || pooling::backward(pooling, &self.nodes[x.0].value, rows, &dy, &mut dx));
+                let value = &self.nodes[x.0].value;
+                time(Part::Pooling, || pooling::backward(pooling, excluded, value, rows, &dy, &mut dx));
                 self.pool.give(dy);
                 d.add(x, dx, self.pool);
             }
