@@ -8,10 +8,10 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use ndarray::{Array2, linalg::general_mat_mul, s};
-use simcse_benches::{Bench, SHAPES, Shape, Work, check, matrix, peak, titles, values};
+use simcse_benches::{Amount, Bench, SHAPES, Shape, check, matrix, peak, titles, values};
 use simcse_tensor::profile::{Part, record};
 use simcse_tensor::rng::Philox;
-use simcse_tensor::{Dropout, Grads, Params, Pool, Precision, Rows, Tape};
+use simcse_tensor::{BufferPool, Dropout, Grads, Params, Precision, Rows, Tape};
 
 /// Contexts (N, C) and, for `dout`, the gradient of `qkv` (N, 3C).
 fn naive(shape: Shape, rows: &Rows, qkv: &Array2<f32>, dout: &Array2<f32>) -> (Array2<f32>, Array2<f32>) {
@@ -60,7 +60,7 @@ fn attention(criterion: &mut Criterion) {
     let params = Params::zeros(Arc::clone(&nothing));
     for shape in SHAPES {
         let (qkv, dout) = (matrix(rows.tokens(), 3 * shape.hidden), matrix(rows.tokens(), shape.hidden));
-        let mut pool = Pool::new();
+        let mut pool = BufferPool::new();
         let mut ours = |rate| {
             let dropout = Dropout { rate, philox: Philox::new(1), step: 0, site: 0 };
             let mut tape = Tape::new(&params, &mut pool, rows.clone(), true);
@@ -70,7 +70,7 @@ fn attention(criterion: &mut Criterion) {
             let (mut gradients, backward) =
                 record(|| tape.backward(&[(y, dout.view())], &mut Grads::zeros(nothing.clone())));
             let dqkv = gradients.take(x);
-            Ours { o, dqkv, forward: forward.of(Part::Attention), backward: backward.of(Part::AttentionBackward) }
+            Ours { o, dqkv, forward: forward.of(Part::ATTENTION), backward: backward.of(Part::ATTENTION_BACKWARD) }
         };
         let (got, (o, dqkv)) = (ours(0.0), naive(shape, &rows, &qkv, &dout));
         check("attention", values(&got.o), values(&o), 1e-5);
@@ -78,9 +78,9 @@ fn attention(criterion: &mut Criterion) {
 
         let flop = (2 * 2 * squares * shape.hidden) as f64;
         let mut bench = Bench::new(criterion, format!("attention/{}", shape.name), 1);
-        bench.timed_case("forward", Work::Flop(flop, peak), || ours(0.1).forward);
-        bench.timed_case("backward", Work::Flop(2.0 * flop, peak), || ours(0.1).backward);
-        bench.case("naive forward and backward", Work::Flop(3.0 * flop, peak), || {
+        bench.timed_case("forward", Amount::Flop(flop, peak), || ours(0.1).forward);
+        bench.timed_case("backward", Amount::Flop(2.0 * flop, peak), || ours(0.1).backward);
+        bench.case("naive forward and backward", Amount::Flop(3.0 * flop, peak), || {
             naive(shape, &rows, &qkv, &dout);
         });
     }

@@ -7,12 +7,14 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use ndarray::{Array2, Axis, s};
-use simcse_benches::{Bench, SHAPES, Work, check, matrix, peak, titles, values};
+use simcse_benches::{Amount, Bench, SHAPES, check, matrix, peak, titles, values};
 use simcse_tensor::profile::record;
 use simcse_tensor::rng::Philox;
-use simcse_tensor::{Dropout, Grads, Layout, Lookup, Params, Pool, Pooling, Precision, Rows, Slot, Tape, Var, softmax};
-use simcse_train::adamw::{AdamW, clip_scale, gradient_norm};
-use simcse_train::loss::contrastive;
+use simcse_tensor::{
+    BufferPool, Dropout, Grads, Layout, Lookup, Params, Pooling, Precision, Rows, Slot, Tape, Var, softmax,
+};
+use simcse_train::contrastive;
+use simcse_train::optim::adamw::{AdamW, clip_scale, gradient_norm};
 
 /// Parameters: γ and β, GELU's product, a table of embeddings.
 struct Model {
@@ -21,7 +23,7 @@ struct Model {
     norm: [Slot; 2],
     column: [Slot; 2],
     table: Slot,
-    pool: Pool,
+    pool: BufferPool,
 }
 
 /// What an operation gave, and the time of its forward and backward.
@@ -43,7 +45,7 @@ impl Model {
         params.slice_mut(norm[0]).fill(1.0);
         params.slice_mut(column[0]).fill(1.0);
         params.slice_mut(table).copy_from_slice(values(&matrix(VOCABULARY, hidden)));
-        Self { rows, params, norm, column, table, pool: Pool::new() }
+        Self { rows, params, norm, column, table, pool: BufferPool::new() }
     }
 
     /// Forward and backward of what `build` does with inputs, and the operation's own time.
@@ -79,8 +81,8 @@ fn on_the_tape(criterion: &mut Criterion) {
     let (tokens, [norm, column]) = (rows.tokens(), [model.norm, model.column]);
     let (x, r, h) = (matrix(tokens, hidden), matrix(tokens, hidden).mapv(|x| x * x), matrix(tokens, intermediate));
     let dropout = |rate| Dropout { rate, philox: Philox::new(1), step: 0, site: 0 };
-    let bytes = |matrices: usize| Work::Bytes(matrices * 4 * tokens * hidden);
-    let wide = Work::Bytes(2 * 4 * tokens * intermediate);
+    let bytes = |matrices: usize| Amount::Bytes(matrices * 4 * tokens * hidden);
+    let wide = Amount::Bytes(2 * 4 * tokens * intermediate);
     let mut bench = Bench::new(criterion, "kernels".to_owned(), 0);
 
     let layer_norm =
@@ -104,7 +106,7 @@ fn on_the_tape(criterion: &mut Criterion) {
     assert!((0.87..0.91).contains(&(kept as f64 / y.len() as f64)), "dropout: kept {kept} of {}", y.len());
     bench.timed_case("dropout", bytes(2), || model.run(&[&x], drop).forward);
 
-    let mean = |tape: &mut Tape, x: &[Var]| tape.pool(x[0], Pooling::Mean);
+    let mean = |tape: &mut Tape, x: &[Var]| tape.pooling(x[0], Pooling::Mean);
     let y = model.run(&[&x], mean).y;
     let last = x.slice(s![rows.sentence(255), ..]).mean_axis(Axis(0)).expect("a sentence has tokens");
     check("pooling", &values(&y)[255 * hidden..], last.as_slice().expect("one row"), 1e-5);
@@ -132,10 +134,10 @@ fn softmax_of_rows(criterion: &mut Criterion) {
     softmax(scale, &mut p);
     check("softmax", values(&p), values(&expected.mapv(|p| p as f32)), 1e-5);
     let mut bench = Bench::new(criterion, "kernels".to_owned(), 0);
-    bench.case("softmax", Work::Bytes(2 * 4 * rows * width), || softmax(scale, &mut p));
+    bench.case("softmax", Amount::Bytes(2 * 4 * rows * width), || softmax(scale, &mut p));
 }
 
-/// The optimiser over as many values as a layer of the base models has: the gradient is read twice, parameters and moments are read
+/// The optimizer over as many values as a layer of the base models has: the gradient is read twice, parameters and moments are read
 /// and written.
 fn adamw(criterion: &mut Criterion) {
     const VALUES: usize = 7 << 20;
@@ -150,7 +152,7 @@ fn adamw(criterion: &mut Criterion) {
     let expected: Vec<f32> = grads.values().iter().map(|g| if *g == 0.0 { 0.0 } else { -1e-3 * g.signum() }).collect();
     check("AdamW", params.values(), &expected, 1e-3);
     let mut bench = Bench::new(criterion, "kernels".to_owned(), 0);
-    bench.case("AdamW with clipping", Work::Bytes(8 * 4 * VALUES), || {
+    bench.case("AdamW with clipping", Amount::Bytes(8 * 4 * VALUES), || {
         optimizer.update(&mut params, &grads, 1e-3, clip_scale(gradient_norm(&grads), 1.0));
     });
 }
@@ -165,12 +167,12 @@ fn loss(criterion: &mut Criterion) {
     let log_sum_exp = |row: ndarray::ArrayView1<f32>| row.mapv(|x| f64::from(x).exp()).sum().ln();
     let losses = logits.outer_iter().enumerate().map(|(i, row)| log_sum_exp(row) - f64::from(row[i]));
     let expected = losses.sum::<f64>() as f32 / batch as f32;
-    let mut pool = Pool::new();
+    let mut pool = BufferPool::new();
     let (value, _) = contrastive(embeddings.clone(), 20.0, Precision::F32, &mut pool);
     check("loss", &[value], &[expected], 1e-4);
     let flop = (3 * 2 * batch * batch * hidden) as f64;
     let mut bench = Bench::new(criterion, "kernels".to_owned(), 0);
-    bench.case("loss", Work::Flop(flop, peak(Precision::F32, 0)), || {
+    bench.case("loss", Amount::Flop(flop, peak(Precision::F32, 0)), || {
         contrastive(embeddings.clone(), 20.0, Precision::F32, &mut pool);
     });
 }

@@ -6,8 +6,8 @@ use std::hint::black_box;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use ndarray::{ArrayView2, s};
-use simcse_benches::{Bench, SHAPES, Shape, Work, check, matrix, peak, precisions, titles};
-use simcse_tensor::{Init, Precision, gemm};
+use simcse_benches::{Amount, Bench, SHAPES, Shape, check, matrix, peak, precisions, titles};
+use simcse_tensor::{Addend, Named, Precision, gemm};
 
 /// Rows of C that the naive loop computes: the whole would take the time of all others together.
 const NAIVE_ROWS: usize = 24;
@@ -80,15 +80,15 @@ fn product(mut bench: Bench, peaks: &[(Precision, f64)], a: ArrayView2<f32>, b: 
         c.fill(f32::NAN);
         product(&mut c);
         check(name, &c[..expected.len()], &expected, tolerance);
-        bench.case(name, Work::Flop(flop(a.nrows()), peak), || product(black_box(&mut c)));
+        bench.case(name, Amount::Flop(flop(a.nrows()), peak), || product(black_box(&mut c)));
     };
     for &(precision, peak) in peaks {
         let tolerance = if precision == Precision::F32 { 1e-4 } else { 2e-2 };
-        measure(precision.name(), tolerance, peak, &|c| gemm(precision, a, b, Init::Zero, k_ends, c));
+        measure(precision.name(), tolerance, peak, &|c| gemm(precision, a, b, Addend::Zero, k_ends, c));
     }
     measure("matrixmultiply", 1e-4, f32_peak, &|c| by_matrixmultiply(a, b, c));
     measure("gemm", 1e-4, f32_peak, &|c| by_gemm(a, b, c));
-    bench.case("naive", Work::Flop(flop(NAIVE_ROWS), f32_peak), || naive(top, b, black_box(&mut expected)));
+    bench.case("naive", Amount::Flop(flop(NAIVE_ROWS), f32_peak), || naive(top, b, black_box(&mut expected)));
 }
 
 criterion_group!(benches, matmul);

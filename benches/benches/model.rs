@@ -3,10 +3,10 @@
 #![allow(missing_docs)]
 
 use criterion::{Criterion, criterion_group, criterion_main};
-use simcse_benches::{Bench, SHAPES, Shape, Work, check, peak, precisions, title_lengths, values};
-use simcse_model::{DropoutPlan, ModelDirectory, Pooling, SentenceEncoder, Tokenizer, Work as Products};
+use simcse_benches::{Amount, Bench, SHAPES, Shape, check, peak, precisions, title_lengths, values};
+use simcse_model::{DropoutPlan, ModelDirectory, Named, Pooling, SentenceEncoder, Tokenizer, Work};
 use simcse_tensor::Grads;
-use simcse_train::adamw::{AdamW, clip_scale, gradient_norm};
+use simcse_train::optim::adamw::{AdamW, clip_scale, gradient_norm};
 use simcse_train::{Settings, Workspace, accumulate_gradient};
 
 const LAYERS: usize = 6;
@@ -43,7 +43,7 @@ fn step(criterion: &mut Criterion) {
         let mut losses = Vec::new();
         for precision in precisions() {
             encoder.precision = precision;
-            let flop = 3.0 * Products::forward(encoder.config(), title_lengths(BATCH).repeat(2)).total();
+            let flop = 3.0 * Work::forward(encoder.config(), title_lengths(BATCH).repeat(2)).total();
             let mut step = || {
                 number += 1;
                 let dropout = DropoutPlan { hidden: 0.1, attention: 0.1, seed: 1, step: number };
@@ -53,7 +53,7 @@ fn step(criterion: &mut Criterion) {
                 loss
             };
             losses.push(step());
-            bench.case(precision.name(), Work::Flop(flop, peak(precision, 0)), || assert!(step().is_finite()));
+            bench.case(precision.name(), Amount::Flop(flop, peak(precision, 0)), || assert!(step().is_finite()));
         }
         // Over random embeddings the loss is near the logarithm of the batch's size, whatever the masks.
         losses.iter().for_each(|loss| assert!((0.1..6.0).contains(loss), "{}: loss {loss}", shape.name));
@@ -68,11 +68,11 @@ fn encode(criterion: &mut Criterion) {
         let mut bench = Bench::new(criterion, format!("encode/{}", shape.name), 0);
         for precision in precisions() {
             encoder.precision = precision;
-            let flop = Products::forward(encoder.config(), title_lengths(ENCODED)).total();
+            let flop = Work::forward(encoder.config(), title_lengths(ENCODED)).total();
             let encode = || encoder.encode(&sentences).expect("sentences");
             let together = encode();
             check("embeddings", &values(&together)[..alone.len()], values(&alone), 3e-2);
-            bench.case(precision.name(), Work::Flop(flop, peak(precision, 0)), || _ = encode());
+            bench.case(precision.name(), Amount::Flop(flop, peak(precision, 0)), || _ = encode());
         }
     }
 }

@@ -80,7 +80,7 @@ pub fn check(what: &str, got: &[f32], expected: &[f32], tolerance: f32) {
 
 /// What a case does: FLOP, and how many a second are the peak; or bytes that it must move.
 #[derive(Clone, Copy, Debug)]
-pub enum Work {
+pub enum Amount {
     /// Two per multiply-add. Criterion shows them as elements: `Gelem/s` are GFLOP/s.
     Flop(f64, f64),
     /// Read and written once each.
@@ -112,7 +112,7 @@ impl<'a> Bench<'a> {
     }
 
     /// Measures `run`, and prints a line with what its best run achieves.
-    pub fn case(&mut self, case: &str, work: Work, mut run: impl FnMut() + Send) {
+    pub fn case(&mut self, case: &str, work: Amount, mut run: impl FnMut() + Send) {
         self.timed_case(case, work, || {
             let started = Instant::now();
             run();
@@ -121,11 +121,11 @@ impl<'a> Bench<'a> {
     }
 
     /// Measures the time that `run` says it took.
-    pub fn timed_case(&mut self, case: &str, work: Work, mut run: impl FnMut() -> Duration + Send) {
+    pub fn timed_case(&mut self, case: &str, work: Amount, mut run: impl FnMut() -> Duration + Send) {
         let Self { group, name, pool } = self;
         group.throughput(match work {
-            Work::Flop(flop, _) => Throughput::Elements(flop as u64),
-            Work::Bytes(bytes) => Throughput::Bytes(bytes as u64),
+            Amount::Flop(flop, _) => Throughput::Elements(flop as u64),
+            Amount::Bytes(bytes) => Throughput::Bytes(bytes as u64),
         });
         let mut best = Duration::MAX;
         group.bench_function(case, |bencher| {
@@ -137,11 +137,11 @@ impl<'a> Bench<'a> {
         }
         let seconds = best.as_secs_f64();
         match work {
-            Work::Flop(flop, peak) => {
+            Amount::Flop(flop, peak) => {
                 let speed = flop / seconds;
                 println!("{name}/{case}: {:.1} GFLOP/s, {:.1} % of the peak", speed / 1e9, 100.0 * speed / peak);
             }
-            Work::Bytes(bytes) => println!("{name}/{case}: {:.1} GB/s", bytes as f64 / seconds / 1e9),
+            Amount::Bytes(bytes) => println!("{name}/{case}: {:.1} GB/s", bytes as f64 / seconds / 1e9),
         }
     }
 }

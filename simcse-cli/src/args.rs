@@ -2,7 +2,7 @@
 
 use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
 
-use simcse_model::Precision;
+use simcse_model::{Isa, Named, Precision};
 
 use crate::commands::bench::BenchArgs;
 use crate::commands::encode::EncodeArgs;
@@ -58,19 +58,30 @@ pub(crate) struct PrecisionArgs {
     /// What the operands of matrix products are rounded to: f32, bf16 (faster, on processors that multiply it), or auto for
     /// the faster of those that are there [default: f32]
     #[arg(long, value_name = "NAME", value_parser = precision)]
-    pub(crate) precision: Option<Precision>,
+    precision: Option<Precision>,
 }
 
-fn precision(name: &str) -> Result<Precision, String> {
+impl PrecisionArgs {
+    /// The precision that is given, or the default.
+    pub(crate) fn get(&self) -> Precision {
+        self.precision.unwrap_or_default()
+    }
+}
+
+/// The precision of this name, which this processor must have; `auto` is the fastest that it has.
+pub(crate) fn precision(name: &str) -> Result<Precision, String> {
     match name {
         "f32" => Ok(Precision::F32),
         "bf16" if Precision::Bf16.is_available() => Ok(Precision::Bf16),
-        "bf16" => {
-            Err(format!("this processor does not multiply bf16 (kernels run on {})", simcse_model::instruction_set()))
-        }
+        "bf16" => Err(format!("this processor does not multiply bf16 (kernels run on {})", Isa::detected().name())),
         "auto" => Ok(Precision::fastest()),
         _ => Err("expected f32, bf16 or auto".to_owned()),
     }
+}
+
+/// The value that a flag names.
+pub(crate) fn named<T: Named>(name: &str) -> Result<T, String> {
+    T::from_name(name).map_err(|unknown| format!("expected {}", unknown.expected))
 }
 
 /// Bytes of memory: a number and a unit.
@@ -84,7 +95,7 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     positive.ok_or_else(|| "expected a size such as 3.5GB, 800MB or 4GiB".to_owned())
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct JsonArgs {
     /// Print one JSON object on standard output instead of text
     #[arg(long)]

@@ -5,7 +5,6 @@ mod commands;
 mod error;
 mod fetching;
 mod hub;
-mod output;
 mod report;
 mod stop;
 

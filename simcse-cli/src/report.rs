@@ -1,4 +1,4 @@
-//! What the user sees: lines and tables on standard output, notes and progress on standard error. Nothing is coloured.
+//! What the user sees: lines and tables on standard output, notes and progress on standard error. Nothing is colored.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};

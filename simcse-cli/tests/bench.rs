@@ -22,7 +22,7 @@ fn the_parts_add_up_to_the_step() {
     let seconds = |part: &Value| part["seconds"].as_f64().unwrap();
     let (sum, step) = (parts.iter().map(seconds).sum::<f64>(), seconds(&report["step"]));
     assert!((sum - step).abs() < 1e-6 * step.max(1.0), "{stdout}");
-    for name in ["tokenisation", "embedding", "dW += dyᵀ·x", "attention backward", "loss", "optimiser", "the rest"] {
+    for name in ["tokenization", "embedding", "dW += dyᵀ·x", "attention backward", "loss", "optimizer", "the rest"] {
         assert!(parts.iter().any(|part| part["part"] == name), "no {name}: {stdout}");
     }
     let flops = report["step"]["flops"].as_f64().unwrap();

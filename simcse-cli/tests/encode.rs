@@ -182,7 +182,7 @@ fn values_that_are_not_finite_are_no_embedding() {
     let workspace = Workspace::new();
     let mut damaged = encoder();
     let layout = damaged.params.layout().clone();
-    for gamma in layout.tensors().iter().filter(|tensor| tensor.name.ends_with("LayerNorm.weight")) {
+    for gamma in layout.parameters().iter().filter(|tensor| tensor.name.ends_with("LayerNorm.weight")) {
         damaged.params.values_mut()[gamma.range()].fill(1e38);
     }
     damaged.save(&workspace.path("damaged")).unwrap();

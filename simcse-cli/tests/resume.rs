@@ -1,4 +1,4 @@
-//! A run that was stopped, killed or refused, and goes on as if nothing had been.
+//! A run that was stopped, killed or refused, and resumes as if nothing had happened.
 
 #[expect(dead_code, reason = "other tests use more of it")]
 mod common;
@@ -222,7 +222,7 @@ fn what_has_changed_is_named() {
         assert!(error.contains(message), "{error}");
     }
     let error = workspace.error("train --resume-from-checkpoint out/checkpoint-2 --output-dir other", 2);
-    assert!(error.contains("a run goes on where its checkpoints are"), "{error}");
+    assert!(error.contains("a run resumes where its checkpoints are"), "{error}");
     workspace.error("train --resume-from-checkpoint auto", 2);
 
     // What is scored is compared, not its path.
@@ -237,7 +237,7 @@ fn what_has_changed_is_named() {
         .replace("dev.jsonl", "moved.jsonl");
     let output = workspace.command(&arguments).output().unwrap();
     let stderr = text(&output.stderr);
-    assert!(stderr.contains("7 steps instead of 4: the learning rate goes on at"), "{stderr}");
+    assert!(stderr.contains("7 steps instead of 4: the learning rate continues at"), "{stderr}");
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["steps"], 7);
     assert!(fs::read_to_string(workspace.path("out/run.toml")).unwrap().contains("max_steps = 7"));

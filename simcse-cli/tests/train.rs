@@ -253,7 +253,7 @@ fn without_arguments_the_embedded_sentences_are_trained_on() {
     let stdout = workspace.stdout("train --max-steps 1 --output-dir out --json");
     let report: Value = serde_json::from_str(&stdout).unwrap();
     let [before, lexical] = [&report["before"], &report["tf_idf"]].map(|figures| figures["eval_map"].as_f64().unwrap());
-    // The script that makes the questions reports this baseline: tools/make_default_corpus.py --report.
+    // As reported by the script that generates the questions: tools/generate/default_corpus.py --report.
     assert!((lexical - 0.5051).abs() < 5e-5, "{lexical}");
     assert_eq!(report["after"]["eval_map"], before, "the first step's learning rate is 0");
     SentenceEncoder::load(&workspace.path("out")).unwrap();
@@ -264,7 +264,7 @@ fn parameters_that_are_not_trained_are_listed_and_kept() {
     let workspace = workspace();
     let encoder = encoder();
     let (weight, bias) = ([0.5; 16 * 16], [0.25; 16]);
-    let tensors = encoder.params.layout().tensors().iter();
+    let tensors = encoder.params.layout().parameters().iter();
     let tensors = tensors.map(|t| (t.name.as_str(), t.shape.as_slice(), &encoder.params.values()[t.range()]));
     let pooler: [(&str, &[usize], &[f32]); 2] =
         [("pooler.dense.weight", &[16, 16], &weight), ("pooler.dense.bias", &[16], &bias)];
@@ -275,7 +275,7 @@ fn parameters_that_are_not_trained_are_listed_and_kept() {
     let told = "not trained, as no sentence embedding depends on them: pooler.dense.weight, pooler.dense.bias\n";
     assert!(text(&output.stderr).contains(told), "{}", text(&output.stderr));
     let trained = SentenceEncoder::load(&workspace.path("out")).unwrap();
-    let kept = trained.params.layout().tensors().iter().filter(|tensor| !tensor.trainable);
+    let kept = trained.params.layout().parameters().iter().filter(|tensor| !tensor.trainable);
     let kept: Vec<_> = kept.map(|tensor| &trained.params.values()[tensor.range()]).collect();
     assert_eq!(kept, [&weight[..], &bias[..]]);
 }

@@ -95,7 +95,7 @@ pub struct RerankScores {
     /// Mean reciprocal rank, 0 for a first positive beyond rank 10.
     #[serde(rename = "mrr@10")]
     pub mrr_at_10: f64,
-    /// Normalised discounted cumulative gain of the first 10.
+    /// Normalized discounted cumulative gain of the first 10.
     #[serde(rename = "ndcg@10")]
     pub ndcg_at_10: f64,
     /// Share of queries whose first candidate is similar.

@@ -72,7 +72,7 @@ pub fn precision(relevant: &[bool], scores: &[f32], k: usize) -> Result<f64, Met
     Ok(count_relevant(&ranked[..k.min(ranked.len())]) as f64 / k as f64)
 }
 
-/// Normalised discounted cumulative gain of the first `k` with binary gains, averaged over all orders of ties:
+/// Normalized discounted cumulative gain of the first `k` with binary gains, averaged over all orders of ties:
 /// `DCG = Σᵣ gainᵣ / log₂(r + 1)`, divided by that of the best order; 0 without a relevant candidate.
 ///
 /// scikit-learn: `ndcg_score([relevant], [scores], k=k)`; after McSherry & Najork (2008).

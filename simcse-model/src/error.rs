@@ -40,7 +40,7 @@ pub enum Error {
         /// What the parser met.
         found: String,
     },
-    /// A field of a JSON file has a value that this crate cannot honour.
+    /// A field of a JSON file has a value that this crate cannot honor.
     #[error(
         "{}: {}: expected {}, found {}",
         printable(.file.display()), printable(.field), printable(.expected), printable(.found)

@@ -18,10 +18,5 @@ pub use encoder::dropout::{DropoutPlan, Site};
 pub use encoder::work::Work;
 pub use error::{Error, Result};
 pub use sentence_encoder::{Prompt, SentenceEncoder};
-pub use simcse_tensor::{Pool, Pooling, Precision};
+pub use simcse_tensor::{BufferPool, Isa, Named, Pooling, Precision, UnknownName, names_of};
 pub use tokenizer::encode::{Tokenizer, Tokens};
-
-/// The name of the instruction set that the kernels run on; other sets give other bits.
-pub fn instruction_set() -> &'static str {
-    simcse_tensor::Isa::detected().name()
-}

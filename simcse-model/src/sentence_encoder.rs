@@ -8,7 +8,7 @@ use ndarray_rand::RandomExt;
 use ndarray_rand::rand::SeedableRng;
 use ndarray_rand::rand::rngs::StdRng;
 use ndarray_rand::rand_distr::Normal;
-use simcse_tensor::{Params, Pool, Precision, Tape, Var};
+use simcse_tensor::{BufferPool, Params, Precision, Tape, Var};
 
 use crate::directory::ModelDirectory;
 use crate::directory::config::ModelConfig;
@@ -44,7 +44,7 @@ pub struct SentenceEncoder {
 impl SentenceEncoder {
     /// The most tokens that [`encode`](Self::encode) encodes at a time, unless one sentence is longer.
     pub const ENCODED_TOKENS: usize = 4096;
-    /// The most sentences that it tokenises at a time.
+    /// The most sentences that it tokenizes at a time.
     pub const ENCODED_SENTENCES: usize = 512;
 
     /// Loads a model directory of sentence-transformers or plain Hugging Face.
@@ -55,12 +55,12 @@ impl SentenceEncoder {
         let directory = ModelDirectory::read(dir)?;
         let mut weights = directory.weights()?;
         let (encoder, layout) = Encoder::new(directory.config.clone(), weights.contains("pooler.dense.weight"));
-        for tensor in layout.tensors() {
+        for tensor in layout.parameters() {
             weights.check(&tensor.name, &tensor.shape)?;
         }
         let layout = Arc::new(layout);
         let mut params = Params::zeros(layout.clone());
-        for tensor in layout.tensors() {
+        for tensor in layout.parameters() {
             weights.take(&tensor.name, &tensor.shape, &mut params.values_mut()[tensor.range()])?;
         }
         Ok(Self { directory, params, precision: Precision::F32, encoder, carried: weights.finish()? })
@@ -75,7 +75,7 @@ impl SentenceEncoder {
         let mut params = Params::zeros(layout.clone());
         let mut rng = StdRng::seed_from_u64(seed);
         let normal = Normal::new(0.0, config.initializer_range).expect("a checked configuration");
-        for tensor in layout.tensors() {
+        for tensor in layout.parameters() {
             let values = &mut params.values_mut()[tensor.range()];
             match tensor.shape[..] {
                 [rows, cols] => {
@@ -129,7 +129,7 @@ impl SentenceEncoder {
     }
 
     /// An empty tape for a batch.
-    pub fn tape<'a>(&'a self, pool: &'a mut Pool, batch: &TokenBatch, recording: bool) -> Tape<'a> {
+    pub fn tape<'a>(&'a self, pool: &'a mut BufferPool, batch: &TokenBatch, recording: bool) -> Tape<'a> {
         Tape::new(&self.params, pool, batch.rows().clone(), recording).with_precision(self.precision)
     }
 
@@ -152,7 +152,7 @@ impl SentenceEncoder {
         dropout: Option<&DropoutPlan>,
     ) -> Var {
         let hidden = self.hidden_states(tape, batch, dropout);
-        let pooled = tape.pool_after(excluded, hidden, self.directory.pooling);
+        let pooled = tape.pooling_after(excluded, hidden, self.directory.pooling);
         if self.directory.normalize { tape.normalize(pooled) } else { pooled }
     }
 
@@ -216,7 +216,7 @@ impl SentenceEncoder {
         const PART: usize = SentenceEncoder::ENCODED_SENTENCES;
         let prompt = self.prompt(prompt)?;
         let mut embeddings = Array2::zeros((sentences.len(), self.dimension()));
-        let mut pool = Pool::with_room(Self::ENCODED_TOKENS.min(sentences.len() * self.directory.max_seq_length));
+        let mut pool = BufferPool::with_room(Self::ENCODED_TOKENS.min(sentences.len() * self.directory.max_seq_length));
         for (i, (part, mut rows)) in
             sentences.chunks(PART).zip(embeddings.axis_chunks_iter_mut(Axis(0), PART)).enumerate()
         {
@@ -230,12 +230,12 @@ impl SentenceEncoder {
     }
 
     /// The embeddings of sentences given as token ids, special tokens included, with buffers from `pool`.
-    pub fn encode_tokens(&self, sentences: &[Vec<u32>], pool: &mut Pool) -> Array2<f32> {
+    pub fn encode_tokens(&self, sentences: &[Vec<u32>], pool: &mut BufferPool) -> Array2<f32> {
         self.encode_tokens_after(0, sentences, pool)
     }
 
     /// [`SentenceEncoder::encode_tokens`] for sentences whose first `excluded` tokens are a prompt's that is not pooled.
-    pub fn encode_tokens_after(&self, excluded: usize, sentences: &[Vec<u32>], pool: &mut Pool) -> Array2<f32> {
+    pub fn encode_tokens_after(&self, excluded: usize, sentences: &[Vec<u32>], pool: &mut BufferPool) -> Array2<f32> {
         let mut embeddings = Array2::zeros((sentences.len(), self.dimension()));
         let mut first = 0;
         while first < sentences.len() {
@@ -256,7 +256,7 @@ impl SentenceEncoder {
     /// About the bytes of the directory that [`SentenceEncoder::save`] writes, and never fewer.
     pub fn size_on_disk(&self) -> u64 {
         let carried: usize = self.carried.iter().map(CarriedTensor::size).sum();
-        let weights = size_of_val(self.params.values()) + carried + 256 * self.params.layout().tensors().len();
+        let weights = size_of_val(self.params.values()) + carried + 256 * self.params.layout().parameters().len();
         weights as u64 + self.directory.size_on_disk()
     }
 
@@ -269,7 +269,7 @@ impl SentenceEncoder {
         let tensors = self
             .params
             .layout()
-            .tensors()
+            .parameters()
             .iter()
             .map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice(), &self.params.values()[tensor.range()]));
         write_safetensors(&ModelDirectory::weights_path(dir), tensors, &self.carried)

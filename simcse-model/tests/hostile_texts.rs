@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use simcse_model::{Architecture, Tokenizer};
 use tokenizers::TruncationParams;
 
-/// Texts, and words to repeat: the file that `tools/hostile_ids.py` asks the Python library about.
+/// Texts, and words to repeat; `tools/peer/hostile_ids.py` tokenizes the same file in Python.
 const HOSTILE: &str = include_str!("hostile_texts.json");
 
 fn list(name: &str) -> Vec<String> {

@@ -1,6 +1,7 @@
-//! Comparisons with what the Python libraries made, and with models on disk; each is skipped if its variable is not set:
-//! `SIMCSE_SHARED` names a directory with real tokenizers and their ids, `SIMCSE_HOSTILE_IDS` one that
-//! `tools/hostile_ids.py` wrote, `SIMCSE_MODELS` one with model directories in it.
+//! Comparisons with the Python libraries' results and with models on disk. Each is skipped unless its
+//! variable is set: `SIMCSE_SHARED` names a directory with real tokenizers and their ids,
+//! `SIMCSE_HOSTILE_IDS` one that `tools/peer/hostile_ids.py` wrote, and `SIMCSE_MODELS` one that contains
+//! model directories.
 
 use std::path::{Path, PathBuf};
 

@@ -1,6 +1,6 @@
 //! AdamW's update of a run of parameters, and the squares that clipping wants, each in one pass over memory.
 
-use crate::math;
+use crate::simd::math;
 use crate::simd::{Kernel, Simd, dispatch};
 
 /// `β₁` and `β₂` of both moments.

@@ -9,42 +9,35 @@
 //!
 //! Every sum has an order that depends on shapes alone, so results have the same bits for any number of threads.
 
-mod adamw;
-mod math;
-mod ops;
-mod pages;
-mod params;
-mod peak;
-mod pool;
 pub mod profile;
 pub mod rng;
+
+mod adamw;
+mod buffers;
+mod gemm;
+mod named;
+mod ops;
+mod params;
+mod peak;
+mod precision;
 mod rows;
-mod scratch;
 mod simd;
 mod tape;
 
-// The blocked product has instances on x86-64 only; for other processors it is compiled, but idle.
-#[cfg(target_arch = "x86_64")]
-mod amx;
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
-mod gemm;
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
-mod micro_kernel;
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
-mod packing;
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
-mod tile;
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
-mod words;
-
 pub use adamw::{AdamWUpdate, BETAS, sum_of_squares};
-pub use gemm::{Init, KC, PACKED_B, gemm};
+pub use buffers::pages::give_back_pages;
+pub use buffers::pool::BufferPool;
+pub use gemm::{Addend, gemm, gemm_scratch_bytes};
+pub use named::{Named, UnknownName, names_of};
+pub use ops::attention::attention_scratch_bytes;
+pub use ops::contrastive::contrastive_scratch_bytes;
+pub use ops::dropout::Dropout;
+pub use ops::embedding::Lookup;
+pub use ops::pooling::Pooling;
 pub use ops::softmax::softmax;
-pub use pages::give_back_pages;
-pub use params::{Flat, Gradient, Grads, Layout, Params, Slot, Tensor, Value};
+pub use params::{Flat, Grads, Layout, ParamGradient, ParamValue, Parameter, Params, Slot};
 pub use peak::peak_flops;
-pub use pool::Pool;
+pub use precision::Precision;
 pub use rows::Rows;
 pub use simd::Isa;
-pub use tape::{Dropout, Gradients, Lookup, Pooling, Tape, Var};
-pub use words::Precision;
+pub use tape::{NodeGradients, Tape, Var};

@@ -1,4 +1,4 @@
-//! One table of parameters and flat buffers that share it: values, gradients, and whatever the optimiser keeps.
+//! One table of parameters and flat buffers that share it: values, gradients, and whatever the optimizer keeps.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -6,11 +6,11 @@ use std::sync::Arc;
 use ndarray::ArrayView2;
 use rayon::prelude::*;
 
-use crate::pages::Aligned;
+use crate::buffers::pages::Aligned;
 
 /// One named tensor of a [`Layout`].
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Tensor {
+pub struct Parameter {
     /// The name under which checkpoints know it.
     pub name: String,
     /// Its shape, one or two dimensions.
@@ -23,7 +23,7 @@ pub struct Tensor {
     pub trainable: bool,
 }
 
-impl Tensor {
+impl Parameter {
     /// Number of values.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
@@ -52,7 +52,7 @@ impl Slot {
     /// This slot and the one that lies right behind it, as one matrix with the rows of both.
     ///
     /// # Panics
-    /// If they are not neighbours of equal width.
+    /// If they are not neighbors of equal width.
     pub fn join(self, next: Slot) -> Slot {
         let adjacent = self.start + self.rows * self.cols == next.start && self.cols == next.cols;
         assert!(adjacent, "{self:?} and {next:?} do not lie side by side");
@@ -77,7 +77,7 @@ impl Slot {
 /// The table of parameters: names, shapes and places. Buffers of one layout have the same length and order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
-    tensors: Vec<Tensor>,
+    parameters: Vec<Parameter>,
     len: usize,
 }
 
@@ -93,14 +93,14 @@ impl Layout {
             _ => panic!("a parameter has one or two dimensions, not {shape:?}"),
         };
         let start = self.len;
-        self.tensors.push(Tensor { name: name.into(), shape: shape.to_vec(), start, decay, trainable });
+        self.parameters.push(Parameter { name: name.into(), shape: shape.to_vec(), start, decay, trainable });
         self.len += rows * cols;
         Slot { start, rows, cols }
     }
 
-    /// The tensors, in the order of the buffers.
-    pub fn tensors(&self) -> &[Tensor] {
-        &self.tensors
+    /// The parameters, in the order of the buffers.
+    pub fn parameters(&self) -> &[Parameter] {
+        &self.parameters
     }
 
     /// Number of values in a buffer of this layout.
@@ -124,17 +124,17 @@ pub struct Flat<Of> {
 
 /// Marks the buffer of parameter values.
 #[derive(Clone, Debug)]
-pub enum Value {}
+pub enum ParamValue {}
 
 /// Marks a buffer of gradients.
 #[derive(Clone, Debug)]
-pub enum Gradient {}
+pub enum ParamGradient {}
 
 /// The parameters' values. Forward and backward only read them.
-pub type Params = Flat<Value>;
+pub type Params = Flat<ParamValue>;
 
 /// The parameters' gradients. Backward passes add to them.
-pub type Grads = Flat<Gradient>;
+pub type Grads = Flat<ParamGradient>;
 
 impl<Of> Flat<Of> {
     /// A buffer of zeros.
@@ -166,6 +166,13 @@ impl<Of> Flat<Of> {
     /// Multiplies all values.
     pub fn scale(&mut self, factor: f32) {
         self.values.par_chunks_mut(1 << 16).for_each(|chunk| chunk.iter_mut().for_each(|value| *value *= factor));
+    }
+
+    /// The first parameter with a value that is not finite, and that value.
+    pub fn first_not_finite(&self) -> Option<(&Parameter, f32)> {
+        let place = self.values.iter().position(|value| !value.is_finite())?;
+        let parameter = self.layout.parameters().iter().find(|parameter| parameter.range().contains(&place))?;
+        Some((parameter, self.values[place]))
     }
 
     /// The values of one slot, in order.

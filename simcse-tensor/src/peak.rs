@@ -8,13 +8,15 @@ use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-use crate::amx;
+use crate::gemm::amx;
+#[cfg(target_arch = "x86_64")]
+use crate::gemm::words::TwoBf16;
+use crate::gemm::words::{OneF32, Words};
+use crate::named::Named;
+use crate::precision::Precision;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512};
 use crate::simd::{Isa, KernelOn, Portable, Simd};
-#[cfg(target_arch = "x86_64")]
-use crate::words::TwoBf16;
-use crate::words::{OneF32, Precision, Words};
 
 /// Latency (4 to 6 cycles) times ports (2); with two operands they fit the sixteen registers of AVX2.
 const CHAINS: usize = 12;
@@ -115,7 +117,7 @@ mod tests {
     fn is_of_the_right_size() {
         for precision in [Precision::F32, Precision::Bf16].into_iter().filter(|precision| precision.is_available()) {
             let flops = thread_flops(precision);
-            assert!((1e8..1e14).contains(&flops), "{precision}: {flops} FLOP/s");
+            assert!((1e8..1e14).contains(&flops), "{}: {flops} FLOP/s", precision.name());
         }
     }
 }

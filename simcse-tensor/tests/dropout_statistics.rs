@@ -1,4 +1,4 @@
-//! Dropout masks as random variables: their rate, and the independence of masks whose coordinates are neighbours.
+//! Dropout masks as random variables: their rate, and the independence of masks whose coordinates are neighbors.
 
 use simcse_tensor::Dropout;
 use simcse_tensor::rng::Philox;
@@ -48,15 +48,15 @@ fn keeps_its_rate() {
     assert!(sigmas.abs() < SIGMAS, "kept {kept} of {draws}: {sigmas} σ from {KEPT}");
 }
 
-/// The correlation of what rows and the rows that `neighbour` makes of them keep, column `c` with column `c + shift`.
-fn assert_uncorrelated(what: &str, shift: usize, neighbour: impl Fn(Row) -> Row) {
+/// The correlation of what rows and the rows that `neighbor` makes of them keep, column `c` with column `c + shift`.
+fn assert_uncorrelated(what: &str, shift: usize, neighbor: impl Fn(Row) -> Row) {
     const ROWS: usize = 1000;
     let (mut mask, mut other) = (vec![0.0; WIDTH], vec![0.0; WIDTH + shift]);
     let (mut both, mut first, mut second) = (0, 0, 0);
     for i in 0..ROWS {
         let row = Row::numbered(i);
         row.draw(&mut mask);
-        neighbour(row).draw(&mut other);
+        neighbor(row).draw(&mut other);
         for (&a, &b) in mask.iter().zip(&other[shift..]) {
             let (a, b) = (usize::from(a != 0.0), usize::from(b != 0.0));
             (both, first, second) = (both + (a & b), first + a, second + b);
@@ -71,7 +71,7 @@ fn assert_uncorrelated(what: &str, shift: usize, neighbour: impl Fn(Row) -> Row)
 }
 
 #[test]
-fn neighbours_are_uncorrelated() {
+fn neighbors_are_uncorrelated() {
     assert_uncorrelated("seeds", 0, |row| Row { seed: row.seed + 1, ..row });
     assert_uncorrelated("steps", 0, |row| Row { step: row.step + 1, ..row });
     assert_uncorrelated("sites of a layer", 0, |row| Row { site: row.site + 1, ..row });
@@ -79,7 +79,7 @@ fn neighbours_are_uncorrelated() {
     assert_uncorrelated("views", 0, |row| Row { stream: row.stream + 1, ..row });
     assert_uncorrelated("sentences", 0, |row| Row { stream: row.stream + 2, ..row });
     assert_uncorrelated("positions", 0, |row| Row { position: row.position + 1, ..row });
-    assert_uncorrelated("neighbouring columns", 1, |row| row);
+    assert_uncorrelated("neighboring columns", 1, |row| row);
     assert_uncorrelated("halves of a random word", 16, |row| row);
     assert_uncorrelated("words of a random block", 32, |row| row);
     assert_uncorrelated("groups of columns", 128, |row| row);

@@ -3,8 +3,8 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::data::DataError;
-use crate::memory::size;
+use crate::data::sentences::DataError;
+use simcse_model::io::format_bytes;
 
 /// Why a run did not begin or did not end.
 #[derive(Debug, thiserror::Error)]
@@ -47,15 +47,15 @@ pub enum Error {
     /// A setting is out of range.
     #[error("--{setting}: expected {expected}, found {found}")]
     Setting {
-        /// The flag.
-        setting: &'static str,
+        /// The flag, without its leading hyphens.
+        setting: String,
         /// What it may be.
-        expected: &'static str,
+        expected: String,
         /// What it is.
         found: String,
     },
     /// There is not enough memory.
-    #[error("the run would take {}, and may take {} (--memory-limit): {advice}", size(*needed), size(*limit))]
+    #[error("the run would take {}, and may take {} (--memory-limit): {advice}", format_bytes(*needed), format_bytes(*limit))]
     Memory {
         /// What it would take, in bytes.
         needed: u64,
@@ -88,7 +88,7 @@ pub enum Error {
         /// The last step's gradient norm.
         grad_norm: f64,
     },
-    /// A weight or a moment of the optimiser is not a number, so there is nothing to save.
+    /// A weight or a moment of the optimizer is not a number, so there is nothing to save.
     #[error(
         "{tensor} has become {value} and is not saved; earlier checkpoints are good: begin anew with a lower --learning-rate"
     )]

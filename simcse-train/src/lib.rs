@@ -1,45 +1,57 @@
-//! Unsupervised SimCSE training: sentences, contrastive loss, AdamW, checkpoints and the loop.
+//! Unsupervised SimCSE training (Gao et al. 2021): sentences, objectives, AdamW, checkpoints and the loop.
+//!
+//! A [`Trainer`] takes a model, [`Sentences`] and [`Settings`] and leaves a directory that sentence-transformers loads:
+//!
+//! ```no_run
+//! use simcse_model::SentenceEncoder;
+//! use simcse_train::{Sentences, Settings, Trainer};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let encoder = SentenceEncoder::load("path/to/bert".as_ref())?;
+//! let sentences = Sentences::read("titles.txt", 10)?;
+//! let settings = Settings { batch_size: 64, ..Settings::for_model(&encoder) };
+//! let trained = Trainer::new(encoder, &sentences, settings, "output/my-model")?.train(&mut ())?;
+//! println!("mean loss {:.4}", trained.summary.train_loss);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! Scores while training, progress and stopping come in by [`Callbacks`]. The crate knows nothing of evaluation sets nor
+//! of command lines.
 
-pub mod adamw;
-pub mod batches;
-mod checkpoint;
 pub mod data;
-mod error;
-mod gradient_flow;
-pub mod loss;
-mod manifest;
-mod measure;
 pub mod memory;
-mod model_card;
-mod output;
-mod progress;
-mod provenance;
-mod recipe;
-mod rotation;
+pub mod optim;
+
+mod callbacks;
+mod draws;
+mod error;
+mod evaluation;
+mod measure;
 mod run;
-pub mod schedule;
 mod settings;
 mod step;
-mod step_record;
 #[cfg(test)]
 mod testing;
 mod trainer;
 
-pub use batches::BatchSampler;
-pub use checkpoint::Checkpoint;
-pub use data::Sentences;
+pub use callbacks::Callbacks;
+pub use data::batches::BatchSampler;
+pub use data::sentences::Sentences;
 pub use error::{Error, Result};
-pub use gradient_flow::check_gradient_flow;
-pub use measure::{Measured, measure_steps};
-pub use memory::{MemoryPlan, plan_memory};
-pub use output::{OutputDirectory, check_space};
-pub use provenance::{DataSource, EvaluationSource, Inputs, ModelSource, Provenance};
-pub use recipe::Recipe;
+pub use evaluation::{Evaluation, Figures};
+pub use measure::{Measured, PARTS, measure_steps};
+pub use memory::MemoryPlan;
 pub use run::RunDirectory;
-pub use schedule::Warmup;
-pub use settings::Settings;
+pub use run::checkpoint::Checkpoint;
+pub use run::metrics::StepRecord;
+pub use run::output::OutputDirectory;
+pub use run::provenance::{EvaluationSource, Inputs, ModelSource, Provenance, Sources};
+pub use run::summary::Summary;
+pub use settings::{Recipe, Rounding, Setting, Settings};
 pub use simcse_tensor::peak_flops;
 pub use simcse_tensor::profile::Part;
-pub use step::{Workspace, accumulate_gradient, mean_gradient};
-pub use step_record::StepRecord;
-pub use trainer::{Evaluation, Figures, Host, Summary, total_steps, train};
+pub use step::gradient::{StepBuffers, accumulate_gradient, mean_gradient};
+pub use step::gradient_flow::check_gradient_flow;
+pub use step::objectives::{Contrastive, Objective};
+pub use trainer::{Trained, Trainer, total_steps};

@@ -6,12 +6,35 @@ use simcse_model::{SentenceEncoder, Work};
 use simcse_tensor::Grads;
 use simcse_tensor::profile::{Part, Profile, record, time};
 
-use crate::adamw::{AdamW, clip_scale, gradient_norm};
-use crate::data::Sentences;
+use crate::data::sentences::Sentences;
 use crate::error::Result;
+use crate::optim::adamw::{AdamW, clip_scale, gradient_norm};
 use crate::settings::Settings;
-use crate::step::{Workspace, accumulate_gradient};
-use crate::trainer::total_steps;
+use crate::step::gradient::{StepBuffers, accumulate_gradient};
+use crate::step::objectives::Contrastive;
+use crate::trainer::{apply, total_steps};
+
+/// Sentences to token ids.
+const TOKENIZATION: Part = Part("tokenization");
+/// Clearing and measuring gradients, and the update.
+const OPTIMIZER: Part = Part("optimizer");
+
+/// The parts of a step, in its order.
+pub const PARTS: [Part; 13] = [
+    TOKENIZATION,
+    Part::EMBEDDING,
+    Part::FORWARD,
+    Part::DX,
+    Part::DW,
+    Part::GELU,
+    Part::ATTENTION,
+    Part::ATTENTION_BACKWARD,
+    Part::LAYER_NORM,
+    Part::DROPOUT,
+    Part::POOLING,
+    Part::LOSS,
+    OPTIMIZER,
+];
 
 /// What some steps took and did.
 #[derive(Clone, Debug, Default)]
@@ -45,10 +68,13 @@ pub fn measure_steps(
     settings: &Settings,
     steps: u32,
 ) -> Result<Measured> {
+    settings.check()?;
+    apply(settings, encoder)?;
     total_steps(settings, sentences)?; // so there is a batch
     let mut optimizer = AdamW::new(encoder.params.layout(), settings.weight_decay, settings.adam_epsilon);
     let mut grads = Grads::zeros(encoder.params.layout().clone());
-    let mut workspace = Workspace::new(settings.mini_batch_tokens);
+    let mut buffers = StepBuffers::new(settings.mini_batch_tokens);
+    let objective = Contrastive { scale: settings.scale };
     let mut measured = Measured::default();
     let batches = settings.batching().batches(sentences, 0).cycle();
     for (step, batch) in (0..=steps).zip(batches) {
@@ -56,10 +82,10 @@ pub fn measure_steps(
         let dropout = settings.dropout(step.into(), 0);
         let started = Instant::now();
         let (tokens, profile) = record(|| {
-            let tokens = time(Part::Tokenisation, || encoder.tokenize(&sentences))?.ids;
-            time(Part::Optimiser, || grads.clear());
-            accumulate_gradient(encoder, &tokens, Some(&dropout), settings.scale, &mut workspace, &mut grads);
-            time(Part::Optimiser, || {
+            let tokens = time(TOKENIZATION, || encoder.tokenize(&sentences))?.ids;
+            time(OPTIMIZER, || grads.clear());
+            accumulate_gradient(encoder, &tokens, Some(&dropout), &objective, &mut buffers, &mut grads);
+            time(OPTIMIZER, || {
                 let scale = clip_scale(gradient_norm(&grads), settings.max_grad_norm);
                 optimizer.update(&mut encoder.params, &grads, settings.learning_rate, scale);
             });

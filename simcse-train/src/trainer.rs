@@ -1,87 +1,303 @@
-//! The loop.
+//! A run from its settings to its final model: what is trained on what, and the loop.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use serde_json::{Map, Value};
-use simcse_model::{SentenceEncoder, Tokens};
+use simcse_model::SentenceEncoder;
 use simcse_tensor::Grads;
 
-use crate::adamw::{AdamW, clip_scale, gradient_norm};
-use crate::checkpoint::State;
-use crate::data::Sentences;
+use crate::callbacks::Callbacks;
+use crate::data::sentences::Sentences;
+use crate::data::steps::Steps;
+use crate::draws::{Draw, Draws};
 use crate::error::{Error, Result};
-use crate::gradient_flow::check_gradient_flow;
-use crate::progress::Progress;
+use crate::evaluation::Figures;
+use crate::memory::{MemoryPlan, plan_memory};
+use crate::optim::adamw::{AdamW, clip_scale, gradient_norm};
+use crate::optim::schedule::LinearSchedule;
 use crate::run::RunDirectory;
-use crate::schedule::LinearSchedule;
+use crate::run::checkpoint::{Checkpoint, State};
+use crate::run::metrics::StepRecord;
+use crate::run::output::{OutputDirectory, check_space};
+use crate::run::progress::Progress;
+use crate::run::provenance::{Provenance, Sources};
+use crate::run::summary::Summary;
 use crate::settings::Settings;
-use crate::step::{Workspace, mean_gradient};
-use crate::step_record::StepRecord;
+use crate::step::gradient::mean_gradient;
+use crate::step::gradient_flow::check_gradient_flow;
+use crate::step::objectives::Contrastive;
 
-/// What the loop asks of its surroundings: to score the model, and to be watched.
-pub trait Host {
-    /// Scores the model on development sets: figures for the log by name, and the one by which models are compared, the
-    /// higher the better. `None` without a development set, and when it stops early because it is asked to.
-    ///
-    /// # Errors
-    /// [`Error::Evaluation`].
-    fn evaluate(&mut self, encoder: &SentenceEncoder) -> Result<Option<Evaluation>>;
-
-    /// Scores the final model on a test set: figures for the log, under keys that begin with `test_`. `None` without one,
-    /// and when it stops early because it is asked to.
-    ///
-    /// # Errors
-    /// [`Error::Evaluation`].
-    fn test(&mut self, _encoder: &SentenceEncoder) -> Result<Option<Evaluation>> {
-        Ok(None)
-    }
-
-    /// One of `total_steps` steps is done.
-    fn stepped(&mut self, record: &StepRecord, total_steps: u64);
-
-    /// A checkpoint is on disk.
-    fn saved(&mut self, checkpoint: &Path);
-
-    /// Whether the run is to save a checkpoint and stop as soon as it can.
-    fn stop_requested(&self) -> bool {
-        false
-    }
+/// A run that is about to begin, or to resume: a model, sentences, settings and a directory, checked against each other.
+///
+/// It owns the model, so what is trained is what the run's record says: the settings that concern the model (pooling,
+/// length, precision) are applied to it here, and a resumed run trains the model of its checkpoint.
+///
+/// ```
+/// use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, Tokenizer};
+/// use simcse_train::{Sentences, Settings, Trainer};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // A small model with random weights; SentenceEncoder::load("path/to/model") would read one.
+/// let texts = ["mount a usb stick", "no sound after the update", "the screen stays dark", "boot from a usb stick"];
+/// let tokenizer = Tokenizer::byte_level_bpe(&texts, 300)?;
+/// let config = ModelConfig {
+///     vocab_size: tokenizer.max_id() as usize + 1,
+///     hidden_size: 16,
+///     num_hidden_layers: 1,
+///     num_attention_heads: 2,
+///     intermediate_size: 32,
+///     ..ModelConfig::defaults(Architecture::Bert)
+/// };
+/// let encoder = SentenceEncoder::random(ModelDirectory::new(config, tokenizer, Pooling::Mean, 32)?, 1);
+///
+/// let sentences = Sentences::from_texts("four questions", texts, 1)?;
+/// let settings = Settings { batch_size: 2, max_steps: Some(3), ..Settings::for_model(&encoder) };
+/// let output = tempfile::tempdir()?;
+/// let trained = Trainer::new(encoder, &sentences, settings, output.path().join("model"))?.train(&mut ())?;
+/// println!("{} steps, mean loss {:.3}", trained.summary.steps, trained.summary.train_loss);
+/// let embeddings = trained.encoder.encode(&["a question"])?;
+/// assert_eq!(embeddings.dim(), (1, 16));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Trainer {
+    /// Where model, sentences and evaluation sets come from, for the run's record; nothing is read from there.
+    pub sources: Sources,
+    encoder: SentenceEncoder,
+    sentences: Sentences,
+    settings: Settings,
+    total_steps: u64,
+    start: Start,
+    draws: Draws,
+    memory: Option<MemoryPlan>,
 }
 
-/// Figures by name.
-pub type Figures = Map<String, Value>;
-
-/// The figures of one evaluation.
-#[derive(Clone, Debug, PartialEq)]
-pub struct Evaluation {
-    /// For `metrics.jsonl`, under keys that begin with `eval_`, or `test_`.
-    pub figures: Figures,
-    /// What the best model is chosen by, the higher the better.
-    pub objective: f64,
+/// How the run starts.
+#[derive(Debug)]
+enum Start {
+    /// From the beginning, in a directory that is not there yet.
+    New(PathBuf),
+    /// From a checkpoint.
+    Resumed(OutputDirectory, Box<Checkpoint>),
 }
 
-/// What a finished run was.
-#[derive(Clone, Debug, Default)]
-pub struct Summary {
-    /// Steps done.
-    pub steps: u64,
-    /// Those of them without an update, for their loss or gradient was not finite.
-    pub skipped: u64,
-    /// Mean loss over the updates.
-    pub train_loss: f64,
-    /// How often a sentence that was drawn had more tokens than `max_seq_length` and lost its end.
-    pub cut: u64,
-    /// Wall-clock seconds of the steps.
-    pub train_seconds: f64,
-    /// Figures before the first step.
-    pub before: Option<Figures>,
-    /// Figures of the final model.
-    pub after: Option<Figures>,
-    /// Figures of the final model on the test set.
-    pub test: Option<Figures>,
-    /// The step of the best evaluated model, if it was asked for: the final one is its.
-    pub best_step: Option<u64>,
+/// What a run leaves in memory; on disk it is the output directory.
+#[derive(Debug)]
+pub struct Trained {
+    /// The final model.
+    pub encoder: SentenceEncoder,
+    /// What the run was.
+    pub summary: Summary,
+}
+
+impl Trainer {
+    /// A new run that trains `encoder` on `sentences` and leaves the model and its checkpoints in `output`, which is made
+    /// when training starts.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a setting that is out of range, also of the model's; [`Error::TooFewSentences`].
+    pub fn new(
+        mut encoder: SentenceEncoder,
+        sentences: &Sentences,
+        settings: Settings,
+        output: impl Into<PathBuf>,
+    ) -> Result<Self> {
+        settings.check()?;
+        apply(&settings, &mut encoder)?;
+        let sources = Sources::of_model(&encoder);
+        Self::prepare(encoder, sentences, settings, sources, Start::New(output.into()))
+    }
+
+    /// The run that `checkpoint` in `output` belongs to, to go on from there under `settings`: those that the checkpoint
+    /// records, or with more steps or another size of pieces.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`]; [`Error::Changed`] if sentences or settings differ from the run's, or would make it
+    /// shorter; what loading the checkpoint's model reports.
+    pub fn resume(
+        output: OutputDirectory,
+        checkpoint: Checkpoint,
+        sentences: &Sentences,
+        settings: Settings,
+    ) -> Result<Self> {
+        let recorded = &checkpoint.provenance.settings;
+        let Settings { epochs, max_steps, mini_batch_tokens, .. } = settings;
+        Settings { epochs, max_steps, mini_batch_tokens, ..recorded.clone() }.check_same(&settings)?;
+        settings.check()?;
+        checkpoint.provenance.check_same_data(sentences)?;
+        let total_steps = total_steps(&settings, sentences)?;
+        if total_steps < self::total_steps(recorded, sentences)? {
+            recorded.check_same(&settings)?; // names the setting that made the run shorter
+        }
+        if checkpoint.step() > total_steps {
+            let (expected, found) = (format!("at most the run's {total_steps} steps"), checkpoint.step().to_string());
+            return Err(Error::Damaged { file: checkpoint.path().to_path_buf(), expected, found });
+        }
+        let mut encoder = checkpoint.load_encoder()?;
+        apply(&settings, &mut encoder)?;
+        let sources = checkpoint.provenance.sources();
+        Self::prepare(encoder, sentences, settings, sources, Start::Resumed(output, Box::new(checkpoint)))
+    }
+
+    fn prepare(
+        encoder: SentenceEncoder,
+        sentences: &Sentences,
+        settings: Settings,
+        sources: Sources,
+        start: Start,
+    ) -> Result<Self> {
+        let total_steps = total_steps(&settings, sentences)?;
+        let done = match &start {
+            Start::New(_) => 0,
+            Start::Resumed(_, checkpoint) => checkpoint.step(),
+        };
+        let draws = Draws::new(&settings, sentences, done);
+        Ok(Self { sources, encoder, sentences: sentences.clone(), settings, total_steps, start, draws, memory: None })
+    }
+
+    /// The model, with the settings applied.
+    pub fn encoder(&self) -> &SentenceEncoder {
+        &self.encoder
+    }
+
+    /// What it is trained on.
+    pub fn sentences(&self) -> &Sentences {
+        &self.sentences
+    }
+
+    /// The settings of the run.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Steps of the whole run.
+    pub fn total_steps(&self) -> u64 {
+        self.total_steps
+    }
+
+    /// Steps that are done already.
+    pub fn done(&self) -> u64 {
+        match &self.start {
+            Start::New(_) => 0,
+            Start::Resumed(_, checkpoint) => checkpoint.step(),
+        }
+    }
+
+    /// The output directory.
+    pub fn output(&self) -> &Path {
+        match &self.start {
+            Start::New(path) => path,
+            Start::Resumed(output, _) => output.path(),
+        }
+    }
+
+    /// Predicts the memory of the run and, where whole batches would not fit, cuts them into the largest pieces that do.
+    /// `evaluated` is the number of texts of the largest set that the callbacks score; `limit` is in bytes, by default what
+    /// the process has now and what is available. Without this call, [`Trainer::train`] plans for no evaluation.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] with the largest setting that fits; what the tokenizer reports.
+    pub fn plan_memory(&mut self, evaluated: usize, limit: Option<u64>) -> Result<MemoryPlan> {
+        let steps = self.total_steps - self.done();
+        let Self { encoder, sentences, settings, draws, .. } = self;
+        let plan = plan_memory(settings, encoder, sentences, draws, steps, evaluated, limit)?;
+        self.settings.mini_batch_tokens = plan.mini_batch_tokens;
+        self.memory = Some(plan);
+        Ok(plan)
+    }
+
+    /// Trains to the end, and leaves the final model and its checkpoints in the output directory.
+    ///
+    /// # Errors
+    /// See [`Error`]; checkpoints that were reported as saved stay.
+    pub fn train(mut self, callbacks: &mut dyn Callbacks) -> Result<Trained> {
+        let memory = match self.memory {
+            Some(plan) => plan,
+            None => self.plan_memory(0, None)?,
+        };
+        let mut run = self.open(callbacks)?;
+        let Self { mut encoder, settings, total_steps, mut draws, .. } = self;
+
+        let warmup_steps = settings.warmup_steps_of(total_steps);
+        let schedule = LinearSchedule { warmup_steps, total_steps };
+        let objective = Contrastive { scale: settings.scale };
+        let mut optimizer = AdamW::new(encoder.params.layout(), settings.weight_decay, settings.adam_epsilon);
+        let mut progress = run.restore(&mut optimizer)?;
+        let mut grads = Grads::zeros(encoder.params.layout().clone());
+        let mut buffers = memory.buffers();
+
+        loop {
+            let step = progress.global_step;
+            let last = step == total_steps;
+            let improved =
+                due(step, settings.eval_steps, last) && evaluate(&encoder, &mut progress, &mut run, callbacks)?;
+            let best = improved && settings.load_best_model_at_end;
+            let stopping = callbacks.stop_requested();
+            if best || stopping || (step > 0 && due(step, Some(settings.save_steps), last)) {
+                let state = State { encoder: &encoder, optimizer: &optimizer, progress: &progress, total_steps };
+                run.save_checkpoint(&state)?.inspect(|checkpoint| callbacks.on_save(checkpoint));
+                run.rotate(&progress)?;
+            }
+            if stopping {
+                return Err(Error::Stopped { step, path: run.path().to_path_buf() });
+            }
+            if last {
+                break;
+            }
+
+            let started = Instant::now();
+            let Draw { epoch, batches, cut } = draws.next(&encoder)?;
+            if step == 0 {
+                let dropout = settings.dropout(step, 0);
+                check_gradient_flow(&encoder, &batches[0], &dropout, &objective, &mut buffers, &mut grads)?;
+            }
+            let dropout = |batch| settings.dropout(step, batch);
+            let loss = mean_gradient(&encoder, &batches, dropout, &objective, &mut buffers, &mut grads);
+            let norm = gradient_norm(&grads);
+            let learning_rate = settings.learning_rate * schedule.factor(step);
+            if loss.is_finite() && norm.is_finite() {
+                let scale = clip_scale(norm, settings.max_grad_norm);
+                optimizer.update(&mut encoder.params, &grads, learning_rate, scale);
+            }
+
+            let sentences = batches.concat();
+            let record = StepRecord::new(step + 1, epoch, loss, learning_rate, norm, &sentences, started.elapsed());
+            run.log_step(&record)?;
+            callbacks.on_step_end(&record, total_steps);
+            progress.add(&record, cut)?;
+        }
+
+        let best = progress.best_global_step.filter(|&best| settings.load_best_model_at_end && best != total_steps);
+        if let Some(best) = best {
+            run.load_weights(best, &mut encoder)?;
+        }
+        let test = test(&encoder, &progress, &mut run, callbacks)?;
+        let summary = Summary { test, ..Summary::of(&progress, &settings) };
+        run.save_model(&encoder, &summary)?;
+        Ok(Trained { encoder, summary })
+    }
+
+    /// Makes or reopens the output directory, with the run's record in it.
+    fn open(&mut self, callbacks: &mut dyn Callbacks) -> Result<RunDirectory> {
+        let Self { sources, encoder, sentences, settings, .. } = self;
+        let start = std::mem::replace(&mut self.start, Start::New(PathBuf::new()));
+        let (run, aside) = match start {
+            Start::New(path) => {
+                check_space(&path, encoder)?;
+                let provenance = Provenance::of(sources, encoder, sentences, settings);
+                RunDirectory::create(&path, provenance)?
+            }
+            Start::Resumed(output, checkpoint) => {
+                let provenance = Provenance { settings: settings.clone(), ..checkpoint.provenance.clone() };
+                RunDirectory::resume(output, *checkpoint, provenance)?
+            }
+        };
+        if !aside.is_empty() {
+            callbacks.on_set_aside(&aside);
+        }
+        Ok(run)
+    }
 }
 
 /// How many steps the settings make of the sentences.
@@ -89,88 +305,32 @@ pub struct Summary {
 /// # Errors
 /// [`Error::TooFewSentences`] if there is not one batch.
 pub fn total_steps(settings: &Settings, sentences: &Sentences) -> Result<u64> {
-    let batches_per_step = settings.gradient_accumulation_steps;
-    let per_epoch = |epoch| settings.batching().count(sentences, epoch).div_ceil(batches_per_step) as u64;
-    if per_epoch(0) == 0 {
+    let steps = Steps::new(sentences, settings.batching(), settings.gradient_accumulation_steps);
+    if steps.in_epoch(0) == 0 {
         let found = sentences.len() - sentences.duplicates();
-        let (name, batch_size) = (sentences.name().to_owned(), settings.batch_size);
-        return Err(Error::TooFewSentences { name, batch_size, found });
+        let name = sentences.name().to_owned();
+        return Err(Error::TooFewSentences { name, batch_size: settings.batch_size, found });
     }
-    Ok(settings.max_steps.unwrap_or_else(|| (0..settings.epochs).map(per_epoch).sum()))
+    Ok(settings.max_steps.unwrap_or_else(|| (0..settings.epochs).map(|epoch| steps.in_epoch(epoch)).sum()))
 }
 
-/// Trains `encoder` on `sentences` and leaves the final model and its checkpoints in `run`, which may be in its middle. Batches
-/// go through the encoder as `workspace` has it.
-///
-/// # Errors
-/// See [`Error`]; checkpoints that were reported as saved stay.
-pub fn train(
-    encoder: &mut SentenceEncoder,
-    sentences: &Sentences,
-    settings: &Settings,
-    mut workspace: Workspace,
-    run: &mut RunDirectory,
-    host: &mut dyn Host,
-) -> Result<Summary> {
-    let total_steps = total_steps(settings, sentences)?;
-    let schedule = LinearSchedule::new(settings.warmup, total_steps);
-    let mut optimizer = AdamW::new(encoder.params.layout(), settings.weight_decay, settings.adam_epsilon);
-    let mut progress = run.restore(&mut optimizer, total_steps)?;
-    let mut steps = steps(settings, sentences).skip(progress.global_step as usize);
-    let mut grads = Grads::zeros(encoder.params.layout().clone());
-
-    loop {
-        let (step, last) = (progress.global_step, progress.global_step == total_steps);
-        let improved = due(step, settings.eval_steps, last) && evaluate(encoder, &mut progress, run, host)?;
-        let best = improved && settings.load_best_model_at_end;
-        let stopping = host.stop_requested();
-        if best || stopping || (step > 0 && due(step, Some(settings.save_steps), last)) {
-            let state = State { encoder, optimizer: &optimizer, progress: &progress, total_steps };
-            run.save_checkpoint(&state)?.inspect(|checkpoint| host.saved(checkpoint));
-            run.rotate(&progress)?;
-        }
-        if stopping {
-            return Err(Error::Stopped { step, path: run.path().to_path_buf() });
-        }
-        if last {
-            break;
-        }
-
-        let (epoch, batches) = steps.next().expect("epochs without end");
-        let started = Instant::now();
-        let tokenize = |batch: &Vec<u32>| encoder.tokenize(&sentences.select(batch));
-        let drawn = batches.iter().map(tokenize).collect::<simcse_model::Result<Vec<Tokens>>>()?;
-        let cut: u64 = drawn.iter().map(|tokens| tokens.cut as u64).sum();
-        let tokens: Vec<_> = drawn.into_iter().map(|tokens| tokens.ids).collect();
-        if step == 0 {
-            let dropout = settings.dropout(step, 0);
-            check_gradient_flow(encoder, &tokens[0], &dropout, settings.scale, &mut workspace, &mut grads)?;
-        }
-
-        let dropout = |batch| settings.dropout(step, batch);
-        let loss = mean_gradient(encoder, &tokens, dropout, settings.scale, &mut workspace, &mut grads);
-        let norm = gradient_norm(&grads);
-        let learning_rate = settings.learning_rate * schedule.factor(step);
-        if loss.is_finite() && norm.is_finite() {
-            optimizer.update(&mut encoder.params, &grads, learning_rate, clip_scale(norm, settings.max_grad_norm));
-        }
-
-        let record = StepRecord::new(step + 1, epoch, loss, learning_rate, norm, &tokens.concat(), started.elapsed());
-        run.log_step(&record)?;
-        host.stepped(&record, total_steps);
-        progress.add(&record, cut)?;
+/// Gives the model what the settings say of it.
+pub(crate) fn apply(settings: &Settings, encoder: &mut SentenceEncoder) -> Result<()> {
+    let most = encoder.config().max_tokens();
+    if settings.max_seq_length > most {
+        return Err(Error::Setting {
+            setting: "max-seq-length".to_owned(),
+            expected: format!("at most {most} for this model"),
+            found: settings.max_seq_length.to_string(),
+        });
     }
-
-    let best = progress.best_global_step.filter(|&best| settings.load_best_model_at_end && best != total_steps);
-    if let Some(best) = best {
-        run.load_weights(best, encoder)?;
-    }
-    let summary = Summary { test: test(encoder, &progress, run, host)?, ..Summary::of(&progress, settings) };
-    run.save_model(encoder, &summary)?;
-    Ok(summary)
+    encoder.directory.max_seq_length = settings.max_seq_length;
+    encoder.directory.pooling = settings.pooling;
+    encoder.precision = settings.precision;
+    Ok(())
 }
 
-/// Whether something that is done every so many steps, at step 0 and at the last one, is done at this one.
+/// Whether something that is done every `every` steps, at step 0 and at the last one, is done at this one.
 fn due(step: u64, every: Option<u64>, last: bool) -> bool {
     step == 0 || last || every.is_some_and(|every| step.is_multiple_of(every))
 }
@@ -180,12 +340,12 @@ fn evaluate(
     encoder: &SentenceEncoder,
     progress: &mut Progress,
     run: &mut RunDirectory,
-    host: &mut dyn Host,
+    callbacks: &mut dyn Callbacks,
 ) -> Result<bool> {
     if progress.is_evaluated() {
         return Ok(false);
     }
-    let Some(evaluation) = host.evaluate(encoder)? else { return Ok(false) };
+    let Some(evaluation) = callbacks.evaluate(encoder)? else { return Ok(false) };
     run.log_evaluation(progress.line(&evaluation))?;
     Ok(progress.add_evaluation(&evaluation))
 }
@@ -195,46 +355,13 @@ fn test(
     encoder: &SentenceEncoder,
     progress: &Progress,
     run: &mut RunDirectory,
-    host: &mut dyn Host,
+    callbacks: &mut dyn Callbacks,
 ) -> Result<Option<Figures>> {
-    let evaluation = host.test(encoder)?;
-    if host.stop_requested() {
+    let evaluation = callbacks.test(encoder)?;
+    if callbacks.stop_requested() {
         return Err(Error::Stopped { step: progress.global_step, path: run.path().to_path_buf() });
     }
     let Some(evaluation) = evaluation else { return Ok(None) };
     run.log_evaluation(progress.line(&evaluation))?;
     Ok(Some(evaluation.figures))
-}
-
-/// The batches of step after step, without end, each with the epochs that are done when it is. The last step of an epoch
-/// takes what batches are left, as the HF Trainer's does.
-pub(crate) fn steps(settings: &Settings, sentences: &Sentences) -> impl Iterator<Item = (f64, Vec<Vec<u32>>)> {
-    let (batching, batches_per_step) = (settings.batching(), settings.gradient_accumulation_steps);
-    (0..u32::MAX).flat_map(move |epoch| {
-        let count = batching.count(sentences, epoch);
-        let mut batches = batching.batches(sentences, epoch);
-        (0..count).step_by(batches_per_step).map(move |first| {
-            let batches: Vec<_> = batches.by_ref().take(batches_per_step).collect();
-            (f64::from(epoch) + (first + batches.len()) as f64 / count as f64, batches)
-        })
-    })
-}
-
-impl Summary {
-    /// What a run has been so far.
-    pub(crate) fn of(progress: &Progress, settings: &Settings) -> Self {
-        let last = progress.log_history.last().and_then(|line| line["step"].as_u64());
-        let best = progress.best_global_step.filter(|_| settings.load_best_model_at_end);
-        Self {
-            steps: progress.global_step,
-            skipped: progress.skipped_updates,
-            train_loss: progress.train_loss,
-            cut: progress.cut,
-            train_seconds: progress.train_seconds,
-            before: progress.figures(0),
-            after: best.or(last).filter(|&step| step > 0).and_then(|step| progress.figures(step)),
-            test: None,
-            best_step: best,
-        }
-    }
 }

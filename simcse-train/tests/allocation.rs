@@ -4,13 +4,13 @@
 use std::sync::Mutex;
 
 use simcse_model::{
-    Architecture, DropoutPlan, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, TokenBatch, Tokenizer,
+    Architecture, DropoutPlan, Isa, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, TokenBatch, Tokenizer,
 };
 use simcse_tensor::rng::Philox;
-use simcse_tensor::{Grads, Pool};
+use simcse_tensor::{BufferPool, Grads};
 use simcse_testing::observe;
-use simcse_train::adamw::{AdamW, clip_scale, gradient_norm};
-use simcse_train::{Workspace, accumulate_gradient};
+use simcse_train::optim::adamw::{AdamW, clip_scale, gradient_norm};
+use simcse_train::{Contrastive, StepBuffers, accumulate_gradient};
 
 /// What the tests observe is the whole process: one at a time.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -42,7 +42,7 @@ fn batch(step: u32) -> Vec<Vec<u32>> {
 
 /// The portable path's products allocate in every call: the crate matrixmultiply packs into memory of its own.
 fn products_allocate() -> bool {
-    simcse_model::instruction_set() == "portable"
+    Isa::detected() == Isa::Portable
 }
 
 /// Runs a test on one thread: the working memory of another grows whenever it first gets a task of some kind.
@@ -67,22 +67,23 @@ fn allocates_nothing_large() {
         encoder.directory.pooling = pooling;
         let mut optimizer = AdamW::new(encoder.params.layout(), 0.01, 1e-8);
         let mut grads = Grads::zeros(encoder.params.layout().clone());
-        let mut workspace = Workspace::new(mini_batch_tokens);
+        let mut buffers = StepBuffers::new(mini_batch_tokens);
+        let objective = Contrastive { scale: 20.0 };
         let mut kept = 0;
         for step in 0..12 {
             let sentences = batch(step);
             let dropout = DropoutPlan { hidden: 0.1, attention: 0.1, seed: 1, step };
             let ((), memory) = observe(|| {
                 grads.clear();
-                accumulate_gradient(&encoder, &sentences, Some(&dropout), 20.0, &mut workspace, &mut grads);
+                accumulate_gradient(&encoder, &sentences, Some(&dropout), &objective, &mut buffers, &mut grads);
                 let norm = gradient_norm(&grads);
                 optimizer.update(&mut encoder.params, &grads, 1e-4, clip_scale(norm, 1.0));
             });
-            let case = format!("{pooling} pooling, pieces of {mini_batch_tokens:?}, step {step}");
+            let case = format!("{pooling:?} pooling, pieces of {mini_batch_tokens:?}, step {step}");
             assert!(step < 6 || memory.largest < LARGE, "{case}: {memory:?}");
             kept += if step < 6 { 0 } else { memory.kept };
         }
-        assert!(kept < LARGE as isize, "{pooling} pooling: six steps kept {kept} bytes");
+        assert!(kept < LARGE as isize, "{pooling:?} pooling: six steps kept {kept} bytes");
     }
 }
 
@@ -93,7 +94,7 @@ fn peak(layers: usize, recording: bool) -> usize {
     let mut bytes = 0;
     for _ in 0..2 {
         // the first one also fills the threads' working memory
-        let mut pool = Pool::new();
+        let mut pool = BufferPool::new();
         let forward = || _ = encoder.forward(&mut encoder.tape(&mut pool, &batch, recording), &batch, None);
         bytes = observe(forward).1.peak;
     }

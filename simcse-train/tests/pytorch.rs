@@ -1,17 +1,19 @@
-//! The same numbers as PyTorch: hidden states, embeddings, loss, gradients and ten optimiser steps of BERT, RoBERTa and
-//! DistilBERT, against what `tools/make_goldens.py` computed in f64, without dropout and with the masks of our generator.
+//! The same numbers as PyTorch: hidden states, embeddings, loss, gradients and ten optimizer steps of
+//! BERT, RoBERTa and DistilBERT, compared with what `tools/generate/goldens.py` computed in f64, without
+//! dropout and with our generator's masks.
 //!
-//! `SIMCSE_GOLDENS` names a directory that `tools/make_goldens.py --live` wrote, to compare models of published sizes.
+//! To compare models of published sizes, set `SIMCSE_GOLDENS` to a directory that
+//! `tools/generate/goldens.py --live` wrote.
 
 use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
 use serde::Deserialize;
-use simcse_model::{DropoutPlan, Pooling, SentenceEncoder, TokenBatch};
-use simcse_tensor::{Grads, Pool};
-use simcse_train::adamw::{AdamW, clip_scale, gradient_norm};
-use simcse_train::schedule::{LinearSchedule, Warmup};
-use simcse_train::{Workspace, accumulate_gradient};
+use simcse_model::{DropoutPlan, Named, Pooling, SentenceEncoder, TokenBatch};
+use simcse_tensor::{BufferPool, Grads};
+use simcse_train::optim::adamw::{AdamW, clip_scale, gradient_norm};
+use simcse_train::optim::schedule::LinearSchedule;
+use simcse_train::{Contrastive, Settings, StepBuffers, accumulate_gradient};
 
 /// Largest absolute errors of hidden states, unit embeddings and the loss; relative L2 error of a tensor's gradient.
 const BOUNDS: Errors = Errors { hidden: 2e-5, unit: 1e-5, loss: 1e-5, gradient: f64::INFINITY, worst_gradient: 3e-5 };
@@ -133,7 +135,7 @@ impl Expected<'_> {
         buffer: &[f32],
     ) -> (f64, f64) {
         let (mut errors, mut squares, mut worst) = (0.0, 0.0, 0.0);
-        for tensor in encoder.params.layout().tensors().iter().filter(|tensor| tensor.trainable) {
+        for tensor in encoder.params.layout().parameters().iter().filter(|tensor| tensor.trainable) {
             if tensor.name.ends_with("key.bias") || tensor.name.ends_with("k_lin.bias") {
                 continue; // the softmax does not see it: its true gradient is 0
             }
@@ -157,7 +159,7 @@ fn run_case(encoder: &mut SentenceEncoder, golden: &Golden, number: usize, expec
     let streams = [0, 1].into_iter().flat_map(|view| (0..half).map(move |i| 2 * i + view)).collect();
     let batch = TokenBatch::new(encoder.config(), &views, streams);
 
-    let mut pool = Pool::new();
+    let mut pool = BufferPool::new();
     let mut tape = encoder.tape(&mut pool, &batch, false);
     let hidden = encoder.hidden_states(&mut tape, &batch, plan.as_ref());
     let compare = |name: &str, values: &ndarray::Array2<f32>| {
@@ -167,16 +169,17 @@ fn run_case(encoder: &mut SentenceEncoder, golden: &Golden, number: usize, expec
     };
     let mut errors = Errors { hidden: compare("hidden", tape.value(hidden)), ..Errors::default() };
     for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Max] {
-        let pooled = tape.pool(hidden, pooling);
+        let pooled = tape.pooling(hidden, pooling);
         let unit = tape.normalize(pooled);
-        errors.unit = errors.unit.max(compare(&format!("unit.{pooling}"), tape.value(unit)));
+        errors.unit = errors.unit.max(compare(&format!("unit.{}", pooling.name()), tape.value(unit)));
     }
     drop(tape);
 
-    encoder.directory.pooling = case.pooling.parse().unwrap();
+    encoder.directory.pooling = Pooling::from_name(&case.pooling).unwrap();
     let mut grads = Grads::zeros(encoder.params.layout().clone());
-    let mut workspace = Workspace::default();
-    let loss = accumulate_gradient(encoder, &case.sentences, plan.as_ref(), golden.scale, &mut workspace, &mut grads);
+    let mut buffers = StepBuffers::default();
+    let objective = Contrastive { scale: golden.scale };
+    let loss = accumulate_gradient(encoder, &case.sentences, plan.as_ref(), &objective, &mut buffers, &mut grads);
     errors.loss = (f64::from(loss) - case.loss).abs();
     let sample = |values: &[f32]| golden.sample(values, number);
     (errors.gradient, errors.worst_gradient) =
@@ -188,17 +191,20 @@ fn run_case(encoder: &mut SentenceEncoder, golden: &Golden, number: usize, expec
 fn train(encoder: &mut SentenceEncoder, golden: &Golden, expected: &Expected) -> TrainingErrors {
     let Training { learning_rate, warmup_ratio, weight_decay, max_grad_norm, losses, .. } = &golden.training;
     let batches = golden.cases.len() / 2;
-    let schedule = LinearSchedule::new(Warmup::Ratio(*warmup_ratio), losses.len() as u64);
+    let total_steps = losses.len() as u64;
+    let warmup_steps = Settings { warmup_ratio: *warmup_ratio, ..Settings::default() }.warmup_steps_of(total_steps);
+    let schedule = LinearSchedule { warmup_steps, total_steps };
     let before = encoder.params.clone();
     let mut optimizer = AdamW::new(before.layout(), *weight_decay, 1e-8);
     let mut grads = Grads::zeros(before.layout().clone());
-    let mut workspace = Workspace::default();
+    let mut buffers = StepBuffers::default();
+    let objective = Contrastive { scale: golden.scale };
     let mut worst_loss = 0.0;
     encoder.directory.pooling = Pooling::Mean;
     for (step, expected) in losses.iter().enumerate() {
         let (sentences, plan) = (&golden.cases[step % batches].sentences, golden.dropout(step as u32));
         grads.clear();
-        let loss = accumulate_gradient(encoder, sentences, Some(&plan), golden.scale, &mut workspace, &mut grads);
+        let loss = accumulate_gradient(encoder, sentences, Some(&plan), &objective, &mut buffers, &mut grads);
         let scale = clip_scale(gradient_norm(&grads), *max_grad_norm);
         optimizer.update(&mut encoder.params, &grads, learning_rate * schedule.factor(step as u64), scale);
         worst_loss = f64::max(worst_loss, (f64::from(loss) - expected).abs());

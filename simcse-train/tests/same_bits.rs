@@ -1,11 +1,9 @@
 //! The same bits: of a model after many steps, whatever the number of threads, however often, and however the batch is cut
 //! into pieces; and of an embedding, whatever it is encoded with.
 
-use std::path::Path;
-
 use rayon::ThreadPoolBuilder;
 use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, Precision, SentenceEncoder, Tokenizer};
-use simcse_train::{Evaluation, Host, Provenance, Result, RunDirectory, Sentences, Settings, StepRecord, Workspace};
+use simcse_train::{Sentences, Settings, Trainer};
 
 const THREADS: [usize; 5] = [1, 2, 3, 4, 8];
 
@@ -39,17 +37,6 @@ fn encoder(texts: &[String], precision: Precision) -> SentenceEncoder {
     encoder
 }
 
-/// Nothing to score and nobody to watch.
-struct Alone;
-
-impl Host for Alone {
-    fn evaluate(&mut self, _: &SentenceEncoder) -> Result<Option<Evaluation>> {
-        Ok(None)
-    }
-    fn stepped(&mut self, _: &StepRecord, _: u64) {}
-    fn saved(&mut self, _: &Path) {}
-}
-
 /// Steps of a batch that is more than one block of gradients.
 fn settings(steps: u64, precision: Precision) -> Settings {
     Settings { batch_size: 48, max_seq_length: 64, max_steps: Some(steps), precision, ..Settings::default() }
@@ -59,15 +46,12 @@ fn settings(steps: u64, precision: Precision) -> Settings {
 fn trained(threads: usize, settings: &Settings) -> Vec<u32> {
     let texts = texts();
     let sentences = Sentences::from_texts("sentences", &texts, 1).unwrap();
-    let mut encoder = encoder(&texts, settings.precision);
-    encoder.directory.pooling = settings.pooling;
+    let encoder = encoder(&texts, Precision::F32);
     let before = encoder.params.values().to_vec();
-    let provenance = Provenance { settings: settings.clone(), ..Provenance::default() };
     let dir = tempfile::tempdir().unwrap();
-    let (mut run, _) = RunDirectory::create(&dir.path().join("run"), provenance).unwrap();
-    let workspace = Workspace::new(settings.mini_batch_tokens);
+    let trainer = Trainer::new(encoder, &sentences, settings.clone(), dir.path().join("run")).unwrap();
     let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-    pool.install(|| simcse_train::train(&mut encoder, &sentences, settings, workspace, &mut run, &mut Alone)).unwrap();
+    let encoder = pool.install(|| trainer.train(&mut ())).unwrap().encoder;
     assert_ne!(encoder.params.values(), before);
     encoder.params.values().iter().map(|value| value.to_bits()).collect()
 }
@@ -82,7 +66,7 @@ fn of_weights_over_threads_and_repetitions() {
         let settings = settings(100, precision);
         let expected = trained(THREADS[0], &settings);
         for threads in THREADS.into_iter().cycle().skip(1).take(9) {
-            assert!(trained(threads, &settings) == expected, "{threads} threads give other bits in {precision}");
+            assert!(trained(threads, &settings) == expected, "{threads} threads give other bits in {precision:?}");
         }
     }
 }
@@ -96,7 +80,7 @@ fn of_weights_over_pieces() {
             for (tokens, threads) in [(512, 1), (700, 2), (1024, 3), (1500, 2)] {
                 let cached = Settings { mini_batch_tokens: Some(tokens), ..plain.clone() };
                 let same = trained(threads, &cached) == expected;
-                assert!(same, "pieces of {tokens} tokens give other bits with {pooling} pooling in {precision}");
+                assert!(same, "pieces of {tokens} tokens give other bits with {pooling:?} pooling in {precision:?}");
             }
         }
     }
@@ -113,12 +97,12 @@ fn of_embeddings_over_batches_orders_and_threads() {
             let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
             let found = pool.install(|| encoder.encode(&backwards)).unwrap();
             for (found, expected) in found.outer_iter().rev().zip(expected.outer_iter()) {
-                assert_eq!(found, expected, "backwards on {threads} threads in {precision}");
+                assert_eq!(found, expected, "backwards on {threads} threads in {precision:?}");
             }
         }
         for size in [1, 7] {
             for (texts, expected) in texts.chunks(size).zip(expected.axis_chunks_iter(ndarray::Axis(0), size)) {
-                assert_eq!(encoder.encode(texts).unwrap(), expected, "{size} at a time in {precision}");
+                assert_eq!(encoder.encode(texts).unwrap(), expected, "{size} at a time in {precision:?}");
             }
         }
     }

@@ -1,16 +1,16 @@
 //! `simcse bench`: where the time of a training step goes, and how near it is to what the processor can do.
 
 use std::fmt::Write as _;
-use std::fs;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::{Value, json};
-use simcse_model::{Precision, SentenceEncoder, Work};
-use simcse_train::{Measured, Part, Sentences, Settings, measure_steps, peak_flops};
+use simcse_model::{Isa, Named, Precision, SentenceEncoder, Work};
+use simcse_train::memory::peak_memory;
+use simcse_train::{Measured, PARTS, Part, Sentences, Settings, measure_steps, peak_flops};
 
-use super::{apply, load};
+use super::load;
 use crate::args::{JsonArgs, ModelArgs};
 use crate::error::Failure;
 use crate::report::{self, counted};
@@ -49,10 +49,8 @@ pub(crate) struct BenchArgs {
 }
 
 pub(crate) fn run(args: BenchArgs) -> Result<(), Failure> {
-    let mut encoder = load(&args.model.model, &args.model.precision)?;
+    let mut encoder = load(&args.model.model, args.model.precision.get())?;
     let settings = settings(&args, &encoder);
-    settings.check()?;
-    apply(&settings, &mut encoder)?;
     let sentences = Sentences::read(&args.sentences, 1)?;
     let peaks = Peaks::measure(encoder.precision);
     let measured = measure_steps(&mut encoder, &sentences, &settings, args.steps)?;
@@ -115,8 +113,8 @@ impl Report<'_> {
             let speed = work.map(|(flop, peak)| (flop / time.as_secs_f64(), flop / time.as_secs_f64() / peak));
             Line { name, seconds: time.as_secs_f64() / self.steps(), speed }
         };
-        let parts = Part::ALL.into_iter().filter(|&part| !profile.of(part).is_zero());
-        let mut lines: Vec<_> = parts.map(|part| line(part.name(), profile.of(part), self.part_work(part))).collect();
+        let parts = PARTS.into_iter().filter(|&part| !profile.of(part).is_zero());
+        let mut lines: Vec<_> = parts.map(|part| line(part.0, profile.of(part), self.part_work(part))).collect();
         lines.push(line("the rest", whole.saturating_sub(profile.total()), None));
         lines.push(line("step", *whole, Some((self.measured.flop(), self.peaks.products))));
         lines
@@ -126,16 +124,17 @@ impl Report<'_> {
     fn part_work(&self, part: Part) -> Option<(f64, f64)> {
         let Work { linear, attention } = self.measured.forward;
         match part {
-            Part::Forward | Part::Dx | Part::Dw => Some((linear, self.peaks.products)),
-            Part::Attention => Some((attention, self.peaks.f32)),
-            Part::AttentionBackward => Some((2.0 * attention, self.peaks.f32)),
+            Part::FORWARD | Part::DX | Part::DW => Some((linear, self.peaks.products)),
+            Part::ATTENTION => Some((attention, self.peaks.f32)),
+            Part::ATTENTION_BACKWARD => Some((2.0 * attention, self.peaks.f32)),
             _ => None,
         }
     }
 
     fn text(&self) -> String {
         let BenchArgs { model, batch_size, .. } = self.args;
-        let (config, precision) = (self.encoder.config(), self.encoder.precision);
+        let config = self.encoder.config();
+        let precision = self.encoder.precision.name();
         let sentences = 2.0 * self.steps() * *batch_size as f64;
         let mut text = format!(
             "{}: {}, {} wide, {precision} products on {}, {}\n\
@@ -144,12 +143,12 @@ impl Report<'_> {
             model.model,
             counted(config.num_hidden_layers, "layer", "layers"),
             config.hidden_size,
-            simcse_model::instruction_set(),
+            Isa::detected().name(),
             counted(rayon::current_num_threads(), "thread", "threads"),
             self.measured.tokens as f64 / sentences,
             counted(rayon::current_num_threads(), "thread", "threads"),
             self.peaks.f32 / 1e9,
-            if precision == Precision::F32 {
+            if self.encoder.precision == Precision::F32 {
                 String::new()
             } else {
                 format!(", {precision} {:.0} GFLOP/s", self.peaks.products / 1e9)
@@ -181,7 +180,7 @@ impl Report<'_> {
         json!({
             "model": self.args.model.model,
             "precision": self.encoder.precision.name(),
-            "instruction_set": simcse_model::instruction_set(),
+            "instruction_set": Isa::detected().name(),
             "threads": rayon::current_num_threads(),
             "batch_size": self.args.batch_size,
             "tokens_per_step": self.measured.tokens as f64 / self.steps(),
@@ -193,11 +192,4 @@ impl Report<'_> {
             "peak_memory_bytes": peak_memory(),
         })
     }
-}
-
-/// The most memory that this process ever had, in bytes; where Linux says so.
-fn peak_memory() -> Option<u64> {
-    let status = fs::read_to_string("/proc/self/status").ok()?;
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"))?;
-    Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }

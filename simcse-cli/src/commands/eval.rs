@@ -121,7 +121,7 @@ fn askubuntu(args: &AskubuntuArgs) -> Result<(), Failure> {
     match (args.baseline, &args.model) {
         (None, Some(model)) => {
             let texts = reranking.texts()?;
-            let scores = reranking.score(encode_texts(&load(model, &args.precision)?, texts)?.view())?;
+            let scores = reranking.score(encode_texts(&load(model, args.precision.get())?, texts)?.view())?;
             print_figures(args.json.json, &scores, left_out(skipped), || rerank_text(&scores, skipped))
         }
         _ => {
@@ -133,7 +133,7 @@ fn askubuntu(args: &AskubuntuArgs) -> Result<(), Failure> {
 
 fn sts(args: &StsArgs) -> Result<(), Failure> {
     let sts = Sts::read(&args.data)?;
-    let scores = sts.score(encode_texts(&load(&args.model.model, &args.model.precision)?, sts.texts())?.view())?;
+    let scores = sts.score(encode_texts(&load(&args.model.model, args.model.precision.get())?, sts.texts())?.view())?;
     let left_out = json!({ "without_score": sts.skipped });
     print_figures(args.json.json, &scores, left_out, || sts_text(&scores, sts.skipped))
 }

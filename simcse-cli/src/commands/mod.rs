@@ -9,10 +9,8 @@ pub(crate) mod train;
 use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
-use simcse_model::SentenceEncoder;
-use simcse_train::Settings;
+use simcse_model::{Precision, SentenceEncoder};
 
-use crate::args::PrecisionArgs;
 use crate::error::Failure;
 use crate::fetching::Fetching;
 use crate::hub::{self, HubError};
@@ -43,24 +41,10 @@ fn data_path(data: &Path) -> Result<PathBuf, Failure> {
 }
 
 /// Loads the model that `--model` names.
-fn load(name: &str, precision: &PrecisionArgs) -> Result<SentenceEncoder, Failure> {
+fn load(name: &str, precision: Precision) -> Result<SentenceEncoder, Failure> {
     let mut encoder = SentenceEncoder::load(&model_dir(name)?)?;
-    encoder.precision = precision.precision.unwrap_or_default();
+    encoder.precision = precision;
     Ok(encoder)
-}
-
-/// Gives the model what the settings say of it.
-fn apply(settings: &Settings, encoder: &mut SentenceEncoder) -> Result<(), Failure> {
-    let most = encoder.config().max_tokens();
-    if settings.max_seq_length > most {
-        let message =
-            format!("--max-seq-length: expected at most {most} for this model, found {}", settings.max_seq_length);
-        return Err(Failure::Failed(message));
-    }
-    encoder.directory.max_seq_length = settings.max_seq_length;
-    encoder.directory.pooling = settings.pooling;
-    encoder.precision = settings.precision;
-    Ok(())
 }
 
 /// The embeddings of `texts`, one row each, under a progress bar.

@@ -6,6 +6,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
+use simcse_tensor::Named;
 
 use crate::error::{Error, Result};
 use crate::io::files::read_configuration;
@@ -29,18 +30,20 @@ pub enum Architecture {
     DistilBert,
 }
 
-impl Architecture {
-    const ALL: [Self; 3] = [Self::Bert, Self::Roberta, Self::DistilBert];
+impl Named for Architecture {
+    const ALL: &'static [Self] = &[Self::Bert, Self::Roberta, Self::DistilBert];
 
     /// The `model_type` of `config.json`.
-    pub fn model_type(self) -> &'static str {
+    fn name(self) -> &'static str {
         match self {
             Self::Bert => "bert",
             Self::Roberta => "roberta",
             Self::DistilBert => "distilbert",
         }
     }
+}
 
+impl Architecture {
     fn class(self) -> &'static str {
         match self {
             Self::Bert => "BertModel",
@@ -50,9 +53,8 @@ impl Architecture {
     }
 
     fn of(json: &JsonObject) -> Result<Self> {
-        let found = json.text("model_type")?;
-        let known = Self::ALL.into_iter().find(|architecture| Some(architecture.model_type()) == found);
-        known.ok_or_else(|| json.invalid("model_type", Self::ALL.map(Self::model_type).join(", ")))
+        let found = json.text("model_type")?.unwrap_or_default();
+        Self::from_name(found).map_err(|unknown| json.invalid("model_type", unknown.expected))
     }
 
     fn names(self) -> &'static FieldNames {
@@ -251,7 +253,7 @@ impl ModelConfig {
         let mut fields = Map::new();
         let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
         put("architectures", json!([self.architecture.class()]));
-        put("model_type", json!(self.architecture.model_type()));
+        put("model_type", json!(self.architecture.name()));
         put("vocab_size", json!(self.vocab_size));
         put(names.hidden_size, json!(self.hidden_size));
         put(names.num_hidden_layers, json!(self.num_hidden_layers));

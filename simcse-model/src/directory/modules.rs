@@ -7,7 +7,7 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use simcse_tensor::Pooling;
+use simcse_tensor::{Named, Pooling};
 
 use crate::error::{Error, Result};
 use crate::io::files::{create_directory, read_configuration, write_bytes};
@@ -76,9 +76,9 @@ fn pooling_mode(json: &JsonObject, file: &Path) -> Result<Pooling> {
             }
         }
     };
-    mode.parse().map_err(|expected: String| match mode {
-        "" => json.invalid("pooling_mode", expected),
-        mode => Error::field(file, "pooling_mode", expected, mode),
+    Pooling::from_name(mode).map_err(|unknown| match mode {
+        "" => json.invalid("pooling_mode", unknown.expected),
+        mode => Error::field(file, "pooling_mode", unknown.expected, mode),
     })
 }
 

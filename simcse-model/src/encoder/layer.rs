@@ -1,4 +1,4 @@
-//! One Transformer layer with its normalisation behind each residual (Vaswani et al. 2017).
+//! One Transformer layer with its normalization behind each residual (Vaswani et al. 2017).
 //!
 //! transformers: `BertLayer`, `RobertaLayer`, DistilBERT's `TransformerBlock`.
 

@@ -75,7 +75,7 @@ impl Encoder {
         }
         for layer in &self.layers {
             x = layer.forward(&self.config, tape, x, dropout);
-            tape.checkpoint(x);
+            tape.keep_only(x);
         }
         x
     }

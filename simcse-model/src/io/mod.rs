@@ -10,4 +10,4 @@ pub(crate) mod text;
 
 pub use files::{create_directory, sync_parent, uninterrupted, write_atomically, write_bytes};
 pub use lines::{Line, LineError, Lines, MAX_LINE, is_standard_input, source_name};
-pub use text::{excerpt, hexadecimal, printable};
+pub use text::{excerpt, format_bytes, hexadecimal, printable};

@@ -31,6 +31,14 @@ pub fn hexadecimal(bytes: impl AsRef<[u8]>) -> String {
     bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
+/// Bytes as people read them: 812 MB, 2.31 GB.
+#[must_use]
+pub fn format_bytes(bytes: u64) -> String {
+    const MEGA: f64 = 1e6;
+    let bytes = bytes as f64;
+    if bytes < 1000.0 * MEGA { format!("{:.0} MB", bytes / MEGA) } else { format!("{:.2} GB", bytes / (1000.0 * MEGA)) }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -12,11 +12,11 @@ use std::ops::Range;
 use ndarray::Array2;
 use rayon::prelude::*;
 
-use super::dropout::Dropout;
-use super::{flat, flat_mut};
-use crate::math::{self, SoftmaxMoments};
+use crate::ops::dropout::Dropout;
+use crate::ops::elementwise::{flat, flat_mut};
 use crate::rows::Rows;
-use crate::simd::{Kernel, Simd, dispatch};
+use crate::simd::math::{self, SoftmaxMoments};
+use crate::simd::{Isa, Kernel, Simd, dispatch};
 
 /// Number of heads and the dropout of the probabilities.
 #[derive(Clone, Copy, Debug)]
@@ -58,6 +58,14 @@ pub(crate) fn backward(
         let (moments, dout) = (&moments[start * op.heads..end * op.heads], &flat(dout)[start * width..end * width]);
         dispatch(Backward { op, stream: rows.stream(sentence), width, qkv, moments, dout });
     });
+}
+
+/// The bytes of scratch memory that attention over sentences of up to `tokens` tokens holds, forward or backward, on all
+/// threads together; `width` is C.
+pub fn attention_scratch_bytes(tokens: usize, width: usize, heads: usize) -> usize {
+    let head = Head::new(Isa::detected().lanes(), tokens, width / heads);
+    let [forward, backward] = [head.forward_sizes().iter().sum::<usize>(), head.backward_sizes().iter().sum()];
+    rayon::current_num_threads() * forward.max(backward) * size_of::<f32>()
 }
 
 /// The sizes of one head's matrices; those of columns also rounded up to whole vectors, zeros behind.

@@ -10,14 +10,25 @@
 use ndarray::{Array2, ArrayView2, Axis};
 use rayon::prelude::*;
 
-use super::{CHUNK, flat_mut};
-use crate::gemm::{Init, gemm};
-use crate::math;
+use crate::gemm::{Addend, gemm, gemm_scratch_bytes};
+use crate::ops::elementwise::{CHUNK, flat_mut};
+use crate::precision::Precision;
+use crate::simd::math;
 use crate::simd::{Kernel, Simd, dispatch};
-use crate::words::Precision;
 
 /// Rows of similarities that exist at a time.
-pub(crate) const ROWS: usize = if cfg!(test) { 5 } else { 1024 };
+const ROWS: usize = if cfg!(test) { 5 } else { 1024 };
+
+/// The bytes that the loss of two views of `size` sentences, `width` wide, holds besides `z` and its gradient.
+pub fn contrastive_scratch_bytes(size: usize, width: usize) -> usize {
+    let [rows, columns] = <[usize; 2]>::from(similarities_shape(size));
+    rows * columns * size_of::<f32>() + gemm_scratch_bytes(Precision::F32, width, size)
+}
+
+/// The shape of the block of similarities that the forward works in.
+pub(crate) fn similarities_shape(size: usize) -> (usize, usize) {
+    (ROWS.min(size), size)
+}
 
 /// Returns the loss and overwrites `dz` (2B, C) with its gradient; `similarities` has room for (min(B, ROWS), B).
 pub(crate) fn forward(
@@ -34,11 +45,11 @@ pub(crate) fn forward(
     let mut sum = 0.0;
     for (block, (z1, dz1)) in z1.axis_chunks_iter(Axis(0), ROWS).zip(dz1.chunks_mut(ROWS * width)).enumerate() {
         let rows = &mut flat_mut(similarities)[..z1.nrows() * size];
-        gemm(Precision::F32, z1, z2.t(), Init::Zero, &[width], rows);
+        gemm(Precision::F32, z1, z2.t(), Addend::Zero, &[width], rows);
         sum += cross_entropy(rows, block * ROWS, size, scale);
         let ds = ArrayView2::from_shape((z1.nrows(), size), rows).expect("rows of the similarities");
-        gemm(precision, ds, z2, Init::Zero, &[size], dz1);
-        gemm(precision, ds.t(), z1, Init::Keep, &[z1.nrows()], dz2);
+        gemm(precision, ds, z2, Addend::Zero, &[size], dz1);
+        gemm(precision, ds.t(), z1, Addend::Existing, &[z1.nrows()], dz2);
     }
     (sum / size as f64) as f32
 }

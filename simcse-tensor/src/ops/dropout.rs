@@ -6,14 +6,14 @@
 //! at least `round(65536 · rate)`. They come from Philox4x32-10 under the run's seed, at the counter
 //! `(block, stream, site · 2¹⁶ + position, step)`: the sentence's stream, the place in the model, the token's position in
 //! its sentence, the training step. In each group of 128 columns, column `16·q + l` takes sixteenth `q` (words in order, low
-//! half first) of block `l` of the group's 16 blocks; so neighbouring columns come from neighbouring counters, as vectors want.
+//! half first) of block `l` of the group's 16 blocks; so neighboring columns come from neighboring counters, as vectors want.
 
 use rayon::prelude::*;
 
-use super::flat_mut;
-use crate::math;
+use crate::ops::elementwise::flat_mut;
 use crate::rng::{M, Philox};
 use crate::rows::Rows;
+use crate::simd::math;
 use crate::simd::{Kernel, Simd, dispatch};
 
 /// Blocks of random numbers in a group, and columns that they decide.

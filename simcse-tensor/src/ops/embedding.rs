@@ -7,7 +7,7 @@ use std::sync::Arc;
 use ndarray::Array2;
 use rayon::prelude::*;
 
-use super::{flat, flat_mut};
+use crate::ops::elementwise::{flat, flat_mut};
 use crate::params::{Grads, Params, Slot};
 
 /// A table and the row of it that each token takes.

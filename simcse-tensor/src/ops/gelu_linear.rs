@@ -7,14 +7,15 @@
 use ndarray::Array2;
 use rayon::prelude::*;
 
-use super::{CHUNK, flat, flat_mut, linear};
-use crate::gemm::Init;
-use crate::math;
+use crate::gemm::Addend;
+use crate::ops::elementwise::{CHUNK, flat, flat_mut};
+use crate::ops::linear;
 use crate::params::{Grads, Params, Slot};
+use crate::precision::Precision;
 use crate::profile::{Part, time};
 use crate::rows::Rows;
+use crate::simd::math;
 use crate::simd::{Kernel, Simd, dispatch};
-use crate::words::Precision;
 
 /// `g` (N, F) is overwritten with `gelu(h)`, `y` (N, C) with the result.
 pub(crate) fn forward(
@@ -27,8 +28,8 @@ pub(crate) fn forward(
     y: &mut Array2<f32>,
 ) {
     let chunks = flat_mut(g).par_chunks_mut(CHUNK).zip(flat(h).par_chunks(CHUNK));
-    time(Part::Gelu, || chunks.for_each(|(g, h)| dispatch(Gelu { h, g })));
-    time(Part::Forward, || linear::forward(precision, g, weight, bias, params, y));
+    time(Part::GELU, || chunks.for_each(|(g, h)| dispatch(Gelu { h, g })));
+    time(Part::FORWARD, || linear::forward(precision, g, weight, bias, params, y));
 }
 
 /// `dW += dyᵀ·gelu(h)`, `db += Σ_i dy[i]`, `dh = (dy·W) ⊙ gelu'(h)`. Overwrites `h` with `gelu(h)`.
@@ -44,10 +45,10 @@ pub(crate) fn backward(
     dh: &mut Array2<f32>,
     grads: &mut Grads,
 ) {
-    time(Part::Dx, || linear::backward_input(precision, weight, params, dy, Init::Zero, dh));
+    time(Part::DX, || linear::backward_input(precision, weight, params, dy, Addend::Zero, dh));
     let chunks = flat_mut(h).par_chunks_mut(CHUNK).zip(flat_mut(dh).par_chunks_mut(CHUNK));
-    time(Part::Gelu, || chunks.for_each(|(h, dh)| dispatch(GeluBackward { h, dh })));
-    time(Part::Dw, || linear::backward_parameters(precision, h, weight, bias, rows, dy, grads));
+    time(Part::GELU, || chunks.for_each(|(h, dh)| dispatch(GeluBackward { h, dh })));
+    time(Part::DW, || linear::backward_parameters(precision, h, weight, bias, rows, dy, grads));
 }
 
 struct Gelu<'a> {
@@ -92,8 +93,8 @@ mod tests {
     use ndarray::Axis;
     use proptest::prelude::*;
 
-    use crate::math::tests::cdf;
     use crate::ops::testing::{Case, check, sentences};
+    use crate::simd::math::tests::cdf;
 
     proptest! {
         #[test]

@@ -1,19 +1,19 @@
-//! Residual, dropout and layer normalisation (Ba et al. 2016): `s = r + m ⊙ x`, `y = γ(s − μ)/σ + β`, `σ² = var(s) + ε`.
+//! Residual, dropout and layer normalization (Ba et al. 2016): `s = r + m ⊙ x`, `y = γ(s − μ)/σ + β`, `σ² = var(s) + ε`.
 //!
 //! PyTorch: `layer_norm(r + dropout(x), (C,), γ, β, ε)`. All matrices (N, C), μ and 1/σ (N), γ and β (C).
 
 use ndarray::Array2;
 use rayon::prelude::*;
 
-use super::dropout::Dropout;
-use super::{flat, flat_mut};
-use crate::math;
+use crate::buffers::scratch;
+use crate::ops::dropout::Dropout;
+use crate::ops::elementwise::{add, flat, flat_mut};
 use crate::params::{Grads, Params, Slot};
 use crate::rows::Rows;
-use crate::scratch;
+use crate::simd::math;
 use crate::simd::{Kernel, Simd, dispatch};
 
-/// What the operation adds to and normalises by.
+/// What the operation adds to and normalizes by.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LayerNorm {
     pub(crate) gamma: Slot,
@@ -142,8 +142,8 @@ pub(crate) fn backward(
         });
         for partial in partials.chunks_exact(2 * width) {
             let (dgamma, dbeta) = partial.split_at(width);
-            super::add(dgamma, grads.slice_mut(op.gamma));
-            super::add(dbeta, grads.slice_mut(op.beta));
+            add(dgamma, grads.slice_mut(op.gamma));
+            add(dbeta, grads.slice_mut(op.beta));
         }
     });
 }

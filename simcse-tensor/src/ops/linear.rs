@@ -5,13 +5,13 @@
 use ndarray::Array2;
 use rayon::prelude::*;
 
-use super::{flat, flat_mut};
-use crate::gemm::{Init, gemm};
-use crate::math;
+use crate::gemm::{Addend, gemm};
+use crate::ops::elementwise::{flat, flat_mut};
 use crate::params::{Grads, Params, Slot};
+use crate::precision::Precision;
 use crate::rows::Rows;
+use crate::simd::math;
 use crate::simd::{Kernel, Simd, dispatch};
-use crate::words::Precision;
 
 /// `y` (N, out).
 pub(crate) fn forward(
@@ -22,8 +22,8 @@ pub(crate) fn forward(
     params: &Params,
     y: &mut Array2<f32>,
 ) {
-    let init = Init::Bias(params.slice(bias));
-    gemm(precision, x.view(), params.matrix(weight).reversed_axes(), init, &[x.ncols()], flat_mut(y));
+    let addend = Addend::Bias(params.slice(bias));
+    gemm(precision, x.view(), params.matrix(weight).reversed_axes(), addend, &[x.ncols()], flat_mut(y));
 }
 
 /// `dW += dyᵀ·x`, `db += Σ_i dy[i]`, both as partial sums over blocks of sentences.
@@ -37,20 +37,20 @@ pub(crate) fn backward_parameters(
     grads: &mut Grads,
 ) {
     let ends = rows.block_ends();
-    gemm(precision, dy.t(), x.view(), Init::Keep, &ends, grads.slice_mut(weight));
+    gemm(precision, dy.t(), x.view(), Addend::Existing, &ends, grads.slice_mut(weight));
     add_column_sums(dy, &ends, grads.slice_mut(bias));
 }
 
-/// `dx = dy·W`, or `dx += dy·W` where `init` keeps what is there; `dx` (N, in).
+/// `dx = dy·W`, or `dx += dy·W` where `addend` keeps what is there; `dx` (N, in).
 pub(crate) fn backward_input(
     precision: Precision,
     weight: Slot,
     params: &Params,
     dy: &Array2<f32>,
-    init: Init,
+    addend: Addend,
     dx: &mut Array2<f32>,
 ) {
-    gemm(precision, dy.view(), params.matrix(weight), init, &[dy.ncols()], flat_mut(dx));
+    gemm(precision, dy.view(), params.matrix(weight), addend, &[dy.ncols()], flat_mut(dx));
 }
 
 /// `sums[j] += Σ_i x[i][j]`: one partial sum per run of rows, added in order.

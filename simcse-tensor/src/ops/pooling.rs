@@ -6,13 +6,11 @@
 //! A sentence's first `excluded` tokens may be left out (`include_prompt=False`). Of a sentence that has no others, the mean
 //! is 0, the first token is the sentence's first all the same, and the largest value is -inf, as of a masked maximum.
 
-use std::fmt;
-use std::str::FromStr;
-
 use ndarray::Array2;
 use rayon::prelude::*;
 
-use super::{flat, flat_mut};
+use crate::named::Named;
+use crate::ops::elementwise::{flat, flat_mut};
 use crate::rows::Rows;
 
 /// How the tokens of a sentence become one row.
@@ -27,32 +25,16 @@ pub enum Pooling {
     Max,
 }
 
-impl Pooling {
-    const ALL: [Self; 3] = [Self::Mean, Self::Cls, Self::Max];
+impl Named for Pooling {
+    const ALL: &'static [Self] = &[Self::Mean, Self::Cls, Self::Max];
 
-    /// The mode's name in sentence-transformers: `mean`, `cls`, `max`.
-    pub fn name(self) -> &'static str {
+    /// The mode's name in sentence-transformers.
+    fn name(self) -> &'static str {
         match self {
             Self::Mean => "mean",
             Self::Cls => "cls",
             Self::Max => "max",
         }
-    }
-}
-
-impl FromStr for Pooling {
-    type Err = String;
-
-    /// The mode of this name; the error lists the names.
-    fn from_str(name: &str) -> Result<Self, String> {
-        let found = Self::ALL.into_iter().find(|mode| mode.name() == name);
-        found.ok_or_else(|| Self::ALL.map(Self::name).join(", "))
-    }
-}
-
-impl fmt::Display for Pooling {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.name())
     }
 }
 
@@ -133,8 +115,9 @@ mod tests {
     use proptest::prelude::*;
 
     use super::Pooling;
+    use crate::named::Named;
     use crate::ops::testing::{Case, check, sentences};
-    use crate::{Grads, Params, Pool, Rows, Tape};
+    use crate::{BufferPool, Grads, Params, Rows, Tape};
 
     proptest! {
         #[test]
@@ -145,14 +128,14 @@ mod tests {
             };
             let shape = (rows.sentences(), width);
             let whole = rows.iter().all(|rows| rows.is_empty() || rows.len() > excluded);
-            for pooling in Pooling::ALL {
+            for &pooling in Pooling::ALL {
                 if pooling == Pooling::Max && !whole {
                     continue; // -inf has no difference quotients
                 }
                 let highest = OnceCell::new(); // the same ones in all difference quotients
                 check(
                     &Case { rows: rows.clone(), inputs: vec![(rows.tokens(), width)], params: vec![], seed },
-                    |tape, x, _| tape.pool_after(excluded, x[0], pooling),
+                    |tape, x, _| tape.pooling_after(excluded, x[0], pooling),
                     |x, _| {
                         let top = |i, c| rest(i).max_by(|&a, &b| x[0][[a, c]].total_cmp(&x[0][[b, c]]));
                         let highest = highest.get_or_init(|| Array2::from_shape_fn(shape, |(i, c)| top(i, c)));
@@ -175,30 +158,31 @@ mod tests {
 
     #[test]
     fn a_sentence_that_is_all_prompt_has_no_largest_value() {
-        let (params, mut pool) = (Params::zeros(Arc::default()), Pool::new());
-        let mut tape = Tape::new(&params, &mut pool, Arc::new(Rows::new([2, 0], vec![0, 1])), true);
+        let (params, mut buffers) = (Params::zeros(Arc::default()), BufferPool::new());
+        let mut tape = Tape::new(&params, &mut buffers, Arc::new(Rows::new([2, 0], vec![0, 1])), true);
         let x = tape.input(array![[1.0], [2.0]]);
-        let y = tape.pool_after(2, x, Pooling::Max);
+        let y = tape.pooling_after(2, x, Pooling::Max);
         assert_eq!(tape.value(y), array![[f32::NEG_INFINITY], [0.0]]);
-        let dx = tape.backward(&[(y, array![[1.0], [1.0]].view())], &mut Grads::zeros(Arc::default())).take(x);
+        let dy = array![[1.0], [1.0]];
+        let dx = tape.backward(&[(y, dy.view())], &mut Grads::zeros(Arc::default())).take(x);
         assert_eq!(dx, array![[0.0], [0.0]]);
     }
 
-    /// A normalisation takes the pooled rows over; the backward must not miss them.
+    /// A normalization takes the pooled rows over; the backward must not miss them.
     #[test]
     fn may_be_normalized() {
         let rows = Arc::new(Rows::new([2, 1], vec![0, 1]));
-        for pooling in Pooling::ALL {
-            let (params, mut pool) = (Params::zeros(Arc::default()), Pool::new());
+        for &pooling in Pooling::ALL {
+            let (params, mut pool) = (Params::zeros(Arc::default()), BufferPool::new());
             let mut tape = Tape::new(&params, &mut pool, rows.clone(), true);
             let x = tape.input(array![[1.0, 0.0], [0.5, 4.0], [3.0, 4.0]]);
-            let pooled = tape.pool(x, pooling);
+            let pooled = tape.pooling(x, pooling);
             let y = tape.normalize(pooled);
             let dy = array![[1.0, 2.0], [0.0, 5.0]];
             let dx = tape.backward(&[(y, dy.view())], &mut Grads::zeros(Arc::default())).take(x);
             // Row 2 is a sentence of its own, of length 5: dx = (dy − y(y·dy))/5, y = (0.6, 0.8).
-            assert!((dx[[2, 0]] + 0.48).abs() < 1e-6 && (dx[[2, 1]] - 0.36).abs() < 1e-6, "{pooling}: {dx}");
-            assert!(dx.iter().all(|x| x.is_finite()), "{pooling}: {dx}");
+            assert!((dx[[2, 0]] + 0.48).abs() < 1e-6 && (dx[[2, 1]] - 0.36).abs() < 1e-6, "{}: {dx}", pooling.name());
+            assert!(dx.iter().all(|x| x.is_finite()), "{}: {dx}", pooling.name());
         }
     }
 }

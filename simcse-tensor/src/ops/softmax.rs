@@ -5,8 +5,8 @@
 use ndarray::Array2;
 use rayon::prelude::*;
 
-use super::{CHUNK, flat_mut};
-use crate::math;
+use crate::ops::elementwise::{CHUNK, flat_mut};
+use crate::simd::math;
 use crate::simd::{Kernel, Simd, dispatch};
 
 /// `x ← softmax(scale·x)`, row by row. The absolute error is below 10⁻⁶; the relative one is below 6·10⁻⁶ where |scale·x| is at

@@ -1,9 +1,9 @@
 //! The instance for any processor.
 
-use super::{KernelOn, Simd};
-use crate::scratch;
+use crate::buffers::scratch;
+use crate::simd::vector::{KernelOn, Simd};
 
-/// Arrays of eight, for the compiler to vectorise as it can.
+/// Arrays of eight, for the compiler to vectorize as it can.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Portable;
 

@@ -4,8 +4,9 @@
 
 use std::arch::x86_64::*;
 
-use super::{Isa, KernelOn, Simd, SimdBf16};
-use crate::scratch;
+use crate::buffers::scratch;
+use crate::simd::isa::{Isa, has_bf16};
+use crate::simd::vector::{KernelOn, Simd, SimdBf16};
 
 /// Eight lanes of AVX2. Only [`run_avx2`] makes one.
 #[derive(Clone, Copy, Debug)]
@@ -133,7 +134,7 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
 
     fn call<K: KernelOn<Self>>(kernel: K) -> K::Output {
         assert!(Isa::detected() >= Isa::Avx512, "this processor does not have AVX-512");
-        assert!(!BF16 || super::has_bf16(), "this processor does not multiply bf16");
+        assert!(!BF16 || has_bf16(), "this processor does not multiply bf16");
         scratch::with(kernel.scratch(), |scratch| unsafe {
             if BF16 { run_avx512_bf16(kernel, scratch) } else { run_avx512(kernel, scratch) }
         })
@@ -236,7 +237,7 @@ impl SimdBf16 for Avx512<true> {
             _mm512_castsi512_ps(_mm512_permutexvar_epi16(index, halves))
         }
     }
-    #[inline(always)] fn neighbours(self, low: __m512, high: __m512) -> __m512 {
+    #[inline(always)] fn neighbors(self, low: __m512, high: __m512) -> __m512 {
         unsafe { std::mem::transmute::<__m512bh, __m512>(_mm512_cvtne2ps_pbh(high, low)) }
     }
     #[inline(always)] fn dot_pairs(self, a: __m512, b: __m512, c: __m512) -> __m512 {

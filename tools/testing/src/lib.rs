@@ -1,4 +1,4 @@
-//! The system's allocator, observed: it serves every program that is linked with this crate.
+//! The system's allocator, which counts: every program linked with this crate uses it.
 
 #![allow(unsafe_code)]
 
@@ -14,13 +14,13 @@ static LARGEST: AtomicUsize = AtomicUsize::new(0);
 #[global_allocator]
 static ALLOCATOR: Observed = Observed;
 
-// SAFETY: every call goes to the system's allocator unchanged.
+// SAFETY: every call is passed on to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Observed {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let live = LIVE.fetch_add(layout.size(), Relaxed) + layout.size();
         PEAK.fetch_max(live, Relaxed);
         LARGEST.fetch_max(layout.size(), Relaxed);
-        // SAFETY: the caller's promises are this method's.
+        // SAFETY: the caller upholds the contract of `alloc`.
         unsafe { System.alloc(layout) }
     }
 
@@ -34,15 +34,16 @@ unsafe impl GlobalAlloc for Observed {
 /// Bytes of memory.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// The most that were held at once, beyond those before.
+    /// The most allocated at any one time, beyond what was allocated at the start.
     pub peak: usize,
-    /// Held at the end, beyond those before.
+    /// Still allocated at the end, beyond what was allocated at the start.
     pub kept: isize,
-    /// The largest piece that was asked for.
+    /// The largest single allocation.
     pub largest: usize,
 }
 
-/// What `work` returns, and the memory that it took. The whole process is observed: one at a time.
+/// Returns the result of `work` and the memory it used. Counts the whole process, so measure one thing
+/// at a time.
 pub fn observe<T>(work: impl FnOnce() -> T) -> (T, Memory) {
     let before = LIVE.load(Relaxed);
     PEAK.store(before, Relaxed);
@@ -61,7 +62,7 @@ mod tests {
 
     #[test]
     fn memory_is_counted() {
-        const LARGE: usize = 10 << 20; // beside it, what the test's harness allocates meanwhile is nothing
+        const LARGE: usize = 10 << 20; // so large that the test harness's own allocations do not matter
         let near = |found: isize, expected: usize| found.abs_diff(expected as isize) < LARGE / 100;
         let (kept, memory) = observe(|| {
             drop(black_box(vec![0_u8; 3 * LARGE]));

@@ -34,7 +34,7 @@ fn distilbert_has_names_of_its_own() {
 #[test]
 fn what_is_written_is_read_back() {
     for architecture in Architecture::ALL {
-        let config = ModelConfig { hidden_size: 8, num_attention_heads: 2, ..ModelConfig::defaults(architecture) };
+        let config = ModelConfig { hidden_size: 8, num_attention_heads: 2, ..ModelConfig::defaults(*architecture) };
         assert_eq!(parse(&config.to_json()).unwrap(), config);
     }
 }

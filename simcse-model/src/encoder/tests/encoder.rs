@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ndarray::{Array2, ArrayView2, s};
 use proptest::prelude::*;
 use simcse_tensor::rng::Philox;
-use simcse_tensor::{Grads, Params, Pool, Pooling, Rows};
+use simcse_tensor::{BufferPool, Grads, Params, Pooling, Rows};
 
 use super::*;
 use crate::directory::config::Architecture::{self, Bert, DistilBert, Roberta};
@@ -72,7 +72,7 @@ struct Oracle<'a> {
 impl Oracle<'_> {
     /// A parameter; a vector is one row.
     fn parameter(&self, name: &str) -> ArrayView2<'_, f64> {
-        let tensor = self.layout.tensors().iter().find(|tensor| tensor.name == name).expect(name);
+        let tensor = self.layout.parameters().iter().find(|tensor| tensor.name == name).expect(name);
         let shape = (tensor.len() / tensor.shape[tensor.shape.len() - 1], tensor.shape[tensor.shape.len() - 1]);
         ArrayView2::from_shape(shape, &self.values[tensor.range()]).unwrap()
     }
@@ -198,7 +198,7 @@ fn check(
     params.values_mut().iter_mut().enumerate().for_each(|(i, value)| *value = random(i, 0));
     let mut values: Vec<f64> = params.values().iter().map(|&value| value.into()).collect();
 
-    let mut pool = Pool::new();
+    let mut pool = BufferPool::new();
     let mut tape = Tape::new(&params, &mut pool, rows.clone(), true);
     let input = input.map(|slot| (slot, tape.input(params.matrix(slot).to_owned())));
     let y = build(&mut tape, input.map(|(_, var)| var));
@@ -223,7 +223,7 @@ fn check(
     let mut numeric: Vec<f64> = params.values().iter().enumerate().map(slope).collect();
     untrained.iter().for_each(|range| numeric[range.clone()].fill(0.0));
     let scale = largest(&numeric);
-    for tensor in grads.layout().tensors() {
+    for tensor in grads.layout().parameters() {
         assert_close(&tensor.name, &grads.values()[tensor.range()], &numeric[tensor.range()], scale);
     }
 }
@@ -297,7 +297,7 @@ proptest! {
             seed,
             |tape, _| {
                 let hidden = encoder.forward(tape, &batch, plan.as_ref());
-                tape.pool(hidden, pooling)
+                tape.pooling(hidden, pooling)
             },
             |values| {
                 let oracle = Oracle { config: &config, layout: &table, values, rows, plan: plan.as_ref() };

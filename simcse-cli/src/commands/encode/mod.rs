@@ -1,0 +1,209 @@
+//! `simcse encode`: the embeddings of the lines of a file.
+
+mod output;
+
+use std::io::{self, BufWriter, IsTerminal, Write};
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::time::{Duration, Instant};
+use std::{fs, mem, panic, thread};
+
+use clap::Args;
+use clap::builder::{OsStringValueParser, TypedValueParser};
+use indicatif::ProgressBar;
+use serde::Serialize;
+use simcse_eval::metrics::unit_rows;
+use simcse_model::io::{LineError, Lines, is_standard_input, source_name};
+use simcse_model::{BufferPool, SentenceEncoder};
+
+use crate::args::{JsonArgs, ModelArgs};
+use crate::commands::encode::output::{Format, Output, write_file};
+use crate::commands::load;
+use crate::error::Failure;
+use crate::report::{self, STANDARD_OUTPUT, counted};
+use crate::stop;
+
+/// Bytes of text that are encoded at a time, unless one line is longer.
+const CHUNK_BYTES: usize = 1 << 20;
+/// How often a stop is looked for while a pipe keeps us waiting.
+const PAUSE: Duration = Duration::from_millis(50);
+
+const HELP: &str = "\
+Every line gives one row, the text untouched, empty lines included.
+
+  .npy          float32 matrix, for numpy.load
+  .jsonl        a line {\"text\": \"…\", \"embedding\": [0.1, …]} for each sentence
+  .safetensors  one float32 tensor, `embeddings`
+
+An existing file is replaced once the new one is complete.
+
+Examples:
+  simcse encode --model output/my-model titles.txt --output titles.npy
+  zcat titles.txt.gz | simcse encode --model output/my-model --output - | head -1";
+
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub(crate) struct EncodeArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Sentences, one a line, UTF-8, plain or .gz; - or nothing is standard input
+    input: Option<PathBuf>,
+    /// Where the embeddings go: FILE.npy, FILE.jsonl or FILE.safetensors; - is standard output, as .jsonl
+    #[arg(long, short, value_name = "FILE", value_parser = OsStringValueParser::new().try_map(Output::parse))]
+    output: Output,
+    /// Scale every embedding to length 1 (normalize_embeddings of sentence-transformers)
+    #[arg(long)]
+    normalize: bool,
+    #[command(flatten)]
+    json: JsonArgs,
+}
+
+#[derive(Serialize)]
+struct Summary {
+    sentences: usize,
+    /// Sentences longer than the model's maximum length.
+    cut: usize,
+    dimension: usize,
+    seconds: f64,
+    sentences_per_second: f64,
+}
+
+pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
+    if args.input.is_none() && io::stdin().is_terminal() {
+        let message = "no sentences: name a file with one sentence a line, or pipe them in (simcse encode --help)";
+        return Err(Failure::Usage(message.to_owned()));
+    }
+    let input = args.input.unwrap_or_else(|| "-".into());
+    let lines = count_lines(&input)?;
+    let encoder = load(&args.model.model, args.model.precision.get())?;
+    let dimension = encoder.dimension();
+
+    let started = Instant::now();
+    let (name, format) = match &args.output {
+        Output::StandardOutput => (STANDARD_OUTPUT.to_owned(), Format::Jsonl),
+        Output::File(path, format) => (path.display().to_string(), *format),
+    };
+    let to_terminal = matches!(args.output, Output::StandardOutput) && io::stdout().is_terminal();
+    let bar = if to_terminal { ProgressBar::hidden() } else { report::sentences_bar(lines) };
+    let (encoder, normalize) = (&encoder, args.normalize);
+    let mut encoding = Encoding {
+        encoder,
+        normalize,
+        input: &input,
+        output: &name,
+        format,
+        bar,
+        pool: BufferPool::new(),
+        written: 0,
+        cut: 0,
+    };
+    // What there is of a file is removed before a stop.
+    let _deferred = matches!(args.output, Output::File(..)).then(stop::defer);
+    let sentences = match &args.output {
+        Output::StandardOutput => encoding.write(&mut BufWriter::new(io::stdout().lock()))?,
+        Output::File(path, _) => write_file(path, format, dimension, |file| encoding.write(file))?,
+    };
+
+    let seconds = started.elapsed().as_secs_f64();
+    let sentences_per_second = if sentences == 0 { 0.0 } else { sentences as f64 / seconds };
+    let cut = encoding.cut;
+    if args.json.json {
+        return report::print_json(&Summary { sentences, cut, dimension, seconds, sentences_per_second });
+    }
+    let embeddings = counted(sentences, "embedding", "embeddings");
+    report::note(&format!(
+        "{embeddings} of {dimension} values to {name} in {seconds:.1} s ({sentences_per_second:.0} sentences/s)"
+    ));
+    if cut > 0 {
+        let most = encoder.directory.max_seq_length;
+        report::note(&format!("{} longer than {most} tokens and cut", counted(cut, "sentence was", "sentences were")));
+    }
+    Ok(())
+}
+
+/// Reads a regular file once before the work starts: a line that is not UTF-8 is told at once, and the bar has an end.
+fn count_lines(input: &Path) -> Result<Option<u64>, Failure> {
+    if is_standard_input(input) || fs::metadata(input).is_ok_and(|file| !file.is_file() && !file.is_dir()) {
+        return Ok(None);
+    }
+    let mut lines = 0;
+    let mut input = Lines::open(input)?;
+    while input.next_line()?.is_some() {
+        lines += 1;
+    }
+    Ok(Some(lines))
+}
+
+struct Encoding<'a> {
+    encoder: &'a SentenceEncoder,
+    normalize: bool,
+    input: &'a Path,
+    /// What errors call the output.
+    output: &'a str,
+    format: Format,
+    bar: ProgressBar,
+    pool: BufferPool,
+    written: usize,
+    cut: usize,
+}
+
+impl Encoding<'_> {
+    /// Writes the embeddings of all lines and returns their number.
+    fn write(&mut self, out: &mut impl Write) -> Result<usize, Failure> {
+        let input = self.input.to_owned();
+        let (sender, chunks) = sync_channel(1);
+        // On a thread of its own: a pipe may keep it waiting for ever.
+        let reader = thread::spawn(move || read_chunks(&input, &sender));
+        loop {
+            if stop::requested() {
+                return Err(Failure::Stopped(format!("stopped; {} is not written", self.output)));
+            }
+            match chunks.recv_timeout(PAUSE) {
+                Ok(texts) => self.write_chunk(out, &texts)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => break,
+            }
+        }
+        reader.join().unwrap_or_else(|panic| panic::resume_unwind(panic))?;
+        Ok(self.written)
+    }
+
+    /// Encodes and writes the next texts.
+    fn write_chunk(&mut self, out: &mut impl Write, texts: &[String]) -> Result<(), Failure> {
+        let tokens = self.encoder.tokenize(texts)?;
+        let mut embeddings = self.encoder.encode_tokens(&tokens.ids, &mut self.pool);
+        if let Some(row) = embeddings.rows().into_iter().position(|row| row.iter().any(|value| !value.is_finite())) {
+            let (input, line) = (source_name(self.input), self.written + row + 1);
+            return Err(Failure::Failed(format!(
+                "{input}, line {line}: the model gives an embedding with NaN or infinite values: its weights are \
+                 damaged or too large"
+            )));
+        }
+        if self.normalize {
+            embeddings = unit_rows(embeddings.view());
+        }
+        self.format.write_rows(out, texts, embeddings.view()).map_err(Failure::writing(self.output))?;
+        self.bar.inc(texts.len() as u64);
+        self.written += texts.len();
+        self.cut += tokens.cut;
+        Ok(())
+    }
+}
+
+/// Sends the lines of `input` in chunks, until nobody wants more.
+fn read_chunks(input: &Path, chunks: &SyncSender<Vec<String>>) -> Result<(), LineError> {
+    let (mut texts, mut bytes) = (Vec::new(), 0);
+    let mut lines = Lines::open(input)?;
+    while let Some(line) = lines.next_line()? {
+        bytes += line.text.len();
+        texts.push(line.text.to_owned());
+        if texts.len() == SentenceEncoder::ENCODED_SENTENCES || bytes >= CHUNK_BYTES {
+            if chunks.send(mem::take(&mut texts)).is_err() {
+                return Ok(());
+            }
+            bytes = 0;
+        }
+    }
+    let _ = chunks.send(texts);
+    Ok(())
+}

@@ -1,0 +1,56 @@
+//! Values that are chosen by name: on the command line, in an environment variable, in a file.
+
+use std::fmt;
+
+/// A type whose few values have names.
+///
+/// ```
+/// use simcse_tensor::{Named, Pooling};
+///
+/// assert_eq!(Pooling::from_name("cls"), Ok(Pooling::Cls));
+/// let error = Pooling::from_name("avg").unwrap_err();
+/// assert_eq!(error.to_string(), "expected mean, cls or max, found avg");
+/// ```
+pub trait Named: Copy + 'static {
+    /// Every value, in the order in which messages list them.
+    const ALL: &'static [Self];
+
+    /// The value's name.
+    fn name(self) -> &'static str;
+
+    /// The value with this name.
+    ///
+    /// # Errors
+    /// [`UnknownName`], which lists the names that there are.
+    fn from_name(name: &str) -> Result<Self, UnknownName> {
+        let found = Self::ALL.iter().copied().find(|value| value.name() == name);
+        found.ok_or_else(|| UnknownName { expected: names_of::<Self>(), found: name.to_owned() })
+    }
+}
+
+/// The names of a type's values as a sentence lists them: `mean, cls or max`.
+pub fn names_of<T: Named>() -> String {
+    let names: Vec<_> = T::ALL.iter().map(|value| value.name()).collect();
+    match &names[..] {
+        [] => String::new(),
+        [only] => (*only).to_owned(),
+        [first @ .., last] => format!("{} or {last}", first.join(", ")),
+    }
+}
+
+/// A name that no value of a [`Named`] type has.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct UnknownName {
+    /// The names that there are: `mean, cls or max`.
+    pub expected: String,
+    /// The name that was given.
+    pub found: String,
+}
+
+impl fmt::Display for UnknownName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "expected {}, found {}", self.expected, self.found)
+    }
+}
+
+impl std::error::Error for UnknownName {}

@@ -1,0 +1,275 @@
+//! The sentences of a training run, in one string, and which of them are equal.
+
+use std::hash::{BuildHasher, RandomState};
+use std::path::Path;
+use std::sync::Arc;
+
+use sha2::{Digest, Sha256};
+use simcse_model::io::hexadecimal;
+use simcse_model::io::{LineError, Lines, source_name};
+
+/// Why there are no sentences to train on. `name` is the file as given, or "standard input", escaped for a terminal.
+#[derive(Debug, thiserror::Error)]
+pub enum DataError {
+    /// A file cannot be read as lines of text.
+    #[error(transparent)]
+    Line(#[from] LineError),
+    /// No line is long enough.
+    #[error(
+        "{name}: expected sentences of at least {min_length} characters, one a line, found none (lines too short: {skipped})"
+    )]
+    Empty {
+        /// The file.
+        name: String,
+        /// The least length, in characters.
+        min_length: usize,
+        /// How many lines are shorter.
+        skipped: u64,
+    },
+    /// More sentences than 32-bit indices can number.
+    #[error("{name}: expected fewer than {} sentences, found more", u32::MAX)]
+    TooMany {
+        /// The file.
+        name: String,
+    },
+}
+
+/// Sentences by index: one string with all of them end to end, 8 bytes each for where they end and 4 for the group of
+/// equal sentences they are in. Clones share them.
+#[derive(Debug, Clone)]
+pub struct Sentences(Arc<Shared>);
+
+#[derive(Debug)]
+struct Shared {
+    name: String,
+    text: String,
+    ends: Vec<u64>,
+    groups: Vec<u32>,
+    skipped: u64,
+    duplicates: usize,
+}
+
+impl Sentences {
+    /// Reads one sentence a line, UTF-8, plain or gzip (by its first two bytes); `-` is standard
+    /// input. Lines are trimmed of whitespace, a byte-order mark is dropped, and sentences of fewer than `min_length`
+    /// characters are skipped and counted.
+    ///
+    /// # Errors
+    /// [`DataError::Line`] for what is not lines of text, [`DataError::Empty`], [`DataError::TooMany`].
+    pub fn read(path: impl AsRef<Path>, min_length: usize) -> Result<Self, DataError> {
+        let path = path.as_ref();
+        let mut builder = SentencesBuilder::new(min_length);
+        let mut lines = Lines::open(path)?;
+        while let Some(line) = lines.next_line()? {
+            builder.push(line.text);
+        }
+        builder.finish(&source_name(path))
+    }
+
+    /// Takes texts from memory by the rules of [`Sentences::read`]; `name` says in errors what they are.
+    ///
+    /// # Errors
+    /// [`DataError::Empty`], [`DataError::TooMany`].
+    pub fn from_texts<S: AsRef<str>>(
+        name: &str,
+        texts: impl IntoIterator<Item = S>,
+        min_length: usize,
+    ) -> Result<Self, DataError> {
+        let mut builder = SentencesBuilder::new(min_length);
+        texts.into_iter().for_each(|text| builder.push(text.as_ref()));
+        builder.finish(name)
+    }
+
+    /// How many sentences there are, at least one.
+    #[must_use]
+    #[expect(clippy::len_without_is_empty, reason = "never empty")]
+    pub fn len(&self) -> usize {
+        self.0.ends.len()
+    }
+
+    /// Where they come from, escaped for a terminal.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.0.name
+    }
+
+    /// Sentence `index`.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    #[must_use]
+    pub fn get(&self, index: usize) -> &str {
+        slice(&self.0.text, &self.0.ends, index)
+    }
+
+    /// The sentences of the given numbers.
+    ///
+    /// # Panics
+    /// If there are not so many.
+    #[must_use]
+    pub fn select(&self, indices: &[u32]) -> Vec<&str> {
+        indices.iter().map(|&index| self.get(index as usize)).collect()
+    }
+
+    /// How many lines were too short.
+    #[must_use]
+    pub fn skipped(&self) -> u64 {
+        self.0.skipped
+    }
+
+    /// How many sentences repeat an earlier one.
+    #[must_use]
+    pub fn duplicates(&self) -> usize {
+        self.0.duplicates
+    }
+
+    /// For each sentence the index of the first that equals it.
+    #[must_use]
+    pub fn groups(&self) -> &[u32] {
+        &self.0.groups
+    }
+
+    /// SHA-256 of the sentences in order, each followed by a line feed, in hexadecimal.
+    #[must_use]
+    pub fn sha256(&self) -> String {
+        let mut hasher = Sha256::new();
+        for index in 0..self.len() {
+            hasher.update(self.get(index));
+            hasher.update(b"\n");
+        }
+        hexadecimal(hasher.finalize())
+    }
+}
+
+/// Collects [`Sentences`] one at a time.
+#[derive(Debug)]
+pub struct SentencesBuilder {
+    text: String,
+    ends: Vec<u64>,
+    skipped: u64,
+    min_length: usize,
+}
+
+impl SentencesBuilder {
+    /// Skips sentences of fewer than `min_length` characters.
+    #[must_use]
+    pub fn new(min_length: usize) -> Self {
+        Self { text: String::new(), ends: Vec::new(), skipped: 0, min_length }
+    }
+
+    /// Adds a sentence, trimmed of whitespace, unless it is too short or empty.
+    pub fn push(&mut self, sentence: &str) {
+        let sentence = sentence.trim();
+        if sentence.is_empty() || sentence.chars().take(self.min_length).count() < self.min_length {
+            self.skipped += 1;
+        } else {
+            self.text.push_str(sentence);
+            self.ends.push(self.text.len() as u64);
+        }
+    }
+
+    /// The sentences; `name` says in errors where they come from.
+    ///
+    /// # Errors
+    /// [`DataError::Empty`], [`DataError::TooMany`].
+    pub fn finish(mut self, name: &str) -> Result<Sentences, DataError> {
+        let Self { min_length, skipped, .. } = self;
+        if self.ends.is_empty() {
+            return Err(DataError::Empty { name: name.to_owned(), min_length, skipped });
+        }
+        if self.ends.len() >= u32::MAX as usize {
+            return Err(DataError::TooMany { name: name.to_owned() });
+        }
+        self.text.shrink_to_fit();
+        self.ends.shrink_to_fit();
+        let groups = group_equal(&self.text, &self.ends);
+        let duplicates = groups.iter().enumerate().filter(|&(index, &first)| first as usize != index).count();
+        let name = name.to_owned();
+        Ok(Sentences(Arc::new(Shared { name, text: self.text, ends: self.ends, groups, skipped, duplicates })))
+    }
+}
+
+fn slice<'a>(text: &'a str, ends: &[u64], index: usize) -> &'a str {
+    let start = if index == 0 { 0 } else { ends[index - 1] };
+    &text[start as usize..ends[index] as usize]
+}
+
+/// For each sentence the index of the first that equals it, by an open-addressed hash table of indices: 8 to 16 bytes
+/// a sentence, and equality is of the texts, never of hashes alone.
+fn group_equal(text: &str, ends: &[u64]) -> Vec<u32> {
+    const FREE: u32 = u32::MAX;
+    let hasher = RandomState::new();
+    let mask = (2 * ends.len()).next_power_of_two() - 1;
+    let mut table = vec![FREE; mask + 1];
+    (0..ends.len() as u32)
+        .map(|index| {
+            let sentence = slice(text, ends, index as usize);
+            let mut slot = hasher.hash_one(sentence) as usize & mask;
+            while table[slot] != FREE && slice(text, ends, table[slot] as usize) != sentence {
+                slot = (slot + 1) & mask;
+            }
+            if table[slot] == FREE {
+                table[slot] = index;
+            }
+            table[slot]
+        })
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+    use proptest::prelude::*;
+
+    use super::*;
+
+    fn read(bytes: &[u8], suffix: &str) -> Result<Sentences, DataError> {
+        let mut file = tempfile::Builder::new().suffix(suffix).tempfile().unwrap();
+        file.write_all(bytes).unwrap();
+        Sentences::read(file.path(), 3)
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
+        gzip.write_all(bytes).unwrap();
+        gzip.finish().unwrap()
+    }
+
+    fn all(sentences: &Sentences) -> Vec<&str> {
+        (0..sentences.len()).map(|index| sentences.get(index)).collect()
+    }
+
+    const TEXT: &[u8] = "\u{feff}äöü\r\n\u{3000} one two \t\n\nab\näöü\nlast".as_bytes();
+
+    #[test]
+    fn lines_are_trimmed_and_short_ones_counted() {
+        for bytes in [TEXT.to_vec(), gzip(TEXT), [gzip(&TEXT[..9]), gzip(&TEXT[9..])].concat()] {
+            let sentences = read(&bytes, ".txt").unwrap();
+            assert_eq!(all(&sentences), ["äöü", "one two", "äöü", "last"]);
+            assert_eq!((sentences.skipped(), sentences.duplicates()), (2, 1));
+            assert_eq!(sentences.groups(), [0, 1, 0, 3]);
+        }
+    }
+
+    #[test]
+    fn the_digest_is_that_of_the_lines() {
+        // printf 'one two\nlast\n' | sha256sum
+        let sentences = Sentences::from_texts("test", ["one two", "la", "last "], 3).unwrap();
+        assert_eq!(sentences.sha256(), "322bf37e27931251dbc7c4eafd21890c0b95d076d5f7105193c0c7d676bf2d4f");
+    }
+
+    proptest! {
+        #[test]
+        fn groups_are_first_equals(texts in prop::collection::vec("[ab]{0,3}", 1..40)) {
+            let Ok(sentences) = Sentences::from_texts("test", &texts, 1) else { return Ok(()) };
+            let kept: Vec<_> = texts.iter().filter(|text| !text.is_empty()).collect();
+            prop_assert_eq!(&all(&sentences), &kept);
+            for (index, &group) in sentences.groups().iter().enumerate() {
+                prop_assert_eq!(kept.iter().position(|text| *text == kept[index]), Some(group as usize));
+            }
+        }
+    }
+}

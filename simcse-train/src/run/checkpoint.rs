@@ -1,0 +1,172 @@
+//! `checkpoint-<step>/`: a model directory and beside it what a run needs to go on as if it had never stopped.
+//!
+//! The batches are a function of seed and epoch, dropout masks one of seed and step. So the state of a run is its weights,
+//! the optimizer's two moments (`optimizer.safetensors`), and where it stands (`trainer_state.json`); `run.toml` says what
+//! it is made of and `manifest.json` that all of it is there.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use simcse_model::io::{create_directory, sync_parent, uninterrupted};
+use simcse_model::{ModelDirectory, SentenceEncoder, WeightsFile};
+
+use crate::error::{Error, Result};
+use crate::optim::adamw::{AdamW, check_finite};
+use crate::run::manifest::Manifest;
+use crate::run::model_card;
+use crate::run::output::{
+    checkpoint_size, entries, no_checkpoint, partial_name, remove_directory, require_space, step_of,
+};
+use crate::run::progress::Progress;
+use crate::run::provenance::Provenance;
+use crate::run::summary::Summary;
+
+const OPTIMIZER: &str = "optimizer.safetensors";
+
+/// A complete checkpoint, every byte of which is as it was saved.
+#[derive(Debug)]
+pub struct Checkpoint {
+    path: PathBuf,
+    /// What the run was made of when this was saved.
+    pub provenance: Provenance,
+    pub(crate) progress: Progress,
+}
+
+/// What is saved.
+pub(crate) struct State<'a> {
+    pub(crate) encoder: &'a SentenceEncoder,
+    pub(crate) optimizer: &'a AdamW,
+    pub(crate) progress: &'a Progress,
+    /// Steps of the whole run.
+    pub(crate) total_steps: u64,
+}
+
+impl Checkpoint {
+    /// Opens the checkpoint in `path` and checks it, and that of the best model if the run is to end with it, against their
+    /// manifests.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`], naming the first file that is not as it was saved.
+    pub fn open(path: &Path) -> Result<Self> {
+        Manifest::read(path)?.check(path)?;
+        let (provenance, progress) = (Provenance::read(path)?, Progress::read(path)?);
+        let expected = name(progress.global_step);
+        if path.file_name().is_none_or(|name| *name != *expected) {
+            let (expected, found) = (format!("the name {expected}, after its step"), "another".to_owned());
+            return Err(Error::Damaged { file: path.to_path_buf(), expected, found });
+        }
+        let best = progress.best_global_step.filter(|&best| best != progress.global_step);
+        if let Some(best) = best.filter(|_| provenance.settings.load_best_model_at_end) {
+            let best = path.with_file_name(name(best));
+            Manifest::read(&best)?.check(&best)?;
+        }
+        Ok(Self { path: path.to_path_buf(), provenance, progress })
+    }
+
+    /// The newest checkpoint of `output` that is as it was saved, and why newer ones are not.
+    ///
+    /// # Errors
+    /// [`Error::NoCheckpoint`] if there is none.
+    pub fn newest(output: &Path) -> Result<(Self, Vec<Error>)> {
+        let mut rejected = Vec::new();
+        for step in steps(output)?.into_iter().rev() {
+            match Self::open(&output.join(name(step))) {
+                Ok(checkpoint) => return Ok((checkpoint, rejected)),
+                Err(error) => rejected.push(error),
+            }
+        }
+        Err(no_checkpoint(output, rejected))
+    }
+
+    /// Where it is.
+    pub fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Steps done.
+    pub fn step(&self) -> u64 {
+        self.progress.global_step
+    }
+
+    /// The model as it was.
+    ///
+    /// # Errors
+    /// As [`SentenceEncoder::load`].
+    pub fn load_encoder(&self) -> Result<SentenceEncoder> {
+        Ok(SentenceEncoder::load(&self.path)?)
+    }
+
+    /// Gives the optimizer the moments and number of updates that it had.
+    pub(crate) fn restore(&self, optimizer: &mut AdamW) -> Result<()> {
+        optimizer.load(&self.path.join(OPTIMIZER), self.progress.updates())
+    }
+
+    /// Writes the checkpoint under another name, makes it lasting, and gives it its name: it is seen whole or not at all.
+    ///
+    /// # Errors
+    /// [`Error::WeightsNotFinite`], [`Error::NoSpace`], [`Error::Write`]; nothing is left behind.
+    pub(crate) fn write(output: &Path, provenance: &Provenance, state: &State) -> Result<PathBuf> {
+        check_finite(&state.encoder.params, "")?;
+        state.optimizer.check_finite()?;
+        let name = name(state.progress.global_step);
+        require_space(output, &name, checkpoint_size(state.encoder))?;
+
+        let (checkpoint, partial) = (output.join(&name), output.join(partial_name(&name)));
+        let written = Self::fill(&partial, provenance, state).and_then(|()| {
+            let renamed = uninterrupted(|| fs::rename(&partial, &checkpoint));
+            renamed.and_then(|()| sync_parent(&checkpoint)).map_err(Error::write(&checkpoint))
+        });
+        if written.is_err() && partial.exists() {
+            let _ = remove_directory(&partial);
+        }
+        written.map(|()| checkpoint)
+    }
+
+    /// The manifest is last, and writing it syncs the directory.
+    fn fill(dir: &Path, provenance: &Provenance, state: &State) -> Result<()> {
+        let State { encoder, optimizer, progress, total_steps } = state;
+        create_directory(dir).map_err(Error::write(dir))?;
+        write_model(dir, provenance, encoder, &Summary::of(progress, &provenance.settings))?;
+        optimizer.save(&dir.join(OPTIMIZER))?;
+        progress.write(dir, &provenance.settings, *total_steps)?;
+        provenance.write(dir)?;
+        Manifest::of(dir)?.write(dir)
+    }
+}
+
+/// Writes the model and its card into `dir`, which is there.
+pub(crate) fn write_model(
+    dir: &Path,
+    provenance: &Provenance,
+    encoder: &SentenceEncoder,
+    summary: &Summary,
+) -> Result<()> {
+    encoder.save(dir)?;
+    let card = model_card::render(provenance, encoder, summary);
+    Ok(simcse_model::io::write_bytes(&dir.join("README.md"), card.as_bytes())?)
+}
+
+/// Gives `encoder` the weights of `checkpoint-<step>`, whose bytes are checked.
+pub(crate) fn load_weights(output: &Path, step: u64, encoder: &mut SentenceEncoder) -> Result<()> {
+    let checkpoint = Checkpoint::open(&output.join(name(step)))?;
+    let mut weights = WeightsFile::read(&ModelDirectory::weights_path(checkpoint.path()))?;
+    let layout = encoder.params.layout().clone();
+    for tensor in layout.parameters() {
+        weights.take(&tensor.name, &tensor.shape, &mut encoder.params.values_mut()[tensor.range()])?;
+    }
+    Ok(())
+}
+
+/// The name of the checkpoint at `step`.
+pub(crate) fn name(step: u64) -> String {
+    format!("checkpoint-{step}")
+}
+
+/// The steps of the directories in `output` that are named as checkpoints, sorted; links are none.
+pub(crate) fn steps(output: &Path) -> Result<Vec<u64>> {
+    let directories =
+        entries(output)?.into_iter().filter(|(_, entry)| entry.file_type().is_ok_and(|kind| kind.is_dir()));
+    let mut steps: Vec<_> = directories.filter_map(|(name, _)| step_of(&name)).collect();
+    steps.sort_unstable();
+    Ok(steps)
+}

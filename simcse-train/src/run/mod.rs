@@ -1,0 +1,203 @@
+//! A run's output directory while it runs: settings, log, checkpoints, and the final model.
+
+pub(crate) mod checkpoint;
+mod manifest;
+pub(crate) mod metrics;
+mod model_card;
+pub(crate) mod output;
+pub(crate) mod progress;
+pub(crate) mod provenance;
+mod rotation;
+pub(crate) mod summary;
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::{Path, PathBuf};
+use std::time::{SystemTime, UNIX_EPOCH};
+
+use serde_json::{Map, Value, json};
+use simcse_model::SentenceEncoder;
+
+use crate::error::{Error, Result};
+use crate::optim::adamw::AdamW;
+use crate::run::checkpoint::{Checkpoint, State, load_weights, write_model};
+use crate::run::metrics::StepRecord;
+use crate::run::output::{
+    METRICS, OutputDirectory, check_unoccupied, entries, open, require_space, set_aside, step_of,
+};
+use crate::run::progress::Progress;
+use crate::run::provenance::{Provenance, RUN_TOML};
+use crate::run::rotation::{Rule, rotate};
+use crate::run::summary::Summary;
+use crate::settings::Settings;
+
+/// The output directory of a run that has begun.
+#[derive(Debug)]
+pub struct RunDirectory {
+    output: OutputDirectory,
+    provenance: Provenance,
+    metrics: File,
+    /// The checkpoint that the run goes on from.
+    resumed: Option<Checkpoint>,
+    /// The step of the last checkpoint.
+    saved: Option<u64>,
+}
+
+impl RunDirectory {
+    /// Begins a run: makes and locks the directory, writes `run.toml` and opens `metrics.jsonl`. If a run ended here before
+    /// its first checkpoint, what it left half written is removed, and if it did a step, its record and its log are set
+    /// aside; their new names are returned.
+    ///
+    /// # Errors
+    /// [`Error::Occupied`] if the directory already holds a run or a model, before anything is written; [`Error::Locked`],
+    /// [`Error::Write`].
+    pub(crate) fn create(path: &Path, mut provenance: Provenance) -> Result<(Self, Vec<PathBuf>)> {
+        check_unoccupied(path)?;
+        let used = OutputDirectory::was_locked(path);
+        let output = OutputDirectory::lock(path)?;
+        check_unoccupied(path)?; // another run may have come and gone
+        if used {
+            output.remove_leftovers()?;
+        }
+        let aside = set_aside_unsaved(path)?;
+        let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+        provenance.id = format!("{:x}-{:x}", now.as_nanos(), std::process::id());
+        provenance.write(path)?;
+        let metrics = open_metrics(path)?;
+        Ok((Self { output, provenance, metrics, resumed: None, saved: None }, aside))
+    }
+
+    /// Goes on from a checkpoint in `output`, under its provenance or one with more steps. What a killed run left half
+    /// written is removed, `metrics.jsonl` is cut back to the checkpoint, and later checkpoints, which the run will make
+    /// again, are set aside; their new names are returned.
+    ///
+    /// # Errors
+    /// [`Error::Write`].
+    pub(crate) fn resume(
+        output: OutputDirectory,
+        checkpoint: Checkpoint,
+        provenance: Provenance,
+    ) -> Result<(Self, Vec<PathBuf>)> {
+        let path = output.path();
+        output.remove_leftovers()?;
+        let aside = set_aside_after(path, checkpoint.step())?;
+        provenance.write(path)?;
+        let mut metrics = open_metrics(path)?;
+        cut_back(&mut metrics, &checkpoint.progress).map_err(Error::write(&path.join(METRICS)))?;
+        let saved = Some(checkpoint.step());
+        Ok((Self { output, provenance, metrics, resumed: Some(checkpoint), saved }, aside))
+    }
+
+    /// Whether a run may begin in `path`: it is free, or holds nothing that a run would write but the record and the log of
+    /// a run that ended before its first checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::Occupied`], [`Error::Locked`], [`Error::Write`].
+    pub fn check_free(path: &Path) -> Result<()> {
+        check_unoccupied(path)?;
+        if OutputDirectory::was_locked(path) {
+            OutputDirectory::lock(path)?;
+        }
+        Ok(())
+    }
+
+    /// The output directory.
+    pub fn path(&self) -> &Path {
+        self.output.path()
+    }
+
+    /// Where the run stands: at its beginning, or where the checkpoint has it, with the optimizer as it was.
+    pub(crate) fn restore(&self, optimizer: &mut AdamW) -> Result<Progress> {
+        let Some(checkpoint) = &self.resumed else { return Ok(Progress::default()) };
+        checkpoint.restore(optimizer)?;
+        Ok(checkpoint.progress.clone())
+    }
+
+    pub(crate) fn log_step(&mut self, record: &StepRecord) -> Result<()> {
+        self.log(&json!(record))
+    }
+
+    pub(crate) fn log_evaluation(&mut self, line: Map<String, Value>) -> Result<()> {
+        self.log(&Value::Object(line))
+    }
+
+    fn log(&mut self, line: &Value) -> Result<()> {
+        self.metrics.write_all(format!("{line}\n").as_bytes()).map_err(Error::write(&self.path().join(METRICS)))
+    }
+
+    /// Writes `checkpoint-<step>/`, then deletes the oldest checkpoints beyond the limit. `None` if it is already there.
+    pub(crate) fn save_checkpoint(&mut self, state: &State) -> Result<Option<PathBuf>> {
+        let Progress { global_step, .. } = *state.progress;
+        if self.saved == Some(global_step) {
+            return Ok(None);
+        }
+        self.metrics.sync_data().map_err(Error::write(&self.path().join(METRICS)))?;
+        let checkpoint = Checkpoint::write(self.path(), &self.provenance, state)?;
+        self.saved = Some(global_step);
+        Ok(Some(checkpoint))
+    }
+
+    /// Deletes the checkpoints that need not stay.
+    pub(crate) fn rotate(&self, progress: &Progress) -> Result<()> {
+        let Settings { save_total_limit, save_steps, load_best_model_at_end, .. } = self.provenance.settings;
+        let best = progress.best_global_step.filter(|_| load_best_model_at_end);
+        let rule = Rule {
+            limit: save_total_limit.unwrap_or(usize::MAX),
+            // Without the search for the best, one between is from a stop or was the last, and stays as the others do.
+            save_steps: if load_best_model_at_end { save_steps } else { 1 },
+            kept: self.saved.into_iter().chain(best).collect(),
+        };
+        rotate(self.path(), &self.provenance.id, &rule)
+    }
+
+    /// Gives `encoder` the weights of the checkpoint at `step`.
+    pub(crate) fn load_weights(&self, step: u64, encoder: &mut SentenceEncoder) -> Result<()> {
+        load_weights(self.path(), step, encoder)
+    }
+
+    /// Writes the final model into the output directory itself.
+    pub(crate) fn save_model(&self, encoder: &SentenceEncoder, summary: &Summary) -> Result<()> {
+        require_space(self.path(), "the final model", encoder.size_on_disk())?;
+        write_model(self.path(), &self.provenance, encoder, summary)
+    }
+}
+
+/// Sets aside the checkpoints of `output` that come after `step`, and returns their new names.
+fn set_aside_after(output: &Path, step: u64) -> Result<Vec<PathBuf>> {
+    let later = entries(output)?.into_iter().filter(|(name, _)| step_of(name).is_some_and(|of| of > step));
+    later.map(|(_, entry)| set_aside(&entry.path())).collect()
+}
+
+/// Sets aside the log and the record of a run without a checkpoint, unless it did nothing, and returns their new names. The
+/// record goes last: a log without it is not known as ours.
+fn set_aside_unsaved(output: &Path) -> Result<Vec<PathBuf>> {
+    let logged = fs::symlink_metadata(output.join(METRICS)).is_ok_and(|log| log.len() > 0);
+    let names = if logged { &[METRICS, RUN_TOML][..] } else { &[] };
+    names.iter().map(|name| set_aside(&output.join(name))).collect()
+}
+
+fn open_metrics(output: &Path) -> Result<File> {
+    let path = output.join(METRICS);
+    open(OpenOptions::new().read(true).append(true).create(true), &path).map_err(Error::write(&path))
+}
+
+/// Cuts the log back to what was in it when the state was saved: steps and evaluations that it knows of. Lines come in the
+/// order of time, so all that follows the first other one goes, a torn line included.
+fn cut_back(metrics: &mut File, progress: &Progress) -> std::io::Result<()> {
+    let mut text = Vec::new();
+    metrics.seek(SeekFrom::Start(0))?;
+    metrics.read_to_end(&mut text)?;
+    let known = |line: &&[u8]| match serde_json::from_slice(line) {
+        Ok(Value::Object(line)) if line.contains_key("loss") => {
+            line["step"].as_u64().is_some_and(|step| step <= progress.global_step)
+        }
+        Ok(Value::Object(line)) => progress.log_history.contains(&line),
+        _ => false,
+    };
+    let kept: usize = text
+        .split_inclusive(|byte| *byte == b'\n')
+        .take_while(|line| line.ends_with(b"\n") && known(line))
+        .map(<[u8]>::len)
+        .sum();
+    metrics.set_len(kept as u64)
+}

@@ -1,0 +1,212 @@
+//! Where a run stands: `trainer_state.json`, under the names of transformers' `TrainerState`.
+
+use std::path::Path;
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value, json};
+
+use crate::error::{Error, Result};
+use crate::evaluation::Evaluation;
+use crate::run::metrics::StepRecord;
+use crate::settings::Settings;
+
+/// Name of the file.
+const TRAINER_STATE: &str = "trainer_state.json";
+/// So many steps in a row without a finite gradient, and there is no hope.
+const MAX_SKIPPED: u32 = 5;
+
+/// All that a run knows beside its weights and the optimizer's moments.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+pub(crate) struct Progress {
+    /// Steps done, those without an update included.
+    pub(crate) global_step: u64,
+    /// Epochs done.
+    pub(crate) epoch: f64,
+    /// Evaluations, a line each, that of step 0 first.
+    pub(crate) log_history: Vec<Map<String, Value>>,
+    /// The highest objective of an evaluation after step 0.
+    pub(crate) best_metric: Option<f64>,
+    /// The step of that evaluation.
+    pub(crate) best_global_step: Option<u64>,
+    /// Steps whose loss or gradient was not finite.
+    pub(crate) skipped_updates: u64,
+    /// How many of these are the last ones.
+    pub(crate) skipped_in_a_row: u32,
+    /// How often a sentence that was drawn was cut.
+    pub(crate) cut: u64,
+    /// Mean loss over the updates.
+    pub(crate) train_loss: f64,
+    /// Wall-clock seconds of the steps.
+    pub(crate) train_seconds: f64,
+}
+
+/// What transformers writes beside it.
+#[derive(Serialize)]
+struct TrainerState<'a> {
+    #[serde(flatten)]
+    progress: &'a Progress,
+    best_model_checkpoint: Option<String>,
+    max_steps: u64,
+    num_train_epochs: u32,
+    train_batch_size: usize,
+    save_steps: u64,
+    eval_steps: Option<u64>,
+}
+
+impl Progress {
+    /// Updates of the optimizer.
+    pub(crate) fn updates(&self) -> u64 {
+        self.global_step - self.skipped_updates
+    }
+
+    /// Takes a step into account, in which `cut` sentences lost their ends.
+    ///
+    /// # Errors
+    /// [`Error::NotFinite`] if it is one too many without an update.
+    pub(crate) fn add(&mut self, record: &StepRecord, cut: u64) -> Result<()> {
+        self.cut += cut;
+        if record.skipped {
+            self.skipped_updates += 1;
+            self.skipped_in_a_row += 1;
+        } else {
+            let before = self.updates() as f64;
+            self.train_loss = (self.train_loss * before + f64::from(record.loss)) / (before + 1.0);
+            self.skipped_in_a_row = 0;
+        }
+        self.train_seconds += record.step_seconds;
+        (self.global_step, self.epoch) = (record.step, record.epoch);
+        if self.skipped_in_a_row < MAX_SKIPPED {
+            return Ok(());
+        }
+        let StepRecord { step, loss, grad_norm, .. } = *record;
+        Err(Error::NotFinite { step, steps: MAX_SKIPPED, loss, grad_norm })
+    }
+
+    /// Whether the model of this step has its line in the log.
+    pub(crate) fn is_evaluated(&self) -> bool {
+        self.log_history.last().is_some_and(|line| line["step"] == self.global_step)
+    }
+
+    /// The line of an evaluation of this step's model.
+    pub(crate) fn line(&self, evaluation: &Evaluation) -> Map<String, Value> {
+        let place = [("step".to_owned(), json!(self.global_step)), ("epoch".to_owned(), json!(self.epoch))];
+        place.into_iter().chain(evaluation.figures.clone()).collect()
+    }
+
+    /// Takes an evaluation into account and tells whether it is the best one so far; that of step 0 never is.
+    pub(crate) fn add_evaluation(&mut self, evaluation: &Evaluation) -> bool {
+        self.log_history.push(self.line(evaluation));
+        let better = self.global_step > 0 && self.best_metric.is_none_or(|best| evaluation.objective > best);
+        if better {
+            (self.best_metric, self.best_global_step) = (Some(evaluation.objective), Some(self.global_step));
+        }
+        better
+    }
+
+    /// The figures of the evaluation at `step`.
+    pub(crate) fn figures(&self, step: u64) -> Option<Map<String, Value>> {
+        let mut figures = self.log_history.iter().find(|line| line["step"] == step)?.clone();
+        figures.retain(|name, _| name != "step" && name != "epoch");
+        Some(figures)
+    }
+
+    /// Reads the `trainer_state.json` of a checkpoint.
+    ///
+    /// # Errors
+    /// [`Error::Damaged`].
+    pub(crate) fn read(checkpoint: &Path) -> Result<Self> {
+        let file = checkpoint.join(TRAINER_STATE);
+        let text = std::fs::read_to_string(&file);
+        let state = text.map_err(|error| error.to_string());
+        let state = state.and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()));
+        state.and_then(Self::checked).map_err(|found| Error::Damaged {
+            file,
+            expected: "a trainer's state".to_owned(),
+            found,
+        })
+    }
+
+    /// What the rest relies on, though anyone may write a state and its manifest.
+    fn checked(self) -> std::result::Result<Self, String> {
+        if self.skipped_updates > self.global_step {
+            return Err(format!("{} skipped of {} steps", self.skipped_updates, self.global_step));
+        }
+        if self.log_history.iter().any(|line| !line.contains_key("step")) {
+            return Err("an evaluation without its step".to_owned());
+        }
+        Ok(self)
+    }
+
+    /// Writes the `trainer_state.json` of a checkpoint.
+    ///
+    /// # Errors
+    /// As [`simcse_model::io::write_bytes`].
+    pub(crate) fn write(&self, checkpoint: &Path, settings: &Settings, max_steps: u64) -> Result<()> {
+        let state = TrainerState {
+            progress: self,
+            best_model_checkpoint: self.best_global_step.map(|step| format!("checkpoint-{step}")),
+            max_steps,
+            num_train_epochs: settings.epochs,
+            train_batch_size: settings.batch_size,
+            save_steps: settings.save_steps,
+            eval_steps: settings.eval_steps,
+        };
+        let text = serde_json::to_string_pretty(&state).expect("a state is JSON") + "\n";
+        Ok(simcse_model::io::write_bytes(&checkpoint.join(TRAINER_STATE), text.as_bytes())?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    fn record(step: u64, loss: f32, grad_norm: f64) -> StepRecord {
+        StepRecord::new(step, step as f64 / 10.0, loss, 1e-3, grad_norm, &[vec![1, 2]], Duration::from_secs(1))
+    }
+
+    #[test]
+    fn skipped_steps_count_for_nothing_but_their_number() {
+        let mut progress = Progress::default();
+        progress.add(&record(1, 2.0, 1.0), 0).unwrap();
+        for step in 2..6 {
+            progress.add(&record(step, 3.0, f64::INFINITY), 0).unwrap();
+        }
+        progress.add(&record(6, 4.0, 1.0), 0).unwrap();
+        assert_eq!((progress.train_loss, progress.updates(), progress.skipped_updates), (3.0, 2, 4));
+        (7..11).for_each(|step| progress.add(&record(step, f32::NAN, f64::NAN), 0).unwrap());
+        let error = progress.add(&record(11, f32::NAN, f64::NAN), 0).unwrap_err();
+        assert!(error.to_string().contains("5 steps in a row"), "{error}");
+    }
+
+    #[test]
+    fn it_is_read_as_it_was_written() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut progress = Progress { train_loss: 0.1 + 0.2, ..Progress::default() };
+        let evaluation =
+            |objective: f64| Evaluation { figures: Map::from_iter([("eval_map".into(), json!(objective))]), objective };
+        assert!(!progress.add_evaluation(&evaluation(0.9)), "the model before training");
+        progress.add(&record(1, 1.0, 1.0), 0).unwrap();
+        assert!(progress.add_evaluation(&evaluation(1.0 / 3.0)));
+        progress.add(&record(2, 1.0, 1.0), 0).unwrap();
+        assert!(!progress.add_evaluation(&evaluation(1.0 / 3.0)), "the first of equals");
+        progress.write(dir.path(), &Settings::default(), 9).unwrap();
+        let read = Progress::read(dir.path()).unwrap();
+        assert_eq!(format!("{read:?}"), format!("{progress:?}"));
+        assert_eq!(read.figures(1).unwrap()["eval_map"], 1.0 / 3.0);
+        assert!(read.is_evaluated());
+    }
+
+    #[test]
+    fn a_state_that_cannot_be_is_refused() {
+        let dir = tempfile::tempdir().unwrap();
+        let skipped = Progress { global_step: 1, skipped_updates: 2, ..Progress::default() };
+        let nowhere = Progress { log_history: vec![Map::new()], ..Progress::default() };
+        for (progress, message) in [(skipped, "2 skipped of 1 steps"), (nowhere, "an evaluation without its step")] {
+            progress.write(dir.path(), &Settings::default(), 9).unwrap();
+            let error = Progress::read(dir.path()).unwrap_err().to_string();
+            assert!(error.ends_with(message), "{error}");
+        }
+    }
+}

@@ -1,0 +1,333 @@
+//! The settings of a run, each declared once.
+//!
+//! This room knows names, defaults, ranges and the key–value file `run.toml` is. It must not know how a run is carried out;
+//! other rooms ask it what they need. Names and defaults are those of the Hugging Face Trainer and of sentence-transformers.
+
+mod recipe;
+mod setting;
+
+use serde::de::Error as _;
+use serde::ser::SerializeMap;
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use simcse_model::{DropoutPlan, Named, Pooling, Precision, SentenceEncoder};
+use simcse_tensor::Rows;
+
+use crate::data::batches::{BatchSampler, Batching};
+use crate::error::{Error, Result};
+
+pub use recipe::Recipe;
+pub use setting::Setting;
+use setting::{Value, literal, named_from_toml, optional, settings, shown};
+
+/// The largest integer of TOML.
+const LARGEST: u64 = i64::MAX as u64;
+
+settings! {
+    /// Every setting of a run.
+    ///
+    /// ```
+    /// use simcse_train::Settings;
+    ///
+    /// let settings = Settings { batch_size: 64, max_steps: Some(100), ..Settings::default() };
+    /// assert!(settings.check().is_ok());
+    /// let error = Settings { batch_size: 1, ..settings }.check().unwrap_err();
+    /// assert_eq!(error.to_string(), "--batch-size: expected 2 or more: a sentence needs negatives, found 1");
+    /// ```
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct Settings {
+        /// Settings that others have published; flags given as well win. st-2021: the script behind
+        /// sentence-transformers' figures on AskUbuntu; st-6: the defaults of sentence-transformers 6's trainer
+        recipe: Option<Recipe> = None, "NAME", "a recipe" if |_| true;
+
+        /// Sentences in a batch; each is a negative for all the others
+        batch_size: usize = 128, "N", "2 or more: a sentence needs negatives" if |&size| size >= 2;
+
+        /// Batches whose mean gradient makes one step. This does not enlarge the pool of negatives, which come from a
+        /// sentence's own batch: for more negatives use a larger --batch-size
+        gradient_accumulation_steps: usize = 1, "N", "1 or more" if |&batches| batches >= 1;
+
+        /// Encode at most N tokens at a time (both views counted, in multiples of 512) to save memory: batches of any
+        /// size take no more, results stay the same to the last bit, and a step takes up to a third longer
+        /// (GradCache). Chosen automatically where a whole batch would not fit in --memory-limit
+        mini_batch_tokens: Option<usize> = None, "N" default "the whole batch",
+            "512 or more tokens" if |&tokens| tokens.is_none_or(|tokens| tokens >= Rows::BLOCK);
+
+        /// Length in tokens at which a sentence is cut, special tokens included
+        max_seq_length: usize = 32, "N", "3 or more tokens" if |&tokens| tokens >= 3;
+
+        /// Passes over the sentences
+        epochs: u32 = 1, "N" replaces max_steps, "1 or more" if |&epochs| epochs >= 1;
+
+        /// Steps of the run, instead of epochs: the sentences are gone through as often as that takes
+        max_steps: Option<u64> = None, "N", "1 or more" if |&steps| within(steps);
+
+        /// How the token embeddings become the sentence's: mean, cls or max
+        pooling: Pooling = Pooling::Mean, "MODE" default "the model's, or mean", "a pooling mode" if |_| true;
+
+        /// What cosines are multiplied by: the inverse of the temperature
+        scale: f32 = 20.0, "X", "a positive number" if |&scale| positive(scale.into());
+
+        /// AdamW's peak learning rate
+        learning_rate: f64 = 5e-5, "X", "a positive number" if |&rate| positive(rate);
+
+        /// AdamW's weight decay; biases and LayerNorm are exempt
+        weight_decay: f64 = 0.0, "X", "0 to below 1" if |decay| (0.0..1.0).contains(decay);
+
+        /// AdamW's epsilon
+        adam_epsilon: f64 = 1e-8, "X", "a positive number" if |&epsilon| positive(epsilon);
+
+        /// Share of the steps during which the learning rate rises from 0
+        warmup_ratio: f64 = 0.1, "X" replaces warmup_steps, "0 to 1" if |ratio| (0.0..=1.0).contains(ratio);
+
+        /// Steps during which the learning rate rises from 0, instead of a share
+        warmup_steps: Option<u64> = None, "N", "below 2^63" if |&steps| steps.is_none_or(|steps| steps <= LARGEST);
+
+        /// How the share of warm-up steps becomes a number: up, as in the Hugging Face Trainer, or down, as in scripts
+        /// from before it
+        warmup_rounding: Rounding = Rounding::Up, "DIRECTION", "a direction" if |_| true;
+
+        /// Gradients longer than this are scaled down to it
+        max_grad_norm: f64 = 1.0, "X", "a positive number" if |&norm| positive(norm);
+
+        /// Dropout rate everywhere but in the attention probabilities
+        hidden_dropout: f32 = 0.1, "P" default "the model's", "0 to below 1" if |rate| (0.0..1.0).contains(rate);
+
+        /// Dropout rate of the attention probabilities
+        attention_dropout: f32 = 0.1, "P" default "the model's", "0 to below 1" if |rate| (0.0..1.0).contains(rate);
+
+        /// no-duplicates: equal sentences never meet in a batch; batch: they may, as is sentence-transformers' default
+        batch_sampler: BatchSampler = BatchSampler::NoDuplicates, "NAME", "a batch sampler" if |_| true;
+
+        /// What the operands of matrix products are rounded to: f32, bf16 (faster, on processors with instructions for
+        /// it), or auto for the fastest that this processor has
+        precision: Precision = Precision::F32, "NAME",
+            "f32, or bf16 on a processor with instructions for it" if |precision| precision.is_available();
+
+        /// Seed of the order of the sentences and of dropout
+        seed: u64 = 42, "N", "below 2^63" if |&seed| seed <= LARGEST;
+
+        /// Steps between checkpoints; there is one at the last step, too
+        save_steps: u64 = 500, "N", "1 or more" if |&steps| within(Some(steps));
+
+        /// Keep only the N newest checkpoints, and the best one with --load-best-model-at-end
+        save_total_limit: Option<usize> = None, "N", "1 or more" if |&limit| within(limit.map(|limit| limit as u64));
+
+        /// Steps between evaluations while training
+        eval_steps: Option<u64> = None, "N", "1 or more" if |&steps| within(steps);
+
+        /// Make the best evaluated model the final one; it has a checkpoint of its own
+        load_best_model_at_end: bool = false, "", "true or false" if |_| true;
+    }
+}
+
+fn positive(x: f64) -> bool {
+    x > 0.0 && x.is_finite()
+}
+
+fn within(steps: Option<u64>) -> bool {
+    steps.is_none_or(|steps| (1..=LARGEST).contains(&steps))
+}
+
+/// How the share of warm-up steps becomes a number of steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rounding {
+    /// `⌈ratio · steps⌉`. transformers: `TrainingArguments.get_warmup_steps`.
+    Up,
+    /// `⌊ratio · steps⌋`.
+    Down,
+}
+
+impl Named for Rounding {
+    const ALL: &'static [Self] = &[Self::Up, Self::Down];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// Settings that are chosen by name.
+macro_rules! named_values {
+    ($($Type:ty),*) => {$(
+        impl Value for $Type {
+            fn from_toml(value: &toml::Value) -> std::result::Result<Self, String> {
+                named_from_toml(value)
+            }
+
+            fn to_toml(&self) -> Option<toml::Value> {
+                Some(self.name().into())
+            }
+        }
+    )*};
+}
+
+named_values!(BatchSampler, Pooling, Recipe, Rounding);
+
+impl Value for Precision {
+    /// `auto` is the fastest that this processor has.
+    fn from_toml(value: &toml::Value) -> std::result::Result<Self, String> {
+        match value.as_str() {
+            Some("auto") => Ok(Self::fastest()),
+            _ => named_from_toml(value).map_err(|_| "f32, bf16 or auto".to_owned()),
+        }
+    }
+
+    fn to_toml(&self) -> Option<toml::Value> {
+        Some(self.name().into())
+    }
+}
+
+impl Settings {
+    /// The defaults for tuning `encoder`: its own pooling and dropout rates.
+    pub fn for_model(encoder: &SentenceEncoder) -> Self {
+        let config = encoder.config();
+        Self {
+            pooling: encoder.directory.pooling,
+            hidden_dropout: config.hidden_dropout_prob,
+            attention_dropout: config.attention_probs_dropout_prob,
+            ..Self::default()
+        }
+    }
+
+    /// The same settings under a recipe, which wins over what it names.
+    #[must_use]
+    pub fn with_recipe(mut self, recipe: Recipe) -> Self {
+        self.recipe = Some(recipe);
+        for (name, text) in recipe.values() {
+            self.set(name, text).expect("a recipe names settings and their values");
+        }
+        self
+    }
+
+    /// Gives a setting the value that a text stands for; what it replaces loses its own.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if there is no such setting, or the text is no value of its type. Ranges are checked by
+    /// [`Settings::check`].
+    pub fn set(&mut self, name: &str, text: &str) -> Result<()> {
+        self.set_value(name, &literal(text))
+    }
+
+    fn set_value(&mut self, name: &str, value: &toml::Value) -> Result<()> {
+        let setting = named(name)?;
+        if let Some(replaced) = setting.replaces {
+            (named(replaced)?.reset)(self);
+        }
+        (setting.set)(self, value).map_err(|expected| Error::Setting {
+            setting: setting.flag(),
+            expected,
+            found: shown(value),
+        })
+    }
+
+    /// Checks every range.
+    ///
+    /// # Errors
+    /// [`Error::Setting`], naming the flag.
+    pub fn check(&self) -> Result<()> {
+        let Some(setting) = Self::TABLE.iter().find(|setting| !(setting.check)(self)) else { return Ok(()) };
+        let found = (setting.get)(self).as_ref().map_or_else(|| "nothing".to_owned(), shown);
+        Err(Error::Setting { setting: setting.flag(), expected: setting.expected.to_owned(), found })
+    }
+
+    /// Checks that a resumed run is given the settings that it began with.
+    ///
+    /// # Errors
+    /// [`Error::Changed`], naming the first setting that differs.
+    pub fn check_same(&self, given: &Self) -> Result<()> {
+        let differs = |setting: &&Setting<Self>| (setting.get)(self) != (setting.get)(given);
+        let Some(setting) = Self::TABLE.iter().find(differs) else { return Ok(()) };
+        let of = |settings| (setting.get)(settings).as_ref().map_or_else(|| "nothing".to_owned(), shown);
+        Err(Error::Changed { what: format!("--{}", setting.flag()), recorded: of(self), given: of(given) })
+    }
+
+    /// The steps during which the learning rate rises, in a run of `total_steps`.
+    pub fn warmup_steps_of(&self, total_steps: u64) -> u64 {
+        let share = self.warmup_ratio * total_steps as f64;
+        self.warmup_steps.unwrap_or(match self.warmup_rounding {
+            Rounding::Up => share.ceil() as u64,
+            Rounding::Down => share as u64,
+        })
+    }
+
+    /// The warm-up in words: `0.1 of the steps`, `500 steps`.
+    pub fn warmup(&self) -> String {
+        match self.warmup_steps {
+            Some(1) => "1 step".to_owned(),
+            Some(steps) => format!("{steps} steps"),
+            None => format!("{} of the steps", self.warmup_ratio),
+        }
+    }
+
+    /// The dropout of batch `number` of the step that has `step` steps before it. No two batches of a run share a mask.
+    pub(crate) fn dropout(&self, step: u64, number: usize) -> DropoutPlan {
+        let batch = step * self.gradient_accumulation_steps as u64 + number as u64;
+        DropoutPlan {
+            hidden: self.hidden_dropout,
+            attention: self.attention_dropout,
+            seed: self.seed,
+            step: batch as u32,
+        }
+    }
+
+    /// Sentences in a step; the last step of an epoch may have fewer batches.
+    pub fn sentences_per_step(&self) -> usize {
+        self.gradient_accumulation_steps * self.batch_size
+    }
+
+    /// What a step takes, in words: `128 sentences`, `4 × 128 sentences`.
+    pub fn step_size(&self) -> String {
+        match self.gradient_accumulation_steps {
+            1 => format!("{} sentences", self.batch_size),
+            batches => format!("{batches} × {} sentences", self.batch_size),
+        }
+    }
+
+    /// How the sentences are put into batches.
+    pub fn batching(&self) -> Batching {
+        Batching { sampler: self.batch_sampler, batch_size: self.batch_size, seed: self.seed }
+    }
+}
+
+/// The setting of this name, with underscores or hyphens.
+fn named(name: &str) -> Result<&'static Setting<Settings>> {
+    let found = Settings::TABLE.iter().find(|setting| setting.name == name || setting.flag() == name);
+    found.ok_or_else(|| Error::Setting {
+        setting: name.to_owned(),
+        expected: "the name of a setting".to_owned(),
+        found: "another".to_owned(),
+    })
+}
+
+/// The table `[settings]` of `run.toml`: a key for every setting that has a value.
+impl Serialize for Settings {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for setting in Self::TABLE {
+            if let Some(value) = (setting.get)(self) {
+                map.serialize_entry(setting.name, &value)?;
+            }
+        }
+        map.end()
+    }
+}
+
+/// A setting without a key has its default.
+impl<'de> Deserialize<'de> for Settings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let mut settings = Self::default();
+        for (name, value) in toml::Table::deserialize(deserializer)? {
+            let setting = named(&name).map_err(D::Error::custom)?;
+            (setting.set)(&mut settings, &value).map_err(|expected| {
+                D::Error::custom(format_args!("{name}: expected {expected}, found {}", shown(&value)))
+            })?;
+        }
+        Ok(settings)
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/settings.rs"]
+mod tests;

@@ -1,0 +1,54 @@
+//! Settings that others have used and published, by name.
+
+use simcse_model::Named;
+
+/// Settings with a source; what a recipe leaves open is the default.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Recipe {
+    /// `st-2021`: the script behind the published AskUbuntu figures of SimCSE, sentence-transformers 1.2
+    /// (`examples/unsupervised_learning/SimCSE/train_askubuntu_simcse.py`): batches of 128 in which equal sentences may
+    /// meet, the last incomplete one dropped, 32 tokens, mean pooling, one epoch, warm-up over `int(0.1 · steps)` steps.
+    /// From `SentenceTransformer.fit` of version 1.2.0: learning rate 2e-5, weight decay 0.01, `WarmupLinear`, gradients
+    /// clipped at 1; and from its optimizer, `AdamW` of transformers 4.6.1 (`optimization.py`): ε 1e-6, β 0.9 and 0.999.
+    ///
+    /// Three things differ. That AdamW added ε before it corrected the bias, and decayed after the step; here, as in
+    /// PyTorch, ε is added after the correction and decay comes first. `fit` also decayed DistilBERT's LayerNorm weights,
+    /// whose names its list of exemptions misses; here no LayerNorm decays. And the script computed in f16 where its GPU
+    /// could.
+    St2021,
+    /// `st-6`: the defaults of the trainer of sentence-transformers 6.2 on transformers 5
+    /// (`SentenceTransformerTrainingArguments`): learning rate 5e-5, no weight decay, no warm-up, linear decay, gradients
+    /// clipped at 1, ε 1e-8, batches in which equal sentences may meet. Batch size, length and epochs are those of its
+    /// `examples/sentence_transformer/unsupervised_learning/SimCSE/train_askubuntu_simcse.py`: 128, 32, 1 (which itself
+    /// sets a warm-up over 0.1 of the steps).
+    St6,
+}
+
+impl Named for Recipe {
+    const ALL: &'static [Self] = &[Self::St2021, Self::St6];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::St2021 => "st-2021",
+            Self::St6 => "st-6",
+        }
+    }
+}
+
+impl Recipe {
+    /// The settings that the recipe is made of, by name.
+    pub fn values(self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::St2021 => &[
+                ("batch_sampler", "batch"),
+                ("pooling", "mean"),
+                ("learning_rate", "2e-5"),
+                ("weight_decay", "0.01"),
+                ("adam_epsilon", "1e-6"),
+                ("warmup_ratio", "0.1"),
+                ("warmup_rounding", "down"),
+            ],
+            Self::St6 => &[("batch_sampler", "batch"), ("pooling", "mean"), ("warmup_steps", "0")],
+        }
+    }
+}

@@ -1,0 +1,57 @@
+//! A check before the first step: does the loss reach every parameter that is to be trained?
+
+use simcse_model::{DropoutPlan, SentenceEncoder, TokenBatch};
+use simcse_tensor::{BufferPool, Grads};
+
+use crate::error::{Error, Result};
+use crate::step::gradient::{StepBuffers, accumulate_gradient};
+use crate::step::objectives::Objective;
+
+/// Sentences that the check looks at.
+const SENTENCES: usize = 16;
+
+/// Takes the gradient of a few sentences and checks that each trainable tensor's is finite and not zero, and that the two
+/// views of a sentence differ if there is dropout. Leaves `grads` as it comes.
+///
+/// # Errors
+/// [`Error::GradientFlow`], naming the tensor and what is wrong.
+pub fn check_gradient_flow(
+    encoder: &SentenceEncoder,
+    sentences: &[Vec<u32>],
+    dropout: &DropoutPlan,
+    objective: &dyn Objective,
+    buffers: &mut StepBuffers,
+    grads: &mut Grads,
+) -> Result<()> {
+    let sentences = &sentences[..sentences.len().min(SENTENCES)];
+    if dropout.hidden > 0.0 || dropout.attention > 0.0 {
+        views_differ(encoder, &sentences[0], dropout)?;
+    }
+    grads.clear();
+    accumulate_gradient(encoder, sentences, Some(dropout), objective, buffers, grads);
+    for tensor in grads.layout().parameters().iter().filter(|tensor| tensor.trainable) {
+        let values = &grads.values()[tensor.range()];
+        let problem = if values.iter().any(|g| !g.is_finite()) {
+            "is not finite: the model's weights or the scale are out of range"
+        } else if values.iter().all(|&g| g == 0.0) {
+            "is zero everywhere: the loss does not reach it, or is saturated (try a lower --scale)"
+        } else {
+            continue;
+        };
+        return Err(Error::GradientFlow { what: format!("the gradient of {}", tensor.name), problem });
+    }
+    Ok(())
+}
+
+fn views_differ(encoder: &SentenceEncoder, sentence: &[u32], dropout: &DropoutPlan) -> Result<()> {
+    let mut pool = BufferPool::new();
+    let batch = TokenBatch::new(encoder.config(), &[sentence, sentence], vec![0, 1]);
+    let mut tape = encoder.tape(&mut pool, &batch, false);
+    let embeddings = encoder.forward(&mut tape, &batch, Some(dropout));
+    let views = tape.value(embeddings);
+    if views.row(0) == views.row(1) {
+        let problem = "are equal: dropout has no effect on this model";
+        return Err(Error::GradientFlow { what: "the two views of a sentence".to_owned(), problem });
+    }
+    Ok(())
+}
