@@ -98,7 +98,10 @@ impl JsonObject {
     /// Refuses fields that are not `known`.
     pub(crate) fn require_known(&self, known: &[&str]) -> Result<()> {
         match self.fields.keys().find(|field| !known.contains(&field.as_str())) {
-            Some(unknown) => Err(self.invalid(unknown, format_args!("no such field, but {}", known.join(", ")))),
+            Some(unknown) => {
+                Err(self
+                    .invalid(unknown, format_args!("no such field (it is not supported), but {}", known.join(", "))))
+            }
             None => Ok(()),
         }
     }

@@ -141,5 +141,11 @@ fn model_input_names(config: &JsonObject, class: Class) -> Result<Vec<String>> {
     };
     let names: Option<Vec<String>> = serde_json::from_value(names.clone()).ok();
     let masked = names.filter(|names| names.iter().any(|name| name == "attention_mask"));
-    masked.ok_or_else(|| config.invalid(FIELD, "a list of names with attention_mask"))
+    masked.ok_or_else(|| {
+        config.invalid(FIELD, "a list of names with attention_mask (a model without it is not supported)")
+    })
 }
+
+#[cfg(test)]
+#[path = "tests/build.rs"]
+mod tests;

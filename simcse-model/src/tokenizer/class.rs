@@ -24,6 +24,10 @@ pub(crate) enum Class {
     Herbert,
 }
 
+/// What an error about another class expects.
+const SUPPORTED: &str = "BertTokenizer, DistilBertTokenizer, RobertaTokenizer, XLMRobertaTokenizer, HerbertTokenizer or \
+                         PreTrainedTokenizerFast (others are not supported)";
+
 /// The names that stand for the classes, without `Fast`.
 const NAMES: [(&str, Class); 17] = [
     ("BertTokenizer", Class::Bert),
@@ -54,7 +58,7 @@ impl Class {
         let model = files.model()?;
         for json in [Some(config), model.as_ref()].into_iter().flatten() {
             if let Some(name) = json.text(NAME)?.filter(|name| !name.is_empty()) {
-                return Self::named(name).ok_or_else(|| json.invalid(NAME, Self::supported()));
+                return Self::named(name).ok_or_else(|| json.invalid(NAME, SUPPORTED));
             }
         }
         match model {
@@ -80,11 +84,6 @@ impl Class {
             [.., true] => Ok(Self::Roberta),
             _ => Err(Error::Missing { file: files.path(TOKENIZER), advice: ADVICE.to_owned() }),
         }
-    }
-
-    fn supported() -> String {
-        let names: Vec<_> = NAMES.iter().map(|(name, _)| *name).filter(|name| name.ends_with("Tokenizer")).collect();
-        format!("one of {} or PreTrainedTokenizerFast (others are not supported)", names.join(", "))
     }
 
     /// The files that hold the vocabulary where there is no `tokenizer.json`.

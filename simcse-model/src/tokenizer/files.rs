@@ -94,6 +94,12 @@ impl Files {
         self.model.as_deref().map(|bytes| JsonObject::parse(&self.path(MODEL), bytes)).transpose()
     }
 
+    /// These files in a directory with this `config.json`.
+    #[cfg(test)]
+    pub(crate) fn with_model(self, json: &str) -> Self {
+        Self { model: Some(json.into()), ..self }
+    }
+
     /// These files and one more, in place of what had its name.
     pub(crate) fn with(self, name: &'static str, bytes: Vec<u8>) -> Self {
         let mut files = self.without(&[name]);

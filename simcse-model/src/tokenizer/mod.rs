@@ -16,4 +16,6 @@ mod made;
 mod pipeline;
 mod settings;
 mod special_tokens;
+mod token;
+mod token_files;
 mod vocabulary;

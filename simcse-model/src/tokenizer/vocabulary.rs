@@ -14,7 +14,7 @@ use tokenizers::{Model, ModelWrapper};
 use crate::error::{Error, Result};
 use crate::tokenizer::files::{Files, MERGES, TOKENIZER, VOCABULARY, WORDS};
 
-const ADVICE: &str = "without a tokenizer.json, the tokenizer's class needs this file";
+const ADVICE: &str = "the tokenizer's class needs it or a tokenizer.json (an empty vocabulary is not supported)";
 
 /// The words of a WordPiece model.
 pub(crate) fn words(files: &Files, file: Option<&tokenizers::Tokenizer>) -> Result<Vocab> {
