@@ -2,9 +2,8 @@
 
 mod args;
 mod commands;
+mod download_progress;
 mod error;
-mod fetching;
-mod hub;
 mod report;
 mod stop;
 

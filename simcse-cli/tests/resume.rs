@@ -201,7 +201,7 @@ fn what_has_changed_is_named() {
     workspace.stdout(&format!("{TRAIN} out --max-steps 4 --save-steps 2"));
     fs::remove_dir_all(workspace.path("out/checkpoint-4")).unwrap();
     workspace.put("other.txt", fs::read_to_string(workspace.path("in.txt")).unwrap() + "the slow sound\n");
-    let mut other = SentenceEncoder::load(&workspace.path("model")).unwrap();
+    let mut other = SentenceEncoder::load(workspace.path("model")).unwrap();
     other.params.values_mut()[0] += 1.0;
     other.save(&workspace.path("other")).unwrap();
     workspace.put("other.jsonl", fs::read_to_string(workspace.path("dev.jsonl")).unwrap().replace("slow", "fast"));

@@ -53,7 +53,7 @@ fn a_run_leaves_checkpoints_a_model_and_its_record() {
     assert_eq!((&report["steps"], &report["before"]), (&10.into(), &Value::Null));
 
     for directory in ["out", "out/checkpoint-4", "out/checkpoint-8", "out/checkpoint-10"] {
-        let encoder = SentenceEncoder::load(&workspace.path(directory)).unwrap();
+        let encoder = SentenceEncoder::load(workspace.path(directory)).unwrap();
         assert!(encoder.encode(&["slow boot"]).unwrap().iter().all(|value| value.is_finite()));
     }
     let weights = |directory| fs::read(workspace.path(directory).join("model.safetensors")).unwrap();
@@ -256,7 +256,7 @@ fn without_arguments_the_embedded_sentences_are_trained_on() {
     // As reported by the script that generates the questions: tools/generate/default_corpus.py --report.
     assert!((lexical - 0.5051).abs() < 5e-5, "{lexical}");
     assert_eq!(report["after"]["eval_map"], before, "the first step's learning rate is 0");
-    SentenceEncoder::load(&workspace.path("out")).unwrap();
+    SentenceEncoder::load(workspace.path("out")).unwrap();
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn parameters_that_are_not_trained_are_listed_and_kept() {
     let output = workspace.command(arguments).output().unwrap();
     let told = "not trained, as no sentence embedding depends on them: pooler.dense.weight, pooler.dense.bias\n";
     assert!(text(&output.stderr).contains(told), "{}", text(&output.stderr));
-    let trained = SentenceEncoder::load(&workspace.path("out")).unwrap();
+    let trained = SentenceEncoder::load(workspace.path("out")).unwrap();
     let kept = trained.params.layout().parameters().iter().filter(|tensor| !tensor.trainable);
     let kept: Vec<_> = kept.map(|tensor| &trained.params.values()[tensor.range()]).collect();
     assert_eq!(kept, [&weight[..], &bias[..]]);

@@ -1,5 +1,7 @@
-//! BERT, RoBERTa and DistilBERT sentence encoders on simcse-tensor, read from and written to sentence-transformers directories.
+//! BERT, RoBERTa and DistilBERT sentence encoders on simcse-tensor, read from and written to
+//! sentence-transformers directories.
 
+pub mod hub;
 pub mod io;
 
 mod directory;

@@ -1,4 +1,4 @@
-//! A sentence encoder: tokenizer, encoder, pooling, and the directory it came from.
+//! A sentence encoder: tokenizer, encoder, pooling, and the directory that they came from.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,62 +12,135 @@ use simcse_tensor::{BufferPool, Params, Precision, Tape, Var};
 
 use crate::directory::ModelDirectory;
 use crate::directory::config::ModelConfig;
+use crate::directory::encoder_tensors::EncoderTensors;
 use crate::directory::weights::{CarriedTensor, write_safetensors};
 use crate::encoder::Encoder;
 use crate::encoder::batch::TokenBatch;
 use crate::encoder::dropout::DropoutPlan;
 use crate::error::Result;
+use crate::hub::resolve::resolve;
+use crate::io::text::{excerpt, printable};
 use crate::tokenizer::encode::Tokens;
 
-/// A text that goes in front of every sentence, as one model uses it.
+/// A text to put in front of every sentence, as one model uses it.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Prompt<'a> {
     /// The text; empty for none.
     pub text: &'a str,
-    /// How many of a sentence's first tokens pooling leaves out: those of the prompt, if the model says so.
+    /// How many leading tokens of every sentence pooling excludes: the prompt's, if the model says
+    /// so.
     pub excluded: usize,
 }
 
 /// A model that turns sentences into embeddings. sentence-transformers: `SentenceTransformer`.
+///
+/// ```no_run
+/// use std::path::Path;
+/// use simcse_model::SentenceEncoder;
+///
+/// let encoder = SentenceEncoder::load(Path::new("output/my-model"))?;
+/// let embeddings = encoder.encode(&["the cat sleeps", "a dog barks"])?;
+/// println!("{:?}", embeddings.dim());
+/// # Ok::<(), simcse_model::Error>(())
+/// ```
+///
+/// A small model of random weights, saved and loaded again:
+///
+/// ```
+/// use simcse_model::{Architecture, ModelConfig, ModelDirectory};
+/// use simcse_model::{Pooling, SentenceEncoder, Tokenizer};
+///
+/// let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "sleeps", "barks"];
+/// let config = ModelConfig {
+///     vocab_size: words.len(),
+///     hidden_size: 8,
+///     num_hidden_layers: 1,
+///     num_attention_heads: 2,
+///     intermediate_size: 16,
+///     max_position_embeddings: 16,
+///     ..ModelConfig::defaults(Architecture::Bert)
+/// };
+/// let tokenizer = Tokenizer::word_piece(&words, true)?;
+/// let directory = ModelDirectory::new(config, tokenizer, Pooling::Mean, 16)?;
+/// let encoder = SentenceEncoder::random(directory, 42);
+///
+/// let dir = tempfile::tempdir()?;
+/// encoder.save(dir.path())?;
+/// let again = SentenceEncoder::load(dir.path())?;
+/// let sentences = ["the cat sleeps", "the cat barks"];
+/// assert_eq!(encoder.encode(&sentences)?, again.encode(&sentences)?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct SentenceEncoder {
-    /// Everything but the weights. Its pooling, maximum length and dropout rates may be changed.
+    /// Everything except the weights. Its pooling, maximum length, and dropout rates may be
+    /// changed.
     pub directory: ModelDirectory,
     /// The parameters' values.
     pub params: Params,
-    /// What the operands of the products with weights are rounded to, in training and encoding; f32 unless changed.
+    /// What the operands of matrix products with weights are rounded to, in training and encoding;
+    /// f32 by default.
     pub precision: Precision,
     encoder: Encoder,
     carried: Vec<CarriedTensor>,
+    left_out: Vec<String>,
 }
 
 impl SentenceEncoder {
-    /// The most tokens that [`encode`](Self::encode) encodes at a time, unless one sentence is longer.
+    /// [`encode`](Self::encode) encodes at most this many tokens at a time, unless one sentence is
+    /// longer.
     pub const ENCODED_TOKENS: usize = 4096;
-    /// The most sentences that it tokenizes at a time.
+    /// [`encode`](Self::encode) tokenizes at most this many sentences at a time.
     pub const ENCODED_SENTENCES: usize = 512;
 
-    /// Loads a model directory of sentence-transformers or plain Hugging Face.
+    /// Loads a model of sentence-transformers or plain Hugging Face: a directory, or else a name on
+    /// the hub such as `distilroberta-base`, looked up as in [`hub`](crate::hub) (with the cargo
+    /// feature `hub`; without it, in the cache alone).
+    ///
+    /// To show progress, call [`hub::resolve`](crate::hub::resolve()) and then
+    /// [`load_directory`](Self::load_directory).
     ///
     /// # Errors
-    /// Whatever is missing, malformed, or would be computed otherwise than by the reference: see [`Error`](crate::Error).
-    pub fn load(dir: &Path) -> Result<Self> {
+    /// A name that leads nowhere, or as [`load_directory`](Self::load_directory).
+    pub fn load(model: impl AsRef<Path>) -> Result<Self> {
+        Self::load_directory(&resolve(model, &mut |_| {})?)
+    }
+
+    /// Loads a model directory of sentence-transformers or plain Hugging Face. Afterwards,
+    /// [`warnings`](Self::warnings) tells whether anything in it was ignored.
+    ///
+    /// # Errors
+    /// Whatever is missing or malformed, and whatever the reference would compute differently: see
+    /// [`Error`](crate::Error).
+    pub fn load_directory(dir: &Path) -> Result<Self> {
         let directory = ModelDirectory::read(dir)?;
-        let mut weights = directory.weights()?;
-        let (encoder, layout) = Encoder::new(directory.config.clone(), weights.contains("pooler.dense.weight"));
-        for tensor in layout.parameters() {
-            weights.check(&tensor.name, &tensor.shape)?;
-        }
+        let config = &directory.config;
+        // The file is checked before memory is allocated for what the configuration claims.
+        let (_, needed) = Encoder::new(config.clone(), false);
+        let mut weights = EncoderTensors::find(directory.weights()?, needed.parameters())?;
+        let (_, with_pooler) = Encoder::new(config.clone(), true);
+        let has_pooler = with_pooler.parameters().iter().all(|tensor| weights.has(&tensor.name, &tensor.shape));
+        let (encoder, layout) = Encoder::new(config.clone(), has_pooler);
+
         let layout = Arc::new(layout);
         let mut params = Params::zeros(layout.clone());
         for tensor in layout.parameters() {
             weights.take(&tensor.name, &tensor.shape, &mut params.values_mut()[tensor.range()])?;
         }
-        Ok(Self { directory, params, precision: Precision::F32, encoder, carried: weights.finish()? })
+        let rest = weights.finish()?;
+        Ok(Self {
+            directory,
+            params,
+            precision: Precision::F32,
+            encoder,
+            carried: rest.carried,
+            left_out: rest.left_out,
+        })
     }
 
-    /// A model with random weights, as transformers draws them: matrices from N(0, `initializer_range`²), the padding
-    /// token's embedding and biases 0, LayerNorm's γ 1.
+    /// A model with random weights, drawn as transformers does: matrices are from a normal
+    /// distribution with standard deviation `initializer_range`; biases and the padding token's
+    /// embedding are 0, LayerNorm's γ is 1.
     pub fn random(directory: ModelDirectory, seed: u64) -> Self {
         let config = &directory.config;
         let (encoder, layout) = Encoder::new(config.clone(), false);
@@ -88,7 +161,34 @@ impl SentenceEncoder {
                 values[config.pad_token_id * config.hidden_size..][..config.hidden_size].fill(0.0);
             }
         }
-        Self { directory, params, precision: Precision::F32, encoder, carried: Vec::new() }
+        Self { directory, params, precision: Precision::F32, encoder, carried: Vec::new(), left_out: Vec::new() }
+    }
+
+    /// The names of the tensors in the weights file that the encoder has no use for, such as the
+    /// head of a training objective. Heads of transformers' own classes (`cls.`, `lm_head.`, …) are
+    /// not listed. Nothing is listed twice: [`save`](Self::save) writes the encoder only.
+    pub fn left_out(&self) -> &[String] {
+        &self.left_out
+    }
+
+    /// What a user should know about the model as it was loaded, a line each. Foreign text in it is
+    /// escaped for a terminal.
+    pub fn warnings(&self) -> Vec<String> {
+        const NAMES: usize = 4;
+        const NAME: usize = 100;
+        let names: Vec<_> = self.left_out.iter().take(NAMES).map(|name| excerpt(name, NAME)).collect();
+        let mut names = names.join(", ");
+        let (count, plural) = match self.left_out.len() {
+            0 => return Vec::new(),
+            1 => (1, ""),
+            count => (count, "s"),
+        };
+        if count > NAMES {
+            names += ", …";
+        }
+        let file = ModelDirectory::weights_path(&self.directory.transformer);
+        let file = printable(file.display());
+        vec![format!("{file}: left out {count} tensor{plural} that the encoder does not use: {names}")]
     }
 
     /// The shape of the encoder.
@@ -96,34 +196,36 @@ impl SentenceEncoder {
         &self.directory.config
     }
 
-    /// Values in an embedding, `C`.
+    /// The number of values in an embedding, `C`.
     pub fn dimension(&self) -> usize {
         self.config().hidden_size
     }
 
-    /// A prompt for this model; `text` may be one of those that the model brings along
-    /// ([`directory.prompts`](crate::Prompts)) or any other.
+    /// A prompt for this model: one of its own ([`directory.prompts`](crate::Prompts)) or any other
+    /// text.
     ///
     /// # Errors
-    /// What the tokenizer reports.
+    /// The tokenizer's.
     pub fn prompt<'a>(&self, text: &'a str) -> Result<Prompt<'a>> {
         let ModelDirectory { tokenizer, max_seq_length, include_prompt, .. } = &self.directory;
         let excluded = if *include_prompt { 0 } else { tokenizer.prompt_length(text, *max_seq_length)? };
         Ok(Prompt { text, excluded })
     }
 
-    /// The token ids of each sentence, special tokens included, cut at the model's maximum length; without any prompt.
+    /// The token ids of each sentence, special tokens included, truncated to the model's maximum
+    /// length; without any prompt.
     ///
     /// # Errors
-    /// What the tokenizer reports.
+    /// The tokenizer's.
     pub fn tokenize<S: AsRef<str> + Sync>(&self, sentences: &[S]) -> Result<Tokens> {
         self.tokenize_with_prompt(Prompt::default(), sentences)
     }
 
-    /// [`SentenceEncoder::tokenize`] with a prompt in front of each sentence; it counts toward the length.
+    /// [`tokenize`](Self::tokenize) with a prompt in front of each sentence; it counts toward the
+    /// length.
     ///
     /// # Errors
-    /// What the tokenizer reports.
+    /// The tokenizer's.
     pub fn tokenize_with_prompt<S: AsRef<str> + Sync>(&self, prompt: Prompt, sentences: &[S]) -> Result<Tokens> {
         self.directory.tokenizer.encode_prompted(prompt.text, sentences, self.directory.max_seq_length)
     }
@@ -138,12 +240,12 @@ impl SentenceEncoder {
         self.encoder.forward(tape, batch, dropout)
     }
 
-    /// The embeddings of a batch, one row a sentence, (S, C).
+    /// The embeddings of a batch, one row per sentence, (S, C).
     pub fn forward(&self, tape: &mut Tape, batch: &TokenBatch, dropout: Option<&DropoutPlan>) -> Var {
         self.forward_after(0, tape, batch, dropout)
     }
 
-    /// [`SentenceEncoder::forward`] for sentences whose first `excluded` tokens are a prompt's that is not pooled.
+    /// [`forward`](Self::forward), but pooling excludes the first `excluded` tokens of each sentence.
     pub fn forward_after(
         &self,
         excluded: usize,
@@ -156,45 +258,50 @@ impl SentenceEncoder {
         if self.directory.normalize { tape.normalize(pooled) } else { pooled }
     }
 
-    /// The embeddings of sentences, one row each, (S, C), with the model's default prompt, if it has one, in front of them; of
-    /// unit length only if the model has a Normalize module. An embedding's bits depend on its sentence alone.
+    /// The embeddings of sentences, one row each, (S, C). The model's default prompt, if it has
+    /// one, is put in front of them. They are of unit length only if the model has a Normalize
+    /// module. The bits of an embedding depend on its sentence alone.
     ///
     /// # Errors
-    /// What the tokenizer reports.
+    /// The tokenizer's.
     pub fn encode<S: AsRef<str> + Sync>(&self, sentences: &[S]) -> Result<Array2<f32>> {
         self.encode_with_prompt(self.directory.prompts.default_prompt(), sentences)
     }
 
-    /// [`SentenceEncoder::encode`] with the model's prompt for queries. sentence-transformers: `encode_query`.
+    /// [`encode`](Self::encode) with the model's prompt for queries. sentence-transformers:
+    /// `encode_query`.
     ///
     /// # Errors
-    /// What the tokenizer reports.
+    /// The tokenizer's.
     pub fn encode_query<S: AsRef<str> + Sync>(&self, queries: &[S]) -> Result<Array2<f32>> {
         self.encode_with_prompt(self.directory.prompts.query(), queries)
     }
 
-    /// [`SentenceEncoder::encode`] with the model's prompt for documents. sentence-transformers: `encode_document`.
+    /// [`encode`](Self::encode) with the model's prompt for documents. sentence-transformers:
+    /// `encode_document`.
     ///
     /// # Errors
-    /// What the tokenizer reports.
+    /// The tokenizer's.
     pub fn encode_document<S: AsRef<str> + Sync>(&self, documents: &[S]) -> Result<Array2<f32>> {
         self.encode_with_prompt(self.directory.prompts.document(), documents)
     }
 
-    /// [`SentenceEncoder::encode`] with `prompt` in front of each sentence instead of the default; an empty one is none.
+    /// [`encode`](Self::encode) with `prompt` in front of each sentence instead of the default; an
+    /// empty one is none.
     ///
     /// # Errors
-    /// What the tokenizer reports.
+    /// The tokenizer's.
     pub fn encode_with_prompt<S: AsRef<str> + Sync>(&self, prompt: &str, sentences: &[S]) -> Result<Array2<f32>> {
         let embeddings = self.encode_with_prompt_while(prompt, sentences, |_| true)?;
-        Ok(embeddings.expect("nothing says stop"))
+        Ok(embeddings.expect("nothing stops it"))
     }
 
-    /// [`SentenceEncoder::encode`], a part of the sentences at a time. Before each part `go_on` is told how many sentences are
-    /// done; `None` if it says no.
+    /// [`encode`](Self::encode) that can be stopped: before each
+    /// [`ENCODED_SENTENCES`](Self::ENCODED_SENTENCES) sentences, `go_on` gets the number of
+    /// sentences done, and the result is `None` if it returns `false`.
     ///
     /// # Errors
-    /// What the tokenizer reports.
+    /// The tokenizer's.
     pub fn encode_while<S: AsRef<str> + Sync>(
         &self,
         sentences: &[S],
@@ -203,10 +310,10 @@ impl SentenceEncoder {
         self.encode_with_prompt_while(self.directory.prompts.default_prompt(), sentences, go_on)
     }
 
-    /// [`SentenceEncoder::encode_while`] with `prompt` in front of each sentence.
+    /// [`encode_while`](Self::encode_while) with `prompt` in front of each sentence.
     ///
     /// # Errors
-    /// What the tokenizer reports.
+    /// The tokenizer's.
     pub fn encode_with_prompt_while<S: AsRef<str> + Sync>(
         &self,
         prompt: &str,
@@ -229,12 +336,14 @@ impl SentenceEncoder {
         Ok(Some(embeddings))
     }
 
-    /// The embeddings of sentences given as token ids, special tokens included, with buffers from `pool`.
+    /// The embeddings of sentences given as token ids, special tokens included, with buffers from
+    /// `pool`.
     pub fn encode_tokens(&self, sentences: &[Vec<u32>], pool: &mut BufferPool) -> Array2<f32> {
         self.encode_tokens_after(0, sentences, pool)
     }
 
-    /// [`SentenceEncoder::encode_tokens`] for sentences whose first `excluded` tokens are a prompt's that is not pooled.
+    /// [`encode_tokens`](Self::encode_tokens), but pooling excludes the first `excluded` tokens of
+    /// each sentence.
     pub fn encode_tokens_after(&self, excluded: usize, sentences: &[Vec<u32>], pool: &mut BufferPool) -> Array2<f32> {
         let mut embeddings = Array2::zeros((sentences.len(), self.dimension()));
         let mut first = 0;
@@ -253,14 +362,14 @@ impl SentenceEncoder {
         embeddings
     }
 
-    /// About the bytes of the directory that [`SentenceEncoder::save`] writes, and never fewer.
+    /// An upper bound, and a close one, on the bytes that [`save`](Self::save) writes.
     pub fn size_on_disk(&self) -> u64 {
         let carried: usize = self.carried.iter().map(CarriedTensor::size).sum();
         let weights = size_of_val(self.params.values()) + carried + 256 * self.params.layout().parameters().len();
         weights as u64 + self.directory.size_on_disk()
     }
 
-    /// Writes a directory that sentence-transformers loads as its own.
+    /// Writes a directory that sentence-transformers loads like its own.
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io).

@@ -25,13 +25,13 @@ impl Named for Precision {
 }
 
 impl Precision {
-    /// Whether this processor, under the instruction set in use (see [`Isa::detected`](crate::Isa::detected)), can
-    /// compute in this precision.
+    /// Whether this processor can compute in this precision with the instruction set in use (see
+    /// [`Isa::detected`](crate::Isa::detected)).
     pub fn is_available(self) -> bool {
         self == Self::F32 || has_bf16()
     }
 
-    /// The fastest precision that is available.
+    /// The fastest available precision.
     pub fn fastest() -> Self {
         if has_bf16() { Self::Bf16 } else { Self::F32 }
     }

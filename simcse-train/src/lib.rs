@@ -7,7 +7,7 @@
 //! use simcse_train::{Sentences, Settings, Trainer};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
-//! let encoder = SentenceEncoder::load("path/to/bert".as_ref())?;
+//! let encoder = SentenceEncoder::load("path/to/bert")?;
 //! let sentences = Sentences::read("titles.txt", 10)?;
 //! let settings = Settings { batch_size: 64, ..Settings::for_model(&encoder) };
 //! let trained = Trainer::new(encoder, &sentences, settings, "output/my-model")?.train(&mut ())?;

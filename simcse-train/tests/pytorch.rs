@@ -226,7 +226,7 @@ fn check(dir: &Path) {
     let golden = Golden::read(dir);
     let bytes = std::fs::read(dir.join("golden.safetensors")).unwrap();
     let expected = Expected(SafeTensors::deserialize(&bytes).unwrap());
-    let mut encoder = SentenceEncoder::load(&dir.join(&golden.model)).unwrap();
+    let mut encoder = SentenceEncoder::load(dir.join(&golden.model)).unwrap();
     let name = dir.file_name().unwrap().display();
 
     let mut failures = Vec::new();

@@ -1,6 +1,7 @@
 # Shared by the scripts of this folder, which plant mistakes in a copy of the tree and see whether
-# tests notice them. A script defines three functions and then calls `main`:
+# tests notice them. A script defines four functions and then calls `main`:
 #
+#     print_header      prints the head of the table
 #     all_mistakes      the list, as calls of `in_file` and `plant`
 #     check_unchanged   fails unless the tests pass without a mistake
 #     try_mistake NAME  tests the copy, in which the mistake has been planted
@@ -77,6 +78,7 @@ main() {
   if [[ $check_only ]]; then return; fi
   copy_tree
   phase=try only=${1:-.} tried=0
+  print_header
   all_mistakes
   if ((tried == 0)); then
     echo "error: no mistake's name matches $only" >&2

@@ -9,7 +9,7 @@
 source "$(dirname "$0")/common.sh"
 export PROPTEST_MAX_SHRINK_ITERS=0 # a failure is enough, a minimal one would take longer
 
-row() { printf '%-58s %s\n' "$1" "$2"; }
+print_header() { printf '| mistake | result |\n|---|---|\n'; }
 tests() { (cd "$copy" && nice -n 19 cargo test -j1 --quiet -p "$crate" --lib "$@") >"$copy/log" 2>&1; }
 
 # on CRATE FILTER FILE: the mistakes below are in FILE, and the tests of CRATE that FILTER selects
@@ -37,7 +37,7 @@ try_mistake() {
     result='NOT NOTICED'
   fi
   [[ $result == noticed ]] || failures=$((failures + 1))
-  row "$1" "$result"
+  echo "| $1 | $result |"
 }
 
 all_mistakes() {

@@ -8,6 +8,7 @@
 # REGEX selects mistakes by name; --check only checks that all of them fit the source.
 source "$(dirname "$0")/common.sh"
 
+print_header() { printf '| mistake | noticed | first bound that breaks |\n|---|---|---|\n'; }
 tests() { (cd "$copy" && cargo test --quiet -p simcse-train --test pytorch "$@") >"$copy/log" 2>&1; }
 
 checked=
@@ -19,8 +20,6 @@ check_unchanged() {
     echo "error: the test does not pass on the unchanged tree" >&2
     exit 1
   fi
-  echo "| mistake | noticed | first bound that breaks |"
-  echo "|---|---|---|"
 }
 
 try_mistake() {

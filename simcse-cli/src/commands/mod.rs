@@ -9,40 +9,43 @@ pub(crate) mod train;
 use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
-use simcse_model::{Precision, SentenceEncoder};
+use simcse_model::hub::{self, HubError};
+use simcse_model::{Error, Precision, SentenceEncoder};
 
+use crate::download_progress::DownloadProgress;
 use crate::error::Failure;
-use crate::fetching::Fetching;
-use crate::hub::{self, HubError};
 use crate::report;
 
-/// The directory of the model that `--model` names: itself, or the one that the hub's cache has or fetches.
+/// The directory of the model that `--model` names: itself, or one in the hub's cache, downloaded
+/// if it is not there.
 fn model_dir(name: &str) -> Result<PathBuf, Failure> {
-    let mut fetching = Fetching::default();
-    hub::resolve(name, &mut |progress| fetching.show(progress)).map_err(|error| match error {
-        HubError::NoSuchPath { .. } | HubError::NotADirectory { .. } | HubError::BadName { .. } => {
+    use HubError::{BadName, NoSuchPath, NotADirectory};
+
+    let mut progress = DownloadProgress::default();
+    hub::resolve(name, &mut |event| progress.show(event)).map_err(|error| match error {
+        Error::Hub(NoSuchPath { .. } | NotADirectory { .. } | BadName { .. }) => {
             Failure::Usage(format!("--model: {error}"))
         }
         error => error.into(),
     })
 }
 
-/// What `--data` names: a path, or `askubuntu` for what `simcse fetch askubuntu` has fetched.
+/// What `--data` names: a path, or `askubuntu` for what `simcse fetch askubuntu` has downloaded.
 fn data_path(data: &Path) -> Result<PathBuf, Failure> {
     if data != Path::new("askubuntu") || data.exists() {
         return Ok(data.to_owned());
     }
-    let fetched = hub::default_askubuntu_dir();
-    if fetched.is_dir() {
-        return Ok(fetched);
+    let downloaded = fetch::default_askubuntu_dir();
+    if downloaded.is_dir() {
+        return Ok(downloaded);
     }
-    let place = fetched.display();
-    Err(Failure::Failed(format!("no AskUbuntu data in {place}: fetch it with `simcse fetch askubuntu`")))
+    let place = downloaded.display();
+    Err(Failure::Failed(format!("no AskUbuntu data in {place}: download it with `simcse fetch askubuntu`")))
 }
 
 /// Loads the model that `--model` names.
 fn load(name: &str, precision: Precision) -> Result<SentenceEncoder, Failure> {
-    let mut encoder = SentenceEncoder::load(&model_dir(name)?)?;
+    let mut encoder = SentenceEncoder::load_directory(&model_dir(name)?)?;
     encoder.precision = precision;
     Ok(encoder)
 }

@@ -3,9 +3,10 @@
 //! Source: sentence-transformers' `SentenceTransformer` and `Transformer`.
 
 pub(crate) mod config;
-mod modules;
+pub(crate) mod encoder_tensors;
+pub(crate) mod modules;
 pub(crate) mod prompts;
-mod text_settings;
+pub(crate) mod text_settings;
 pub(crate) mod weights;
 
 use std::path::{Path, PathBuf};
@@ -24,8 +25,10 @@ use crate::io::json::JsonObject;
 use crate::tokenizer::encode::Tokenizer;
 
 const CONFIG: &str = "config.json";
-const MODEL_SETTINGS: &str = "config_sentence_transformers.json";
-const WEIGHTS: &str = "model.safetensors";
+/// The prompts of a sentence-transformers model.
+pub(crate) const MODEL_SETTINGS: &str = "config_sentence_transformers.json";
+/// The weights.
+pub(crate) const WEIGHTS: &str = "model.safetensors";
 
 /// A model without its weights. What is written back is in memory, so the directory may change or vanish meanwhile.
 ///
@@ -66,7 +69,7 @@ impl ModelDirectory {
             return Err(Error::Missing { file: dir.to_path_buf(), advice });
         }
         let modules = Modules::read(dir)?;
-        let transformer = modules.as_ref().map_or(dir, |modules| &modules.transformer).to_path_buf();
+        let transformer = modules.as_ref().map_or(dir.to_path_buf(), |modules| dir.join(&modules.transformer));
         refuse_adapter(&transformer)?;
         let (config, config_json) = ModelConfig::read_with_bytes(&transformer.join(CONFIG))?;
         let mut tokenizer = Tokenizer::read(&transformer)?;
@@ -78,11 +81,11 @@ impl ModelDirectory {
                 let pooling = PoolingSettings { mode: Pooling::Mean, include_prompt: true };
                 (pooling, TextSettings::default(), Prompts::default())
             }
-            Some(modules) => (
-                modules.pooling(config.hidden_size)?,
-                TextSettings::read(&transformer)?,
-                read_prompts(&dir.join(MODEL_SETTINGS))?,
-            ),
+            Some(modules) => {
+                modules.check_normalize(dir)?;
+                let pooling = modules.pooling(dir, config.hidden_size)?;
+                (pooling, TextSettings::read(&transformer)?, read_prompts(&dir.join(MODEL_SETTINGS))?)
+            }
         };
         if settings.do_lower_case {
             tokenizer.lower_case_first()?;
@@ -94,7 +97,7 @@ impl ModelDirectory {
             tokenizer,
             pooling: pooling.mode,
             include_prompt: pooling.include_prompt,
-            normalize: modules.as_ref().is_some_and(|modules| modules.normalize),
+            normalize: modules.as_ref().is_some_and(|modules| modules.normalize.is_some()),
             max_seq_length,
             do_lower_case: settings.do_lower_case,
             is_sentence_transformers: modules.is_some(),
@@ -149,7 +152,7 @@ impl ModelDirectory {
         write_bytes(&out.join(CONFIG), &self.config_with_f32()?)?;
         self.tokenizer.write(out, self.config.architecture == Architecture::Bert)?;
         let settings = json!({ "max_seq_length": self.max_seq_length, "do_lower_case": self.do_lower_case });
-        write_json(&out.join(text_settings::FILE), &settings)?;
+        write_json(&out.join(text_settings::TEXT_SETTINGS[0]), &settings)?;
         let settings = json!({
             "prompts": self.prompts.saved(),
             "default_prompt_name": self.prompts.default_name(),

@@ -1,4 +1,4 @@
-//! `modules.json`: what a sentence-transformers model does behind its Transformer.
+//! `modules.json`: what a sentence-transformers model does with the output of its Transformer.
 //!
 //! Source: sentence-transformers' `Pooling` and `Normalize`; the layout of versions 2.x to 5.3
 //! (`sentence_transformers.models.…`, `pooling_mode_*` booleans) and of 5.4+ (new class paths, one `pooling_mode`).
@@ -13,7 +13,8 @@ use crate::error::{Error, Result};
 use crate::io::files::{create_directory, read_configuration, write_bytes};
 use crate::io::json::JsonObject;
 
-const MODULES: &str = "modules.json";
+/// The list of a sentence-transformers model's modules.
+pub(crate) const MODULES: &str = "modules.json";
 const CONFIG: &str = "config.json";
 const POOLING: &str = "1_Pooling";
 
@@ -44,9 +45,10 @@ impl PoolingSettings {
         let json = JsonObject::read_required(file, "modules.json names a Pooling module there")?;
         let known = ["pooling_mode", "include_prompt"].into_iter().chain(WIDTHS);
         json.require_known(&known.chain(BOOLEANS.map(|(field, _)| field)).collect::<Vec<_>>())?;
-        let widths = WIDTHS.map(|width| json.require(width, &json!(hidden_size)).map(|()| json.get(width).is_some()));
-        let [classic, new] = widths;
-        if !classic? && !new? {
+        for width in WIDTHS {
+            json.require(width, &json!(hidden_size))?;
+        }
+        if WIDTHS.iter().all(|width| json.get(width).is_none()) {
             return Err(json.invalid(WIDTHS[0], hidden_size));
         }
         let include_prompt = json.flag("include_prompt")?.unwrap_or(true);
@@ -82,12 +84,15 @@ fn pooling_mode(json: &JsonObject, file: &Path) -> Result<Pooling> {
     })
 }
 
-/// The chain of modules: a Transformer, a Pooling, perhaps a Normalize.
+/// The chain of modules: a Transformer, a Pooling, perhaps a Normalize. Paths are relative to the
+/// model's directory, and stay inside it.
 pub(crate) struct Modules {
-    /// Where `config.json`, tokenizer and weights lie.
+    /// The directory of `config.json`, tokenizer and weights.
     pub(crate) transformer: PathBuf,
-    pooling: PathBuf,
-    pub(crate) normalize: bool,
+    /// The directory of the Pooling module's `config.json`.
+    pub(crate) pooling: PathBuf,
+    /// The directory of the Normalize module, if there is one.
+    pub(crate) normalize: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -123,44 +128,45 @@ impl Modules {
         }
         let kinds: Vec<_> = entries.iter().filter_map(Entry::kind).collect();
         let normalize = match kinds[..] {
-            ["Transformer", "Pooling"] => false,
-            ["Transformer", "Pooling", "Normalize"] => {
-                require_sentences(&inside(dir, &file, &entries[2].path)?)?;
-                true
-            }
+            ["Transformer", "Pooling"] => None,
+            ["Transformer", "Pooling", "Normalize"] => Some(inside(&file, &entries[2].path)?),
             _ => {
                 let expected = "a Transformer, a Pooling and perhaps a Normalize, in this order";
                 return Err(Error::field(&file, "type", expected, kinds.join(", ")));
             }
         };
         Ok(Some(Self {
-            transformer: inside(dir, &file, &entries[0].path)?,
-            pooling: inside(dir, &file, &entries[1].path)?,
+            transformer: inside(&file, &entries[0].path)?,
+            pooling: inside(&file, &entries[1].path)?,
             normalize,
         }))
     }
 
-    /// The Pooling module, for embeddings `hidden_size` wide.
-    pub(crate) fn pooling(&self, hidden_size: usize) -> Result<PoolingSettings> {
-        PoolingSettings::read(&self.pooling.join(CONFIG), hidden_size)
+    /// The Pooling module of the model in `dir`, for embeddings `hidden_size` wide.
+    pub(crate) fn pooling(&self, dir: &Path, hidden_size: usize) -> Result<PoolingSettings> {
+        PoolingSettings::read(&dir.join(&self.pooling).join(CONFIG), hidden_size)
+    }
+
+    /// Refuses a Normalize module of the model in `dir` that scales something other than sentence
+    /// embeddings. The classic layout has no file for it.
+    pub(crate) fn check_normalize(&self, dir: &Path) -> Result<()> {
+        let Some(normalize) = &self.normalize else {
+            return Ok(());
+        };
+        let json = JsonObject::read(&dir.join(normalize).join(CONFIG))?;
+        ["module_input_name", "module_output_name"]
+            .into_iter()
+            .try_for_each(|field| json.require(field, &json!("sentence_embedding")))
     }
 }
 
-/// Refuses a Normalize module that scales something else than sentence embeddings. The classic layout has no file for it.
-fn require_sentences(normalize: &Path) -> Result<()> {
-    let json = JsonObject::read(&normalize.join(CONFIG))?;
-    ["module_input_name", "module_output_name"]
-        .into_iter()
-        .try_for_each(|field| json.require(field, &json!("sentence_embedding")))
-}
-
-/// `path` under `dir`; it must stay there.
-fn inside(dir: &Path, file: &Path, path: &str) -> Result<PathBuf> {
+/// A module's relative `path`, which must stay inside the model's directory.
+fn inside(file: &Path, path: &str) -> Result<PathBuf> {
     let stays = Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     if !stays || path.contains(['\\', '\0']) {
         return Err(Error::field(file, "path", "a path inside the model directory", path));
     }
-    Ok(dir.join(path))
+    Ok(PathBuf::from(path))
 }
 
 /// Writes `modules.json` and `1_Pooling/config.json` in the classic layout, which every version reads.

@@ -9,14 +9,12 @@ use serde_json::{Value, json};
 use crate::error::Result;
 use crate::io::json::JsonObject;
 
-/// The name that is written.
-pub(crate) const FILE: &str = "sentence_bert_config.json";
+/// The names that the file has had for models of the supported families, the current one first.
+pub(crate) const TEXT_SETTINGS: [&str; 3] =
+    ["sentence_bert_config.json", "sentence_roberta_config.json", "sentence_distilbert_config.json"];
 
-/// The names that the file has had; the first that says something counts.
-const NAMES: [&str; 7] = [
-    FILE,
-    "sentence_roberta_config.json",
-    "sentence_distilbert_config.json",
+/// The names that it has had for others, which are looked for last.
+const OF_OTHER_FAMILIES: [&str; 4] = [
     "sentence_camembert_config.json",
     "sentence_albert_config.json",
     "sentence_xlm-roberta_config.json",
@@ -48,7 +46,8 @@ impl TextSettings {
     /// Reads the settings in the directory of the Transformer module. What would change the embeddings and is not done here
     /// is an error, and so is what sentence-transformers does not know.
     pub(crate) fn read(transformer: &Path) -> Result<Self> {
-        for name in NAMES {
+        // The first file that says something counts.
+        for name in TEXT_SETTINGS.iter().chain(&OF_OTHER_FAMILIES) {
             let json = JsonObject::read(&transformer.join(name))?;
             if !json.is_empty() {
                 return Self::of(&json);

@@ -1,5 +1,6 @@
 //! The files that a tokenizer is made of, read whole so that they can be written back byte for byte.
 
+use std::fmt;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -35,11 +36,18 @@ const UNSUPPORTED: [(&str, &str); 7] = [
 const REPLACED_BY_TOKENIZER_JSON: usize = 4;
 
 /// A tokenizer's files in memory.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub(crate) struct Files {
     dir: PathBuf,
     files: Vec<(&'static str, Vec<u8>)>,
     model: Option<Vec<u8>>,
+}
+
+impl fmt::Debug for Files {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let sizes = self.files.iter().map(|(name, bytes)| (name, bytes.len()));
+        f.debug_map().entry(&"dir", &self.dir).entries(sizes).finish()
+    }
 }
 
 impl Files {

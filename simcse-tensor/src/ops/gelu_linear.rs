@@ -1,54 +1,43 @@
 //! `y = gelu(h)·Wᵀ + b` with the exact `gelu(h) = h·Φ(h)` (Hendrycks and Gimpel 2016).
 //!
-//! PyTorch: `linear(torch.nn.functional.gelu(h), W, b)`. `h` (N, F), `W` (C, F), `b` (C), `y` (N, C).
+//! PyTorch: `linear(torch.nn.functional.gelu(h), W, b)`. `h` (N, F), `W` (C, F), `b` (C), `y` (N,
+//! C).
 //!
-//! One op, so that only `h` is kept: its backward needs Φ(h) for the derivative anyway, and `gelu(h)` falls out.
+//! One op, so that only `h` is kept: its backward needs Φ(h) for the derivative anyway, and
+//! `gelu(h)` falls out.
 
 use ndarray::Array2;
 use rayon::prelude::*;
 
 use crate::gemm::Addend;
+use crate::ops::context::Context;
 use crate::ops::elementwise::{CHUNK, flat, flat_mut};
-use crate::ops::linear;
-use crate::params::{Grads, Params, Slot};
-use crate::precision::Precision;
+use crate::ops::linear::{self, Linear};
+use crate::params::Grads;
 use crate::profile::{Part, time};
-use crate::rows::Rows;
 use crate::simd::math;
 use crate::simd::{Kernel, Simd, dispatch};
 
 /// `g` (N, F) is overwritten with `gelu(h)`, `y` (N, C) with the result.
-pub(crate) fn forward(
-    precision: Precision,
-    h: &Array2<f32>,
-    weight: Slot,
-    bias: Slot,
-    params: &Params,
-    g: &mut Array2<f32>,
-    y: &mut Array2<f32>,
-) {
+pub(crate) fn forward(context: Context, h: &Array2<f32>, linear: Linear, g: &mut Array2<f32>, y: &mut Array2<f32>) {
     let chunks = flat_mut(g).par_chunks_mut(CHUNK).zip(flat(h).par_chunks(CHUNK));
     time(Part::GELU, || chunks.for_each(|(g, h)| dispatch(Gelu { h, g })));
-    time(Part::FORWARD, || linear::forward(precision, g, weight, bias, params, y));
+    time(Part::FORWARD, || linear::forward(context, g, linear, y));
 }
 
 /// `dW += dyᵀ·gelu(h)`, `db += Σ_i dy[i]`, `dh = (dy·W) ⊙ gelu'(h)`. Overwrites `h` with `gelu(h)`.
-#[allow(clippy::too_many_arguments)]
 pub(crate) fn backward(
-    precision: Precision,
+    context: Context,
     h: &mut Array2<f32>,
-    weight: Slot,
-    bias: Slot,
-    params: &Params,
-    rows: &Rows,
+    linear: Linear,
     dy: &Array2<f32>,
     dh: &mut Array2<f32>,
     grads: &mut Grads,
 ) {
-    time(Part::DX, || linear::backward_input(precision, weight, params, dy, Addend::Zero, dh));
+    time(Part::DX, || linear::backward_input(context, linear, dy, Addend::Zero, dh));
     let chunks = flat_mut(h).par_chunks_mut(CHUNK).zip(flat_mut(dh).par_chunks_mut(CHUNK));
     time(Part::GELU, || chunks.for_each(|(h, dh)| dispatch(GeluBackward { h, dh })));
-    time(Part::DW, || linear::backward_parameters(precision, h, weight, bias, rows, dy, grads));
+    time(Part::DW, || linear::backward_parameters(context, h, linear, dy, grads));
 }
 
 struct Gelu<'a> {

@@ -1,10 +1,12 @@
-//! One row a sentence: the mean of its tokens' rows, its first row, or the largest value of each column.
+//! One row per sentence: the mean of its tokens' rows, its first row, or the largest value of each
+//! column.
 //!
-//! sentence-transformers: `Pooling` with `pooling_mode` `mean`, `cls`, `max`. `x` (N, C), `y` (S, C). A sentence without
-//! tokens pools to zeros.
+//! sentence-transformers: `Pooling` with `pooling_mode` `mean`, `cls`, `max`. `x` (N, C), `y` (S,
+//! C). A sentence without tokens pools to zeros.
 //!
-//! A sentence's first `excluded` tokens may be left out (`include_prompt=False`). Of a sentence that has no others, the mean
-//! is 0, the first token is the sentence's first all the same, and the largest value is -inf, as of a masked maximum.
+//! The first `excluded` tokens of each sentence may be left out (`include_prompt=False`). If that
+//! leaves a sentence without tokens, its mean is 0, its first token is its first all the same, and
+//! its maximum is -inf, as that of PyTorch's fully masked maximum.
 
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -21,7 +23,7 @@ pub enum Pooling {
     Mean,
     /// The first token.
     Cls,
-    /// The largest value of each column; the first of equals.
+    /// The largest value of each column. Among equal values, the first gets the gradient.
     Max,
 }
 
@@ -38,12 +40,13 @@ impl Named for Pooling {
     }
 }
 
-/// How many of a sentence's `length` tokens are left out: none if only the first is asked for and all would be.
+/// How many of a sentence's `length` tokens are left out: none if the first is asked for and there
+/// would be no other.
 fn left_out(pooling: Pooling, excluded: usize, length: usize) -> usize {
     if pooling == Pooling::Cls && excluded >= length { 0 } else { excluded.min(length) }
 }
 
-/// Overwrites `y` (S, C).
+/// Writes `y` (S, C).
 pub(crate) fn forward(pooling: Pooling, excluded: usize, x: &Array2<f32>, rows: &Rows, y: &mut Array2<f32>) {
     let width = x.ncols();
     for (range, y) in rows.iter().zip(flat_mut(y).chunks_exact_mut(width)) {
@@ -66,7 +69,8 @@ pub(crate) fn forward(pooling: Pooling, excluded: usize, x: &Array2<f32>, rows: 
     }
 }
 
-/// Overwrites `dx` (N, C), given `dy` (S, C). Finds the largest values again: the output may have been taken over.
+/// Writes `dx` (N, C), given `dy` (S, C). Finds the largest values again, because a later operation
+/// may have taken over the output.
 pub(crate) fn backward(
     pooling: Pooling,
     excluded: usize,
@@ -75,10 +79,12 @@ pub(crate) fn backward(
     dy: &Array2<f32>,
     dx: &mut Array2<f32>,
 ) {
+    // One sentence is too little work for a task of its own.
+    const SENTENCES_PER_TASK: usize = 16;
     let width = dy.ncols();
     let dx = rows.split_sentences(flat_mut(dx), width);
     let tasks: Vec<_> = dx.into_iter().zip(rows.iter()).zip(dy.outer_iter()).collect();
-    tasks.into_par_iter().with_min_len(16).for_each(|((dx, range), dy)| {
+    tasks.into_par_iter().with_min_len(SENTENCES_PER_TASK).for_each(|((dx, range), dy)| {
         let left_out = left_out(pooling, excluded, range.len());
         let (prompt, dx) = dx.split_at_mut(left_out * width);
         prompt.fill(0.0);
@@ -89,15 +95,14 @@ pub(crate) fn backward(
             }
             Pooling::Cls => {
                 dx.fill(0.0);
-                dx.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx = dy); // of the first row
+                dx.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx = dy); // `zip` ends with the first row
             }
             Pooling::Max => {
                 dx.fill(0.0);
                 let x = &flat(x)[(range.start + left_out) * width..range.end * width];
                 for (c, &dy) in dy.iter().enumerate() {
                     let larger = |best: usize, i: usize| if x[i] > x[best] { i } else { best };
-                    let first_largest = (c..x.len()).step_by(width).reduce(larger);
-                    if let Some(i) = first_largest {
+                    if let Some(i) = (c..x.len()).step_by(width).reduce(larger) {
                         dx[i] = dy;
                     }
                 }
@@ -132,7 +137,7 @@ mod tests {
                 if pooling == Pooling::Max && !whole {
                     continue; // -inf has no difference quotients
                 }
-                let highest = OnceCell::new(); // the same ones in all difference quotients
+                let highest = OnceCell::new(); // the same rows in all difference quotients
                 check(
                     &Case { rows: rows.clone(), inputs: vec![(rows.tokens(), width)], params: vec![], seed },
                     |tape, x, _| tape.pooling_after(excluded, x[0], pooling),
@@ -158,7 +163,8 @@ mod tests {
 
     #[test]
     fn a_sentence_that_is_all_prompt_has_no_largest_value() {
-        let (params, mut buffers) = (Params::zeros(Arc::default()), BufferPool::new());
+        let params = Params::zeros(Arc::default());
+        let mut buffers = BufferPool::new();
         let mut tape = Tape::new(&params, &mut buffers, Arc::new(Rows::new([2, 0], vec![0, 1])), true);
         let x = tape.input(array![[1.0], [2.0]]);
         let y = tape.pooling_after(2, x, Pooling::Max);
@@ -168,20 +174,22 @@ mod tests {
         assert_eq!(dx, array![[0.0], [0.0]]);
     }
 
-    /// A normalization takes the pooled rows over; the backward must not miss them.
+    /// The normalization takes over the buffer of pooled rows; the backward must not need it.
     #[test]
-    fn may_be_normalized() {
+    fn pooled_rows_may_be_normalized() {
         let rows = Arc::new(Rows::new([2, 1], vec![0, 1]));
         for &pooling in Pooling::ALL {
-            let (params, mut pool) = (Params::zeros(Arc::default()), BufferPool::new());
+            let params = Params::zeros(Arc::default());
+            let mut pool = BufferPool::new();
             let mut tape = Tape::new(&params, &mut pool, rows.clone(), true);
             let x = tape.input(array![[1.0, 0.0], [0.5, 4.0], [3.0, 4.0]]);
             let pooled = tape.pooling(x, pooling);
             let y = tape.normalize(pooled);
             let dy = array![[1.0, 2.0], [0.0, 5.0]];
             let dx = tape.backward(&[(y, dy.view())], &mut Grads::zeros(Arc::default())).take(x);
-            // Row 2 is a sentence of its own, of length 5: dx = (dy − y(y·dy))/5, y = (0.6, 0.8).
-            assert!((dx[[2, 0]] + 0.48).abs() < 1e-6 && (dx[[2, 1]] - 0.36).abs() < 1e-6, "{}: {dx}", pooling.name());
+            // Row 2 is a sentence of its own, its norm is 5: dx = (dy − y(y·dy))/5, y = (0.6, 0.8).
+            let right = (dx[[2, 0]] + 0.48).abs() < 1e-6 && (dx[[2, 1]] - 0.36).abs() < 1e-6;
+            assert!(right, "{}: {dx}", pooling.name());
             assert!(dx.iter().all(|x| x.is_finite()), "{}: {dx}", pooling.name());
         }
     }

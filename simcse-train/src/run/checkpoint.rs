@@ -91,9 +91,9 @@ impl Checkpoint {
     /// The model as it was.
     ///
     /// # Errors
-    /// As [`SentenceEncoder::load`].
+    /// As [`SentenceEncoder::load_directory`].
     pub fn load_encoder(&self) -> Result<SentenceEncoder> {
-        Ok(SentenceEncoder::load(&self.path)?)
+        Ok(SentenceEncoder::load_directory(&self.path)?)
     }
 
     /// Gives the optimizer the moments and number of updates that it had.

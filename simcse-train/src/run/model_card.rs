@@ -40,7 +40,7 @@ print(model.similarity(embeddings, embeddings))
 ```
 
 ```rust
-let encoder = simcse_model::SentenceEncoder::load(\"path/to/this/directory\".as_ref())?;
+let encoder = simcse_model::SentenceEncoder::load(\"path/to/this/directory\")?;
 let embeddings = encoder.encode(&[\"one sentence\", \"another\"])?;
 ```
 

@@ -1,4 +1,5 @@
-//! The system's allocator, which counts: every program linked with this crate uses it.
+//! The system's allocator, observed. It becomes the allocator of every program that links this
+//! crate.
 
 #![allow(unsafe_code)]
 
@@ -14,13 +15,13 @@ static LARGEST: AtomicUsize = AtomicUsize::new(0);
 #[global_allocator]
 static ALLOCATOR: Observed = Observed;
 
-// SAFETY: every call is passed on to the system's allocator unchanged.
+// SAFETY: every call goes to the system's allocator unchanged.
 unsafe impl GlobalAlloc for Observed {
     unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
         let live = LIVE.fetch_add(layout.size(), Relaxed) + layout.size();
         PEAK.fetch_max(live, Relaxed);
         LARGEST.fetch_max(layout.size(), Relaxed);
-        // SAFETY: the caller upholds the contract of `alloc`.
+        // SAFETY: the caller's promises are those that the system's allocator requires.
         unsafe { System.alloc(layout) }
     }
 
@@ -31,19 +32,19 @@ unsafe impl GlobalAlloc for Observed {
     }
 }
 
-/// Bytes of memory.
+/// What some work did with memory, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// The most allocated at any one time, beyond what was allocated at the start.
+    /// The most bytes held at once, in addition to those held before.
     pub peak: usize,
-    /// Still allocated at the end, beyond what was allocated at the start.
+    /// The bytes held at the end, in addition to those held before.
     pub kept: isize,
     /// The largest single allocation.
     pub largest: usize,
 }
 
-/// Returns the result of `work` and the memory it used. Counts the whole process, so measure one thing
-/// at a time.
+/// Runs `work`, and returns its result and the memory that it took. The whole process is observed,
+/// so only one observation may run at a time.
 pub fn observe<T>(work: impl FnOnce() -> T) -> (T, Memory) {
     let before = LIVE.load(Relaxed);
     PEAK.store(before, Relaxed);
@@ -62,7 +63,8 @@ mod tests {
 
     #[test]
     fn memory_is_counted() {
-        const LARGE: usize = 10 << 20; // so large that the test harness's own allocations do not matter
+        // Large enough that what the test harness allocates in the meantime does not matter.
+        const LARGE: usize = 10 << 20;
         let near = |found: isize, expected: usize| found.abs_diff(expected as isize) < LARGE / 100;
         let (kept, memory) = observe(|| {
             drop(black_box(vec![0_u8; 3 * LARGE]));

@@ -1,4 +1,4 @@
-//! One file: fetched beside its place, continued where it stopped, checked, then moved there.
+//! One file: downloaded under a temporary name, resumed where it stopped, checked, then renamed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -7,45 +7,45 @@ use std::path::Path;
 use flate2::read::MultiGzDecoder;
 use sha1::Sha1;
 use sha2::{Digest, Sha256};
-use simcse_model::io::hexadecimal;
 
-use super::Progress;
-use super::cache::is_hex;
-use super::error::HubError;
-use super::http::{Client, Patience, unreachable};
-use super::url::without_query;
+use crate::hub::cache::is_hex;
+use crate::hub::error::HubError;
+use crate::hub::http::{Client, Patience, unreachable};
+use crate::hub::progress::Progress;
+use crate::hub::url::without_query;
+use crate::io::text::hexadecimal;
 
-/// What to fetch and where to.
+/// What to download, and where to.
 pub(super) struct Job<'a> {
     /// The address.
     pub(super) url: &'a str,
     /// The name that progress is reported under.
     pub(super) name: &'a str,
-    /// Bytes, if known.
+    /// The size in bytes, if known.
     pub(super) size: Option<u64>,
-    /// How to tell that it came whole.
+    /// How to tell that the content is right.
     pub(super) check: Check,
-    /// Where it grows; what is there already is taken for its beginning.
+    /// Where the file grows. Existing content is taken for its beginning.
     pub(super) incomplete: &'a Path,
-    /// Where it is to be.
+    /// The path of the checked file.
     pub(super) done: &'a Path,
 }
 
-/// How to tell that a file came whole, beside its size.
+/// How to tell that a file's content is right, in addition to its size.
 #[derive(Debug, PartialEq, Eq)]
 pub(super) enum Check {
-    /// The size is all that is known.
+    /// Only the size is known.
     Size,
-    /// Its SHA-256.
+    /// By its SHA-256.
     Sha256(String),
-    /// Its git blob id: the SHA-1 of `blob <size>\0` and the content.
+    /// By its git blob id: the SHA-1 of `blob <size>\0` and the content.
     GitBlob(String),
-    /// It is a gzip stream with checksums of its own.
+    /// It is a gzip stream, which has checksums of its own.
     Gzip,
 }
 
 impl Check {
-    /// What the hub's etag is.
+    /// The check that an ETag of the hub allows.
     pub(super) fn from_etag(etag: &str) -> Self {
         match etag {
             sha256 if is_hex(sha256, 64) => Self::Sha256(sha256.to_owned()),
@@ -75,11 +75,11 @@ fn digest<D: Digest + Write>(mut hasher: D, file: &mut File) -> io::Result<Strin
     Ok(hexadecimal(hasher.finalize()))
 }
 
-/// Fetches a file; half of it never stands at `job.done`.
+/// Downloads a file. `job.done` never has part of one.
 ///
 /// # Errors
-///
-/// A connection that fails too often without a new byte, content that stays wrong, or a disk that refuses.
+/// A connection that fails too often without a new byte, content that is wrong twice, or a file
+/// that cannot be written.
 pub(super) fn download(client: &Client, job: &Job<'_>, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), HubError> {
     let io_error = |action| HubError::io(action, job.incomplete);
     let mut options = OpenOptions::new();
@@ -89,7 +89,8 @@ pub(super) fn download(client: &Client, job: &Job<'_>, progress: &mut dyn FnMut(
     let mut farthest = file.metadata().map_err(io_error("read"))?.len();
     let mut patience = client.patience();
     while let Err(error) = attempt(client, job, &mut file, progress) {
-        // Only a byte that was never there before counts as progress.
+        // Only a byte that was never there before counts as progress: a server that ignores ranges
+        // and always breaks at the same place must not be retried forever.
         let reached = file.metadata().map_err(io_error("read"))?.len();
         if reached > farthest {
             farthest = reached;
@@ -107,13 +108,13 @@ fn retry(
     name: &str,
     progress: &mut dyn FnMut(Progress<'_>),
 ) -> Result<(), HubError> {
-    let notice = format!("{name}: {error}; trying again");
+    let notice = format!("{name}: {error}; retrying");
     patience.pause(error)?;
     progress(Progress::Notice(&notice));
     Ok(())
 }
 
-/// One try: the rest of the file, then the check.
+/// One attempt: the rest of the file, then the check.
 fn attempt(
     client: &Client,
     job: &Job<'_>,
@@ -149,7 +150,7 @@ fn attempt(
     }
 }
 
-/// Appends the body to the file, at most one byte more than there should be.
+/// Appends the body to the file, but at most one byte more than expected.
 fn copy(
     job: &Job<'_>,
     body: impl Read,

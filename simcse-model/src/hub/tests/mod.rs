@@ -1,12 +1,12 @@
-//! Against a hub of our own on the loopback interface.
+//! Names and caches on this disk, and downloads from a hub on the loopback interface.
 
 mod local;
 #[cfg(feature = "hub")]
-mod remote;
+mod models;
 #[cfg(feature = "hub")]
 mod server;
 #[cfg(feature = "hub")]
-mod transfer;
+mod transfers;
 
 use std::ffi::OsString;
 use std::fs;
@@ -14,18 +14,19 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use super::config::HubConfig;
-use super::{HubError, Progress, resolve_with};
+use super::resolve::resolve_name;
+use super::{HubError, Progress};
+use crate::error::Error;
 
 /// The commit of every fake repository.
 const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
 
-/// Settings for a cache and a hub of the test's own, with short waits.
+/// Settings for the test's own cache and hub, with short waits.
 fn config(cache: &Path, endpoint: &str) -> HubConfig {
     HubConfig {
         cache_dir: cache.to_owned(),
         endpoint: endpoint.to_owned(),
         env_proxy: false,
-        askubuntu_url: endpoint.to_owned(),
         timeout: Duration::from_millis(300),
         back_off: Duration::from_millis(1),
         ..HubConfig::from_vars(|_| None, cache.to_owned())
@@ -37,10 +38,18 @@ fn offline(cache: &Path) -> HubConfig {
 }
 
 fn resolve(config: &HubConfig, name: &str) -> Result<PathBuf, HubError> {
-    resolve_with(config, name, &mut |_| {})
+    hub_error(resolve_name(config, name, &mut |_| {}))
 }
 
-/// Lays files out as Python does, with blobs and links.
+/// A result whose error, if any, must be one of the hub.
+fn hub_error<T>(result: Result<T, Error>) -> Result<T, HubError> {
+    result.map_err(|error| match error {
+        Error::Hub(error) => error,
+        error => panic!("{error}"),
+    })
+}
+
+/// Writes files into a cache as Python does, with blobs and links.
 fn lay_out(cache: &Path, repo: &str, files: &[(&str, &str)]) -> PathBuf {
     let home = cache.join(format!("models--{}", repo.replace('/', "--")));
     let snapshot = home.join("snapshots").join(COMMIT);
@@ -65,7 +74,7 @@ fn lay_out(cache: &Path, repo: &str, files: &[(&str, &str)]) -> PathBuf {
     snapshot
 }
 
-/// Notes absence as Python does.
+/// Notes an absent file as Python does.
 fn mark_absent(snapshot: &Path, name: &str) {
     let home = snapshot.parent().and_then(Path::parent).unwrap();
     let path = home.join(".no_exist").join(COMMIT).join(name);
@@ -123,14 +132,13 @@ fn tokens_come_from_the_variable_then_from_the_file_and_are_never_shown() {
     assert!(!format!("{token:?}").contains("secret"));
 }
 
-/// Collects what a run tells its user.
-#[cfg(feature = "hub")]
+/// Resolves a name and collects the notices to the user.
 fn notices(config: &HubConfig, name: &str) -> (Result<PathBuf, HubError>, Vec<String>) {
     let mut notices = Vec::new();
-    let result = resolve_with(config, name, &mut |progress| {
+    let result = resolve_name(config, name, &mut |progress| {
         if let Progress::Notice(text) = progress {
             notices.push(text.to_owned());
         }
     });
-    (result, notices)
+    (hub_error(result), notices)
 }

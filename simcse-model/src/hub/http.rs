@@ -1,4 +1,4 @@
-//! Requests to the hub: redirects, the token, time limits, retries.
+//! Requests to the hub: redirects, the token, timeouts, retries.
 
 use std::fs;
 use std::io::Read;
@@ -11,9 +11,9 @@ use ureq::http::{HeaderMap, Method, Request, Response, Uri, header};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
 
-use super::config::{HubConfig, Token};
-use super::error::{HubError, shown_path};
-use super::url::{Origin, join, origin, parse_url, without_query};
+use crate::hub::config::{HubConfig, Token};
+use crate::hub::error::{HubError, shown, shown_path};
+use crate::hub::url::{Origin, join, origin, parse_url, without_query};
 
 const MAX_REDIRECTS: usize = 10;
 const MAX_JSON: u64 = 64 << 20;
@@ -22,22 +22,22 @@ const MAX_JSON: u64 = 64 << 20;
 pub(super) struct Client {
     agent: Agent,
     token: Option<Token>,
-    /// The only origin that sees the token.
+    /// The only origin that the token is sent to.
     home: Option<Origin>,
     retries: u32,
     back_off: Duration,
 }
 
-/// What a file will be, as the hub tells before it is fetched.
+/// What the hub says about a file before it is downloaded.
 #[derive(Debug)]
 pub(super) struct Metadata {
-    /// The content's id: its SHA-256 (large files) or its git blob id, on a Hugging Face hub.
+    /// The content's id: on a Hugging Face hub its SHA-256 (large files) or its git blob id.
     pub(super) etag: Option<String>,
-    /// Bytes.
+    /// Its size in bytes.
     pub(super) size: Option<u64>,
 }
 
-/// Retries that are left, and the pause before the next one.
+/// The retries that are left, and the pause before the next one.
 pub(super) struct Patience {
     left: u32,
     pause: Duration,
@@ -47,14 +47,25 @@ impl Client {
     /// A client that sends the user's token to `config.endpoint` and nowhere else.
     ///
     /// # Errors
-    ///
     /// An endpoint, a token or certificates that cannot be used.
     pub(super) fn new(config: &HubConfig) -> Result<Self, HubError> {
+        let endpoint = parse_url(&config.endpoint).ok_or_else(|| {
+            let reason = format!("{} is not an address: expected https://host", shown(&config.endpoint));
+            HubError::Setting { variable: "HF_ENDPOINT", reason }
+        })?;
         let token = config.token()?;
         if token.as_ref().is_some_and(|token| !token.0.bytes().all(|b| b.is_ascii_graphic())) {
-            let reason = "a token has visible ASCII characters only; check it at the hub's Settings, Access Tokens";
+            let reason = "expected visible ASCII characters only; see the hub's Settings, Access Tokens";
             return Err(HubError::Setting { variable: "HF_TOKEN", reason: reason.to_owned() });
         }
+        Ok(Self { token, home: Some(origin(&endpoint)), ..Self::without_token(config)? })
+    }
+
+    /// A client that sends no token to anyone.
+    ///
+    /// # Errors
+    /// Certificates that cannot be used.
+    pub(super) fn without_token(config: &HubConfig) -> Result<Self, HubError> {
         let mut builder = Agent::config_builder()
             .http_status_as_error(false)
             .max_redirects(0)
@@ -71,28 +82,17 @@ impl Client {
         }
         Ok(Self {
             agent: builder.build().into(),
-            token,
-            home: Some(origin(&parse_url(&config.endpoint, "HF_ENDPOINT")?)),
+            token: None,
+            home: None,
             retries: config.retries,
             back_off: config.back_off,
         })
     }
 
-    /// A client that sends no token.
+    /// Downloads and parses a JSON document.
     ///
     /// # Errors
-    ///
-    /// Certificates that cannot be used, or an address that is none.
-    pub(super) fn without_token(config: &HubConfig) -> Result<Self, HubError> {
-        parse_url(&config.askubuntu_url, "SIMCSE_ASKUBUNTU_URL")?;
-        Self::new(&HubConfig { token: None, token_file: None, ..config.clone() })
-    }
-
-    /// Fetches and parses a JSON document.
-    ///
-    /// # Errors
-    ///
-    /// A status that is not success, no connection after all retries, or something else than this JSON.
+    /// A status that is not success, no connection after all retries, or anything but this JSON.
     pub(super) fn json<T: DeserializeOwned>(&self, url: &str) -> Result<T, HubError> {
         let bytes = self.patiently(|| {
             let mut response = self.send(&Method::GET, url, 0)?;
@@ -108,13 +108,12 @@ impl Client {
     /// Asks for a file's id and size.
     ///
     /// # Errors
-    ///
     /// A status that is not success, or no connection after all retries.
     pub(super) fn metadata(&self, url: &str) -> Result<Metadata, HubError> {
         let response = self.patiently(|| self.send(&Method::HEAD, url, 0))?;
         let headers = response.headers();
         let either = |linked: &str, plain: &str| text(headers, linked).or_else(|| text(headers, plain));
-        // A redirect's own length says nothing of the file.
+        // The length of a redirect's own body says nothing about the file.
         let size = match response.status().is_redirection() {
             true => text(headers, "x-linked-size"),
             false => either("x-linked-size", "content-length"),
@@ -125,11 +124,10 @@ impl Client {
         })
     }
 
-    /// Opens a file at byte `from`, in one try. Returns where the body really begins: `from`, or 0 if the server does not
-    /// serve parts.
+    /// Opens a file at byte `from`, in one attempt. Returns where the body really begins: at
+    /// `from`, or at 0 if the server does not serve ranges.
     ///
     /// # Errors
-    ///
     /// A status that is not success, or no connection.
     pub(super) fn open(&self, url: &str, from: u64) -> Result<(u64, Response<Body>), HubError> {
         let response = match self.send(&Method::GET, url, from) {
@@ -141,18 +139,18 @@ impl Client {
             .and_then(|range| range.strip_prefix("bytes ")?.split('-').next()?.parse().ok());
         match (response.status().as_u16(), begin) {
             (206, Some(begin)) if begin == from => Ok((from, response)),
-            (206, _) => Err(unreachable(url, "it sends another part than the one asked for")),
+            (206, _) => Err(unreachable(url, "it sent a different range than requested")),
             _ => Ok((0, response)),
         }
     }
 
-    /// The retries for a file on its way.
+    /// The retries for a file's content.
     pub(super) fn patience(&self) -> Patience {
         Patience { left: self.retries, pause: self.back_off }
     }
 
     fn patiently<T>(&self, mut attempt: impl FnMut() -> Result<T, HubError>) -> Result<T, HubError> {
-        // A question is short, and without a network its answer should not take half a minute.
+        // A lookup is short; without a network, its error should not take half a minute.
         let mut patience = Patience { left: self.retries.min(2), pause: self.back_off };
         loop {
             match attempt() {
@@ -162,8 +160,8 @@ impl Client {
         }
     }
 
-    /// One request, with its redirects. A HEAD request stops where the hub has told about the file, which it does before it
-    /// redirects to the host that stores large files.
+    /// One request, with its redirects. A HEAD request stops at the response that describes the
+    /// file, which the hub sends before it redirects to the host that stores large files.
     fn send(&self, method: &Method, url: &str, from: u64) -> Result<Response<Body>, HubError> {
         let failed = |e: &dyn std::fmt::Display| unreachable(url, e);
         let mut at: Uri = url.parse().map_err(|e| failed(&e))?;
@@ -202,15 +200,14 @@ impl Client {
 }
 
 impl Patience {
-    /// Waits before the next try.
+    /// Waits before the next attempt.
     ///
     /// # Errors
-    ///
-    /// The error itself, if another try would not help or there have been enough.
+    /// The error itself, if another attempt would not help or there have been enough.
     pub(super) fn pause(&mut self, error: HubError) -> Result<(), HubError> {
-        let passing = match &error {
+        let is_transient = match &error {
             HubError::Unreachable { .. } => true,
-            // What came damaged from its first byte on will hardly come whole the third time.
+            // The damaged file was discarded; a second damaged copy means a third will not help.
             HubError::Corrupt { .. } => {
                 self.left = self.left.min(1);
                 true
@@ -218,7 +215,7 @@ impl Patience {
             HubError::Status { status, .. } => matches!(status, 408 | 429 | 500..),
             _ => false,
         };
-        if !passing || self.left == 0 {
+        if !is_transient || self.left == 0 {
             return Err(error);
         }
         self.left -= 1;
@@ -266,7 +263,7 @@ fn root_certificates(config: &HubConfig) -> Result<Option<RootCerts>, HubError> 
         })
         .collect();
     if certificates.is_empty() {
-        let reason = format!("{} holds no certificate in PEM format", shown_path(path));
+        let reason = format!("{} contains no certificate in PEM format", shown_path(path));
         return Err(HubError::Setting { variable: "SSL_CERT_FILE", reason });
     }
     Ok(Some(RootCerts::Specific(Arc::new(certificates))))

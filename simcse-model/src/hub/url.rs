@@ -1,19 +1,17 @@
-//! Addresses: whose they are, where a redirect leads, what may be shown of them.
+//! Addresses: who serves them, where a redirect leads, what of them may be shown.
 
 use ureq::http::Uri;
 use ureq::http::uri::InvalidUri;
 
-use super::error::{HubError, shown};
-
 /// Scheme, host and port.
 pub(super) type Origin = (String, String, u16);
 
-/// The address without its query, which may hold a signature.
+/// The address without its query, which may contain a signature.
 pub(super) fn without_query(url: &str) -> &str {
     url.split(['?', '#']).next().unwrap_or(url)
 }
 
-/// Encodes what may not stand in a path, and the slash too unless `keep` has it.
+/// Percent-encodes everything but unreserved characters and those in `keep`.
 pub(super) fn percent_encode(text: &str, keep: &str) -> String {
     let mut out = String::new();
     for byte in text.bytes() {
@@ -26,17 +24,10 @@ pub(super) fn percent_encode(text: &str, keep: &str) -> String {
     out
 }
 
-/// Reads an address that a setting gives.
-///
-/// # Errors
-///
-/// What is no address of HTTP.
-pub(super) fn parse_url(url: &str, variable: &'static str) -> Result<Uri, HubError> {
+/// Parses an address; `None` if it is not one of HTTP.
+pub(super) fn parse_url(url: &str) -> Option<Uri> {
     let parsed: Option<Uri> = url.parse().ok();
-    parsed.filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some()).ok_or_else(|| {
-        let reason = format!("{} is no address: give it as https://host", shown(url));
-        HubError::Setting { variable, reason }
-    })
+    parsed.filter(|uri| matches!(uri.scheme_str(), Some("http" | "https")) && uri.host().is_some())
 }
 
 /// Who serves an address.
@@ -49,8 +40,7 @@ pub(super) fn origin(uri: &Uri) -> Origin {
 /// Resolves a `Location` against the address that it came from.
 ///
 /// # Errors
-///
-/// What is no address.
+/// What is not an address.
 pub(super) fn join(base: &Uri, location: &str) -> Result<Uri, InvalidUri> {
     let scheme = base.scheme_str().unwrap_or_default();
     let authority = base.authority().map_or("", |authority| authority.as_str());

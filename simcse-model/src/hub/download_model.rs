@@ -1,4 +1,4 @@
-//! Brings a repository's model files from the hub into the cache.
+//! Downloads a repository's model files from the hub into the cache.
 
 use std::collections::HashSet;
 use std::fs;
@@ -6,17 +6,20 @@ use std::path::PathBuf;
 
 use serde::Deserialize;
 
-use super::Progress;
-use super::cache::{RepoCache, Snapshot, create_parent, is_commit};
-use super::config::HubConfig;
-use super::download::{Check, Job, download};
-use super::error::HubError;
-use super::files::{self, MODULES, PICKLE, WANTED};
-use super::http::Client;
-use super::name::ModelName;
-use super::url::percent_encode;
+use crate::directory::modules::MODULES;
+use crate::error::Error;
+use crate::hub::cache::{RepoCache, Snapshot, is_commit};
+use crate::hub::cache_write::create_parent;
+use crate::hub::config::HubConfig;
+use crate::hub::download::{Check, Job, download};
+use crate::hub::error::HubError;
+use crate::hub::files::ModelFiles;
+use crate::hub::http::Client;
+use crate::hub::name::ModelName;
+use crate::hub::progress::Progress;
+use crate::hub::url::percent_encode;
 
-/// The answer of `GET /api/models/{repo}/revision/{revision}`, as far as it is of use.
+/// The part of the response to `GET /api/models/{repo}/revision/{revision}` that is needed.
 #[derive(Deserialize)]
 struct Listing {
     sha: String,
@@ -28,8 +31,8 @@ struct Sibling {
     rfilename: String,
 }
 
-/// A fetch under way.
-struct Fetch<'a> {
+/// A download in progress.
+struct ModelDownload<'a> {
     client: Client,
     endpoint: &'a str,
     model: &'a ModelName,
@@ -38,67 +41,66 @@ struct Fetch<'a> {
     snapshot: Snapshot,
 }
 
-/// Fetches what the cache lacks of a model and returns the snapshot's directory.
+/// Downloads what the cache lacks of a model and returns the snapshot's directory.
 ///
 /// # Errors
-///
-/// What the hub or the disk refuses, and repositories that hold no model that can be read here.
-pub(super) fn fetch(
+/// What the hub or the file system refuses, and repositories without a model that can be read here.
+pub(super) fn download_model(
     config: &HubConfig,
     model: &ModelName,
     cache: &RepoCache,
     progress: &mut dyn FnMut(Progress<'_>),
-) -> Result<PathBuf, HubError> {
+) -> Result<PathBuf, Error> {
     let client = Client::new(config)?;
-    let explain = |e| explain(e, model, &config.endpoint);
     let revision = percent_encode(&model.revision, "");
     let url = format!("{}/api/models/{}/revision/{revision}", config.endpoint, model.repo);
-    let listing: Listing = client.json(&url).map_err(explain)?;
+    let listing: Listing = client.json(&url).map_err(|error| explain(error, model, &config.endpoint))?;
     if !is_commit(&listing.sha) {
-        return Err(HubError::NotAHub { url, reason: "its commit is not 40 hexadecimal digits".to_owned() });
+        let reason = "its commit is not 40 hexadecimal digits".to_owned();
+        return Err(HubError::NotAHub { url, reason }.into());
     }
     let snapshot = cache.snapshot(&listing.sha);
-    let fetch = Fetch { client, endpoint: &config.endpoint, model, cache, commit: listing.sha, snapshot };
+    let download = ModelDownload { client, endpoint: &config.endpoint, model, cache, commit: listing.sha, snapshot };
     let siblings = listing.siblings.into_iter().map(|sibling| sibling.rfilename).collect();
-    fetch.run(&siblings, progress).map_err(explain)
+    download.run(&siblings, progress).map_err(|error| match error {
+        Error::Hub(error) => explain(error, model, &config.endpoint).into(),
+        error => error,
+    })
 }
 
-impl Fetch<'_> {
-    fn run(&self, siblings: &HashSet<String>, progress: &mut dyn FnMut(Progress<'_>)) -> Result<PathBuf, HubError> {
-        if siblings.contains(MODULES) {
+impl ModelDownload<'_> {
+    fn run(&self, siblings: &HashSet<String>, progress: &mut dyn FnMut(Progress<'_>)) -> Result<PathBuf, Error> {
+        let has = |name: &str| siblings.contains(name);
+        if has(MODULES) {
             self.file(MODULES, progress)?;
         }
-        let modules = self.snapshot.modules()?;
-        let root = files::root(&modules);
-        if let Some(missing) = files::missing(&root, |name| siblings.contains(name)) {
-            return Err(self.unusable(missing, siblings, &root));
+        let files = self.snapshot.files()?;
+        if let Some(missing) = files.missing(has) {
+            return Err(self.unusable(missing, &files, has).into());
         }
-        // The transformer's directory comes last, as its weights do.
-        let folders = modules.iter().skip(1).map(files::Module::prefix).chain([root]);
-        let names = folders.flat_map(|folder| WANTED.iter().map(move |name| format!("{folder}{name}")));
-        for name in names.filter(|name| siblings.contains(name)) {
-            self.file(&name, progress)?;
+        for name in files.wanted().iter().filter(|name| has(name)) {
+            self.file(name, progress)?;
         }
-        for name in files::telling(&modules).iter().filter(|name| !siblings.contains(*name)) {
-            self.snapshot.mark_absent(name)?;
+        for name in files.telling_absences(has) {
+            self.snapshot.mark_absent(&name)?;
         }
         self.cache.write_ref(&self.model.revision, &self.commit)?;
         Ok(self.snapshot.dir.clone())
     }
 
-    fn unusable(&self, missing: &'static str, siblings: &HashSet<String>, root: &str) -> HubError {
+    fn unusable(&self, missing: &'static str, files: &ModelFiles, has: impl Fn(&str) -> bool) -> HubError {
         let repo = self.model.repo.clone();
-        match missing == files::WEIGHTS && siblings.contains(&format!("{root}{PICKLE}")) {
+        match files.only_pickle(has) {
             true => HubError::OnlyPickle {
                 repo,
                 revision: self.model.revision.clone(),
-                sentence_model: siblings.contains(MODULES),
+                sentence_model: files.has_modules(),
             },
             false => HubError::NotAModel { repo, missing },
         }
     }
 
-    /// Brings one file into the snapshot.
+    /// Downloads one file into the snapshot, unless it is there.
     fn file(&self, name: &str, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), HubError> {
         if self.snapshot.has(name) {
             return Ok(());
@@ -108,11 +110,11 @@ impl Fetch<'_> {
         let metadata = self.client.metadata(&url)?;
         let etag = metadata.etag.filter(|etag| is_file_name(etag)).ok_or_else(|| HubError::NotAHub {
             url: url.clone(),
-            reason: "it sends no ETag that can name a file".to_owned(),
+            reason: "it sent no ETag that can name a file".to_owned(),
         })?;
         let blob = self.cache.path("blobs").join(&etag);
         create_parent(&blob)?;
-        let waiting = format!("{name}: another process is fetching it, waiting");
+        let waiting = format!("{name}: waiting for another process that is downloading it");
         let _lock = self.cache.lock(&etag, || progress(Progress::Notice(&waiting)))?;
         if !blob.is_file() {
             let incomplete = blob.with_file_name(format!("{etag}.incomplete"));
@@ -124,7 +126,7 @@ impl Fetch<'_> {
                 incomplete: &incomplete,
                 done: &blob,
             };
-            // A link that leads nowhere would be written through.
+            // What is there, if anything, is a link that leads nowhere.
             let _ = fs::remove_file(&blob);
             download(&self.client, &job, progress)?;
         }
@@ -133,8 +135,8 @@ impl Fetch<'_> {
 }
 
 fn is_file_name(etag: &str) -> bool {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    (1..=200).contains(&etag.len()) && !etag.starts_with('.') && etag.chars().all(plain)
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    (1..=200).contains(&etag.len()) && !etag.starts_with('.') && etag.chars().all(is_plain)
 }
 
 /// What the hub's refusal means for this model.
@@ -142,7 +144,8 @@ fn explain(error: HubError, model: &ModelName, endpoint: &str) -> HubError {
     let HubError::Status { status, code, message, .. } = &error else {
         return error;
     };
-    let (repo, endpoint) = (model.repo.clone(), endpoint.to_owned());
+    let repo = model.repo.clone();
+    let endpoint = endpoint.to_owned();
     match (status, code.as_str()) {
         (_, "GatedRepo") => HubError::Gated { repo, endpoint },
         (_, "RevisionNotFound") => HubError::NoSuchRevision { repo, revision: model.revision.clone(), endpoint },

@@ -12,7 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::COMMIT;
 
-/// One request as it arrived; header names in lower case.
+/// One request as received, with header names in lower case.
 #[derive(Debug, Clone)]
 pub(super) struct Request {
     pub(super) method: String,
@@ -20,7 +20,8 @@ pub(super) struct Request {
     pub(super) headers: BTreeMap<String, String>,
 }
 
-/// An answer. `cut` bytes of the body are sent, `stall` is how long the connection is then held.
+/// A response. If `cut` is set, only that many bytes of the body are sent; the connection is then
+/// kept open for `stall`.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Reply {
     pub(super) status: u16,
@@ -30,7 +31,7 @@ pub(super) struct Reply {
     pub(super) stall: Duration,
 }
 
-/// A running server and what it has been asked.
+/// A running server and the requests that it has received.
 pub(super) struct Server {
     pub(super) url: String,
     log: Arc<Mutex<Vec<Request>>>,
@@ -51,7 +52,7 @@ impl Reply {
         self
     }
 
-    /// A file, or the part of it that was asked for.
+    /// A file, or the requested range of it.
     pub(super) fn file(request: &Request, content: &[u8]) -> Self {
         let from = request.headers.get("range").and_then(|range| range.strip_prefix("bytes=")?.strip_suffix('-'));
         match from.and_then(|from| from.parse::<usize>().ok()) {
@@ -80,7 +81,7 @@ impl Reply {
 }
 
 impl Server {
-    /// Serves what `answer` says on a free port, until the test ends.
+    /// Serves what `answer` returns on a free port, until the test ends.
     pub(super) fn start(answer: impl Fn(&Request) -> Reply + Send + Sync + 'static) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
@@ -103,7 +104,7 @@ impl Server {
         self.log.lock().unwrap().clone()
     }
 
-    /// How many requests had this method and a path that ends so.
+    /// The number of requests with this method and a path with this ending.
     pub(super) fn count(&self, method: &str, end: &str) -> usize {
         self.log().iter().filter(|r| r.method == method && r.path.ends_with(end)).count()
     }
@@ -118,11 +119,11 @@ fn read(stream: &TcpStream) -> Option<Request> {
     Some(Request { method, path, headers: lines.filter_map(pair).collect() })
 }
 
-/// A repository's files, served like the hub serves them.
+/// A repository's files, served as the hub serves them.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Repo {
     files: BTreeMap<String, Vec<u8>>,
-    /// Where large files are redirected to.
+    /// Where requests for large files are redirected to.
     pub(super) storage: Option<String>,
 }
 
@@ -132,7 +133,7 @@ impl Repo {
         Self { files: files.iter().map(file).collect(), storage: None }
     }
 
-    /// The answer to a request for this repository under any name.
+    /// The response to a request for this repository under any name.
     pub(super) fn answer(&self, request: &Request) -> Reply {
         if request.path.starts_with("/api/models/") {
             let names: Vec<_> = self.files.keys().map(|name| serde_json::json!({ "rfilename": name })).collect();

@@ -1,18 +1,18 @@
-//! What the user sees of a download: a bar for each file on a terminal, a line for each file elsewhere.
+//! What the user sees of a download: on a terminal a bar for each file, elsewhere a line for each.
 
 use indicatif::{HumanBytes, ProgressBar};
+use simcse_model::hub::Progress;
 
-use crate::hub::Progress;
 use crate::report;
 
-/// Shows the files that are fetched, one after the other.
+/// Shows the files of a download, one after the other.
 #[derive(Default)]
-pub(crate) struct Fetching {
+pub(crate) struct DownloadProgress {
     current: Option<(String, ProgressBar)>,
 }
 
-impl Fetching {
-    /// For the hub's functions.
+impl DownloadProgress {
+    /// The callback for the hub's functions.
     pub(crate) fn show(&mut self, progress: Progress<'_>) {
         match progress {
             Progress::Bytes { file, bytes, total } => {
@@ -29,13 +29,13 @@ impl Fetching {
         }
     }
 
-    /// The bar of `file`, which is told of when it is new.
+    /// The bar of `file`, which is announced when it is new.
     fn bar(&mut self, file: &str, total: Option<u64>) -> &ProgressBar {
         if self.current.as_ref().is_none_or(|(name, _)| name != file) {
             let bar = report::bytes_bar(file, total);
             if bar.is_hidden() {
                 let size = total.map_or_else(String::new, |total| format!(" ({})", HumanBytes(total)));
-                report::note(&format!("fetching {file}{size}"));
+                report::note(&format!("downloading {file}{size}"));
             }
             self.current = Some((file.to_owned(), bar));
         }

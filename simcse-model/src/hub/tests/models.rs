@@ -1,4 +1,4 @@
-//! Whole repositories from the hub.
+//! Downloads of whole models from the hub.
 
 use std::fs;
 use std::path::Path;
@@ -24,7 +24,7 @@ fn refuse(reply: Reply) -> HubError {
 }
 
 #[test]
-fn a_plain_model_comes_into_the_layout_of_python() {
+fn a_plain_model_is_stored_in_the_layout_of_python() {
     let dir = tempfile::tempdir().unwrap();
     let extra = [("pytorch_model.bin", "pickle"), ("onnx/model.onnx", "graph"), ("README.md", "card")];
     let server = serve(&[PLAIN, &extra].concat());
@@ -55,7 +55,7 @@ fn a_plain_model_comes_into_the_layout_of_python() {
 }
 
 #[test]
-fn a_sentence_model_comes_with_its_modules() {
+fn a_sentence_model_is_downloaded_with_its_modules() {
     let dir = tempfile::tempdir().unwrap();
     let more =
         [("modules.json", MODULES), ("1_Pooling/config.json", "{\"p\": 1}"), ("sentence_bert_config.json", "{}")];
@@ -65,15 +65,18 @@ fn a_sentence_model_comes_with_its_modules() {
     assert_eq!(server.log()[0].path, "/api/models/sentence-transformers/mini/revision/refs%2Fpr%2F1");
     let home = dir.path().join("models--sentence-transformers--mini");
     assert_eq!(fs::read_to_string(home.join("refs/refs/pr/1")).unwrap(), COMMIT);
+    let is_absent = |name: &str| home.join(".no_exist").join(COMMIT).join(name).is_file();
+    assert!(is_absent("config_sentence_transformers.json") && !is_absent("sentence_roberta_config.json"));
     assert_eq!(resolve(&offline(dir.path()), "mini@refs/pr/1").unwrap(), found);
 }
 
 #[test]
-fn a_doubtful_snapshot_is_completed_or_used_as_it_is() {
+fn a_doubtful_snapshot_is_completed_or_used_unchanged() {
     let dir = tempfile::tempdir().unwrap();
     lay_out(dir.path(), "o/n", PLAIN);
-    let (found, told) = notices(&config(dir.path(), "http://127.0.0.1:9"), "o/n");
-    assert!(found.is_ok() && told.last().is_some_and(|text| text.contains("without modules.json")), "{told:?}");
+    let (found, notices) = notices(&config(dir.path(), "http://127.0.0.1:9"), "o/n");
+    let last = notices.last().map_or("", String::as_str);
+    assert!(found.is_ok() && last.contains("without modules.json"), "{notices:?}");
 
     let server = serve(&[PLAIN, &[("modules.json", MODULES), ("1_Pooling/config.json", "{}")]].concat());
     let found = resolve(&config(dir.path(), &server.url), "o/n").unwrap();
@@ -119,7 +122,7 @@ fn refusals_say_what_to_do() {
 }
 
 #[test]
-fn what_is_no_hub_is_told_so() {
+fn a_server_that_is_not_a_hub_is_named() {
     let bad_sha = r#"{"sha": "../../x", "siblings": []}"#;
     for body in ["<html>please log in</html>", "{}", bad_sha, ""] {
         let error = refuse(Reply::status(200).body(body));
@@ -141,7 +144,7 @@ fn an_etag_never_becomes_a_path() {
 }
 
 #[test]
-fn a_repository_without_safetensors_is_told_so_before_anything_large_comes() {
+fn a_repository_without_safetensors_is_refused_before_anything_large_is_downloaded() {
     for (more, tool) in [(None, "transformers"), (Some(("modules.json", MODULES)), "sentence_transformers")] {
         let dir = tempfile::tempdir().unwrap();
         let mut files = vec![PLAIN[0], PLAIN[1], ("pytorch_model.bin", "pickle")];
@@ -160,7 +163,7 @@ fn a_repository_without_safetensors_is_told_so_before_anything_large_comes() {
 }
 
 #[test]
-fn two_at_once_fetch_a_blob_once() {
+fn two_at_once_download_a_blob_once() {
     let dir = tempfile::tempdir().unwrap();
     let repo = Repo::new(PLAIN);
     let server = Server::start(move |request| {

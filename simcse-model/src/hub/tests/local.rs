@@ -1,11 +1,12 @@
-//! Names, and what the cache alone can answer.
+//! Names, and what can be answered from the cache alone.
 
 use std::fs;
 
-use super::super::askubuntu;
-use super::super::files::parse_modules;
+use super::super::download_file::download_file_with;
 use super::super::name::ModelName;
-use super::{COMMIT, HubError, MODULES, PLAIN, Progress, lay_out, mark_absent, offline, resolve, resolve_with};
+use super::{COMMIT, HubError, MODULES, PLAIN, lay_out, mark_absent, notices, offline, resolve};
+use crate::error::Error;
+use crate::hub;
 
 #[test]
 fn names_are_completed_as_sentence_transformers_does() {
@@ -56,11 +57,11 @@ fn names_that_the_hub_forbids_are_refused_before_any_request() {
 }
 
 #[test]
-fn a_directory_is_itself_and_a_path_that_leads_nowhere_is_told_so() {
+fn a_directory_is_itself_and_a_path_that_leads_nowhere_is_an_error() {
     let dir = tempfile::tempdir().unwrap();
     let config = offline(dir.path());
     let here = dir.path().to_str().unwrap();
-    assert_eq!(resolve(&config, here).unwrap(), dir.path());
+    assert_eq!(hub::resolve(dir.path(), &mut |_| {}).unwrap(), dir.path());
 
     for name in ["./no-such", "../no-such", "no-such/", "/no/such", "~/no-such", "models/my/model"] {
         let error = resolve(&config, name).unwrap_err();
@@ -77,18 +78,42 @@ fn what_python_has_cached_needs_no_request() {
     let dir = tempfile::tempdir().unwrap();
     let snapshot = lay_out(dir.path(), "distilroberta-base", PLAIN);
     mark_absent(&snapshot, "modules.json");
-    let silent = |name: &str| resolve_with(&offline(dir.path()), name, &mut |p| panic!("{p:?}")).unwrap();
+    let silent = |name: &str| {
+        let (found, notices) = notices(&offline(dir.path()), name);
+        assert_eq!(notices, [""; 0]);
+        found.unwrap()
+    };
     assert_eq!(silent("distilroberta-base"), snapshot);
     assert_eq!(silent(&format!("distilroberta-base@{COMMIT}")), snapshot);
 
-    let files =
-        [PLAIN, &[("modules.json", MODULES), ("sentence_bert_config.json", "{}"), ("1_Pooling/config.json", "{}")]];
-    let snapshot = lay_out(dir.path(), "sentence-transformers/mini", &files.concat());
+    let more = [
+        ("modules.json", MODULES),
+        ("sentence_bert_config.json", "{}"),
+        ("config_sentence_transformers.json", "{}"),
+        ("1_Pooling/config.json", "{}"),
+    ];
+    let snapshot = lay_out(dir.path(), "sentence-transformers/mini", &[PLAIN, &more].concat());
     assert_eq!(silent("mini"), snapshot);
 }
 
 #[test]
-fn a_list_of_the_files_answers_what_is_not_there() {
+fn text_settings_under_an_old_name_end_the_search_for_them() {
+    let dir = tempfile::tempdir().unwrap();
+    let more = [
+        ("modules.json", MODULES),
+        ("sentence_roberta_config.json", "{}"),
+        ("config_sentence_transformers.json", "{}"),
+        ("1_Pooling/config.json", "{}"),
+    ];
+    let snapshot = lay_out(dir.path(), "o/n", &[PLAIN, &more].concat());
+    let (_, doubts) = notices(&offline(dir.path()), "o/n");
+    assert!(doubts[0].contains("without sentence_bert_config.json"), "{doubts:?}");
+    mark_absent(&snapshot, "sentence_bert_config.json");
+    assert_eq!(notices(&offline(dir.path()), "o/n").1, [""; 0]);
+}
+
+#[test]
+fn the_list_of_files_in_the_cache_says_what_does_not_exist() {
     let dir = tempfile::tempdir().unwrap();
     let snapshot = lay_out(dir.path(), "o/n", PLAIN);
     let trees = dir.path().join("models--o--n/trees");
@@ -97,25 +122,20 @@ fn a_list_of_the_files_answers_what_is_not_there() {
     let mut doubts = Vec::new();
     for version in [1, 99] {
         fs::write(trees.join(format!("{COMMIT}.json")), tree(version)).unwrap();
-        let mut count = 0;
-        assert_eq!(resolve_with(&offline(dir.path()), "o/n", &mut |_| count += 1).unwrap(), snapshot);
-        doubts.push(count);
+        let (found, notices) = notices(&offline(dir.path()), "o/n");
+        assert_eq!(found.unwrap(), snapshot);
+        doubts.push(notices.len());
     }
     assert_eq!(doubts, [0, 1]);
 }
 
 #[test]
-fn offline_a_doubtful_snapshot_is_used_and_the_doubt_told() {
+fn offline_a_doubtful_snapshot_is_used_with_a_notice() {
     let dir = tempfile::tempdir().unwrap();
     let snapshot = lay_out(dir.path(), "o/n", PLAIN);
-    let mut told = String::new();
-    let found = resolve_with(&offline(dir.path()), "o/n", &mut |progress| {
-        if let Progress::Notice(text) = progress {
-            told += text;
-        }
-    });
+    let (found, notices) = notices(&offline(dir.path()), "o/n");
     assert_eq!(found.unwrap(), snapshot);
-    assert!(told.contains("without modules.json"), "{told}");
+    assert!(notices.concat().contains("without modules.json"), "{notices:?}");
 }
 
 #[test]
@@ -140,7 +160,7 @@ fn offline_a_missing_or_half_model_names_the_cache_and_the_way_out() {
 }
 
 #[test]
-fn offline_a_pickle_in_the_cache_is_told_with_the_way_out() {
+fn offline_a_pickle_in_the_cache_is_an_error_with_the_way_out() {
     let dir = tempfile::tempdir().unwrap();
     lay_out(dir.path(), "o/old", &[PLAIN[0], PLAIN[1], ("pytorch_model.bin", "pickle")]);
     let error = resolve(&offline(dir.path()), "o/old").unwrap_err();
@@ -149,26 +169,25 @@ fn offline_a_pickle_in_the_cache_is_told_with_the_way_out() {
 }
 
 #[test]
-fn modules_may_not_lead_out_of_the_model() {
-    for path in ["..", "../x", "/etc", "a/../../b", "a//b", "./a", r"..\\x", "C:x"] {
-        let json = format!(r#"[{{"type": "Pooling", "path": "{path}"}}]"#);
-        let error = parse_modules(json.as_bytes(), "modules.json".as_ref()).unwrap_err();
-        assert!(matches!(error, HubError::Modules { .. }), "{path}");
-    }
-    for json in ["", "{}", "[1]", "[{}]", "\u{1b}"] {
-        let error = parse_modules(json.as_bytes(), "modules.json".as_ref()).unwrap_err();
-        assert!(!error.to_string().contains(char::is_control));
+fn a_cached_modules_json_is_read_as_in_a_directory() {
+    let dir = tempfile::tempdir().unwrap();
+    let outside = MODULES.replace("1_Pooling", "../x");
+    for json in ["", "{}", "[1]", "[{}]", "\u{1b}", "[]", &outside] {
+        lay_out(dir.path(), "o/n", &[PLAIN, &[("modules.json", json)]].concat());
+        let error = hub::resolve::resolve_name(&offline(dir.path()), "o/n", &mut |_| {}).unwrap_err();
+        assert!(matches!(error, Error::Format { .. } | Error::Field { .. }), "{json}: {error}");
+        assert!(error.to_string().contains("modules.json") && !error.to_string().contains(char::is_control));
+        fs::remove_dir_all(dir.path().join("models--o--n")).unwrap();
     }
 }
 
 #[test]
-fn askubuntu_that_is_there_needs_no_network_and_else_says_what_is_missing() {
+fn a_file_that_is_there_needs_no_network_and_another_is_named() {
     let dir = tempfile::tempdir().unwrap();
-    let config = offline(dir.path());
-    for name in ["text_tokenized.txt", "dev.txt", "test.txt"] {
-        let error = askubuntu::fetch_with(&config, dir.path(), &mut |_| {}).unwrap_err();
-        assert!(error.to_string().contains(name), "{error}");
-        fs::write(dir.path().join(name), "").unwrap();
-    }
-    askubuntu::fetch_with(&config, dir.path(), &mut |_| {}).unwrap();
+    let download =
+        |name: &str| download_file_with(&offline(dir.path()), "http://127.0.0.1:9/x", dir.path(), name, &mut |_| {});
+    let error = download("dev.txt").unwrap_err();
+    assert!(matches!(error, HubError::NotCached { .. }) && error.to_string().contains("dev.txt"), "{error}");
+    fs::write(dir.path().join("dev.txt"), "").unwrap();
+    download("dev.txt").unwrap();
 }

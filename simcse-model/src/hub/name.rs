@@ -1,17 +1,18 @@
-//! `owner/name@revision`: the names of the hub, checked as huggingface_hub does, and completed as sentence-transformers does.
+//! `owner/name@revision`: names on the hub, checked as huggingface_hub checks them and completed as
+//! sentence-transformers completes them.
 
 use std::fmt;
 use std::path::Path;
 
-use super::error::HubError;
+use crate::hub::error::HubError;
 
-/// The branch that stands for a model without `@revision`.
+/// The branch of a name without `@revision`.
 const DEFAULT_REVISION: &str = "main";
 
-/// Where sentence-transformers looks for a bare name that is not one of [`BARE_NAMES`].
+/// The owner of a bare name that is not one of [`BARE_NAMES`].
 const DEFAULT_OWNER: &str = "sentence-transformers";
 
-/// A repository of models and one of its revisions.
+/// A model repository and one of its revisions.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct ModelName {
     /// `owner/name`, or one of the old bare names.
@@ -21,11 +22,10 @@ pub(super) struct ModelName {
 }
 
 impl ModelName {
-    /// Reads a `--model` argument that is not an existing directory.
+    /// Parses the name of a model that is not an existing directory.
     ///
     /// # Errors
-    ///
-    /// A file, a path that leads nowhere, or a text that the hub does not allow as a name.
+    /// A file, a path that does not exist, or text that the hub does not allow as a name.
     pub(super) fn parse(name: &str) -> Result<Self, HubError> {
         if Path::new(name).is_file() {
             return Err(HubError::NotADirectory { name: name.to_owned() });
@@ -37,8 +37,8 @@ impl ModelName {
         let bad = |reason| HubError::BadName { name: name.to_owned(), reason };
         check_repo(repo).map_err(bad)?;
         check_revision(revision).map_err(bad)?;
-        let bare = repo.contains('/') || BARE_NAMES.contains(&repo.to_ascii_lowercase().as_str());
-        let repo = if bare { repo.to_owned() } else { format!("{DEFAULT_OWNER}/{repo}") };
+        let is_whole = repo.contains('/') || BARE_NAMES.contains(&repo.to_ascii_lowercase().as_str());
+        let repo = if is_whole { repo.to_owned() } else { format!("{DEFAULT_OWNER}/{repo}") };
         Ok(Self { repo, revision: revision.to_owned() })
     }
 }
@@ -61,35 +61,36 @@ fn check_repo(repo: &str) -> Result<(), &'static str> {
     let is_word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     for part in repo.split('/') {
         if part.is_empty() || part.len() > 96 {
-            return Err("owner and name have 1 to 96 characters each");
+            return Err("owner and name must have 1 to 96 characters each");
         }
         if !part.chars().all(|c| is_word(c) || c == '-' || c == '.') {
-            return Err("it may hold ASCII letters, digits, `-`, `_` and `.`");
+            return Err("it may contain only ASCII letters, digits, `-`, `_` and `.`");
         }
         if !part.starts_with(is_word) || !part.ends_with(is_word) {
-            return Err("owner and name may not begin or end with `-` or `.`");
+            return Err("owner and name must not begin or end with `-` or `.`");
         }
     }
     if repo.contains("--") || repo.contains("..") {
         return Err("`--` and `..` are not allowed");
     }
     if repo.ends_with(".git") {
-        return Err("it may not end in `.git`");
+        return Err("it must not end in `.git`");
     }
     Ok(())
 }
 
-/// A revision becomes the path of a file below `refs/`, so it may not lead out of there.
+/// A revision becomes the path of a file under `refs/`, so it must not lead out of there.
 fn check_revision(revision: &str) -> Result<(), &'static str> {
     let allowed = |c: char| c.is_ascii_alphanumeric() || "-_./+".contains(c);
     let safe = |part: &str| !part.is_empty() && !part.starts_with('.') && part.chars().all(allowed);
     match revision.len() <= 255 && revision.split('/').all(safe) && !revision.contains("..") {
         true => Ok(()),
-        false => Err("behind `@` stands a branch, a tag or a commit"),
+        false => Err("expected a branch, a tag or a commit after `@`"),
     }
 }
 
-/// `ORIGINAL_TRANSFORMER_MODELS` of sentence-transformers 6.2: names from before repositories had owners.
+/// `ORIGINAL_TRANSFORMER_MODELS` of sentence-transformers 6.2: names from before repositories had
+/// owners.
 #[rustfmt::skip]
 const BARE_NAMES: &[&str] = &[
     "albert-base-v1", "albert-base-v2", "albert-large-v1", "albert-large-v2", "albert-xlarge-v1", "albert-xlarge-v2",
