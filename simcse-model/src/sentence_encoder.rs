@@ -20,7 +20,17 @@ use crate::encoder::dropout::DropoutPlan;
 use crate::error::Result;
 use crate::hub::resolve::resolve;
 use crate::io::text::{excerpt, printable};
-use crate::tokenizer::Tokens;
+use crate::tokenizer::encode::Tokens;
+
+/// A text to put in front of every sentence, as one model uses it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Prompt<'a> {
+    /// The text; empty for none.
+    pub text: &'a str,
+    /// How many leading tokens of every sentence pooling excludes: the prompt's, if the model says
+    /// so.
+    pub excluded: usize,
+}
 
 /// A model that turns sentences into embeddings. sentence-transformers: `SentenceTransformer`.
 ///
@@ -190,13 +200,33 @@ impl SentenceEncoder {
         self.config().hidden_size
     }
 
+    /// A prompt for this model: one of its own ([`directory.prompts`](crate::Prompts)) or any other
+    /// text.
+    ///
+    /// # Errors
+    /// The tokenizer's.
+    pub fn prompt<'a>(&self, text: &'a str) -> Result<Prompt<'a>> {
+        let ModelDirectory { tokenizer, max_seq_length, include_prompt, .. } = &self.directory;
+        let excluded = if *include_prompt { 0 } else { tokenizer.prompt_length(text, *max_seq_length)? };
+        Ok(Prompt { text, excluded })
+    }
+
     /// The token ids of each sentence, special tokens included, truncated to the model's maximum
-    /// length.
+    /// length; without any prompt.
     ///
     /// # Errors
     /// The tokenizer's.
     pub fn tokenize<S: AsRef<str> + Sync>(&self, sentences: &[S]) -> Result<Tokens> {
-        self.directory.tokenizer.encode_batch(sentences, self.directory.max_seq_length)
+        self.tokenize_with_prompt(Prompt::default(), sentences)
+    }
+
+    /// [`tokenize`](Self::tokenize) with a prompt in front of each sentence; it counts toward the
+    /// length.
+    ///
+    /// # Errors
+    /// The tokenizer's.
+    pub fn tokenize_with_prompt<S: AsRef<str> + Sync>(&self, prompt: Prompt, sentences: &[S]) -> Result<Tokens> {
+        self.directory.tokenizer.encode_prompted(prompt.text, sentences, self.directory.max_seq_length)
     }
 
     /// An empty tape for a batch.
@@ -211,18 +241,57 @@ impl SentenceEncoder {
 
     /// The embeddings of a batch, one row per sentence, (S, C).
     pub fn forward(&self, tape: &mut Tape, batch: &TokenBatch, dropout: Option<&DropoutPlan>) -> Var {
+        self.forward_after(0, tape, batch, dropout)
+    }
+
+    /// [`forward`](Self::forward), but pooling excludes the first `excluded` tokens of each sentence.
+    pub fn forward_after(
+        &self,
+        excluded: usize,
+        tape: &mut Tape,
+        batch: &TokenBatch,
+        dropout: Option<&DropoutPlan>,
+    ) -> Var {
         let hidden = self.hidden_states(tape, batch, dropout);
-        let pooled = tape.pooling(hidden, self.directory.pooling);
+        let pooled = tape.pooling_after(excluded, hidden, self.directory.pooling);
         if self.directory.normalize { tape.normalize(pooled) } else { pooled }
     }
 
-    /// The embeddings of sentences, one row each, (S, C). They are of unit length only if the model
-    /// has a Normalize module. The bits of an embedding depend on its sentence alone.
+    /// The embeddings of sentences, one row each, (S, C). The model's default prompt, if it has
+    /// one, is put in front of them. They are of unit length only if the model has a Normalize
+    /// module. The bits of an embedding depend on its sentence alone.
     ///
     /// # Errors
     /// The tokenizer's.
     pub fn encode<S: AsRef<str> + Sync>(&self, sentences: &[S]) -> Result<Array2<f32>> {
-        let embeddings = self.encode_while(sentences, |_| true)?;
+        self.encode_with_prompt(self.directory.prompts.default_prompt(), sentences)
+    }
+
+    /// [`encode`](Self::encode) with the model's prompt for queries. sentence-transformers:
+    /// `encode_query`.
+    ///
+    /// # Errors
+    /// The tokenizer's.
+    pub fn encode_query<S: AsRef<str> + Sync>(&self, queries: &[S]) -> Result<Array2<f32>> {
+        self.encode_with_prompt(self.directory.prompts.query(), queries)
+    }
+
+    /// [`encode`](Self::encode) with the model's prompt for documents. sentence-transformers:
+    /// `encode_document`.
+    ///
+    /// # Errors
+    /// The tokenizer's.
+    pub fn encode_document<S: AsRef<str> + Sync>(&self, documents: &[S]) -> Result<Array2<f32>> {
+        self.encode_with_prompt(self.directory.prompts.document(), documents)
+    }
+
+    /// [`encode`](Self::encode) with `prompt` in front of each sentence instead of the default; an
+    /// empty one is none.
+    ///
+    /// # Errors
+    /// The tokenizer's.
+    pub fn encode_with_prompt<S: AsRef<str> + Sync>(&self, prompt: &str, sentences: &[S]) -> Result<Array2<f32>> {
+        let embeddings = self.encode_with_prompt_while(prompt, sentences, |_| true)?;
         Ok(embeddings.expect("nothing stops it"))
     }
 
@@ -235,9 +304,23 @@ impl SentenceEncoder {
     pub fn encode_while<S: AsRef<str> + Sync>(
         &self,
         sentences: &[S],
+        go_on: impl FnMut(usize) -> bool,
+    ) -> Result<Option<Array2<f32>>> {
+        self.encode_with_prompt_while(self.directory.prompts.default_prompt(), sentences, go_on)
+    }
+
+    /// [`encode_while`](Self::encode_while) with `prompt` in front of each sentence.
+    ///
+    /// # Errors
+    /// The tokenizer's.
+    pub fn encode_with_prompt_while<S: AsRef<str> + Sync>(
+        &self,
+        prompt: &str,
+        sentences: &[S],
         mut go_on: impl FnMut(usize) -> bool,
     ) -> Result<Option<Array2<f32>>> {
         const PART: usize = SentenceEncoder::ENCODED_SENTENCES;
+        let prompt = self.prompt(prompt)?;
         let mut embeddings = Array2::zeros((sentences.len(), self.dimension()));
         let mut pool = BufferPool::with_room(Self::ENCODED_TOKENS.min(sentences.len() * self.directory.max_seq_length));
         for (i, (part, mut rows)) in
@@ -246,14 +329,21 @@ impl SentenceEncoder {
             if !go_on(i * PART) {
                 return Ok(None);
             }
-            rows.assign(&self.encode_tokens(&self.tokenize(part)?.ids, &mut pool));
+            let tokens = self.tokenize_with_prompt(prompt, part)?;
+            rows.assign(&self.encode_tokens_after(prompt.excluded, &tokens.ids, &mut pool));
         }
         Ok(Some(embeddings))
     }
 
-    /// [`encode`](Self::encode) for sentences given as token ids, special tokens included, with
-    /// buffers from `pool`.
+    /// The embeddings of sentences given as token ids, special tokens included, with buffers from
+    /// `pool`.
     pub fn encode_tokens(&self, sentences: &[Vec<u32>], pool: &mut BufferPool) -> Array2<f32> {
+        self.encode_tokens_after(0, sentences, pool)
+    }
+
+    /// [`encode_tokens`](Self::encode_tokens), but pooling excludes the first `excluded` tokens of
+    /// each sentence.
+    pub fn encode_tokens_after(&self, excluded: usize, sentences: &[Vec<u32>], pool: &mut BufferPool) -> Array2<f32> {
         let mut embeddings = Array2::zeros((sentences.len(), self.dimension()));
         let mut first = 0;
         while first < sentences.len() {
@@ -264,7 +354,7 @@ impl SentenceEncoder {
             let next = first + fits.count().max(1);
             let batch = TokenBatch::new(self.config(), &sentences[first..next], vec![0; next - first]);
             let mut tape = self.tape(pool, &batch, false);
-            let encoded = self.forward(&mut tape, &batch, None);
+            let encoded = self.forward_after(excluded, &mut tape, &batch, None);
             embeddings.slice_mut(s![first..next, ..]).assign(tape.value(encoded));
             first = next;
         }

@@ -184,6 +184,11 @@ impl ModelConfig {
         for decoder in ["is_decoder", "add_cross_attention"] {
             json.require(decoder, &json!(false))?;
         }
+        for other in ["auto_map", "quantization_config"] {
+            if json.get(other).is_some_and(|value| *value != json!({})) {
+                return Err(json.invalid(other, "none (a model of other code or weights is not supported)"));
+            }
+        }
 
         let default = Self::defaults(architecture);
         let probability = |name| json.float(name, "a probability in [0, 1)", |p| (0.0..1.0).contains(&p));

@@ -15,7 +15,11 @@ use crate::io::json::JsonObject;
 
 /// The list of a sentence-transformers model's modules.
 pub(crate) const MODULES: &str = "modules.json";
+const CONFIG: &str = "config.json";
 const POOLING: &str = "1_Pooling";
+
+/// What the two layouts call the width of an embedding.
+const WIDTHS: [&str; 2] = ["word_embedding_dimension", "embedding_dimension"];
 
 /// The classic layout's name of each mode, as `Pooling.forward` orders them.
 const BOOLEANS: [(&str, &str); 6] = [
@@ -27,12 +31,33 @@ const BOOLEANS: [(&str, &str); 6] = [
     ("pooling_mode_lasttoken", "lasttoken"),
 ];
 
-/// The mode of a `1_Pooling/config.json`, whose embeddings are `hidden_size` wide.
-fn read_pooling(file: &Path, hidden_size: usize) -> Result<Pooling> {
-    let json = JsonObject::read(file)?;
-    for width in ["word_embedding_dimension", "embedding_dimension"] {
-        json.require(width, &json!(hidden_size))?;
+/// What a Pooling module does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PoolingSettings {
+    pub(crate) mode: Pooling,
+    /// Whether the tokens of a prompt are pooled, too.
+    pub(crate) include_prompt: bool,
+}
+
+impl PoolingSettings {
+    /// Reads a `1_Pooling/config.json`, whose embeddings are `hidden_size` wide.
+    fn read(file: &Path, hidden_size: usize) -> Result<Self> {
+        let json = JsonObject::read_required(file, "modules.json names a Pooling module there")?;
+        let known = ["pooling_mode", "include_prompt"].into_iter().chain(WIDTHS);
+        json.require_known(&known.chain(BOOLEANS.map(|(field, _)| field)).collect::<Vec<_>>())?;
+        for width in WIDTHS {
+            json.require(width, &json!(hidden_size))?;
+        }
+        if WIDTHS.iter().all(|width| json.get(width).is_none()) {
+            return Err(json.invalid(WIDTHS[0], hidden_size));
+        }
+        let include_prompt = json.flag("include_prompt")?.unwrap_or(true);
+        Ok(Self { mode: pooling_mode(&json, file)?, include_prompt })
     }
+}
+
+/// The mode of a Pooling module, in either layout.
+fn pooling_mode(json: &JsonObject, file: &Path) -> Result<Pooling> {
     let mode = match json.get("pooling_mode") {
         Some(Value::String(mode)) => mode.as_str(),
         Some(Value::Array(modes)) if modes.len() == 1 => modes[0].as_str().unwrap_or_default(),
@@ -66,7 +91,8 @@ pub(crate) struct Modules {
     pub(crate) transformer: PathBuf,
     /// The directory of the Pooling module's `config.json`.
     pub(crate) pooling: PathBuf,
-    pub(crate) normalize: bool,
+    /// The directory of the Normalize module, if there is one.
+    pub(crate) normalize: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -102,8 +128,8 @@ impl Modules {
         }
         let kinds: Vec<_> = entries.iter().filter_map(Entry::kind).collect();
         let normalize = match kinds[..] {
-            ["Transformer", "Pooling"] => false,
-            ["Transformer", "Pooling", "Normalize"] => true,
+            ["Transformer", "Pooling"] => None,
+            ["Transformer", "Pooling", "Normalize"] => Some(inside(&file, &entries[2].path)?),
             _ => {
                 let expected = "a Transformer, a Pooling and perhaps a Normalize, in this order";
                 return Err(Error::field(&file, "type", expected, kinds.join(", ")));
@@ -116,9 +142,21 @@ impl Modules {
         }))
     }
 
-    /// The mode of the Pooling module of the model in `dir`, for embeddings `hidden_size` wide.
-    pub(crate) fn pooling_mode(&self, dir: &Path, hidden_size: usize) -> Result<Pooling> {
-        read_pooling(&dir.join(&self.pooling).join("config.json"), hidden_size)
+    /// The Pooling module of the model in `dir`, for embeddings `hidden_size` wide.
+    pub(crate) fn pooling(&self, dir: &Path, hidden_size: usize) -> Result<PoolingSettings> {
+        PoolingSettings::read(&dir.join(&self.pooling).join(CONFIG), hidden_size)
+    }
+
+    /// Refuses a Normalize module of the model in `dir` that scales something other than sentence
+    /// embeddings. The classic layout has no file for it.
+    pub(crate) fn check_normalize(&self, dir: &Path) -> Result<()> {
+        let Some(normalize) = &self.normalize else {
+            return Ok(());
+        };
+        let json = JsonObject::read(&dir.join(normalize).join(CONFIG))?;
+        ["module_input_name", "module_output_name"]
+            .into_iter()
+            .try_for_each(|field| json.require(field, &json!("sentence_embedding")))
     }
 }
 
@@ -132,16 +170,20 @@ fn inside(file: &Path, path: &str) -> Result<PathBuf> {
 }
 
 /// Writes `modules.json` and `1_Pooling/config.json` in the classic layout, which every version reads.
-pub(crate) fn write(dir: &Path, pooling: Pooling, normalize: bool, hidden_size: usize) -> Result<()> {
+pub(crate) fn write(dir: &Path, pooling: PoolingSettings, normalize: bool, hidden_size: usize) -> Result<()> {
     let mut config = json!({ "word_embedding_dimension": hidden_size });
     for mode in [Pooling::Cls, Pooling::Mean, Pooling::Max] {
         let field = BOOLEANS.iter().find(|(_, name)| *name == mode.name()).map_or("", |(field, _)| field);
-        config[field] = json!(mode == pooling);
+        config[field] = json!(mode == pooling.mode);
     }
     config["pooling_mode_mean_sqrt_len_tokens"] = json!(false);
+    if !pooling.include_prompt {
+        // Versions before 2.4 do not know the field, and could not compute what it says.
+        config["include_prompt"] = json!(false);
+    }
     let pooling_dir = dir.join(POOLING);
     create_directory(&pooling_dir).map_err(Error::io(&pooling_dir))?;
-    write_bytes(&pooling_dir.join("config.json"), format!("{config:#}\n").as_bytes())?;
+    write_bytes(&pooling_dir.join(CONFIG), format!("{config:#}\n").as_bytes())?;
 
     let chain = [("", "Transformer"), (POOLING, "Pooling"), ("2_Normalize", "Normalize")];
     let modules: Value = chain[..if normalize { 3 } else { 2 }]

@@ -3,7 +3,8 @@
 use std::path::{Component, Path};
 
 use crate::directory::modules::{MODULES, Modules};
-use crate::directory::{MODEL_SETTINGS, TEXT_SETTINGS, WEIGHTS};
+use crate::directory::text_settings::TEXT_SETTINGS;
+use crate::directory::{MODEL_SETTINGS, WEIGHTS};
 
 /// The weights as a Python pickle, which cannot be read here.
 const PICKLE: &str = "pytorch_model.bin";

@@ -21,6 +21,13 @@ impl JsonObject {
         Ok(Self { file: file.to_path_buf(), fields })
     }
 
+    /// The object in `file`, which must exist and say something.
+    pub(crate) fn read_required(file: &Path, advice: &str) -> Result<Self> {
+        let missing = || Error::Missing { file: file.to_path_buf(), advice: advice.to_owned() };
+        let json = Self::parse(file, &read_configuration(file)?.ok_or_else(missing)?)?;
+        if json.is_empty() { Err(Error::format(file, "an object with fields", "an empty one")) } else { Ok(json) }
+    }
+
     /// The object in `file`; an empty one if the file does not exist.
     pub(crate) fn read(file: &Path) -> Result<Self> {
         match read_configuration(file)? {
@@ -31,6 +38,11 @@ impl JsonObject {
 
     pub(crate) fn is_empty(&self) -> bool {
         self.fields.is_empty()
+    }
+
+    /// The fields in the file's order.
+    pub(crate) fn fields(&self) -> &Map<String, Value> {
+        &self.fields
     }
 
     pub(crate) fn get(&self, field: &str) -> Option<&Value> {
@@ -72,6 +84,25 @@ impl JsonObject {
             return Ok(None);
         };
         value.as_str().map(Some).ok_or_else(|| self.invalid(field, "a string"))
+    }
+
+    /// [`JsonObject::flag`] for a field that Python reads as a keyword argument: an explicit `null`
+    /// does not stand for the default.
+    pub(crate) fn argument(&self, field: &str, default: bool) -> Result<bool> {
+        match self.fields.get(field) {
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(self.invalid(field, "true or false")),
+            None => Ok(default),
+        }
+    }
+
+    /// Refuses fields that are not `known`.
+    pub(crate) fn require_known(&self, known: &[&str]) -> Result<()> {
+        let expected = || format!("no such field (it is not supported), but {}", known.join(", "));
+        match self.fields.keys().find(|field| !known.contains(&field.as_str())) {
+            Some(unknown) => Err(self.invalid(unknown, expected())),
+            None => Ok(()),
+        }
     }
 
     /// Refuses a `field` that is present and not `expected`.

@@ -29,7 +29,7 @@ const CONFIG: &[(&str, &str)] = &[
     (r#""vocab_size":1099511627776"#, "vocab_size: expected an integer from 1 to 16777216, found 1099511627776"),
     (r#""vocab_size":16777216"#, "embeddings.word_embeddings.weight: expected shape [16777216, 4], found shape [8, 4]"),
     (r#""vocab_size":9"#, "embeddings.word_embeddings.weight: expected shape [9, 4], found shape [8, 4]"),
-    (r#""vocab_size":7"#, "largest token id: expected less than the model's vocab_size 7, found 7"),
+    (r#""vocab_size":7"#, "word_embeddings.weight: expected shape [7, 4], found shape [8, 4]"),
     (r#""vocab_size":0"#, "vocab_size: expected an integer from 1"),
     (r#""vocab_size":-1"#, "vocab_size: expected an integer from 1 to 16777216, found -1"),
     (r#""vocab_size":-0"#, "vocab_size: expected an integer from 1 to 16777216, found -0"),
@@ -152,6 +152,14 @@ fn files() -> Vec<(&'static str, String, &'static str)> {
         ("modules.json", pooling_at(r"/\u001b[31m"), r"found /\u{1b}[31m"),
         ("modules.json", modules(&[&TRANSFORMER.replace(r#""path":"""#, r#""path":"../x""#), POOLING]), outside),
         ("1_Pooling/config.json", text("[]"), "1_Pooling/config.json: expected a JSON object"),
+        ("1_Pooling/config.json", text(""), "1_Pooling/config.json: expected a JSON object, found: EOF"),
+        ("1_Pooling/config.json", text("{}"), "1_Pooling/config.json: expected an object with fields, found: an empty"),
+        (
+            "1_Pooling/config.json",
+            text(r#"{"pooling_mode":"cls"}"#),
+            "word_embedding_dimension: expected 4, found nothing",
+        ),
+        ("adapter_config.json", text("{}"), "adapter_config.json: expected no adapter"),
         (
             "1_Pooling/config.json",
             text(r#"{"word_embedding_dimension":5}"#),
@@ -160,16 +168,24 @@ fn files() -> Vec<(&'static str, String, &'static str)> {
         ("1_Pooling/config.json", text(r#"{"word_embedding_dimension":4.0}"#), "expected 4, found 4.0"),
         (
             "1_Pooling/config.json",
-            text(r#"{"pooling_mode_cls_token":"true"}"#),
+            text(r#"{"word_embedding_dimension":4,"pooling_mode_cls_token":"true"}"#),
             r#"expected true or false, found "true""#,
         ),
         (
             "1_Pooling/config.json",
-            text(r#"{"pooling_mode":"lasttoken"}"#),
+            text(r#"{"word_embedding_dimension":4,"pooling_mode":"lasttoken"}"#),
             "expected mean, cls or max, found lasttoken",
         ),
-        ("1_Pooling/config.json", text(r#"{"pooling_mode":[]}"#), "pooling_mode: expected mean, cls or max, found []"),
-        ("1_Pooling/config.json", text(r#"{"pooling_mode":3}"#), "pooling_mode: expected mean, cls or max, found 3"),
+        (
+            "1_Pooling/config.json",
+            text(r#"{"word_embedding_dimension":4,"pooling_mode":[]}"#),
+            "pooling_mode: expected mean, cls or max, found []",
+        ),
+        (
+            "1_Pooling/config.json",
+            text(r#"{"word_embedding_dimension":4,"pooling_mode":3}"#),
+            "pooling_mode: expected mean, cls or max, found 3",
+        ),
         ("sentence_bert_config.json", text(r#"{"max_seq_length":0}"#), "max_seq_length: expected an integer from 1"),
         (
             "sentence_bert_config.json",
@@ -187,7 +203,7 @@ fn files() -> Vec<(&'static str, String, &'static str)> {
         (
             "config_sentence_transformers.json",
             text(r#"{"default_prompt_name":"q"}"#),
-            r#"default_prompt_name: expected none, or that of an empty prompt, found "q""#,
+            r#"default_prompt_name: expected one of query, document, found "q""#,
         ),
         ("tokenizer_config.json", text(r#"{"model_max_length":0}"#), "model_max_length: expected an integer from 1"),
         ("tokenizer_config.json", text(r#"{"model_max_length":-5}"#), "model_max_length: expected an integer from 1"),

@@ -100,6 +100,7 @@ fn model() -> TempDir {
 fn model_with_merges() -> TempDir {
     let dir = model();
     fs::remove_file(dir.path().join("tokenizer.json")).unwrap();
+    fs::write(dir.path().join("tokenizer_config.json"), r#"{"tokenizer_class":"RobertaTokenizer"}"#).unwrap();
     let vocab = r#"{"<s>":0,"<pad>":1,"</s>":2,"<unk>":3,"<mask>":4,"a":5,"t":6,"at":7}"#;
     fs::write(dir.path().join("vocab.json"), vocab).unwrap();
     fs::write(dir.path().join("merges.txt"), "#version: 0.2\na t\n").unwrap();
@@ -110,6 +111,7 @@ fn model_with_merges() -> TempDir {
 fn model_with_words() -> TempDir {
     let dir = model();
     fs::remove_file(dir.path().join("tokenizer.json")).unwrap();
+    fs::remove_file(dir.path().join("tokenizer_config.json")).unwrap();
     fs::write(dir.path().join("vocab.txt"), WORDS.join("\n")).unwrap();
     dir
 }
