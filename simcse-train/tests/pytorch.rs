@@ -250,12 +250,14 @@ fn check(dir: &Path) {
     for (with, numbers) in [("", 0..half), (", dropout", half..2 * half)] {
         let errors: Vec<Errors> = numbers.clone().map(|i| run_case(&mut encoder, &golden, i, &expected)).collect();
         let torch_errors: Vec<Errors> = golden.cases[numbers].iter().map(|case| case.torch_f32).collect();
-        let [ours, theirs] = [&errors, &torch_errors].map(|all| all.iter().copied().fold(Errors::default(), Errors::max));
+        let [ours, theirs] =
+            [&errors, &torch_errors].map(|all| all.iter().copied().fold(Errors::default(), Errors::max));
         report(format!("hidden states{with}"), ours.hidden, theirs.hidden, BOUNDS.hidden);
         report(format!("unit embeddings{with}"), ours.unit, theirs.unit, BOUNDS.unit);
         report(format!("loss{with}"), ours.loss, theirs.loss, BOUNDS.loss);
         report(format!("worst gradient{with}"), ours.worst_gradient, theirs.worst_gradient, BOUNDS.worst_gradient);
-        let [ours, theirs] = [errors, torch_errors].map(|all| median(all.iter().map(|errors| errors.gradient).collect()));
+        let [ours, theirs] =
+            [errors, torch_errors].map(|all| median(all.iter().map(|errors| errors.gradient).collect()));
         report(format!("all gradients (median){with}"), ours, theirs, TIMES_TORCH * theirs);
     }
     let ours = train(&mut encoder, &golden, &expected);

@@ -240,10 +240,6 @@ impl Provenance {
             return Ok(());
         }
         let describe = |model: &ModelSource| format!("{}, whose weights have SHA-256 {}", model.name, model.sha256);
-        Err(Error::Changed {
-            what: "--model".to_owned(),
-            recorded: describe(&self.model),
-            given: describe(found),
-        })
+        Err(Error::Changed { what: "--model".to_owned(), recorded: describe(&self.model), given: describe(found) })
     }
 }
