@@ -1,5 +1,5 @@
-//! Unsupervised SimCSE training (Gao et al. 2021): sentences, objectives, AdamW, checkpoints and the
-//! training loop.
+//! Unsupervised SimCSE training (Gao et al. 2021): sentences, objectives, AdamW, checkpoints and
+//! the training loop.
 //!
 //! A [`Trainer`] takes a model, [`Sentences`] and [`Settings`], and writes a directory that
 //! sentence-transformers can load:
@@ -19,8 +19,9 @@
 //! ```
 //!
 //! [`Callbacks`] add scores during training, progress and a way to stop. To resume a run, open its
-//! [`Checkpoint`] and call [`Trainer::resume`]. For a training loop of your own, the parts are public:
-//! [`data`] draws batches, [`mean_gradient`] computes a step's gradient, [`optim`] updates the weights.
+//! [`Checkpoint`] and call [`Trainer::resume`]. For a training loop of your own, the parts are
+//! public: [`data`] forms batches, [`mean_gradient`] computes a step's gradient, [`optim`] updates
+//! the weights.
 //!
 //! The crate knows nothing of evaluation sets or command lines.
 

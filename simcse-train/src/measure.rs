@@ -52,19 +52,19 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// The FLOP that the mathematics needs, forward and backward: each matrix product of the forward
-    /// pass requires two in the backward pass.
+    /// The FLOP that the mathematics needs, forward and backward: each matrix product of the
+    /// forward pass requires two in the backward pass.
     pub fn flop(&self) -> f64 {
         3.0 * (self.forward.total() + self.similarities)
     }
 }
 
-/// Trains for `steps` steps at the peak learning rate and measures them, after one warm-up step that
-/// allocates the buffers.
+/// Trains for `steps` steps at the peak learning rate and measures them, after one warm-up step
+/// that allocates the buffers.
 ///
 /// # Errors
-/// [`Error::Setting`](crate::Error::Setting), [`Error::TooFewSentences`](crate::Error::TooFewSentences),
-/// and what the tokenizer reports.
+/// [`Error::Setting`](crate::Error::Setting),
+/// [`Error::TooFewSentences`](crate::Error::TooFewSentences), and what the tokenizer reports.
 pub fn measure_steps(
     encoder: &mut SentenceEncoder,
     sentences: &Sentences,

@@ -29,12 +29,13 @@ use crate::step::objectives::Contrastive;
 /// A run that is about to start or resume: a model, sentences, settings and a directory, checked
 /// against each other.
 ///
-/// The trainer owns the model, so that the run's record describes what is trained: the settings that
-/// concern the model (pooling, length, precision) are applied to it here, and a resumed run trains the
-/// model of its checkpoint.
+/// The trainer owns the model, so that the run's record describes what is trained: the settings
+/// that concern the model (pooling, length, precision) are applied to it here, and a resumed run
+/// trains the model of its checkpoint.
 ///
 /// ```
-/// use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, Tokenizer};
+/// use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling};
+/// use simcse_model::{SentenceEncoder, Tokenizer};
 /// use simcse_train::{Sentences, Settings, Trainer};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -49,7 +50,8 @@ use crate::step::objectives::Contrastive;
 ///     intermediate_size: 32,
 ///     ..ModelConfig::defaults(Architecture::Bert)
 /// };
-/// let encoder = SentenceEncoder::random(ModelDirectory::new(config, tokenizer, Pooling::Mean, 32)?, 1);
+/// let directory = ModelDirectory::new(config, tokenizer, Pooling::Mean, 32)?;
+/// let encoder = SentenceEncoder::random(directory, 1);
 ///
 /// let sentences = Sentences::from_texts("four questions", texts, 1)?;
 /// let settings = Settings { batch_size: 2, max_steps: Some(3), ..Settings::for_model(&encoder) };
@@ -65,8 +67,8 @@ use crate::step::objectives::Contrastive;
 /// ```
 #[derive(Debug)]
 pub struct Trainer {
-    /// Where model, sentences and evaluation sets come from. This goes into the run's record; nothing
-    /// is read from there.
+    /// Where model, sentences and evaluation sets come from. This goes into the run's record;
+    /// nothing is read from there.
     pub sources: Sources,
     encoder: SentenceEncoder,
     sentences: Sentences,
@@ -114,13 +116,13 @@ impl Trainer {
         Self::prepare(encoder, sentences, settings, sources, Start::New(output.into()))
     }
 
-    /// The run that `checkpoint` in `output` belongs to, resumed from there. `settings` are those that
-    /// the checkpoint records, or differ from them only in having more steps or another
+    /// The run that `checkpoint` in `output` belongs to, resumed from there. `settings` are those
+    /// that the checkpoint records, or differ from them only in having more steps or another
     /// `mini_batch_tokens`.
     ///
     /// # Errors
-    /// As [`Trainer::new`]; [`Error::Changed`] if sentences or settings differ from the run's, or would
-    /// make it shorter; errors of loading the checkpoint's model.
+    /// As [`Trainer::new`]; [`Error::Changed`] if sentences or settings differ from the run's, or
+    /// would make it shorter; errors of loading the checkpoint's model.
     pub fn resume(
         output: OutputDirectory,
         checkpoint: Checkpoint,
@@ -197,9 +199,9 @@ impl Trainer {
     /// Forecasts the memory of the run. If whole batches would not fit, the run will encode them in
     /// pieces, the largest that fit.
     ///
-    /// `evaluated` is the number of texts in the largest set that the callbacks score. `limit` is in
-    /// bytes; by default it is what the process uses now plus what is available. Without this call,
-    /// [`Trainer::train`] makes a plan without evaluations.
+    /// `evaluated` is the number of texts in the largest set that the callbacks score. `limit` is
+    /// in bytes; by default it is what the process uses now plus what is available. Without this
+    /// call, [`Trainer::train`] makes a plan without evaluations.
     ///
     /// # Errors
     /// [`Error::Memory`] with the largest setting that fits; what the tokenizer reports.
@@ -314,8 +316,8 @@ impl Start {
     }
 }
 
-/// Whether something that happens every `every` steps, before the first step and after the last one,
-/// happens now, with `step` steps done.
+/// Whether something that happens every `every` steps, before the first step and after the last
+/// one, happens now, with `step` steps done.
 fn due(step: u64, every: Option<u64>, last: bool) -> bool {
     step == 0 || last || every.is_some_and(|every| step.is_multiple_of(every))
 }

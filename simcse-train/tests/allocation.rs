@@ -1,5 +1,5 @@
-//! Memory: after the first few steps, a training step makes no large allocation and keeps no memory, and
-//! encoding holds the activations of one layer, however many layers there are.
+//! Memory: after the first few steps, a training step makes no large allocation and keeps no
+//! memory, and encoding holds the activations of one layer, however many layers there are.
 
 use std::sync::Mutex;
 
@@ -40,14 +40,14 @@ fn batch(step: u32) -> Vec<Vec<u32>> {
     (0..SENTENCES as u32).map(sentence).collect()
 }
 
-/// Matrix products of the portable path allocate in every call, because the crate matrixmultiply packs
-/// into memory of its own.
+/// Matrix products of the portable path allocate in every call, because the crate matrixmultiply
+/// packs into memory of its own.
 fn products_allocate() -> bool {
     Isa::detected() == Isa::Portable
 }
 
-/// Runs a test on one thread. A second thread's scratch memory would grow whenever it first gets a task
-/// of some kind, which may be in a late step.
+/// Runs a test on one thread. A second thread's scratch memory would grow whenever it first gets a
+/// task of some kind, which may be in a late step.
 fn on_one_thread(test: impl FnOnce() + Send) {
     rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(test);
 }

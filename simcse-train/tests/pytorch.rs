@@ -1,6 +1,6 @@
-//! The same numbers as PyTorch: hidden states, embeddings, loss, gradients and ten optimizer steps of
-//! BERT, RoBERTa and DistilBERT, compared with what `tools/generate/goldens.py` computed in f64, without
-//! dropout and with our generator's masks.
+//! The same numbers as PyTorch: hidden states, embeddings, loss, gradients and ten optimizer steps
+//! of BERT, RoBERTa and DistilBERT, compared with what `tools/generate/goldens.py` computed in f64,
+//! without dropout and with our generator's masks.
 //!
 //! To compare models of published sizes, set `SIMCSE_GOLDENS` to a directory that
 //! `tools/generate/goldens.py --live` wrote.
@@ -18,12 +18,12 @@ use simcse_train::{Contrastive, Settings, StepBuffers, accumulate_gradient};
 /// Largest absolute errors of hidden states, unit embeddings and the loss; relative L2 error of a
 /// tensor's gradient.
 const BOUNDS: Errors = Errors { hidden: 2e-5, unit: 1e-5, loss: 1e-5, gradient: f64::INFINITY, worst_gradient: 3e-5 };
-/// The same for ten steps: each step's loss, what the steps added to all weights together, and what they
-/// added to the worst tensor. The last may be exceeded where PyTorch's own error is large: AdamW divides
-/// small gradients by their size, and with them their errors.
+/// The same for ten steps: each step's loss, what the steps added to all weights together, and what
+/// they added to the worst tensor. The last may be exceeded where PyTorch's own error is large:
+/// AdamW divides small gradients by their size, and with them their errors.
 const TRAINING_BOUNDS: TrainingErrors = TrainingErrors { loss: 1e-4, update: 1e-3, worst_update: 1e-3 };
-/// Bound on the error of all gradients together (the median over the batches) and of the worst update, as
-/// a multiple of the error of PyTorch in f32.
+/// Bound on the error of all gradients together (the median over the batches) and of the worst
+/// update, as a multiple of the error of PyTorch in f32.
 const TIMES_TORCH: f64 = 2.0;
 
 /// `golden.json`.
@@ -129,8 +129,8 @@ impl Expected<'_> {
         self.compare(name, got).iter().fold(0.0, |largest, (error, _)| f64::max(largest, error.abs()))
     }
 
-    /// Relative L2 errors of a buffer with the layout of the parameters: that of all tensors together, and
-    /// that of the worst tensor.
+    /// Relative L2 errors of a buffer with the layout of the parameters: that of all tensors
+    /// together, and that of the worst tensor.
     fn relative_errors(
         &self,
         prefix: &str,
@@ -229,8 +229,8 @@ fn median(mut values: Vec<f64>) -> f64 {
     (values[middle] + values[values.len() - 1 - middle]) / 2.0
 }
 
-/// Runs all cases of a golden directory, prints the errors alongside those of PyTorch in f32, and compares
-/// them with the bounds.
+/// Runs all cases of a golden directory, prints the errors alongside those of PyTorch in f32, and
+/// compares them with the bounds.
 fn check(dir: &Path) {
     let golden = Golden::read(dir);
     let bytes = std::fs::read(dir.join("golden.safetensors")).unwrap();

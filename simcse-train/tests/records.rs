@@ -1,5 +1,5 @@
-//! What a run leaves on disk is true: changes of a checkpoint are noticed, a resumed run continues the run
-//! that was recorded, and the record describes what was computed.
+//! What a run leaves on disk is true: changes of a checkpoint are noticed, a resumed run continues
+//! the run that was recorded, and the record describes what was computed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -55,7 +55,8 @@ fn a_run_is_not_resumed_with_fewer_steps() {
     assert!(resume(1, 1).contains("checkpoint-2: expected at most the run's 1 steps, found 2"));
 }
 
-/// A checkpoint's moments belong to its weights, so there is no way to combine them with other weights.
+/// A checkpoint's moments belong to its weights, so there is no way to combine them with other
+/// weights.
 #[test]
 fn a_resumed_run_trains_the_model_of_its_checkpoint() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,5 +1,5 @@
-//! The same bits: a trained model's do not depend on the number of threads, on the run, or on how batches
-//! are split into pieces; an embedding's do not depend on what it is encoded together with.
+//! The same bits: a trained model's do not depend on the number of threads, on the run, or on how
+//! batches are split into pieces; an embedding's do not depend on what it is encoded together with.
 
 use rayon::ThreadPoolBuilder;
 use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, Precision, SentenceEncoder, Tokenizer};

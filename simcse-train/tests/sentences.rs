@@ -1,5 +1,5 @@
-//! Whatever a file of sentences holds, there is one outcome, documented in docs/input.md: sentences and
-//! counts, or one clear error.
+//! Whatever a file of sentences holds, there is one outcome, documented in docs/input.md: sentences
+//! and counts, or one clear error.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -19,8 +19,10 @@ enum Outcome {
     Count(usize, u64, usize),
     /// How the message ends, after the file's name.
     Refused(&'static str),
+    /// Refused because of a line, a byte in it, and the byte's position.
+    NotUtf8(u64, u8, u64),
 }
-use Outcome::{Count, Read as Sees, Refused};
+use Outcome::{Count, NotUtf8, Read as Sees, Refused};
 
 fn gzip(bytes: impl AsRef<[u8]>) -> Vec<u8> {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
@@ -40,6 +42,8 @@ fn broken(mut bytes: Vec<u8>, from_end: usize) -> Vec<u8> {
 }
 
 const NONE: &str = ": expected sentences of at least 3 characters, one per line, found none (lines too short: 0)";
+const LONG_FIRST: &str = ", line 1: expected at most 16 MiB, found a longer line";
+const LONG_SECOND: &str = ", line 2: expected at most 16 MiB, found a longer line";
 const NOT_GZIP: &str = ": expected gzip, as the name says, found something else";
 const UTF16: &str = ": expected UTF-8 text, found what looks like UTF-16: convert it with `iconv -f UTF-16 -t UTF-8`";
 
@@ -71,11 +75,11 @@ fn rows() -> Vec<(&'static str, &'static str, Vec<u8>, Outcome)> {
         ("UTF-16 without a byte-order mark, little-endian", "txt", utf16("one\n", u16::to_le_bytes), Refused(UTF16)),
         ("UTF-16 without a byte-order mark, big-endian", "txt", utf16("one\n", u16::to_be_bytes), Refused(UTF16)),
         ("UTF-32", "txt", b"\xff\xfe\0\0o\0\0\0".to_vec(), Refused(UTF16)),
-        ("Latin-1", "txt", b"one\ncaf\xe9 au lait\n".to_vec(), Refused(", line 2: expected UTF-8 text, found byte 0xe9 at position 4")),
-        ("an overlong encoding", "txt", b"one\xc0\x80\n".to_vec(), Refused(", line 1: expected UTF-8 text, found byte 0xc0 at position 4")),
-        ("a lone surrogate", "txt", b"\xed\xa0\x80\n".to_vec(), Refused(", line 1: expected UTF-8 text, found byte 0xed at position 1")),
-        ("half a character at the end", "txt", b"one\ncaf\xc3".to_vec(), Refused(", line 2: expected UTF-8 text, found byte 0xc3 at position 4")),
-        ("a wrong byte after a byte-order mark", "txt", b"\xef\xbb\xbfa\xff\n".to_vec(), Refused(", line 1: expected UTF-8 text, found byte 0xff at position 5")),
+        ("Latin-1", "txt", b"one\ncaf\xe9 au lait\n".to_vec(), NotUtf8(2, 0xe9, 4)),
+        ("an overlong encoding", "txt", b"one\xc0\x80\n".to_vec(), NotUtf8(1, 0xc0, 4)),
+        ("a lone surrogate", "txt", b"\xed\xa0\x80\n".to_vec(), NotUtf8(1, 0xed, 1)),
+        ("half a character at the end", "txt", b"one\ncaf\xc3".to_vec(), NotUtf8(2, 0xc3, 4)),
+        ("a wrong byte after a byte-order mark", "txt", b"\xef\xbb\xbfa\xff\n".to_vec(), NotUtf8(1, 0xff, 5)),
         // Characters.
         ("NUL in a line", "txt", b"one\0two\nsix\0\n".to_vec(), Sees(&["one\0two", "six\0"], 0, 0)),
         ("NULs only", "txt", vec![0; 9], Count(1, 0, 0)),
@@ -93,13 +97,13 @@ fn rows() -> Vec<(&'static str, &'static str, Vec<u8>, Outcome)> {
         ("duplicates", "txt", b"one\ntwo\n one\nOne\none\n".to_vec(), Sees(&["one", "two", "one", "One", "one"], 0, 2)),
         ("200,000 duplicates", "txt", "the same sentence\n".repeat(200_000).into(), Count(200_000, 0, 199_999)),
         ("a line of 16 MiB", "txt", vec![b'x'; MAX_LINE], Count(1, 0, 0)),
-        ("a line longer than 16 MiB", "txt", [b"one\n", &vec![b'x'; MAX_LINE + 1][..], b"\n"].concat(), Refused(", line 2: expected at most 16 MiB, found a longer line")),
+        ("a line longer than 16 MiB", "txt", [b"one\n", &vec![b'x'; MAX_LINE + 1][..], b"\n"].concat(), Refused(LONG_SECOND)),
         // Gzip.
         ("gzip", "gz", gzip(text), Sees(&["one", "two"], 0, 0)),
         ("gzip under another name", "txt", gzip(text), Sees(&["one", "two"], 0, 0)),
         ("gzip of nothing", "gz", gzip(""), Refused(NONE)),
         ("two gzip members", "gz", [gzip("one\ntw"), gzip("o\nsix")].concat(), Sees(&["one", "two", "six"], 0, 0)),
-        ("gzip of gzip", "gz", gzip(gzip(text)), Refused(", line 1: expected UTF-8 text, found byte 0x8b at position 2")),
+        ("gzip of gzip", "gz", gzip(gzip(text)), NotUtf8(1, 0x8b, 2)),
         ("gzip of UTF-16", "gz", gzip(utf16("one\n", u16::to_le_bytes)), Refused(UTF16)),
         ("plain text named gzip", "gz", text.into(), Refused(NOT_GZIP)),
         ("an empty file named gzip", "gz", vec![], Refused(NOT_GZIP)),
@@ -108,9 +112,9 @@ fn rows() -> Vec<(&'static str, &'static str, Vec<u8>, Outcome)> {
         ("gzip truncated in its checksum", "gz", cut(gzip(text), 3), Refused(": unexpected end of file")),
         ("gzip with a wrong checksum", "gz", broken(gzip(text), 5), Refused(": corrupt gzip stream does not have a matching checksum")),
         ("gzip followed by text", "gz", [gzip(text), b"more than a header\n".to_vec()].concat(), Refused(": invalid gzip header")),
-        ("gzip of a line of 64 MiB", "gz", gzip(vec![b' '; 64 << 20]), Refused(", line 1: expected at most 16 MiB, found a longer line")),
-        ("zip", "zip", b"PK\x03\x04\x14\0\0\0\x08\0\xe5A".to_vec(), Refused(", line 1: expected UTF-8 text, found byte 0xe5 at position 11")),
-        ("xz", "xz", b"\xfd7zXZ\0\0".to_vec(), Refused(", line 1: expected UTF-8 text, found byte 0xfd at position 1")),
+        ("gzip of a line of 64 MiB", "gz", gzip(vec![b' '; 64 << 20]), Refused(LONG_FIRST)),
+        ("zip", "zip", b"PK\x03\x04\x14\0\0\0\x08\0\xe5A".to_vec(), NotUtf8(1, 0xe5, 11)),
+        ("xz", "xz", b"\xfd7zXZ\0\0".to_vec(), NotUtf8(1, 0xfd, 1)),
     ]
 }
 
@@ -133,6 +137,9 @@ fn every_file_has_the_documented_outcome() {
             (Ok(read), Sees(sentences, skipped, equal)) => all(read) == sentences && counts(read) == (skipped, equal),
             (Ok(read), Count(sentences, skipped, equal)) => read.len() == sentences && counts(read) == (skipped, equal),
             (Err(error), Refused(end)) => error.contains(&*path.to_string_lossy()) && error.ends_with(end),
+            (Err(error), NotUtf8(line, byte, position)) => error.ends_with(&format!(
+                "in.{extension}, line {line}: expected UTF-8 text, found byte {byte:#04x} at position {position}"
+            )),
             _ => false,
         };
         if !right {
@@ -182,7 +189,7 @@ fn links_and_pipes_are_read_and_endless_lines_are_not() {
         }
         written
     });
-    let error = Sentences::read(&dir.path().join("pipe"), MIN_LENGTH).unwrap_err().to_string();
+    let error = Sentences::read(dir.path().join("pipe"), MIN_LENGTH).unwrap_err().to_string();
     assert!(error.ends_with("line 1: expected at most 16 MiB, found a longer line"), "{error}");
     assert!(writer.join().unwrap() < 32 << 20);
 }

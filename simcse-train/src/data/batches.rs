@@ -25,8 +25,8 @@ use simcse_tensor::rng::Philox;
 
 use crate::data::sentences::Sentences;
 
-/// The last word of the Philox counters of orders. Those of dropout have the training step there, so no
-/// number is used twice.
+/// The last word of the Philox counters of orders. Those of dropout have the training step there,
+/// so no number is used twice.
 pub const ORDER_STREAM: u32 = u32::MAX;
 
 /// Whether equal sentences may meet in a batch.
@@ -65,8 +65,8 @@ pub struct Batching {
 }
 
 impl Batching {
-    /// The batches of `epoch`; the first epoch is 0. To resume in the middle of one, [`Iterator::skip`]
-    /// the batches that have been used.
+    /// The batches of `epoch`; the first epoch is 0. To resume in the middle of one,
+    /// [`Iterator::skip`] the batches that have been used.
     ///
     /// # Panics
     /// If the batch size is 0.
@@ -127,11 +127,11 @@ impl Iterator for Batches {
 
 /// Keeps equal sentences apart.
 ///
-/// A sentence that the current batch cannot take waits. The obvious way, to scan all that wait at the
-/// start of each batch, is quadratic when many sentences are equal. But a batch takes at most one
-/// sentence of each group, so only the first one waiting in each group can be next. Therefore each group
-/// has a queue, and a heap holds the heads of the queues: a batch then looks at no more sentences than it
-/// takes, however many are waiting.
+/// A sentence that the current batch cannot take waits. The obvious way, to scan all that wait at
+/// the start of each batch, is quadratic when many sentences are equal. But a batch takes at most
+/// one sentence of each group, so only the first one waiting in each group can be next. Therefore
+/// each group has a queue, and a heap holds the heads of the queues: a batch then looks at no more
+/// sentences than it takes, however many are waiting.
 #[derive(Debug, Clone)]
 struct Equals {
     sentences: Sentences,
@@ -156,8 +156,8 @@ impl Equals {
     fn begin(&mut self, order: &[u32], batch_size: usize) -> Vec<u32> {
         self.batch += 1;
         let mut batch = Vec::with_capacity(batch_size);
-        // The new heads of the queues go back to the heap only when the batch is complete: until then
-        // their groups must not be popped again.
+        // The new heads of the queues go back to the heap only when the batch is complete: until
+        // then their groups must not be popped again.
         let mut next = Vec::new();
         while batch.len() < batch_size {
             let Some(Reverse(position)) = self.first.pop() else {
@@ -179,8 +179,8 @@ impl Equals {
         batch
     }
 
-    /// Whether the batch may take sentence `index`, at `position` in the order. If not, the sentence
-    /// starts to wait.
+    /// Whether the batch may take sentence `index`, at `position` in the order. If not, the
+    /// sentence starts to wait.
     fn admits(&mut self, index: u32, position: u32) -> bool {
         let group = self.sentences.groups()[index as usize];
         let last_batch = &mut self.last_batch[group as usize];
@@ -188,7 +188,8 @@ impl Equals {
         if admitted {
             *last_batch = self.batch;
         } else {
-            // Positions come in ascending order, so each queue is sorted and only its head is in the heap.
+            // Positions come in ascending order, so each queue is sorted and only its head is in
+            // the heap.
             let queue = self.waiting.entry(group).or_default();
             if queue.is_empty() {
                 self.first.push(Reverse(position));
@@ -199,9 +200,9 @@ impl Equals {
     }
 }
 
-/// The numbers below `n` in an order that is a function of seed and epoch: a Fisher–Yates shuffle. A
-/// random number below `m` is the high word of 64 random bits times `m` (Lemire 2019), whose bias is
-/// below 2⁻³².
+/// The numbers below `n` in an order that is a function of seed and epoch: a Fisher–Yates shuffle.
+/// A random number below `m` is the high word of 64 random bits times `m` (Lemire 2019), whose bias
+/// is below 2⁻³².
 fn shuffled(n: u32, seed: u64, epoch: u32) -> Vec<u32> {
     let philox = Philox::new(seed);
     let mut order: Vec<u32> = (0..n).collect();

@@ -38,13 +38,14 @@ pub enum DataError {
 
 /// Sentences by index. Clones share them.
 ///
-/// Besides the text, a sentence takes 12 bytes of memory: where it ends in the one string that holds
-/// all sentences, and its group of equal sentences.
+/// Besides the text, a sentence takes 12 bytes of memory: where it ends in the one string that
+/// holds all sentences, and its group of equal sentences.
 ///
 /// ```
 /// use simcse_train::Sentences;
 ///
-/// let sentences = Sentences::from_texts("three lines", ["boot from usb ", "no sound", "boot from usb"], 3)?;
+/// let titles = ["boot from usb ", "no sound", "boot from usb"];
+/// let sentences = Sentences::from_texts("three titles", titles, 3)?;
 /// assert_eq!((sentences.len(), sentences.duplicates()), (3, 1));
 /// assert_eq!(sentences.get(0), "boot from usb");
 /// assert_eq!(sentences.groups(), [0, 1, 0]);
@@ -72,8 +73,8 @@ struct Shared {
 
 impl Sentences {
     /// Reads one sentence per line from a UTF-8 file, plain or gzip (recognized by its first two
-    /// bytes); `-` is standard input. A byte-order mark is dropped, lines are trimmed of whitespace, and
-    /// sentences of fewer than `min_length` characters are skipped and counted.
+    /// bytes); `-` is standard input. A byte-order mark is dropped, lines are trimmed of
+    /// whitespace, and sentences of fewer than `min_length` characters are skipped and counted.
     ///
     /// # Errors
     /// [`DataError::Line`] if the file is not lines of text; [`DataError::Empty`];
@@ -191,7 +192,8 @@ impl SentencesBuilder {
         Self { text: String::new(), ends: Vec::new(), skipped: 0, min_length }
     }
 
-    /// Adds a sentence, trimmed of whitespace. If it is empty or too short, it is counted as skipped.
+    /// Adds a sentence, trimmed of whitespace. If it is empty or too short, it is counted as
+    /// skipped.
     pub fn push(&mut self, sentence: &str) {
         let sentence = sentence.trim();
         if sentence.is_empty() || sentence.chars().take(self.min_length).count() < self.min_length {
@@ -230,9 +232,9 @@ fn slice<'a>(text: &'a str, ends: &[u64], index: usize) -> &'a str {
 
 /// For each sentence, the index of the first sentence that is equal to it.
 ///
-/// Found with a hash table of indices that resolves collisions by linear probing. It compares texts,
-/// never hashes alone, and takes 8 to 16 bytes per sentence, where a map from text to index would take
-/// several times as much.
+/// Found with a hash table of indices that resolves collisions by linear probing. It compares
+/// texts, never hashes alone, and takes 8 to 16 bytes per sentence, where a map from text to index
+/// would take several times as much.
 fn group_equal(text: &str, ends: &[u64]) -> Vec<u32> {
     const FREE: u32 = u32::MAX;
     let hasher = RandomState::new();

@@ -26,8 +26,8 @@ pub struct Step {
     pub batches: Vec<Vec<u32>>,
 }
 
-/// The steps of a run, an endless iterator: each epoch is followed by the next one. The last step of an
-/// epoch takes the batches that are left, as in the Hugging Face Trainer.
+/// The steps of a run, an endless iterator: each epoch is followed by the next one. The last step
+/// of an epoch takes the batches that are left, as in the Hugging Face Trainer.
 #[derive(Clone, Debug)]
 pub struct Steps {
     sentences: Sentences,

@@ -1,10 +1,11 @@
 //! How much memory a run will use, and how large the pieces of a batch may be for the run to fit.
 //!
-//! This room knows settings, the encoder's shape, the run's first draws and the system's memory. It must
-//! not know files or the training loop. Kernels say themselves how much scratch memory they need.
+//! This room knows settings, the encoder's shape, the run's first draws and the system's memory. It
+//! must not know files or the training loop. Kernels say themselves how much scratch memory they
+//! need.
 //!
-//! What is loaded before training (parameters, tokenizer, sentences) is measured. What training adds is
-//! forecast, for P parameters:
+//! What is loaded before training (parameters, tokenizer, sentences) is measured. What training
+//! adds is forecast, for P parameters:
 //!
 //! ```text
 //!   4·P bytes of gradients + 8·P bytes of AdamW's moments
@@ -13,9 +14,9 @@
 //! + scratch memory of the kernels + what an evaluation holds
 //! ```
 //!
-//! Training on a single sentence shows how many bytes of activations a token takes. The lengths of the
-//! run's first draws show how many tokens the largest piece has. No more is needed, because every buffer
-//! of a [`BufferPool`] has room for as many tokens as the largest piece.
+//! Training on a single sentence shows how many bytes of activations a token takes. The lengths of
+//! the run's first draws show how many tokens the largest piece has. No more is needed, because
+//! every buffer of a [`BufferPool`] has room for as many tokens as the largest piece.
 //!
 //! ```
 //! # mod common { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_model.rs")); }
@@ -68,7 +69,8 @@ pub struct MemoryPlan {
     pub peak: u64,
     /// What a run without pieces would use, in bytes, if this run encodes its batches in pieces.
     pub whole_batch: Option<u64>,
-    /// The most that the process may use, in bytes; `None` if the system does not say what is available.
+    /// The most that the process may use, in bytes; `None` if the system does not say what is
+    /// available.
     pub limit: Option<u64>,
     /// The setting of the same name, chosen by the plan if need be.
     pub(crate) mini_batch_tokens: Option<usize>,
@@ -83,11 +85,11 @@ impl MemoryPlan {
     }
 }
 
-/// Forecasts the memory of a run's next `steps` steps. If whole batches would not fit and the settings do
-/// not ask for pieces, it finds the largest pieces that fit.
+/// Forecasts the memory of a run's next `steps` steps. If whole batches would not fit and the
+/// settings do not ask for pieces, it finds the largest pieces that fit.
 ///
-/// `evaluated` is the number of texts in the largest set that the run evaluates on. `limit` is in bytes;
-/// by default it is what the process uses now plus what is available.
+/// `evaluated` is the number of texts in the largest set that the run evaluates on. `limit` is in
+/// bytes; by default it is what the process uses now plus what is available.
 ///
 /// # Errors
 /// [`Error::Memory`] with the largest setting that fits; what the tokenizer reports.
@@ -101,7 +103,8 @@ pub(crate) fn plan_memory(
     limit: Option<u64>,
 ) -> Result<MemoryPlan> {
     let longest = Longest::of(settings, encoder, draws, steps)?;
-    // What loading and tokenizing freed must not count as resident: the run will use those pages again.
+    // What loading and tokenizing freed must not count as resident: the run will use those pages
+    // again.
     simcse_tensor::give_back_pages();
     let resident = system::resident().unwrap_or(encoder.params.layout().len() as u64 * F32);
     let limit = limit.or_else(|| Some(resident + system::available()?));
@@ -126,10 +129,10 @@ struct Longest {
 }
 
 impl Longest {
-    /// Exact if the sample is all that the run draws. Otherwise the longest batch of `steps` steps is
-    /// estimated: the number of tokens in a batch is a sum of many lengths and therefore nearly normal,
-    /// and the largest of n normal variables is about μ + σ·√(2·ln n). If a batch exceeds the estimate
-    /// after all, the buffers grow.
+    /// Exact if the sample is all that the run draws. Otherwise the longest batch of `steps` steps
+    /// is estimated: the number of tokens in a batch is a sum of many lengths and therefore nearly
+    /// normal, and the largest of n normal variables is about μ + σ·√(2·ln n). If a batch exceeds
+    /// the estimate after all, the buffers grow.
     fn of(settings: &Settings, encoder: &SentenceEncoder, draws: &mut Draws, steps: u64) -> Result<Self> {
         let sample = draws.look_ahead(encoder, steps, SAMPLE)?;
         let all = sample.len() as u64 >= steps;
@@ -153,8 +156,8 @@ impl Longest {
     }
 }
 
-/// The estimated number of tokens in both views of the longest of `batches` batches of `size` sentences,
-/// whose lengths are distributed as in the sample.
+/// The estimated number of tokens in both views of the longest of `batches` batches of `size`
+/// sentences, whose lengths are distributed as in the sample.
 fn estimated_batch(lengths: &[f64], size: usize, batches: f64) -> usize {
     let mean = lengths.iter().sum::<f64>() / lengths.len() as f64;
     let variance = lengths.iter().map(|length| (length - mean).powi(2)).sum::<f64>() / lengths.len() as f64;
@@ -214,8 +217,8 @@ impl Demand {
     /// The peak, in bytes, of a run whose pieces have at most `piece_tokens` tokens.
     fn peak(&self, batch_size: usize, piece_tokens: usize) -> u64 {
         let Self { hidden_size, intermediate_size, .. } = *self;
-        // Scratch memory is shared by all products, so the largest one counts: that of the feed-forward
-        // network, in one of the three kinds y = x·Wᵀ, dx = dy·W, dW = dyᵀ·x.
+        // Scratch memory is shared by all products, so the largest one counts: that of the
+        // feed-forward network, in one of the three kinds y = x·Wᵀ, dx = dy·W, dW = dyᵀ·x.
         let products = [
             gemm_scratch_bytes(self.precision, hidden_size, intermediate_size),
             gemm_scratch_bytes(self.precision, intermediate_size, hidden_size),
@@ -233,16 +236,16 @@ impl Demand {
         blocks_in(mini_batch_tokens).saturating_mul(self.block_tokens).min(self.batch_tokens)
     }
 
-    /// The `mini_batch_tokens` of the settings or, if they ask for whole batches and only pieces fit, the
-    /// largest that fits; and the peak in bytes.
+    /// The `mini_batch_tokens` of the settings or, if they ask for whole batches and only pieces
+    /// fit, the largest that fits; and the peak in bytes.
     fn fit(&self, settings: &Settings, limit: u64) -> Result<(Option<usize>, u64)> {
         let requested = settings.mini_batch_tokens;
         let peak = |tokens| self.peak(settings.batch_size, self.piece(tokens));
         if peak(requested) <= limit {
             return Ok((requested, peak(requested)));
         }
-        // The longest batch has at least this many blocks. A piece of as many would be the whole batch,
-        // which does not fit, so pieces of fewer blocks are tried, the largest first.
+        // The longest batch has at least this many blocks. A piece of as many would be the whole
+        // batch, which does not fit, so pieces of fewer blocks are tried, the largest first.
         let blocks = self.batch_tokens.div_ceil(self.block_tokens);
         let largest = (1..blocks).rev().map(|blocks| blocks * Rows::BLOCK).find(|&tokens| peak(Some(tokens)) <= limit);
         match (requested, largest) {
@@ -256,16 +259,16 @@ impl Demand {
         }
     }
 
-    /// The largest setting that fits, in words: pieces of `mini_batch_tokens` if there is such a size,
-    /// else the largest batch of which one block at a time fits.
+    /// The largest setting that fits, in words: pieces of `mini_batch_tokens` if there is such a
+    /// size, else the largest batch of which one block at a time fits.
     fn advice(&self, mini_batch_tokens: Option<usize>, limit: u64) -> String {
         if let Some(tokens) = mini_batch_tokens {
             return format!("the largest that fits is --mini-batch-tokens {tokens}");
         }
         let smallest_piece = self.piece(Some(Rows::BLOCK));
         let fits = |batch_size| self.peak(batch_size, smallest_piece) <= limit;
-        // The peak grows with the batch, so bisection finds the largest one. Invariant: `low` fits or is
-        // 1, which is not a batch; `high` does not fit.
+        // The peak grows with the batch, so bisection finds the largest one. Invariant: `low` fits
+        // or is 1, which is not a batch; `high` does not fit.
         let mut low: usize = 1;
         let mut high: usize = 1 << 32;
         while high - low > 1 {

@@ -1,5 +1,5 @@
-//! What the system reports about memory: `/proc` and control groups. All figures are in bytes, and `None`
-//! if the system has no such file.
+//! What the system reports about memory: `/proc` and control groups. All figures are in bytes, and
+//! `None` if the system has no such file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -21,8 +21,8 @@ pub fn peak() -> Option<u64> {
     kilobytes(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")
 }
 
-/// The memory that this process may still get: what the machine has available, or what the process's
-/// control groups allow if that is less.
+/// The memory that this process may still get: what the machine has available, or what the
+/// process's control groups allow if that is less.
 pub(super) fn available() -> Option<u64> {
     let machine = kilobytes(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")?;
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
@@ -36,10 +36,10 @@ fn kilobytes(text: &str, name: &str) -> Option<u64> {
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
-/// The directories of the control groups that a process is in, with all their ancestors. `groups` is the
-/// content of `/proc/self/cgroup`: `0::/path` (version 2), `5:memory:/path` (version 1). In a container,
-/// the path may be that of the host; directories that do not exist are ignored by the caller, and `top`
-/// is the container's own group.
+/// The directories of the control groups that a process is in, with all their ancestors. `groups`
+/// is the content of `/proc/self/cgroup`: `0::/path` (version 2), `5:memory:/path` (version 1). In
+/// a container, the path may be that of the host; directories that do not exist are ignored by the
+/// caller, and `top` is the container's own group.
 fn group_directories(top: &Path, groups: &str) -> impl Iterator<Item = PathBuf> {
     let memory = groups.lines().filter_map(|line| {
         let mut fields = line.splitn(3, ':').skip(1);
@@ -58,11 +58,11 @@ fn group_directories(top: &Path, groups: &str) -> impl Iterator<Item = PathBuf> 
     })
 }
 
-/// The memory that a control group has left: its limit minus its usage. Inactive file pages are counted
-/// as usage, but the kernel can reclaim them.
+/// The memory that a control group has left: its limit minus its usage. Inactive file pages are
+/// counted as usage, but the kernel can reclaim them.
 fn left_in_group(group: &Path) -> Option<u64> {
     let read = |name: &str| fs::read_to_string(group.join(name)).ok();
-    let number = |name: &str| read(name)?.trim().parse::<u64>().ok(); // not a number: `max`, no limit
+    let number = |name: &str| read(name)?.trim().parse::<u64>().ok(); // `max` means no limit
     let limit = number("memory.max").or_else(|| number("memory.limit_in_bytes"))?;
     let used = number("memory.current").or_else(|| number("memory.usage_in_bytes"))?;
     let statistics = read("memory.stat").unwrap_or_default();

@@ -137,7 +137,8 @@ impl AdamW {
     }
 }
 
-/// Checks that every value of a buffer is finite; in the error, the parameter's name follows `prefix`.
+/// Checks that every value of a buffer is finite; in the error, the parameter's name follows
+/// `prefix`.
 ///
 /// # Errors
 /// [`Error::WeightsNotFinite`], naming the first parameter with a value that is not.
@@ -150,9 +151,9 @@ fn trained(layout: &Layout) -> impl Iterator<Item = &Parameter> {
     layout.parameters().iter().filter(|tensor| tensor.trainable)
 }
 
-/// The L2 norm of the gradients of all trainable parameters together. The square of a gradient above
-/// 1.8e19 overflows f32, so the norm is infinite, as in PyTorch's `clip_grad_norm_`; the training loop
-/// makes no update then.
+/// The L2 norm of the gradients of all trainable parameters together. The square of a gradient
+/// above 1.8e19 overflows f32, so the norm is infinite, as in PyTorch's `clip_grad_norm_`; the
+/// training loop makes no update then.
 pub fn gradient_norm(grads: &Grads) -> f64 {
     let squares = trained(grads.layout()).map(|tensor| {
         let partial: Vec<f64> = grads.values()[tensor.range()].par_chunks(CHUNK).map(sum_of_squares).collect();

@@ -1,7 +1,7 @@
 //! The learning-rate schedule: linear warm-up from 0, then linear decay to 0.
 //!
-//! `factor(t) = t / w` for `t < w`, then `(T − t) / (T − w)`, with `w` warm-up steps among `T` steps.
-//! transformers: `get_linear_schedule_with_warmup`.
+//! `factor(t) = t / w` for `t < w`, then `(T − t) / (T − w)`, with `w` warm-up steps among `T`
+//! steps. transformers: `get_linear_schedule_with_warmup`.
 
 /// A factor on the learning rate for each step.
 ///
@@ -21,7 +21,8 @@ pub struct LinearSchedule {
 }
 
 impl LinearSchedule {
-    /// The factor for the step that `step` steps come before. With a warm-up, the first step's is 0.
+    /// The factor for the step that `step` steps come before. With a warm-up, the first step's is
+    /// 0.
     #[must_use]
     pub fn factor(&self, step: u64) -> f64 {
         let Self { warmup_steps, total_steps } = *self;

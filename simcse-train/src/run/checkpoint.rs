@@ -1,9 +1,10 @@
-//! `checkpoint-<step>/`: a model directory, plus what a run needs to resume as if it had never stopped.
+//! `checkpoint-<step>/`: a model directory, plus what a run needs to resume as if it had never
+//! stopped.
 //!
-//! Batches are a function of seed and epoch; dropout masks are a function of seed and step. So the state
-//! of a run is its weights, the optimizer's two moments (`optimizer.safetensors`) and its progress
-//! (`trainer_state.json`). `run.toml` records what the run is made of, and `manifest.json` shows that the
-//! checkpoint is complete and undamaged.
+//! Batches are a function of seed and epoch; dropout masks are a function of seed and step. So the
+//! state of a run is its weights, the optimizer's two moments (`optimizer.safetensors`) and its
+//! progress (`trainer_state.json`). `run.toml` records what the run is made of, and `manifest.json`
+//! shows that the checkpoint is complete and undamaged.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -64,8 +65,8 @@ pub(crate) struct State<'a> {
 }
 
 impl Checkpoint {
-    /// Opens the checkpoint in `path` and checks it against its manifest. If the run is to end with the
-    /// best model, the best model's checkpoint is checked, too.
+    /// Opens the checkpoint in `path` and checks it against its manifest. If the run is to end with
+    /// the best model, the best model's checkpoint is checked, too.
     ///
     /// # Errors
     /// [`Error::Damaged`], naming the first file that is not as it was saved.
@@ -89,7 +90,8 @@ impl Checkpoint {
         Ok(Self { path: path.to_path_buf(), provenance, progress })
     }
 
-    /// The newest checkpoint in `output` that is as it was saved, and what is wrong with each newer one.
+    /// The newest checkpoint in `output` that is as it was saved, and what is wrong with each newer
+    /// one.
     ///
     /// # Errors
     /// [`Error::NoCheckpoint`] if there is none.
@@ -127,19 +129,22 @@ impl Checkpoint {
         optimizer.load(&self.path.join(OPTIMIZER), self.progress.updates())
     }
 
-    /// Writes a checkpoint atomically: it appears complete or not at all, even if the machine crashes.
+    /// Writes a checkpoint atomically: it appears complete or not at all, even if the machine
+    /// crashes.
     ///
     /// # Errors
-    /// [`Error::WeightsNotFinite`], [`Error::NoSpace`], [`Error::Write`]. Nothing is left on disk then.
+    /// [`Error::WeightsNotFinite`], [`Error::NoSpace`], [`Error::Write`]. Nothing is left on disk
+    /// then.
     pub(crate) fn write(output: &Path, provenance: &Provenance, state: &State) -> Result<PathBuf> {
         check_finite(&state.encoder.params, "")?;
         state.optimizer.check_finite()?;
         let name = name(state.progress.global_step);
         require_space(output, &name, checkpoint_size(state.encoder))?;
 
-        // The order matters. Everything is written and synced under a partial name, so that a reader
-        // never sees half a checkpoint under its real one. The rename is atomic. Syncing the parent makes
-        // the rename itself durable: only then may the caller report the checkpoint and delete old ones.
+        // The order matters. Everything is written and synced under a partial name, so that a
+        // reader never sees half a checkpoint under its real one. The rename is atomic. Syncing the
+        // parent makes the rename itself durable: only then may the caller report the checkpoint
+        // and delete old ones.
         let checkpoint = output.join(&name);
         let partial = output.join(partial_name(&name));
         let written = Self::fill(&partial, provenance, state).and_then(|()| {
@@ -152,8 +157,8 @@ impl Checkpoint {
         written.map(|()| checkpoint)
     }
 
-    /// Writes the files. The manifest comes last, so that a directory with a manifest has all its files;
-    /// writing it also syncs the directory.
+    /// Writes the files. The manifest comes last, so that a directory with a manifest has all its
+    /// files; writing it also syncs the directory.
     fn fill(dir: &Path, provenance: &Provenance, state: &State) -> Result<()> {
         let State { encoder, optimizer, progress, total_steps } = state;
         create_directory(dir).map_err(Error::write(dir))?;
@@ -193,8 +198,8 @@ pub(crate) fn name(step: u64) -> String {
     format!("checkpoint-{step}")
 }
 
-/// The steps of the directories in `output` that have the name of a checkpoint, sorted. Symbolic links
-/// are ignored.
+/// The steps of the directories in `output` that have the name of a checkpoint, sorted. Symbolic
+/// links are ignored.
 pub(crate) fn steps(output: &Path) -> Result<Vec<u64>> {
     let directories =
         entries(output)?.into_iter().filter(|(_, entry)| entry.file_type().is_ok_and(|kind| kind.is_dir()));

@@ -1,5 +1,6 @@
 //! `manifest.json`: the size and SHA-256 of every file of a checkpoint. It is written last, so a
-//! checkpoint with a manifest is complete, and one that agrees with its manifest is as it was saved.
+//! checkpoint with a manifest is complete, and one that agrees with its manifest is as it was
+//! saved.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -52,8 +53,8 @@ impl Manifest {
         Ok(simcse_model::io::write_bytes(&dir.join(MANIFEST), self.text().as_bytes())?)
     }
 
-    /// Reads the manifest of `dir`. No other file has its digest, so it must be, byte for byte, what this
-    /// program would write.
+    /// Reads the manifest of `dir`. No other file has its digest, so it must be, byte for byte,
+    /// what this program would write.
     ///
     /// # Errors
     /// [`Error::Damaged`].
@@ -66,7 +67,8 @@ impl Manifest {
         if manifest.text() == text { Ok(manifest) } else { Err(damaged("changes".to_owned())) }
     }
 
-    /// Checks that every file exists and has not changed: all sizes first, which is fast, then digests.
+    /// Checks that every file exists and has not changed: all sizes first, which is fast, then
+    /// digests.
     ///
     /// # Errors
     /// [`Error::Damaged`], naming the first file that is missing or different.
@@ -113,8 +115,8 @@ impl Entry {
     }
 }
 
-/// The relative paths of all files under `dir`, sorted. Anything but a file or a directory, such as a
-/// link or a pipe, is an error.
+/// The relative paths of all files under `dir`, sorted. Anything but a file or a directory, such as
+/// a link or a pipe, is an error.
 fn names(dir: &Path) -> io::Result<Vec<String>> {
     fn walk(dir: &Path, prefix: &str, names: &mut Vec<String>) -> io::Result<()> {
         for entry in uninterrupted(|| fs::read_dir(dir))? {

@@ -17,8 +17,8 @@ pub struct StepRecord {
     pub learning_rate: f64,
     /// The norm of the gradient before clipping; `null` in the file if it is not finite.
     pub grad_norm: f64,
-    /// Whether the update was skipped because the loss or the gradient is not finite; not in the file if
-    /// there was an update.
+    /// Whether the update was skipped because the loss or the gradient is not finite; not in the
+    /// file if there was an update.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub skipped: bool,
     /// Wall-clock seconds of the step.

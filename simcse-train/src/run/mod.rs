@@ -1,7 +1,9 @@
-//! A run's output directory while the run lasts: its record, its log, its checkpoints and the final model.
+//! A run's output directory while the run lasts: its record, its log, its checkpoints and the final
+//! model.
 //!
-//! This room knows the files of a run, how to write them so that a crash at any moment does no harm, and
-//! how to delete nothing that is not its own. It must not know the training loop, gradients or memory.
+//! This room knows the files of a run, how to write them so that a crash at any moment does no
+//! harm, and how to delete nothing that is not its own. It must not know the training loop,
+//! gradients or memory.
 
 pub(crate) mod checkpoint;
 mod manifest;
@@ -47,13 +49,14 @@ pub struct RunDirectory {
 }
 
 impl RunDirectory {
-    /// Starts a run: creates and locks the directory, writes `run.toml` and opens `metrics.jsonl`. If an
-    /// earlier run ended here before its first checkpoint, its temporary files are removed, and, if it
-    /// completed a step, its record and its log are set aside; their new names are returned.
+    /// Starts a run: creates and locks the directory, writes `run.toml` and opens `metrics.jsonl`.
+    /// If an earlier run ended here before its first checkpoint, its temporary files are removed,
+    /// and, if it completed a step, its record and its log are set aside; their new names are
+    /// returned.
     ///
     /// # Errors
-    /// [`Error::Occupied`], before anything is written, if the directory already holds a run or a model;
-    /// [`Error::Locked`]; [`Error::Write`].
+    /// [`Error::Occupied`], before anything is written, if the directory already holds a run or a
+    /// model; [`Error::Locked`]; [`Error::Write`].
     pub(crate) fn create(path: &Path, mut provenance: Provenance) -> Result<(Self, Vec<PathBuf>)> {
         check_unoccupied(path)?;
         let used = OutputDirectory::was_locked(path);
@@ -70,9 +73,9 @@ impl RunDirectory {
         Ok((Self { output, provenance, metrics, resumed: None, saved: None }, aside))
     }
 
-    /// Resumes from a checkpoint in `output`, with its provenance or one with more steps. Temporary files
-    /// of a killed run are removed, `metrics.jsonl` is cut back to the checkpoint, and later checkpoints,
-    /// which the run will write again, are set aside; their new names are returned.
+    /// Resumes from a checkpoint in `output`, with its provenance or one with more steps. Temporary
+    /// files of a killed run are removed, `metrics.jsonl` is cut back to the checkpoint, and later
+    /// checkpoints, which the run will write again, are set aside; their new names are returned.
     ///
     /// # Errors
     /// [`Error::Write`].
@@ -91,8 +94,8 @@ impl RunDirectory {
         Ok((Self { output, provenance, metrics, resumed: Some(checkpoint), saved }, aside))
     }
 
-    /// Checks that a run may start in `path`: nothing is there that a run would write, except perhaps the
-    /// record and the log of a run that ended before its first checkpoint.
+    /// Checks that a run may start in `path`: nothing is there that a run would write, except
+    /// perhaps the record and the log of a run that ended before its first checkpoint.
     ///
     /// # Errors
     /// [`Error::Occupied`], [`Error::Locked`], [`Error::Write`].
@@ -157,8 +160,8 @@ impl RunDirectory {
         let best = progress.best_global_step.filter(|_| load_best_model_at_end);
         let rule = Rule {
             limit: save_total_limit.unwrap_or(usize::MAX),
-            // Without a search for the best model, a checkpoint between two save steps was saved because
-            // the run stopped there or ended there; it is kept like the others.
+            // Without a search for the best model, a checkpoint between two save steps was saved
+            // because the run stopped there or ended there; it is kept like the others.
             save_steps: if load_best_model_at_end { save_steps } else { 1 },
             kept: self.saved.into_iter().chain(best).collect(),
         };
@@ -183,8 +186,8 @@ fn set_aside_after(output: &Path, step: u64) -> Result<Vec<PathBuf>> {
     later.map(|(_, entry)| set_aside(&entry.path())).collect()
 }
 
-/// Sets aside the log and the record of a run without a checkpoint, if it completed a step, and returns
-/// their new names. The record is renamed last: it is what identifies the log as a run's.
+/// Sets aside the log and the record of a run without a checkpoint, if it completed a step, and
+/// returns their new names. The record is renamed last: it is what identifies the log as a run's.
 fn set_aside_unsaved(output: &Path) -> Result<Vec<PathBuf>> {
     let logged = fs::symlink_metadata(output.join(METRICS)).is_ok_and(|log| log.len() > 0);
     let names = if logged { &[METRICS, RUN_TOML][..] } else { &[] };
@@ -196,12 +199,12 @@ fn open_metrics(output: &Path) -> Result<File> {
     open(OpenOptions::new().read(true).append(true).create(true), &path).map_err(Error::write(&path))
 }
 
-/// Cuts the log back to what it held when the checkpoint was saved: the steps and evaluations that the
-/// checkpoint's progress knows.
+/// Cuts the log back to what it held when the checkpoint was saved: the steps and evaluations that
+/// the checkpoint's progress knows.
 ///
-/// Lines are in chronological order, so everything after the first unknown line was written after the
-/// checkpoint. That includes a torn last line, which a killed run may leave. Comparing lines is safer than
-/// remembering a length: it works whatever part of the log reached the disk in a crash.
+/// Lines are in chronological order, so everything after the first unknown line was written after
+/// the checkpoint. That includes a torn last line, which a killed run may leave. Comparing lines is
+/// safer than remembering a length: it works whatever part of the log reached the disk in a crash.
 fn cut_back(metrics: &mut File, progress: &Progress) -> std::io::Result<()> {
     let mut text = Vec::new();
     metrics.seek(SeekFrom::Start(0))?;

@@ -17,8 +17,8 @@ pub(crate) const METRICS: &str = "metrics.jsonl";
 /// The files of the final model that mark a directory as occupied.
 const MODEL: [&str; 5] = ["model.safetensors", "config.json", "modules.json", "1_Pooling", "README.md"];
 
-/// An output directory that no other run writes into. The system releases the lock when the process ends,
-/// however it ends.
+/// An output directory that no other run writes into. The system releases the lock when the process
+/// ends, however it ends.
 ///
 /// ```
 /// use simcse_train::{Error, OutputDirectory};
@@ -97,8 +97,8 @@ impl OutputDirectory {
     }
 }
 
-/// Checks that nothing is in `path` that a new run would write, except perhaps the record and the log of
-/// a run that ended before its first checkpoint.
+/// Checks that nothing is in `path` that a new run would write, except perhaps the record and the
+/// log of a run that ended before its first checkpoint.
 ///
 /// # Errors
 /// [`Error::Occupied`], [`Error::Write`].
@@ -172,7 +172,8 @@ fn is_partial(name: &str) -> bool {
     name.strip_prefix('.').and_then(|name| name.strip_suffix(".partial")).is_some_and(|name| step_of(name).is_some())
 }
 
-/// Whether `name` is a temporary name of [`simcse_model::io::write_atomically`]: `.name.<process>.tmp`.
+/// Whether `name` is a temporary name of [`simcse_model::io::write_atomically`]:
+/// `.name.<process>.tmp`.
 fn is_temporary(name: &str) -> bool {
     let process =
         name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp")).and_then(|name| name.rsplit_once('.'));
@@ -200,8 +201,8 @@ pub(crate) fn remove_directory(path: &Path) -> Result<()> {
     uninterrupted(|| fs::remove_dir_all(path)).and_then(|()| sync_parent(path)).map_err(Error::write(path))
 }
 
-/// Checks that there is space for the final model and one checkpoint of `encoder` where `output` is or
-/// will be.
+/// Checks that there is space for the final model and one checkpoint of `encoder` where `output` is
+/// or will be.
 ///
 /// # Errors
 /// [`Error::NoSpace`].
@@ -215,8 +216,8 @@ pub(crate) fn checkpoint_size(encoder: &SentenceEncoder) -> u64 {
     3 * encoder.size_on_disk()
 }
 
-/// Checks that the file system of `place` has `needed` free bytes. If it does not report its free space,
-/// the check passes.
+/// Checks that the file system of `place` has `needed` free bytes. If it does not report its free
+/// space, the check passes.
 ///
 /// # Errors
 /// [`Error::NoSpace`].

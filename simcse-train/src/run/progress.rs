@@ -128,7 +128,8 @@ impl Progress {
         })
     }
 
-    /// Checks what other methods rely on: anyone can write a state and a manifest that agrees with it.
+    /// Checks what other methods rely on: anyone can write a state and a manifest that agrees with
+    /// it.
     fn checked(self) -> std::result::Result<Self, String> {
         if self.skipped_updates > self.global_step {
             return Err(format!("{} skipped of {} steps", self.skipped_updates, self.global_step));

@@ -1,4 +1,5 @@
-//! The record of what a run was made of: `run.toml`, in the output directory and in every checkpoint.
+//! The record of what a run was made of: `run.toml`, in the output directory and in every
+//! checkpoint.
 
 use std::path::Path;
 
@@ -17,7 +18,8 @@ pub(crate) const RUN_TOML: &str = "run.toml";
 /// What a run was made of, for `run.toml` and the model card.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Provenance {
-    /// Identifies the run, and is chosen when it starts. Checkpoints with another id are never deleted.
+    /// Identifies the run, and is chosen when it starts. Checkpoints with another id are never
+    /// deleted.
     pub id: String,
     /// The version of this program.
     pub version: String,
@@ -71,8 +73,8 @@ pub struct DataSource {
     pub skipped: u64,
     /// Sentences that are equal to an earlier one.
     pub duplicates: usize,
-    /// How the questions of the development and test sets were left out, by `id` or by `text`, if the
-    /// data have such sets.
+    /// How the questions of the development and test sets were left out, by `id` or by `text`, if
+    /// the data have such sets.
     pub exclude_by: Option<String>,
     /// SHA-256 of the sentences.
     pub sha256: String,
@@ -89,8 +91,8 @@ pub struct EvaluationSource {
     pub test: Option<String>,
 }
 
-/// Where the inputs of a run come from, as far as the caller knows. It is recorded; nothing is read from
-/// there.
+/// Where the inputs of a run come from, as far as the caller knows. It is recorded; nothing is read
+/// from there.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
     /// The model, as given by the user.
@@ -204,7 +206,8 @@ impl Provenance {
         })
     }
 
-    /// Checks that models are scored on the sets that the run was started with, wherever they are now.
+    /// Checks that models are scored on the sets that the run was started with, wherever they are
+    /// now.
     ///
     /// # Errors
     /// [`Error::Changed`].

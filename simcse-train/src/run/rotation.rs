@@ -1,6 +1,6 @@
-//! Which checkpoints are deleted: those between two save steps, once they are neither the best nor the
-//! newest one, and the oldest ones over `--save-total-limit`. The newest and the best one are never
-//! deleted, nor is anything that the run did not write.
+//! Which checkpoints are deleted: those between two save steps, once they are neither the best nor
+//! the newest one, and the oldest ones over `--save-total-limit`. The newest and the best one are
+//! never deleted, nor is anything that the run did not write.
 
 use std::fs;
 use std::path::Path;
@@ -31,8 +31,8 @@ pub(crate) fn rotate(output: &Path, id: &str, rule: &Rule) -> Result<()> {
     let mut own = steps(output)?;
     own.retain(|step| is_own(&output.join(name(*step)), id));
     for step in rule.surplus(&own) {
-        // Deleting takes many steps, but renaming is atomic. If the run is killed in between, what is left
-        // has a partial name, which the next run removes; no checkpoint is ever incomplete.
+        // Deleting takes many steps, but renaming is atomic. If the run is killed in between, what
+        // is left has a partial name, which the next run removes; no checkpoint is ever incomplete.
         let name = name(step);
         let checkpoint = output.join(&name);
         let partial = output.join(partial_name(&name));
@@ -48,7 +48,8 @@ impl Rule {
         let deletable = |step: &&u64| !self.kept.contains(step);
         let between = |step: &&u64| deletable(step) && !step.is_multiple_of(self.save_steps);
         let mut surplus: Vec<u64> = steps.iter().filter(between).copied().collect();
-        // The limit counts the best and the newest one, too, but can only be met by deleting others.
+        // The limit counts the best and the newest one, too, but can only be met by deleting
+        // others.
         let excess = (steps.len() - surplus.len()).saturating_sub(self.limit.max(1));
         let oldest = steps.iter().filter(|step| deletable(step) && !between(step)).take(excess);
         surplus.extend(oldest);

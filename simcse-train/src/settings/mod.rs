@@ -1,8 +1,9 @@
 //! The settings of a run, each declared once.
 //!
-//! This room knows names, defaults, ranges, how a setting is written in `run.toml`, and which settings
-//! concern the model. It must not know how a run is carried out; other rooms ask it for the values that
-//! they need. Names and defaults are those of the Hugging Face Trainer and of sentence-transformers.
+//! This room knows names, defaults, ranges, how a setting is written in `run.toml`, and which
+//! settings concern the model. It must not know how a run is carried out; other rooms ask it for
+//! the values that they need. Names and defaults are those of the Hugging Face Trainer and of
+//! sentence-transformers.
 
 mod recipe;
 mod setting;
@@ -32,7 +33,10 @@ settings! {
     /// let settings = Settings { batch_size: 64, max_steps: Some(100), ..Settings::default() };
     /// assert!(settings.check().is_ok());
     /// let error = Settings { batch_size: 1, ..settings }.check().unwrap_err();
-    /// assert_eq!(error.to_string(), "--batch-size: expected 2 or more: a sentence needs negatives, found 1");
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "--batch-size: expected 2 or more: a sentence needs negatives, found 1"
+    /// );
     /// ```
     #[derive(Clone, Debug, PartialEq)]
     pub struct Settings {
@@ -85,8 +89,8 @@ settings! {
         /// Number of steps during which the learning rate rises from 0, instead of --warmup-ratio
         warmup_steps: Option<u64> = None, "N", "below 2^63" if |&steps| steps.is_none_or(|steps| steps <= LARGEST);
 
-        /// How --warmup-ratio is rounded to whole steps: up, as in the Hugging Face Trainer, or down,
-        /// as in older scripts
+        /// How --warmup-ratio is rounded to whole steps: up, as in the Hugging Face Trainer, or
+        /// down, as in older scripts
         warmup_rounding: Rounding = Rounding::Up, "DIRECTION", "a direction" if |_| true;
 
         /// Clip gradients to this norm
@@ -104,8 +108,8 @@ settings! {
         /// sentence-transformers' default
         batch_sampler: BatchSampler = BatchSampler::NoDuplicates, "NAME", "a batch sampler" if |_| true;
 
-        /// Operands of matrix products: f32, bf16 (faster, on processors with instructions for it), or
-        /// auto, the fastest on this processor
+        /// Operands of matrix products: f32, bf16 (faster, on processors with instructions for it),
+        /// or auto, the fastest on this processor
         precision: Precision = Precision::F32, "NAME",
             "f32, or bf16 on a processor with instructions for it" if |precision| precision.is_available();
 
@@ -303,8 +307,8 @@ impl Settings {
         }
     }
 
-    /// The dropout of a step's batch `number`, where `step` steps come before that step. No two batches
-    /// of a run share a mask.
+    /// The dropout of a step's batch `number`, where `step` steps come before that step. No two
+    /// batches of a run share a mask.
     pub(crate) fn dropout(&self, step: u64, number: usize) -> DropoutPlan {
         let batch = step * self.gradient_accumulation_steps as u64 + number as u64;
         DropoutPlan {

@@ -159,7 +159,8 @@ pub(super) fn named_from_toml<T: Named>(value: &toml::Value) -> Result<T, String
     T::from_name(name).map_err(|unknown| unknown.expected)
 }
 
-/// Declares a struct of settings and its constant `TABLE`, with everything else that is known of each.
+/// Declares a struct of settings and its constant `TABLE`, with everything else that is known of
+/// each.
 macro_rules! settings {
     (
         $(#[$meta:meta])*

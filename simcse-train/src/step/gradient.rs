@@ -1,15 +1,16 @@
-//! A step's gradient. For each batch: encode → loss of the embeddings → backward from the embeddings'
-//! gradient.
+//! A step's gradient. For each batch: encode → loss of the embeddings → backward from the
+//! embeddings' gradient.
 //!
-//! The batch goes through the encoder in pieces, so that memory does not limit its size (GradCache: Gao
-//! et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup"). Every piece
-//! is encoded without recording; the loss and its gradient are computed from the embeddings of all
-//! pieces; then every piece is encoded again, this time recorded and with the same dropout masks, and
-//! the backward pass starts from its own rows of the embeddings' gradient. One piece is recorded when
-//! it is first encoded and need not be encoded again: the plain step is a step of a single piece.
+//! The batch goes through the encoder in pieces, so that memory does not limit its size (GradCache:
+//! Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup").
+//! Every piece is encoded without recording; the loss and its gradient are computed from the
+//! embeddings of all pieces; then every piece is encoded again, this time recorded and with the
+//! same dropout masks, and the backward pass starts from its own rows of the embeddings' gradient.
+//! One piece is recorded when it is first encoded and need not be encoded again: the plain step is
+//! a step of a single piece.
 //!
-//! A piece consists of whole blocks of sentences ([`Rows::blocks`]). Parameter gradients are sums over
-//! blocks, added in order, so pieces of every size give the same bits.
+//! A piece consists of whole blocks of sentences ([`Rows::blocks`]). Parameter gradients are sums
+//! over blocks, added in order, so pieces of every size give the same bits.
 
 use std::ops::Range;
 
@@ -50,16 +51,16 @@ pub struct StepBuffers {
 }
 
 impl StepBuffers {
-    /// For pieces of at most `mini_batch_tokens` tokens (both views count), rounded down to whole blocks
-    /// of sentences but at least one block; or, with `None`, for whole batches. Gradients do not depend
-    /// on it.
+    /// For pieces of at most `mini_batch_tokens` tokens (both views count), rounded down to whole
+    /// blocks of sentences but at least one block; or, with `None`, for whole batches. Gradients do
+    /// not depend on it.
     #[must_use]
     pub fn new(mini_batch_tokens: Option<usize>) -> Self {
         Self { mini_batch_tokens, ..Self::default() }
     }
 
-    /// The same, with buffers of the right size for pieces of at most `tokens` tokens. For a longer piece
-    /// they grow.
+    /// The same, with buffers of the right size for pieces of at most `tokens` tokens. For a longer
+    /// piece they grow.
     #[must_use]
     pub fn with_room(self, tokens: usize) -> Self {
         Self { activations: BufferPool::with_room(tokens), ..self }
@@ -76,8 +77,8 @@ impl StepBuffers {
     }
 }
 
-/// Overwrites `grads` with the mean of the gradients of a step's batches, given as token ids, and returns
-/// their mean loss. Batch `i` takes its dropout masks from `dropout(i)`.
+/// Overwrites `grads` with the mean of the gradients of a step's batches, given as token ids, and
+/// returns their mean loss. Batch `i` takes its dropout masks from `dropout(i)`.
 ///
 /// # Panics
 /// If there is no batch, or if a batch has no sentences.
@@ -93,8 +94,8 @@ impl StepBuffers {
 /// let dropout = |batch| DropoutPlan { hidden: 0.1, attention: 0.1, seed: 42, step: batch as u32 };
 /// let objective = Contrastive { scale: 20.0 };
 /// let mut grads = Grads::zeros(encoder.params.layout().clone());
-/// let loss =
-///     mean_gradient(&encoder, &batches, dropout, &objective, &mut StepBuffers::default(), &mut grads);
+/// let mut buffers = StepBuffers::default();
+/// let loss = mean_gradient(&encoder, &batches, dropout, &objective, &mut buffers, &mut grads);
 /// assert!(loss > 0.0 && grads.values().iter().any(|&gradient| gradient != 0.0));
 /// ```
 pub fn mean_gradient(
@@ -118,8 +119,8 @@ pub fn mean_gradient(
     loss
 }
 
-/// Adds the gradient of the loss of one batch, given as token ids, to `grads`, and returns the loss.
-/// [`StepBuffers`] has an example.
+/// Adds the gradient of the loss of one batch, given as token ids, to `grads`, and returns the
+/// loss. [`StepBuffers`] has an example.
 ///
 /// # Panics
 /// If there are no sentences.
@@ -135,8 +136,8 @@ pub fn accumulate_gradient(
     let pieces = pieces(encoder.config(), sentences, blocks_in(*mini_batch_tokens));
     let (first, rest) = pieces.split_first().expect("a batch has sentences");
 
-    // The first piece is encoded last, because its recording must stay until the loss is known, and while
-    // it does, no other piece can use the buffers.
+    // The first piece is encoded last, because its recording must stay until the loss is known, and
+    // while it does, no other piece can use the buffers.
     let mut embeddings = pool.take(2 * sentences.len(), encoder.dimension()); // (2B, C)
     for piece in rest {
         let (tape, encoded) = piece.encode(encoder, dropout, activations, false);
@@ -145,10 +146,11 @@ pub fn accumulate_gradient(
     let (tape, encoded) = first.encode(encoder, dropout, activations, true);
     embeddings.slice_mut(s![first.views.clone(), ..]).assign(tape.value(encoded));
 
-    let (loss, dembeddings) = objective.loss_and_gradient(embeddings, encoder.precision, pool); // (2B, C)
+    // The gradient is (2B, C), too.
+    let (loss, dembeddings) = objective.loss_and_gradient(embeddings, encoder.precision, pool);
 
-    // Backward in the order of the pieces: the sums of parameter gradients are over blocks in this order,
-    // whatever the size of the pieces.
+    // Backward in the order of the pieces: the sums of parameter gradients are over blocks in this
+    // order, whatever the size of the pieces.
     tape.backward(&[(encoded, dembeddings.slice(s![first.views.clone(), ..]))], grads);
     for piece in rest {
         let (tape, encoded) = piece.encode(encoder, dropout, activations, true);
@@ -160,7 +162,8 @@ pub fn accumulate_gradient(
 
 /// Consecutive views that go through the encoder together.
 struct Piece {
-    /// Their rows in the embeddings: 0..B are the first views of the sentences, B..2B the second views.
+    /// Their rows in the embeddings: 0..B are the first views of the sentences, B..2B the second
+    /// views.
     views: Range<usize>,
     batch: TokenBatch,
 }
@@ -184,10 +187,11 @@ pub(crate) fn blocks_in(mini_batch_tokens: Option<usize>) -> usize {
     mini_batch_tokens.map_or(usize::MAX, |tokens| (tokens / Rows::BLOCK).max(1))
 }
 
-/// Splits the two views of a batch into pieces of `length` blocks. The blocks that are left make the
-/// last piece, not the first: the first piece is encoded only once, so it should be a full one.
+/// Splits the two views of a batch into pieces of `length` blocks. The blocks that are left make
+/// the last piece, not the first: the first piece is encoded only once, so it should be a full one.
 ///
-/// A view's stream of dropout masks is 2i for the first view of sentence i, and 2i + 1 for the second.
+/// A view's stream of dropout masks is 2i for the first view of sentence i, and 2i + 1 for the
+/// second.
 fn pieces(config: &ModelConfig, sentences: &[Vec<u32>], length: usize) -> Vec<Piece> {
     let views: Vec<&[u32]> = sentences.iter().chain(sentences).map(Vec::as_slice).collect();
     let numbers = 0..sentences.len() as u32;

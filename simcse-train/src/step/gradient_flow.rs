@@ -10,9 +10,9 @@ use crate::step::objectives::Objective;
 /// Sentences that the check uses, at most.
 const SENTENCES: usize = 16;
 
-/// Computes the gradient of a few sentences and checks that each trainable tensor's gradient is finite
-/// and not zero, and that dropout, if there is any, makes the two views of a sentence differ. Overwrites
-/// `grads`.
+/// Computes the gradient of a few sentences and checks that each trainable tensor's gradient is
+/// finite and not zero, and that dropout, if there is any, makes the two views of a sentence
+/// differ. Overwrites `grads`.
 ///
 /// # Errors
 /// [`Error::GradientFlow`], naming the tensor and what is wrong.
@@ -25,10 +25,11 @@ const SENTENCES: usize = 16;
 /// use simcse_train::{Contrastive, StepBuffers, check_gradient_flow};
 ///
 /// let mut grads = Grads::zeros(encoder.params.layout().clone());
+/// let mut buffers = StepBuffers::default();
 /// let mut check = |sentences: &[Vec<u32>]| {
 ///     let dropout = DropoutPlan { hidden: 0.1, attention: 0.1, seed: 42, step: 0 };
 ///     let objective = Contrastive { scale: 20.0 };
-///     check_gradient_flow(&encoder, sentences, &dropout, &objective, &mut StepBuffers::default(), &mut grads)
+///     check_gradient_flow(&encoder, sentences, &dropout, &objective, &mut buffers, &mut grads)
 /// };
 /// check(&[vec![2, 9, 3], vec![2, 8, 3]])?;
 /// // A single sentence has no negatives, and so no gradient.

@@ -1,4 +1,4 @@
-//! What a run trains on and is scored on, from the arguments.
+//! Reads what a run trains on and is scored on, as the arguments say.
 
 use std::path::Path;
 
@@ -20,12 +20,12 @@ pub(super) struct Data {
     /// How held-out questions were left out of the sentences.
     pub(super) exclude_by: Option<ExcludeBy>,
     pub(super) scorer: Scorer,
-    /// Figures of a lexical baseline on the development set.
+    /// The figures of a lexical baseline on the development set.
     pub(super) baseline: Option<Map<String, Value>>,
 }
 
 impl Data {
-    /// Reads everything that the arguments name but the model.
+    /// Reads everything that the arguments name, except for the model.
     pub(super) fn read(args: &TrainArgs) -> Result<Self, Failure> {
         match (&args.sentences, &args.data) {
             (Some(file), _) => Self::of_sentences(args, file),

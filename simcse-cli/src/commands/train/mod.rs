@@ -1,4 +1,7 @@
-//! `simcse train`: from the arguments to a run, and what came out.
+//! `simcse train`: from the arguments to a run, and what came out of it.
+//!
+//! This room knows arguments, what runs are trained and scored on, and how to report a run. It must
+//! not know how a run is carried out or recorded: that is simcse-train's.
 
 mod announce;
 mod args;
@@ -80,7 +83,7 @@ fn begin(args: &TrainArgs) -> Result<(Data, Trainer), Failure> {
     announce(&trainer);
     if is_sentence_model {
         report::note(&format!(
-            "warning: {} already is a sentence-embedding model; such a model's scores usually get worse under \
+            "warning: {} is already a sentence-embedding model; its scores will probably get worse under \
              unsupervised training",
             trainer.sources.model
         ));
@@ -88,12 +91,12 @@ fn begin(args: &TrainArgs) -> Result<(Data, Trainer), Failure> {
     Ok((data, trainer))
 }
 
-/// Checks that there is a model where there is something to train on, and the other way round.
+/// Checks that both a model and something to train on are given, or neither.
 fn check_usage(args: &TrainArgs) -> Result<(), Failure> {
     let missing = match (args.sentences.is_some() || args.data.is_some(), &args.model) {
         (true, Some(_)) | (false, None) => return Ok(()),
-        (false, Some(_)) => "nothing to train on: name a file of sentences, or --data",
-        (true, None) => "no model: name one with --model, a directory or a name on the hub",
+        (false, Some(_)) => "nothing to train on: give a file of sentences, or --data",
+        (true, None) => "no model: give --model, a directory or a name on the hub",
     };
     let example = "simcse train titles.txt --model distilroberta-base";
     Err(Failure::Usage(format!("{missing}; for example: {example}")))

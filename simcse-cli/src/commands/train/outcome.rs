@@ -54,11 +54,12 @@ impl Outcome {
             memory.unwrap_or_default()
         );
         if *skipped > 0 {
-            text += &format!("{skipped} of the steps had no finite loss or gradient, and no update\n");
+            text += &format!("{skipped} of the steps had no update: their loss or gradient was not finite\n");
         }
         if *cut > 0 {
-            let (drawn, most) = (steps * self.settings.sentences_per_step() as u64, self.settings.max_seq_length);
-            text += &format!("{cut} of {drawn} sentences drawn were longer than {most} tokens and cut\n");
+            let drawn = steps * self.settings.sentences_per_step() as u64;
+            let most = self.settings.max_seq_length;
+            text += &format!("{cut} of {drawn} sentences were longer than {most} tokens and were truncated\n");
         }
         if let Some(table) = self.table() {
             text += &format!("\n{table}\n\n");
@@ -67,12 +68,13 @@ impl Outcome {
             text += &format!("{}\n\n", embedded::MEANING);
         }
         if let Some(step) = best_step {
-            text += &format!("the best evaluated model is that of step {step}\n");
+            text += &format!("the final model is that of step {step}, which scored best\n");
         }
         format!("{text}model: {}", self.output.display())
     }
 
-    /// The figures of the development sets before and after, with the baseline's if there is one, and of the test set.
+    /// The figures of the development sets before and after training, those of the baseline if
+    /// there is one, and those of the test set.
     fn table(&self) -> Option<String> {
         let Summary { before, after, test, .. } = self.summary.clone();
         let [before, after, test] = [before, after, test].map(Option::unwrap_or_default);

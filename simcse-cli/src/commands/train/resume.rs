@@ -1,4 +1,5 @@
-//! `--resume-from-checkpoint`: a run that goes on as what it began as.
+//! `--resume-from-checkpoint`: completes the arguments from the run's record, and checks that
+//! nothing has changed.
 
 use std::path::{Path, PathBuf};
 
@@ -14,7 +15,8 @@ use crate::error::Failure;
 use crate::inputs::load;
 use crate::report;
 
-/// Resumes `from` a checkpoint directory, or `auto`. Nothing is written before everything has been checked.
+/// Resumes `from` a checkpoint directory, or `auto`. Everything is checked before anything is
+/// written.
 pub(super) fn resume(from: &Path, mut args: TrainArgs) -> Result<(Data, Trainer), Failure> {
     let (output, checkpoint) = open(from, args.output_dir.as_deref())?;
     let recorded = checkpoint.provenance.clone();
@@ -35,11 +37,11 @@ pub(super) fn resume(from: &Path, mut args: TrainArgs) -> Result<(Data, Trainer)
     Ok((data, trainer))
 }
 
-/// The run's directory, locked, and the checkpoint.
+/// The run's locked directory, and the checkpoint.
 fn open(from: &Path, output_dir: Option<&Path>) -> Result<(OutputDirectory, Checkpoint), Failure> {
     if from == Path::new("auto") {
         let Some(output) = output_dir else {
-            let message = "--resume-from-checkpoint auto: name the run with --output-dir";
+            let message = "--resume-from-checkpoint auto: say which run with --output-dir";
             return Err(Failure::Usage(message.to_owned()));
         };
         let output = OutputDirectory::lock_existing(output)?;
@@ -52,7 +54,7 @@ fn open(from: &Path, output_dir: Option<&Path>) -> Result<(OutputDirectory, Chec
     let parent = from.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if let Some(output) = output_dir.filter(|output| output.canonicalize().ok() != parent.canonicalize().ok()) {
         return Err(Failure::Usage(format!(
-            "--output-dir: a run resumes where its checkpoints are, in {}, found {}",
+            "--output-dir: expected the directory of the checkpoint's run, {}, found {}",
             parent.display(),
             output.display()
         )));
@@ -61,7 +63,7 @@ fn open(from: &Path, output_dir: Option<&Path>) -> Result<(OutputDirectory, Chec
     Ok((OutputDirectory::lock_existing(parent)?, checkpoint))
 }
 
-/// Completes the arguments by what the run has recorded; what is given must agree.
+/// Completes the arguments from the run's record. Arguments that are given must agree with it.
 fn take_over(args: &mut TrainArgs, recorded: &Provenance) -> Result<(), Failure> {
     let Provenance { inputs, model, data, .. } = recorded;
     if let Some(given) = &args.model {
@@ -86,7 +88,7 @@ fn take_over(args: &mut TrainArgs, recorded: &Provenance) -> Result<(), Failure>
     Ok(())
 }
 
-/// What is recorded, if what is given does not differ.
+/// The recorded value, unless another one is given.
 fn agreed(flag: &str, given: Option<String>, recorded: Option<&String>) -> Result<Option<String>, Failure> {
     match given {
         Some(given) if Some(&given) != recorded => {
@@ -97,16 +99,16 @@ fn agreed(flag: &str, given: Option<String>, recorded: Option<&String>) -> Resul
     }
 }
 
-/// What more steps do to the learning rate.
+/// Says what additional steps do to the learning rate.
 fn new_schedule(settings: &Settings, before: u64, total_steps: u64, done: u64) -> String {
     let rate = |total_steps| {
         let schedule = LinearSchedule { warmup_steps: settings.warmup_steps_of(total_steps), total_steps };
         settings.learning_rate * schedule.factor(done)
     };
     format!(
-        "{total_steps} steps instead of {before}: the learning rate continues at {:.2e} instead of {:.2e} and falls to 0 \
-         at step {total_steps}; the steps so far had the rates of the shorter run, so the result is not that of a run \
-         begun with {total_steps} steps",
+        "{total_steps} steps instead of {before}: the learning rate continues at {:.2e} instead of {:.2e} \
+         and falls to 0 at step {total_steps}; the steps so far had the rates of the shorter run, so the \
+         result differs from that of a run started with {total_steps} steps",
         rate(total_steps),
         rate(before)
     )
@@ -116,14 +118,14 @@ fn warn_of_other_bits(recorded: &Provenance) {
     let isa = Isa::detected().name();
     if recorded.instruction_set != isa {
         report::note(&format!(
-            "warning: the run began on {}, this is {isa}: the result will differ in its last bits",
+            "warning: the run was started on {}, this is {isa}: the result will differ in its last bits",
             recorded.instruction_set
         ));
     }
     let version = env!("CARGO_PKG_VERSION");
     if recorded.version != version {
         report::note(&format!(
-            "warning: the run began under version {}, this is {version}: the result may differ",
+            "warning: the run was started with version {}, this is {version}: the result may differ",
             recorded.version
         ));
     }

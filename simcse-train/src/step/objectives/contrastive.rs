@@ -3,7 +3,8 @@
 //!
 //! `ℓᵢ = −log( e^{scale·cos(z1ᵢ, z2ᵢ)} / Σⱼ e^{scale·cos(z1ᵢ, z2ⱼ)} )`.
 //!
-//! sentence-transformers: `MultipleNegativesRankingLoss(scale=scale)` on pairs (sentence, sentence).
+//! sentence-transformers: `MultipleNegativesRankingLoss(scale=scale)` on pairs (sentence,
+//! sentence).
 
 use std::sync::Arc;
 
@@ -12,8 +13,8 @@ use simcse_tensor::{BufferPool, Grads, Params, Precision, Rows, Tape};
 
 use crate::step::objectives::objective::Objective;
 
-/// In-batch negatives: the positive of a sentence is its second view, its negatives are the second views
-/// of the other sentences.
+/// In-batch negatives: the positive of a sentence is its second view, its negatives are the second
+/// views of the other sentences.
 ///
 /// ```
 /// use ndarray::array;
@@ -23,7 +24,8 @@ use crate::step::objectives::objective::Objective;
 /// // Two sentences, orthogonal to each other; the two views of each are equal.
 /// let embeddings = array![[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]];
 /// let objective = Contrastive { scale: 20.0 };
-/// let (loss, gradient) = objective.loss_and_gradient(embeddings, Precision::F32, &mut BufferPool::new());
+/// let mut buffers = BufferPool::new();
+/// let (loss, gradient) = objective.loss_and_gradient(embeddings, Precision::F32, &mut buffers);
 /// assert!((f64::from(loss) - (1.0 + (-20.0f64).exp()).ln()).abs() < 1e-7);
 /// assert_eq!(gradient.dim(), (4, 2));
 /// ```

@@ -6,8 +6,8 @@ use simcse_tensor::{BufferPool, Precision};
 /// A loss that is a function of all embeddings of a batch.
 ///
 /// A step encodes the batch, asks the objective for the loss and its gradient with respect to the
-/// embeddings, and starts the backward pass from that gradient. An objective therefore sees the whole
-/// batch, even if it was encoded in pieces.
+/// embeddings, and starts the backward pass from that gradient. An objective therefore sees the
+/// whole batch, even if it was encoded in pieces.
 ///
 /// ```
 /// use ndarray::{Array2, array};
@@ -18,7 +18,12 @@ use simcse_tensor::{BufferPool, Precision};
 /// struct Alignment;
 ///
 /// impl Objective for Alignment {
-///     fn loss_and_gradient(&self, z: Array2<f32>, _: Precision, _: &mut BufferPool) -> (f32, Array2<f32>) {
+///     fn loss_and_gradient(
+///         &self,
+///         z: Array2<f32>,
+///         _: Precision,
+///         _: &mut BufferPool,
+///     ) -> (f32, Array2<f32>) {
 ///         let batch_size = z.nrows() / 2;
 ///         let mut dz = z.clone();
 ///         let mut loss = 0.0;
@@ -37,10 +42,10 @@ use simcse_tensor::{BufferPool, Precision};
 /// assert_eq!((loss, dz), (4.0, array![[0.0, -4.0], [0.0, 4.0]]));
 /// ```
 pub trait Objective {
-    /// The loss, and its gradient with respect to `embeddings`. Both matrices have the shape (2B, C):
-    /// rows `0..B` are the first views of the sentences, rows `B..2B` the second views. `precision` is
-    /// that of large matrix products. `buffers` provides working memory; the caller returns the
-    /// gradient's buffer to it.
+    /// The loss, and its gradient with respect to `embeddings`. Both matrices have the shape (2B,
+    /// C): rows `0..B` are the first views of the sentences, rows `B..2B` the second views.
+    /// `precision` is that of large matrix products. `buffers` provides working memory; the caller
+    /// returns the gradient's buffer to it.
     fn loss_and_gradient(
         &self,
         embeddings: Array2<f32>,
