@@ -2,7 +2,7 @@
 //!
 //! transformers: `BertLayer`, `RobertaLayer`, DistilBERT's `TransformerBlock`.
 
-use simcse_tensor::{Layout, Slot, Tape, Var};
+use simcse_tensor::{Activation, Layout, Slot, Tape, Var};
 
 use crate::directory::config::ModelConfig;
 use crate::encoder::dropout::{DropoutPlan, Site};
@@ -80,7 +80,7 @@ impl Layer {
             tape.layer_norm(attended, Some(x), attention_output_dropout, self.attention_norm, config.layer_norm_eps);
 
         let h = tape.linear(a, self.intermediate.weight, self.intermediate.bias);
-        let fed = tape.gelu_linear(h, self.output.weight, self.output.bias);
+        let fed = tape.activation_linear(h, Activation::Gelu, self.output.weight, self.output.bias);
         tape.layer_norm(fed, Some(a), mask(Site::Output(self.number)), self.output_norm, config.layer_norm_eps)
     }
 }
