@@ -1,52 +1,13 @@
-//! The command line; the arguments of a command stand beside the command.
+//! Arguments that several commands share, and parsers of their values.
+//!
+//! A command's own arguments are declared next to the command.
 
-use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
-
+use clap::{Args, builder::NonEmptyStringValueParser};
 use simcse_model::{Isa, Named, Precision};
-
-use crate::commands::bench::BenchArgs;
-use crate::commands::encode::EncodeArgs;
-use crate::commands::eval::EvalArgs;
-use crate::commands::fetch::FetchArgs;
-use crate::commands::train::TrainArgs;
-
-const HELP: &str = "\
-Examples:
-  simcse eval sts --model output/my-model --data sts-dev.csv
-  simcse encode --model output/my-model titles.txt --output titles.npy
-
-Exit status: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.";
-
-/// Trains sentence encoders without labels (SimCSE), evaluates them and encodes with them.
-#[derive(Debug, Parser)]
-#[command(name = "simcse", version, arg_required_else_help = true)]
-#[command(after_help = HELP)]
-pub(crate) struct Cli {
-    /// Threads that compute, 1 to 1024 [default: all cores]
-    #[arg(long, global = true, display_order = 100, value_name = "N")]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub(crate) threads: Option<u16>,
-    #[command(subcommand)]
-    pub(crate) command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Command {
-    /// Trains a sentence encoder
-    Train(Box<TrainArgs>),
-    /// Scores a model
-    Eval(EvalArgs),
-    /// Writes the embeddings of sentences
-    Encode(EncodeArgs),
-    /// Fetches data
-    Fetch(FetchArgs),
-    /// Measures where the time of a training step goes
-    Bench(BenchArgs),
-}
 
 #[derive(Debug, Args)]
 pub(crate) struct ModelArgs {
-    /// The model: a directory of sentence-transformers or Hugging Face, or its name on the hub
+    /// The model: a sentence-transformers or Hugging Face directory, or a name on the hub
     #[arg(long, value_name = "MODEL", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) model: String,
     #[command(flatten)]
@@ -55,28 +16,37 @@ pub(crate) struct ModelArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct PrecisionArgs {
-    /// What the operands of matrix products are rounded to: f32, bf16 (faster, on processors that multiply it), or auto for
-    /// the faster of those that are there [default: f32]
+    /// Format that the operands of matrix products are rounded to: f32, bf16 (faster, if the
+    /// processor supports it), or auto for the faster of the two that are available [default: f32]
     #[arg(long, value_name = "NAME", value_parser = precision)]
-    pub(crate) precision: Option<Precision>,
+    precision: Option<Precision>,
 }
 
-fn precision(name: &str) -> Result<Precision, String> {
-    match name {
-        "f32" => Ok(Precision::F32),
-        "bf16" if Precision::Bf16.is_available() => Ok(Precision::Bf16),
-        "bf16" => Err(format!("this processor does not multiply bf16 (kernels run on {})", Isa::detected().name())),
-        "auto" => Ok(Precision::fastest()),
-        _ => Err("expected f32, bf16 or auto".to_owned()),
+impl PrecisionArgs {
+    /// The precision that is given, or the default.
+    pub(crate) fn get(&self) -> Precision {
+        self.precision.unwrap_or_default()
     }
 }
 
-/// The value that a flag names.
+/// The precision of this name, which this processor must have; `auto` is the fastest that it has.
+pub(crate) fn precision(name: &str) -> Result<Precision, String> {
+    if name == "auto" {
+        return Ok(Precision::fastest());
+    }
+    let precision = Precision::from_name(name).map_err(|_| "expected f32, bf16 or auto".to_owned())?;
+    if precision.is_available() {
+        return Ok(precision);
+    }
+    Err(format!("this processor does not multiply {name} (kernels run on {})", Isa::detected().name()))
+}
+
+/// Parses the name of a value.
 pub(crate) fn named<T: Named>(name: &str) -> Result<T, String> {
     T::from_name(name).map_err(|unknown| format!("expected {}", unknown.expected))
 }
 
-/// Bytes of memory: a number and a unit.
+/// Parses an amount of memory: a number and a unit.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
     const UNITS: [(&str, f64); 7] =
         [("KIB", 1024.0), ("MIB", 1048576.0), ("GIB", 1073741824.0), ("KB", 1e3), ("MB", 1e6), ("GB", 1e9), ("B", 1.0)];
@@ -87,7 +57,7 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     positive.ok_or_else(|| "expected a size such as 3.5GB, 800MB or 4GiB".to_owned())
 }
 
-#[derive(Debug, Args)]
+#[derive(Clone, Debug, Args)]
 pub(crate) struct JsonArgs {
     /// Print one JSON object on standard output instead of text
     #[arg(long)]

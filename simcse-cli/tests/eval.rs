@@ -34,7 +34,7 @@ fn askubuntu_gives_the_figures_of_the_library() {
     let stdout = workspace.stdout("eval askubuntu --model model --data rerank.jsonl --json");
     let report = json(&stdout);
     assert_eq!(keys(&report), ["map", "mrr@10", "ndcg@10", "p@1", "p@5", "queries", "left_out"]);
-    let reranking = Reranking::read(&workspace.path("rerank.jsonl"), Split::Dev).unwrap();
+    let reranking = Reranking::read(workspace.path("rerank.jsonl"), Split::Dev).unwrap();
     let scores = reranking.evaluate(&encoder()).unwrap();
     assert_eq!(report["map"], scores.map);
     assert_eq!(report["ndcg@10"], scores.ndcg_at_10);
@@ -59,7 +59,7 @@ fn the_baseline_needs_no_model() {
 
     let readable = workspace.stdout("eval askubuntu --data . --baseline bm25");
     assert!(readable.contains("published  comparable\nMAP          0.7500      0.5000\n"), "{readable}");
-    assert!(readable.contains("2 queries, every one with a positive"), "{readable}");
+    assert!(readable.contains("2 queries, all that have a positive"), "{readable}");
 
     let error = workspace.error("eval askubuntu --data . --model model", 1);
     assert!(error.contains("text_tokenized.txt"), "{error}");
@@ -71,7 +71,7 @@ fn sts_gives_the_figures_of_the_library() {
     workspace.put("sts.tsv", STS);
     let report = json(&workspace.stdout("eval sts --model model --data sts.tsv --json"));
     assert_eq!(keys(&report), ["spearman_cosine", "pearson_cosine", "pairs", "left_out"]);
-    let scores = Sts::read(&workspace.path("sts.tsv")).unwrap().evaluate(&encoder()).unwrap();
+    let scores = Sts::read(workspace.path("sts.tsv")).unwrap().evaluate(&encoder()).unwrap();
     assert_eq!(report["spearman_cosine"], scores.spearman_cosine);
     assert_eq!((&report["pairs"], &report["left_out"]["without_score"]), (&3.into(), &1.into()));
     let readable = workspace.stdout("eval sts --model model --data sts.tsv");

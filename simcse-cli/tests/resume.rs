@@ -1,4 +1,4 @@
-//! A run that was stopped, killed or refused, and goes on as if nothing had been.
+//! A run that was stopped, killed or refused, and resumes as if nothing had happened.
 
 #[expect(dead_code, reason = "other tests use more of it")]
 mod common;
@@ -201,7 +201,7 @@ fn what_has_changed_is_named() {
     workspace.stdout(&format!("{TRAIN} out --max-steps 4 --save-steps 2"));
     fs::remove_dir_all(workspace.path("out/checkpoint-4")).unwrap();
     workspace.put("other.txt", fs::read_to_string(workspace.path("in.txt")).unwrap() + "the slow sound\n");
-    let mut other = SentenceEncoder::load(&workspace.path("model")).unwrap();
+    let mut other = SentenceEncoder::load(workspace.path("model")).unwrap();
     other.params.values_mut()[0] += 1.0;
     other.save(&workspace.path("other")).unwrap();
     workspace.put("other.jsonl", fs::read_to_string(workspace.path("dev.jsonl")).unwrap().replace("slow", "fast"));
@@ -222,7 +222,7 @@ fn what_has_changed_is_named() {
         assert!(error.contains(message), "{error}");
     }
     let error = workspace.error("train --resume-from-checkpoint out/checkpoint-2 --output-dir other", 2);
-    assert!(error.contains("a run goes on where its checkpoints are"), "{error}");
+    assert!(error.contains("a run resumes where its checkpoints are"), "{error}");
     workspace.error("train --resume-from-checkpoint auto", 2);
 
     // What is scored is compared, not its path.
@@ -237,7 +237,7 @@ fn what_has_changed_is_named() {
         .replace("dev.jsonl", "moved.jsonl");
     let output = workspace.command(&arguments).output().unwrap();
     let stderr = text(&output.stderr);
-    assert!(stderr.contains("7 steps instead of 4: the learning rate goes on at"), "{stderr}");
+    assert!(stderr.contains("7 steps instead of 4: the learning rate continues at"), "{stderr}");
     let report: Value = serde_json::from_slice(&output.stdout).unwrap();
     assert_eq!(report["steps"], 7);
     assert!(fs::read_to_string(workspace.path("out/run.toml")).unwrap().contains("max_steps = 7"));

@@ -53,7 +53,7 @@ fn a_run_leaves_checkpoints_a_model_and_its_record() {
     assert_eq!((&report["steps"], &report["before"]), (&10.into(), &Value::Null));
 
     for directory in ["out", "out/checkpoint-4", "out/checkpoint-8", "out/checkpoint-10"] {
-        let encoder = SentenceEncoder::load(&workspace.path(directory)).unwrap();
+        let encoder = SentenceEncoder::load(workspace.path(directory)).unwrap();
         assert!(encoder.encode(&["slow boot"]).unwrap().iter().all(|value| value.is_finite()));
     }
     let weights = |directory| fs::read(workspace.path(directory).join("model.safetensors")).unwrap();
@@ -218,12 +218,12 @@ fn an_output_directory_with_a_run_is_left_alone() {
 }
 
 #[test]
-fn what_is_not_on_this_disk_is_asked_for() {
+fn missing_models_and_data_are_errors_that_name_the_way_out() {
     let workspace = workspace();
     let error = workspace.error("train in.txt --model owner/name --output-dir out", 1);
-    assert!(error.contains("owner/name is not complete in"), "{error}");
+    assert!(error.contains("owner/name is missing or incomplete in"), "{error}");
     let error = workspace.error("train --data askubuntu --model model --output-dir out", 1);
-    assert!(error.ends_with("fetch it with `simcse fetch askubuntu`"), "{error}");
+    assert!(error.ends_with("download it with `simcse fetch askubuntu`"), "{error}");
     assert!(!workspace.path("out").exists());
 }
 
@@ -253,10 +253,10 @@ fn without_arguments_the_embedded_sentences_are_trained_on() {
     let stdout = workspace.stdout("train --max-steps 1 --output-dir out --json");
     let report: Value = serde_json::from_str(&stdout).unwrap();
     let [before, lexical] = [&report["before"], &report["tf_idf"]].map(|figures| figures["eval_map"].as_f64().unwrap());
-    // The script that makes the questions reports this baseline: tools/make_default_corpus.py --report.
+    // As reported by the script that generates the questions: tools/generate/default_corpus.py --report.
     assert!((lexical - 0.5051).abs() < 5e-5, "{lexical}");
     assert_eq!(report["after"]["eval_map"], before, "the first step's learning rate is 0");
-    SentenceEncoder::load(&workspace.path("out")).unwrap();
+    SentenceEncoder::load(workspace.path("out")).unwrap();
 }
 
 #[test]
@@ -274,7 +274,7 @@ fn parameters_that_are_not_trained_are_listed_and_kept() {
     let output = workspace.command(arguments).output().unwrap();
     let told = "not trained, as no sentence embedding depends on them: pooler.dense.weight, pooler.dense.bias\n";
     assert!(text(&output.stderr).contains(told), "{}", text(&output.stderr));
-    let trained = SentenceEncoder::load(&workspace.path("out")).unwrap();
+    let trained = SentenceEncoder::load(workspace.path("out")).unwrap();
     let kept = trained.params.layout().parameters().iter().filter(|tensor| !tensor.trainable);
     let kept: Vec<_> = kept.map(|tensor| &trained.params.values()[tensor.range()]).collect();
     assert_eq!(kept, [&weight[..], &bias[..]]);

@@ -1,8 +1,35 @@
 //! Semantic textual similarity: correlation of cosine similarities with human scores.
 //!
-//! Lines are tab-separated without quoting: the STS-B file (score in field 5, sentences in fields 6 and 7, maybe more
-//! behind them), or three fields `score`, `a`, `b`. Lines whose score is empty are skipped and counted. The figures are
-//! those of sentence-transformers' `EmbeddingSimilarityEvaluator`.
+//! Lines are tab-separated without quoting: the STS-B file (score in field 5, sentences in fields 6
+//! and 7, possibly followed by others), or three fields `score`, `a`, `b`. Lines whose score is empty
+//! are skipped and counted. The figures are those of sentence-transformers'
+//! `EmbeddingSimilarityEvaluator`.
+//!
+//! ```
+//! # use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, Tokenizer};
+//! use simcse_eval::Sts;
+//! # let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "slow", "boot", "wifi"];
+//! # let config = ModelConfig {
+//! #     vocab_size: words.len(),
+//! #     hidden_size: 16,
+//! #     num_hidden_layers: 1,
+//! #     num_attention_heads: 2,
+//! #     intermediate_size: 32,
+//! #     ..ModelConfig::defaults(Architecture::Bert)
+//! # };
+//! # let tokenizer = Tokenizer::word_piece(&words, true)?;
+//! # let directory = ModelDirectory::new(config, tokenizer, Pooling::Mean, 16)?;
+//! # let encoder = SentenceEncoder::random(directory, 42);
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("sts.tsv");
+//! # std::fs::write(&path, "4.5\tslow boot\tboot slow\n0.5\tslow boot\twifi\n2\tboot\tslow boot\n")?;
+//!
+//! let set = Sts::read(&path)?;
+//! let scores = set.evaluate(&encoder)?;
+//! assert_eq!(scores.pairs, 3);
+//! assert!((-1.0..=1.0).contains(&scores.spearman_cosine));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::path::{Path, PathBuf};
 
@@ -10,10 +37,12 @@ use ndarray::ArrayView2;
 use serde::Serialize;
 use serde_json::json;
 use simcse_model::SentenceEncoder;
+use simcse_model::io::Lines;
 
+use crate::data::texts::{DistinctTexts, sha256};
 use crate::error::Error;
-use crate::text::{Interner, Lines, sha256};
-use crate::{correlation, metrics};
+use crate::metrics::correlation::{pearson, spearman};
+use crate::metrics::unit_rows::unit_rows;
 
 /// Two sentences and how similar people find them.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -24,7 +53,7 @@ pub struct Pair {
     pub sentences: [usize; 2],
 }
 
-/// Scored pairs of sentences, each distinct sentence once.
+/// Scored pairs of sentences; each distinct sentence is held once.
 #[derive(Debug, Clone)]
 pub struct Sts {
     /// The pairs with a score.
@@ -50,17 +79,20 @@ impl Sts {
     /// Reads a file, plain or gzip.
     ///
     /// # Errors
-    /// An unreadable file, lines with other fields, scores that are not finite numbers, no scored pair at all.
-    pub fn read(path: &Path) -> Result<Self, Error> {
+    /// An unreadable file, lines with other fields, scores that are not finite numbers, and data
+    /// without any scored pair.
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, Error> {
+        let path = path.as_ref();
         let mut lines = Lines::open(path)?;
-        let (mut pairs, mut skipped, mut texts) = (Vec::new(), 0, Interner::default());
-        while let Some(line) = lines.next_line()? {
+        let mut pairs = Vec::new();
+        let mut skipped = 0;
+        let mut texts = DistinctTexts::default();
+        while let Some(line) = lines.next_filled_line()? {
+            let malformed = |expected| Error::malformed(path, line.number, expected, line.text);
             let (score, a, b) = match line.text.splitn(8, '\t').collect::<Vec<_>>()[..] {
                 [score, a, b] | [_, _, _, _, score, a, b, ..] => (score.trim(), a, b),
                 _ => {
-                    return Err(
-                        line.malformed("three tab-separated fields (score, a, b) or the seven of STS-B", line.text)
-                    );
+                    return Err(malformed("three tab-separated fields (score, a, b) or the seven of STS-B"));
                 }
             };
             if score.is_empty() {
@@ -68,54 +100,55 @@ impl Sts {
                 continue;
             }
             let score = score.parse().ok().filter(|score: &f32| score.is_finite());
-            let score = score.ok_or_else(|| line.malformed("a finite number as score", line.text))?;
+            let score = score.ok_or_else(|| malformed("a finite number as score"))?;
             pairs.push(Pair { score, sentences: [a, b].map(|sentence| texts.number(sentence)) });
         }
         if pairs.is_empty() {
             return Err(Error::Empty { path: path.to_owned(), expected: "pair with a score", skipped });
         }
-        Ok(Self { pairs, skipped, path: path.to_owned(), texts: texts.into_texts() })
+        Ok(Self { pairs, skipped, path: path.to_owned(), texts: texts.into_vec() })
     }
 
-    /// The distinct sentences that [`Sts::score`] wants embeddings of.
+    /// The distinct sentences that [`Sts::score`] needs embeddings of.
     #[must_use]
     pub fn texts(&self) -> &[String] {
         &self.texts
     }
 
-    /// SHA-256 of what is scored, a JSON line `[score, a, b]` for each pair, in hexadecimal.
+    /// SHA-256, in hexadecimal, of what is scored: a JSON line `[score, a, b]` for each pair.
     #[must_use]
     pub fn sha256(&self) -> String {
         let text = |index: usize| &self.texts[index];
         sha256(self.pairs.iter().map(|Pair { score, sentences: [a, b] }| json!([score, text(*a), text(*b)])))
     }
 
-    /// Encodes every distinct sentence once and correlates cosine similarities with the gold scores.
+    /// Encodes every distinct sentence once and correlates cosine similarities with gold scores.
     ///
     /// # Errors
-    /// What the encoder says, and [`Error::Correlation`].
+    /// The encoder's errors, and [`Error::Correlation`].
     pub fn evaluate(&self, encoder: &SentenceEncoder) -> Result<StsScores, Error> {
         self.score(encoder.encode(&self.texts)?.view())
     }
 
-    /// Correlates the cosine similarities of `embeddings`, (texts, C), one row for each of [`Sts::texts`], of any
-    /// length, with the gold scores.
+    /// Correlates the cosine similarities of `embeddings`, (texts, C), with gold scores: one row for
+    /// each of [`Sts::texts`], whose norms do not matter.
     ///
     /// # Errors
-    /// [`Error::Correlation`] if there is one pair only, similarities or scores are all equal, or one is not finite.
+    /// [`Error::Correlation`] if there is only one pair, if similarities or scores are all equal, or
+    /// if one is not finite.
     ///
     /// # Panics
-    /// If there are not as many rows as texts.
+    /// If the number of rows is not that of the texts.
     pub fn score(&self, embeddings: ArrayView2<f32>) -> Result<StsScores, Error> {
         assert_eq!(embeddings.nrows(), self.texts.len(), "one embedding for each distinct sentence");
-        let unit = metrics::unit_rows(embeddings);
+        let unit = unit_rows(embeddings);
         let cosines: Vec<f32> =
             self.pairs.iter().map(|Pair { sentences: [a, b], .. }| unit.row(*a).dot(&unit.row(*b))).collect();
         let gold: Vec<f32> = self.pairs.iter().map(|pair| pair.score).collect();
         let undefined = |source| Error::Correlation { path: self.path.clone(), source };
         Ok(StsScores {
-            spearman_cosine: correlation::spearman(&cosines, &gold).map_err(undefined)?,
-            pearson_cosine: correlation::pearson(&cosines, &gold).map_err(undefined)?,
+            spearman_cosine: spearman(&cosines, &gold).map_err(undefined)?,
+            pearson_cosine: pearson(&cosines, &gold).map_err(undefined)?,
             pairs: self.pairs.len(),
         })
     }

@@ -1,17 +1,18 @@
-//! `simcse eval`: the figures of a model, or of the BM25 baseline.
+//! `simcse eval`: the scores of a model, or of the BM25 baseline.
 
 use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::{Value, json};
-use simcse_eval::askubuntu::Skipped;
+use simcse_eval::reranking::Skipped;
 use simcse_eval::{Bm25Scores, RerankScores, Reranking, Split, Sts, StsScores};
+use simcse_model::Named;
 
-use super::{data_path, encode_texts, load};
-use crate::args::{JsonArgs, ModelArgs, PrecisionArgs};
+use crate::args::{JsonArgs, ModelArgs, PrecisionArgs, named};
 use crate::error::Failure;
+use crate::inputs::{data_path, encode_texts, load};
 use crate::report::{self, counted};
 
 const HELP: &str = "\
@@ -23,19 +24,20 @@ Examples:
 #[command(after_help = HELP)]
 pub(crate) struct EvalArgs {
     #[command(subcommand)]
-    task: Task,
+    benchmark: Benchmark,
 }
 
 #[derive(Debug, Subcommand)]
-enum Task {
-    /// Ranks the candidates of each question by cosine similarity: MAP, MRR@10, nDCG@10, P@1, P@5
+enum Benchmark {
+    /// Rank the candidates of each query by cosine similarity: MAP, MRR@10, nDCG@10, P@1, P@5
     Askubuntu(AskubuntuArgs),
-    /// Correlates cosine similarities with human scores: Spearman, Pearson
+    /// Correlate cosine similarities with human scores: Spearman, Pearson
     Sts(StsArgs),
 }
 
 const ASKUBUNTU_HELP: &str = "\
-Queries without positives, or without negatives, are left out and counted. Figures lie between 0 and 1.
+Queries without positives, or without negatives, are left out and counted. All figures are between
+0 and 1.
 
 Examples:
   simcse eval askubuntu --model output/my-model --data askubuntu --split test
@@ -44,21 +46,23 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = ASKUBUNTU_HELP)]
 struct AskubuntuArgs {
-    /// The model: a directory of sentence-transformers or Hugging Face, or its name on the hub. With --baseline it is not
-    /// needed and not read
+    /// The model: a sentence-transformers or Hugging Face directory, or a name on the hub. Not used
+    /// with --baseline
     #[arg(long, value_name = "MODEL", required_unless_present = "baseline")]
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     model: Option<String>,
-    /// A directory like github.com/taolei87/askubuntu (text_tokenized.txt.gz or .txt, dev.txt, test.txt; titles only),
-    /// `askubuntu` for the one that `simcse fetch askubuntu` fetches, or a .jsonl file of {"query": "…", "positive":
-    /// ["…"], "negative": ["…"]}
+    /// The data: a directory in the layout of github.com/taolei87/askubuntu (text_tokenized.txt.gz or
+    /// .txt, dev.txt, test.txt; only titles are used), `askubuntu` for the directory that `simcse
+    /// fetch askubuntu` downloads, or a .jsonl file with lines of
+    /// {"query": "…", "positive": ["…"], "negative": ["…"]}
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
-    /// Which queries of a directory; a .jsonl file has no splits
-    #[arg(long, value_enum, default_value_t = SplitArg::Dev)]
-    split: SplitArg,
-    /// Score the order in which the directory lists the candidates, which is BM25's
-    #[arg(long, value_enum)]
+    /// Queries to score: dev or test. A .jsonl file has no splits
+    #[arg(long, value_name = "NAME", default_value = Split::Dev.name(), value_parser = named::<Split>)]
+    split: Split,
+    /// Score a baseline instead of a model: bm25, the order in which the directory lists the
+    /// candidates
+    #[arg(long, value_name = "NAME", value_parser = named::<Baseline>)]
     baseline: Option<Baseline>,
     #[command(flatten)]
     precision: PrecisionArgs,
@@ -66,15 +70,21 @@ struct AskubuntuArgs {
     json: JsonArgs,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum SplitArg {
-    Dev,
-    Test,
+/// What can be scored without a model.
+#[derive(Debug, Clone, Copy)]
+enum Baseline {
+    /// The order of the candidates in the file, which is that of their BM25 scores.
+    Bm25,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum Baseline {
-    Bm25,
+impl Named for Baseline {
+    const ALL: &'static [Self] = &[Self::Bm25];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bm25 => "bm25",
+        }
+    }
 }
 
 const STS_HELP: &str = "\
@@ -88,40 +98,36 @@ Example:
 struct StsArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// The STS-B file (tab-separated, no quoting: score in field 5, sentences in 6 and 7), or three tab-separated fields:
-    /// score and two sentences; plain or .gz
+    /// The data, plain or .gz: the STS-B file (tab-separated, without quoting: score in field 5,
+    /// sentences in fields 6 and 7), or three tab-separated fields, the score and two sentences
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
     #[command(flatten)]
     json: JsonArgs,
 }
 
-/// The JSON object of an evaluation.
+/// The JSON object that an evaluation prints.
 #[derive(Serialize)]
-struct Figures<S> {
+struct Report<S> {
     #[serde(flatten)]
     scores: S,
     left_out: Value,
 }
 
 pub(crate) fn run(args: EvalArgs) -> Result<(), Failure> {
-    match args.task {
-        Task::Askubuntu(args) => askubuntu(&args),
-        Task::Sts(args) => sts(&args),
+    match args.benchmark {
+        Benchmark::Askubuntu(args) => askubuntu(&args),
+        Benchmark::Sts(args) => sts(&args),
     }
 }
 
 fn askubuntu(args: &AskubuntuArgs) -> Result<(), Failure> {
-    let split = match args.split {
-        SplitArg::Dev => Split::Dev,
-        SplitArg::Test => Split::Test,
-    };
-    let reranking = Reranking::read(&data_path(&args.data)?, split)?;
+    let reranking = Reranking::read(data_path(&args.data)?, args.split)?;
     let skipped = reranking.skipped;
     match (args.baseline, &args.model) {
         (None, Some(model)) => {
             let texts = reranking.texts()?;
-            let scores = reranking.score(encode_texts(&load(model, &args.precision)?, texts)?.view())?;
+            let scores = reranking.score(encode_texts(&load(model, args.precision.get())?, texts)?.view())?;
             print_figures(args.json.json, &scores, left_out(skipped), || rerank_text(&scores, skipped))
         }
         _ => {
@@ -133,7 +139,7 @@ fn askubuntu(args: &AskubuntuArgs) -> Result<(), Failure> {
 
 fn sts(args: &StsArgs) -> Result<(), Failure> {
     let sts = Sts::read(&args.data)?;
-    let scores = sts.score(encode_texts(&load(&args.model.model, &args.model.precision)?, sts.texts())?.view())?;
+    let scores = sts.score(encode_texts(&load(&args.model.model, args.model.precision.get())?, sts.texts())?.view())?;
     let left_out = json!({ "without_score": sts.skipped });
     print_figures(args.json.json, &scores, left_out, || sts_text(&scores, sts.skipped))
 }
@@ -144,7 +150,7 @@ fn print_figures(
     left_out: Value,
     text: impl FnOnce() -> String,
 ) -> Result<(), Failure> {
-    if as_json { report::print_json(&Figures { scores, left_out }) } else { report::print(&text()) }
+    if as_json { report::print_json(&Report { scores, left_out }) } else { report::print(&text()) }
 }
 
 fn left_out(skipped: Skipped) -> Value {
@@ -174,9 +180,9 @@ fn bm25_text(scores: &Bm25Scores, skipped: Skipped) -> String {
     rows.extend(rest.iter().zip(comparable_rest).map(|(a, b)| (a.0, [Some(a.1), Some(b.1)])));
     format!(
         "BM25's order of the candidates\n\
-         published:  {}, every one with a positive, as in the published figures; left out: {without_positives} without \
-         positives\n\
-         comparable: {}, those a model is scored on; left out: {without_positives} without positives, \
+         published:  {}, all that have a positive, as in the published figures; left out: {without_positives} \
+         without positives\n\
+         comparable: {}, those that a model is scored on; left out: {without_positives} without positives, \
          {without_negatives} without negatives\n\n{}",
         queries(published.queries),
         queries(comparable.queries),

@@ -1,75 +1,10 @@
-//! One file per subcommand, and what they share.
+//! One file or folder for each subcommand: its arguments, its help, and what it does.
+//!
+//! A command knows the libraries and the files of this crate that commands share. It must not know
+//! another command.
 
 pub(crate) mod bench;
 pub(crate) mod encode;
 pub(crate) mod eval;
 pub(crate) mod fetch;
 pub(crate) mod train;
-
-use std::path::{Path, PathBuf};
-
-use ndarray::Array2;
-use simcse_model::SentenceEncoder;
-use simcse_train::Settings;
-
-use crate::args::PrecisionArgs;
-use crate::error::Failure;
-use crate::fetching::Fetching;
-use crate::hub::{self, HubError};
-use crate::report;
-
-/// The directory of the model that `--model` names: itself, or the one that the hub's cache has or fetches.
-fn model_dir(name: &str) -> Result<PathBuf, Failure> {
-    let mut fetching = Fetching::default();
-    hub::resolve(name, &mut |progress| fetching.show(progress)).map_err(|error| match error {
-        HubError::NoSuchPath { .. } | HubError::NotADirectory { .. } | HubError::BadName { .. } => {
-            Failure::Usage(format!("--model: {error}"))
-        }
-        error => error.into(),
-    })
-}
-
-/// What `--data` names: a path, or `askubuntu` for what `simcse fetch askubuntu` has fetched.
-fn data_path(data: &Path) -> Result<PathBuf, Failure> {
-    if data != Path::new("askubuntu") || data.exists() {
-        return Ok(data.to_owned());
-    }
-    let fetched = hub::default_askubuntu_dir();
-    if fetched.is_dir() {
-        return Ok(fetched);
-    }
-    let place = fetched.display();
-    Err(Failure::Failed(format!("no AskUbuntu data in {place}: fetch it with `simcse fetch askubuntu`")))
-}
-
-/// Loads the model that `--model` names.
-fn load(name: &str, precision: &PrecisionArgs) -> Result<SentenceEncoder, Failure> {
-    let mut encoder = SentenceEncoder::load(&model_dir(name)?)?;
-    encoder.precision = precision.precision.unwrap_or_default();
-    Ok(encoder)
-}
-
-/// Gives the model what the settings say of it.
-fn apply(settings: &Settings, encoder: &mut SentenceEncoder) -> Result<(), Failure> {
-    let most = encoder.config().max_tokens();
-    if settings.max_seq_length > most {
-        let message =
-            format!("--max-seq-length: expected at most {most} for this model, found {}", settings.max_seq_length);
-        return Err(Failure::Failed(message));
-    }
-    encoder.directory.max_seq_length = settings.max_seq_length;
-    encoder.directory.pooling = settings.pooling;
-    encoder.precision = settings.precision;
-    Ok(())
-}
-
-/// The embeddings of `texts`, one row each, under a progress bar.
-fn encode_texts(encoder: &SentenceEncoder, texts: &[String]) -> Result<Array2<f32>, Failure> {
-    let bar = report::sentences_bar(Some(texts.len() as u64));
-    let embeddings = encoder.encode_while(texts, |done| {
-        bar.set_position(done as u64);
-        true
-    })?;
-    bar.set_position(texts.len() as u64);
-    Ok(embeddings.expect("nothing says stop"))
-}

@@ -1,5 +1,5 @@
-//! Bad `tokenizer.json`, by hand: most of them make the tokenizers library panic, return what a model has no embedding for, or
-//! accept what it should not.
+//! Handmade bad `tokenizer.json`. Most of them make the tokenizers library panic, return ids for
+//! which the model has no embeddings, or accept what it should not.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{alone, assert_refused, load, model, model_with_merges, model_with_words};
 
-/// The tokenizer of [`model`] with the value at `pointer` replaced.
+/// The tokenizer of [`model`] with another value at `pointer`.
 fn edited(pointer: &str, value: Value) -> String {
     let dir = model();
     let json = fs::read(dir.path().join("tokenizer.json")).unwrap();
@@ -16,7 +16,7 @@ fn edited(pointer: &str, value: Value) -> String {
     json.to_string()
 }
 
-/// Name, content, a piece of the message; no message where the model is read all the same.
+/// For each case, a name, the content, and part of the message; `None` if the model can be read.
 fn rows() -> Vec<(&'static str, String, Option<&'static str>)> {
     let sequence_of = |inner: Value, depth: usize, field: &str| {
         (0..depth).fold(inner, |inner, _| json!({ "type": "Sequence", field: [inner] }))

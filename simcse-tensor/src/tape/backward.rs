@@ -81,9 +81,10 @@ impl Tape<'_> {
                 self.buffers.give(dy);
                 d.add(qkv, saved, self.buffers);
             }
-            Op::Pooling { x, mode } => {
+            Op::Pooling { x, mode, excluded } => {
                 let mut dx = self.buffers.take(rows.tokens(), dy.ncols());
-                time(Part::POOLING, || pooling::backward(mode, &self.nodes[x.0].value, rows, &dy, &mut dx));
+                let value = &self.nodes[x.0].value;
+                time(Part::POOLING, || pooling::backward(mode, excluded, value, rows, &dy, &mut dx));
                 self.buffers.give(dy);
                 d.add(x, dx, self.buffers);
             }

@@ -185,9 +185,14 @@ impl<'a> Tape<'a> {
 
     /// One row per sentence, (S, C). sentence-transformers: `Pooling`.
     pub fn pooling(&mut self, x: Var, mode: Pooling) -> Var {
+        self.pooling_after(0, x, mode)
+    }
+
+    /// [`pooling`](Self::pooling) that leaves out the first `excluded` rows of each sentence.
+    pub fn pooling_after(&mut self, excluded: usize, x: Var, mode: Pooling) -> Var {
         let mut y = self.buffers.take(self.rows.sentences(), self.value(x).ncols());
-        time(Part::POOLING, || pooling::forward(mode, self.value(x), &self.rows, &mut y));
-        self.push(Op::Pooling { x, mode }, y)
+        time(Part::POOLING, || pooling::forward(mode, excluded, self.value(x), &self.rows, &mut y));
+        self.push(Op::Pooling { x, mode, excluded }, y)
     }
 
     /// Rows of unit length, (S, C). Takes over `x`. PyTorch: `nn.functional.normalize(x, dim=1)`.

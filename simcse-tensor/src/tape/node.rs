@@ -25,7 +25,7 @@ pub(super) enum Op {
     LayerNorm { x: Var, residual: Option<Var>, op: LayerNorm, saved: Array2<f32>, statistics: Array2<f32> },
     Dropout { x: Var, dropout: Dropout },
     Attention { qkv: Var, op: Attention, saved: Array2<f32>, statistics: Array2<f32> },
-    Pooling { x: Var, mode: Pooling },
+    Pooling { x: Var, mode: Pooling, excluded: usize },
     Normalize { x: Var, lengths: Vec<f32> },
     Contrastive { z: Var, dz: Array2<f32> },
 }

@@ -1,4 +1,4 @@
-//! `README.md` of a trained model: what it is, how it was made, how it is used.
+//! `README.md` of a trained model: what it is, how it was trained, how to use it.
 
 use std::fmt::Write;
 
@@ -8,10 +8,31 @@ use crate::evaluation::Figures;
 use crate::run::provenance::Provenance;
 use crate::run::summary::Summary;
 
+/// The program that the card shows. The documentation tests compile it.
+const USAGE: &str = include_str!("usage.rs");
+
+#[cfg(doctest)]
+#[doc = concat!("```no_run\n", include_str!("usage.rs"), "```")]
+struct Usage;
+
 /// The model card, with the run's own figures.
 pub(crate) fn render(provenance: &Provenance, encoder: &SentenceEncoder, summary: &Summary) -> String {
-    let Provenance { model, data, settings, .. } = provenance;
-    let mut card = format!(
+    let mut card = front_matter(&provenance.model.name);
+    card.push_str(&introduction(provenance, encoder.dimension()));
+    card.push_str(&usage());
+    card.push_str(&training(provenance, summary));
+    if let (Some(before), Some(after)) = (&summary.before, &summary.after) {
+        evaluation(&mut card, before, after);
+    }
+    if let Some(figures) = &summary.test {
+        test(&mut card, figures);
+    }
+    card
+}
+
+fn front_matter(base: &str) -> String {
+    let base_model = if is_hub_name(base) { format!("base_model: {base}\n") } else { String::new() };
+    format!(
         "---
 library_name: sentence-transformers
 pipeline_tag: sentence-similarity
@@ -21,14 +42,37 @@ pipeline_tag: sentence-similarity
 - feature-extraction
 - simcse
 ---
+"
+    )
+}
 
-# A sentence-embedding model tuned by unsupervised SimCSE
+/// Whether a name can be that of a model on the hub, not a path.
+fn is_hub_name(name: &str) -> bool {
+    let valid = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
+    !name.starts_with('.') && name.split('/').count() <= 2 && name.split('/').all(valid)
+}
 
-It maps sentences to vectors of {dimension} values; the cosine of two vectors says how close the sentences are in meaning.
-It began as `{base}` and was trained without labels on {sentences} sentences of `{data}` ([SimCSE](https://arxiv.org/abs/2104.08821)):
-each sentence is encoded twice under dropout, its two embeddings are pulled together and pushed from those of the other
-sentences in the batch.
+fn introduction(provenance: &Provenance, dimension: usize) -> String {
+    let Provenance { model, data, .. } = provenance;
+    format!(
+        "
+# A sentence-embedding model trained with unsupervised SimCSE
 
+It maps a sentence to a vector of {dimension} values. The cosine similarity of two vectors says how close
+the sentences are in meaning. Starting from `{base}`, it was trained without labels on {sentences}
+sentences of `{data}` ([SimCSE](https://arxiv.org/abs/2104.08821)): each sentence is encoded twice under
+dropout; its two embeddings are pulled together and pushed away from those of the other sentences in the
+batch.
+",
+        base = model.name,
+        sentences = data.sentences,
+        data = data.name,
+    )
+}
+
+fn usage() -> String {
+    format!(
+        "
 ## Usage
 
 ```python
@@ -40,10 +84,19 @@ print(model.similarity(embeddings, embeddings))
 ```
 
 ```rust
-let encoder = simcse_model::SentenceEncoder::load(\"path/to/this/directory\".as_ref())?;
-let embeddings = encoder.encode(&[\"one sentence\", \"another\"])?;
-```
+{USAGE}```
+"
+    )
+}
 
+fn training(provenance: &Provenance, summary: &Summary) -> String {
+    let Provenance { data, settings, .. } = provenance;
+    let skipped = match summary.skipped {
+        0 => String::new(),
+        steps => format!(", {steps} of them without an update because the gradient was not finite"),
+    };
+    format!(
+        "
 ## Training
 
 | | |
@@ -58,14 +111,8 @@ let embeddings = encoder.encode(&[\"one sentence\", \"another\"])?;
 | seed | {seed} |
 | sentences (SHA-256) | `{digest}` |
 ",
-        base_model = base_model(&model.name),
-        dimension = encoder.dimension(),
-        base = model.name,
-        sentences = data.sentences,
-        data = data.name,
         steps = summary.steps,
         step_size = settings.step_size(),
-        skipped = skipped(summary.skipped),
         seconds = summary.train_seconds,
         loss = summary.train_loss,
         length = settings.max_seq_length,
@@ -73,33 +120,12 @@ let embeddings = encoder.encode(&[\"one sentence\", \"another\"])?;
         scale = settings.scale,
         rate = settings.learning_rate,
         decay = settings.weight_decay,
-        warmup = settings.warmup,
+        warmup = settings.warmup(),
         hidden = settings.hidden_dropout,
         attention = settings.attention_dropout,
         seed = settings.seed,
         digest = data.sha256,
-    );
-    if let (Some(before), Some(after)) = (&summary.before, &summary.after) {
-        evaluation(&mut card, before, after);
-    }
-    if let Some(test) = &summary.test {
-        card.push_str("\n## Test\n\n| | |\n|---|---|\n");
-        for (name, figure) in test.iter().filter_map(|(name, figure)| Some((name, figure.as_f64()?))) {
-            let _ = writeln!(card, "| {} | {figure:.4} |", name.trim_start_matches("test_"));
-        }
-    }
-    card
-}
-
-/// The front matter's `base_model`, if the name is one of the hub's and no path.
-fn base_model(name: &str) -> String {
-    let hub = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-    let is_hub_name = !name.starts_with('.') && name.split('/').count() <= 2 && name.split('/').all(hub);
-    if is_hub_name { format!("base_model: {name}\n") } else { String::new() }
-}
-
-fn skipped(steps: u64) -> String {
-    if steps == 0 { String::new() } else { format!(", {steps} of them without an update: no finite gradient") }
+    )
 }
 
 fn evaluation(card: &mut String, before: &Figures, after: &Figures) {
@@ -108,6 +134,28 @@ fn evaluation(card: &mut String, before: &Figures, after: &Figures) {
         let before = before.get(name).and_then(serde_json::Value::as_f64);
         if let (Some(before), Some(after)) = (before, after.as_f64()) {
             let _ = writeln!(card, "| {} | {before:.4} | {after:.4} |", name.trim_start_matches("eval_"));
+        }
+    }
+}
+
+fn test(card: &mut String, figures: &Figures) {
+    card.push_str("\n## Test\n\n| | |\n|---|---|\n");
+    for (name, figure) in figures.iter().filter_map(|(name, figure)| Some((name, figure.as_f64()?))) {
+        let _ = writeln!(card, "| {} | {figure:.4} |", name.trim_start_matches("test_"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_base_model_is_named_if_it_may_be_on_the_hub() {
+        for name in ["distilroberta-base", "sentence-transformers/all-MiniLM-L6-v2"] {
+            assert!(front_matter(name).contains(&format!("\nbase_model: {name}\n")), "{name}");
+        }
+        for path in ["./model", "/home/me/model", "a/b/c", "a model with random weights", ""] {
+            assert!(!front_matter(path).contains("base_model"), "{path}");
         }
     }
 }

@@ -18,21 +18,22 @@ use simcse_model::{BufferPool, SentenceEncoder};
 
 use crate::args::{JsonArgs, ModelArgs};
 use crate::commands::encode::output::{Format, Output, write_file};
-use crate::commands::load;
 use crate::error::Failure;
+use crate::inputs::load;
+use crate::progress;
 use crate::report::{self, STANDARD_OUTPUT, counted};
 use crate::stop;
 
-/// Bytes of text that are encoded at a time, unless one line is longer.
+/// Bytes of text to encode at a time, unless one line is longer.
 const CHUNK_BYTES: usize = 1 << 20;
-/// How often a stop is looked for while a pipe keeps us waiting.
+/// How often to check for a stop while waiting for a pipe.
 const PAUSE: Duration = Duration::from_millis(50);
 
 const HELP: &str = "\
-Every line gives one row, the text untouched, empty lines included.
+Every line gives one row, including empty lines; texts are not trimmed.
 
-  .npy          float32 matrix, for numpy.load
-  .jsonl        a line {\"text\": \"…\", \"embedding\": [0.1, …]} for each sentence
+  .npy          a float32 matrix, for numpy.load
+  .jsonl        one line {\"text\": \"…\", \"embedding\": [0.1, …]} per sentence
   .safetensors  one float32 tensor, `embeddings`
 
 An existing file is replaced once the new one is complete.
@@ -46,12 +47,13 @@ Examples:
 pub(crate) struct EncodeArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// Sentences, one a line, UTF-8, plain or .gz; - or nothing is standard input
+    /// Sentences, one per line, UTF-8, plain or .gz; - or nothing for standard input
     input: Option<PathBuf>,
-    /// Where the embeddings go: FILE.npy, FILE.jsonl or FILE.safetensors; - is standard output, as .jsonl
+    /// File to write, in the format of its extension: .npy, .jsonl or .safetensors; - for standard
+    /// output, as .jsonl
     #[arg(long, short, value_name = "FILE", value_parser = OsStringValueParser::new().try_map(Output::parse))]
     output: Output,
-    /// Scale every embedding to length 1 (normalize_embeddings of sentence-transformers)
+    /// Scale every embedding to length 1, like normalize_embeddings in sentence-transformers
     #[arg(long)]
     normalize: bool,
     #[command(flatten)]
@@ -70,12 +72,12 @@ struct Summary {
 
 pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
     if args.input.is_none() && io::stdin().is_terminal() {
-        let message = "no sentences: name a file with one sentence a line, or pipe them in (simcse encode --help)";
+        let message = "no sentences: name a file with one sentence per line, or pipe them in (simcse encode --help)";
         return Err(Failure::Usage(message.to_owned()));
     }
     let input = args.input.unwrap_or_else(|| "-".into());
     let lines = count_lines(&input)?;
-    let encoder = load(&args.model.model, &args.model.precision)?;
+    let encoder = load(&args.model.model, args.model.precision.get())?;
     let dimension = encoder.dimension();
 
     let started = Instant::now();
@@ -84,11 +86,10 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
         Output::File(path, format) => (path.display().to_string(), *format),
     };
     let to_terminal = matches!(args.output, Output::StandardOutput) && io::stdout().is_terminal();
-    let bar = if to_terminal { ProgressBar::hidden() } else { report::sentences_bar(lines) };
-    let (encoder, normalize) = (&encoder, args.normalize);
+    let bar = if to_terminal { ProgressBar::hidden() } else { progress::sentences_bar(lines) };
     let mut encoding = Encoding {
-        encoder,
-        normalize,
+        encoder: &encoder,
+        normalize: args.normalize,
         input: &input,
         output: &name,
         format,
@@ -97,7 +98,7 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
         written: 0,
         cut: 0,
     };
-    // What there is of a file is removed before a stop.
+    // A partial file is removed before the process stops.
     let _deferred = matches!(args.output, Output::File(..)).then(stop::defer);
     let sentences = match &args.output {
         Output::StandardOutput => encoding.write(&mut BufWriter::new(io::stdout().lock()))?,
@@ -121,7 +122,8 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Reads a regular file once before the work starts: a line that is not UTF-8 is told at once, and the bar has an end.
+/// Reads a regular file once before the work starts, so that a line that is not UTF-8 is reported at
+/// once and the progress bar has an end.
 fn count_lines(input: &Path) -> Result<Option<u64>, Failure> {
     if is_standard_input(input) || fs::metadata(input).is_ok_and(|file| !file.is_file() && !file.is_dir()) {
         return Ok(None);
@@ -152,7 +154,7 @@ impl Encoding<'_> {
     fn write(&mut self, out: &mut impl Write) -> Result<usize, Failure> {
         let input = self.input.to_owned();
         let (sender, chunks) = sync_channel(1);
-        // On a thread of its own: a pipe may keep it waiting for ever.
+        // On a thread of its own, because a pipe may keep it waiting forever.
         let reader = thread::spawn(move || read_chunks(&input, &sender));
         loop {
             if stop::requested() {
@@ -190,9 +192,10 @@ impl Encoding<'_> {
     }
 }
 
-/// Sends the lines of `input` in chunks, until nobody wants more.
+/// Sends the lines of `input` in chunks, until there are no more or the receiver is gone.
 fn read_chunks(input: &Path, chunks: &SyncSender<Vec<String>>) -> Result<(), LineError> {
-    let (mut texts, mut bytes) = (Vec::new(), 0);
+    let mut texts = Vec::new();
+    let mut bytes = 0;
     let mut lines = Lines::open(input)?;
     while let Some(line) = lines.next_line()? {
         bytes += line.text.len();

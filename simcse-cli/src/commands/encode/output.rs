@@ -1,7 +1,7 @@
 //! Files of embeddings: NumPy, safetensors, JSON lines.
 //!
-//! Rows are written as they come and the header, whose length does not depend on their number, is written over at the
-//! end.
+//! Rows are written as they are computed. The header's length does not depend on their number, so it
+//! is overwritten at the end, when the number is known.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -15,7 +15,7 @@ use simcse_model::io::write_atomically;
 
 use crate::error::Failure;
 
-/// What `--output` names.
+/// The value of `--output`.
 #[derive(Debug, Clone)]
 pub(crate) enum Output {
     /// `-`: JSON lines.
@@ -23,12 +23,12 @@ pub(crate) enum Output {
     File(PathBuf, Format),
 }
 
-/// The format that an extension stands for.
+/// The format that an extension selects.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Format {
-    /// Version 1.0: `<f4`, C order.
+    /// NumPy's format, version 1.0: `<f4`, C order.
     Npy,
-    /// An object with `text` and `embedding` a line.
+    /// One object with `text` and `embedding` per line.
     Jsonl,
     /// One tensor, `embeddings`.
     Safetensors,
@@ -62,9 +62,9 @@ impl Output {
 }
 
 impl Format {
-    /// What stands before `rows` embeddings of `dimension` values.
+    /// The bytes in front of `rows` embeddings of `dimension` values.
     fn header(self, rows: usize, dimension: usize) -> Vec<u8> {
-        /// NumPy wants a multiple of 64, safetensors of 8; the largest numbers fit in.
+        /// NumPy requires a multiple of 64, safetensors of 8; the largest numbers fit.
         const LEN: usize = 192;
         match self {
             Self::Jsonl => Vec::new(),
@@ -85,7 +85,7 @@ impl Format {
         }
     }
 
-    /// Writes embeddings, (S, C), of texts, S.
+    /// Writes `embeddings`, (S, C), of `texts`, (S).
     pub(crate) fn write_rows(
         self,
         out: &mut impl Write,
@@ -108,7 +108,8 @@ impl Format {
     }
 }
 
-/// Writes a file of embeddings that is seen whole or not at all. `write` writes the rows and returns their number.
+/// Writes a file of embeddings that is either complete or not there. `write` writes the rows and
+/// returns their number.
 pub(crate) fn write_file(
     path: &Path,
     format: Format,
@@ -120,7 +121,7 @@ pub(crate) fn write_file(
         file.write_all(&format.header(0, dimension))?;
         result = write(file);
         let Ok(rows) = result else {
-            return Err(io::Error::other("no rows")); // so that the file is removed; `result` says why
+            return Err(io::Error::other("no rows")); // removes the file; `result` says why
         };
         file.rewind()?;
         file.write_all(&format.header(rows, dimension))

@@ -4,45 +4,35 @@ use std::path::{Path, PathBuf};
 
 use simcse_model::{Isa, Named};
 use simcse_train::optim::schedule::LinearSchedule;
-use simcse_train::{Checkpoint, Error, OutputDirectory, Provenance, RunDirectory, Settings};
+use simcse_train::{Checkpoint, Error, ModelSource, OutputDirectory, Provenance, Settings, Trainer, total_steps};
 
-use super::task::{ExcludeBy, Task};
-use super::{Job, TrainArgs, announce, data_source, embedded, memory_note, model_source};
-use crate::commands::load;
+use crate::commands::train::announce::announce;
+use crate::commands::train::args::{ExcludeBy, TrainArgs};
+use crate::commands::train::data::Data;
+use crate::commands::train::embedded;
 use crate::error::Failure;
+use crate::inputs::load;
 use crate::report;
 
-/// Goes on `from` a checkpoint directory, or `auto`. Nothing is written before all has been checked.
-pub(super) fn resume(from: &Path, mut args: TrainArgs) -> Result<Job, Failure> {
+/// Resumes `from` a checkpoint directory, or `auto`. Nothing is written before everything has been checked.
+pub(super) fn resume(from: &Path, mut args: TrainArgs) -> Result<(Data, Trainer), Failure> {
     let (output, checkpoint) = open(from, args.output_dir.as_deref())?;
-    let recorded = &checkpoint.provenance;
-    take_over(&mut args, recorded)?;
-    let settings = settings(&args, &recorded.settings)?;
-    let mut task = Task::read(&args, Some(&checkpoint))?;
-    recorded.check_same_data(&data_source(&task))?;
-    recorded.check_same_evaluation(&task.scorer.source()?)?;
+    let recorded = checkpoint.provenance.clone();
+    let path = checkpoint.path().to_path_buf();
+    take_over(&mut args, &recorded)?;
+    let settings = args.settings.over(recorded.settings.clone())?;
+    let data = Data::read(&args)?;
+    recorded.check_same_evaluation(&data.scorer.source()?)?;
+    let before = total_steps(&recorded.settings, &data.sentences)?;
 
-    let total_steps = simcse_train::total_steps(&settings, &task.sentences)?;
-    let before = simcse_train::total_steps(&recorded.settings, &task.sentences)?;
-    if total_steps < before {
-        recorded.settings.check_same(&settings)?; // which they are not
+    let trainer = Trainer::resume(output, checkpoint, &data.sentences, settings)?;
+    announce(&trainer);
+    report::note(&format!("resuming from {} after step {}", path.display(), trainer.done()));
+    if trainer.total_steps() > before {
+        report::note(&new_schedule(trainer.settings(), before, trainer.total_steps(), trainer.done()));
     }
-    let done = checkpoint.step();
-    let plan = task.plan_memory(total_steps, args.memory_limit)?;
-    announce(&task, total_steps, output.path());
-    report::note(&memory_note(&plan, task.settings.mini_batch_tokens));
-    report::note(&format!("resuming from {} after step {done}", checkpoint.path().display()));
-    if total_steps > before {
-        report::note(&new_schedule(&settings, before, total_steps, done));
-    }
-    warn_of_other_bits(recorded);
-
-    let provenance = Provenance { settings: task.settings.clone(), ..recorded.clone() };
-    let (run, aside) = RunDirectory::resume(output, checkpoint, provenance)?;
-    for path in aside {
-        report::note(&format!("a later checkpoint is now {}: the run will make it again", path.display()));
-    }
-    Ok(Job { task, run, done, total_steps, plan })
+    warn_of_other_bits(&recorded);
+    Ok((data, trainer))
 }
 
 /// The run's directory, locked, and the checkpoint.
@@ -62,7 +52,7 @@ fn open(from: &Path, output_dir: Option<&Path>) -> Result<(OutputDirectory, Chec
     let parent = from.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if let Some(output) = output_dir.filter(|output| output.canonicalize().ok() != parent.canonicalize().ok()) {
         return Err(Failure::Usage(format!(
-            "--output-dir: a run goes on where its checkpoints are, in {}, found {}",
+            "--output-dir: a run resumes where its checkpoints are, in {}, found {}",
             parent.display(),
             output.display()
         )));
@@ -75,11 +65,12 @@ fn open(from: &Path, output_dir: Option<&Path>) -> Result<(OutputDirectory, Chec
 fn take_over(args: &mut TrainArgs, recorded: &Provenance) -> Result<(), Failure> {
     let Provenance { inputs, model, data, .. } = recorded;
     if let Some(given) = &args.model {
-        recorded.check_same_model(&model_source(given, &load(given, &args.settings.precision)?))?;
+        let encoder = load(given, args.settings.precision())?;
+        recorded.check_same_model(&ModelSource::of(given, &encoder))?;
     }
     args.model = (model.name != embedded::MODEL).then(|| model.name.clone());
     if args.sentences.is_none() && args.data.is_none() {
-        // Sentences and development sets are compared by what they are, not by where they lie.
+        // Sentences and development sets are compared by their contents, not by where they are.
         args.sentences = inputs.sentences.as_ref().map(PathBuf::from);
         args.data = inputs.data.as_ref().map(PathBuf::from);
     }
@@ -95,7 +86,7 @@ fn take_over(args: &mut TrainArgs, recorded: &Provenance) -> Result<(), Failure>
     Ok(())
 }
 
-/// What is recorded, if what is given is nothing else.
+/// What is recorded, if what is given does not differ.
 fn agreed(flag: &str, given: Option<String>, recorded: Option<&String>) -> Result<Option<String>, Failure> {
     match given {
         Some(given) if Some(&given) != recorded => {
@@ -106,27 +97,16 @@ fn agreed(flag: &str, given: Option<String>, recorded: Option<&String>) -> Resul
     }
 }
 
-/// The recorded settings, with the epochs or steps that are given, and the pieces, which change no bit of the result.
-fn settings(args: &TrainArgs, recorded: &Settings) -> Result<Settings, Failure> {
-    let given = args.settings.over(recorded.clone());
-    let Settings { epochs, max_steps, mini_batch_tokens, .. } = given;
-    Settings { epochs, max_steps, mini_batch_tokens, ..recorded.clone() }.check_same(&given)?;
-    if given.precision.is_available() {
-        return Ok(given);
-    }
-    Err(Failure::Failed(format!(
-        "the run began with --precision {0}, which this processor does not have",
-        given.precision.name()
-    )))
-}
-
 /// What more steps do to the learning rate.
 fn new_schedule(settings: &Settings, before: u64, total_steps: u64, done: u64) -> String {
-    let rate = |total| settings.learning_rate * LinearSchedule::new(settings.warmup, total).factor(done);
+    let rate = |total_steps| {
+        let schedule = LinearSchedule { warmup_steps: settings.warmup_steps_of(total_steps), total_steps };
+        settings.learning_rate * schedule.factor(done)
+    };
     format!(
-        "{total_steps} steps instead of {before}: the learning rate goes on at {:.2e} instead of {:.2e} and falls to 0 at \
-         step {total_steps}; the steps so far had the rates of the shorter run, so this is not what a run begun with \
-         {total_steps} steps comes to",
+        "{total_steps} steps instead of {before}: the learning rate continues at {:.2e} instead of {:.2e} and falls to 0 \
+         at step {total_steps}; the steps so far had the rates of the shorter run, so the result is not that of a run \
+         begun with {total_steps} steps",
         rate(total_steps),
         rate(before)
     )

@@ -1,5 +1,5 @@
-//! A layer, and the encoder with its pooling, against a naive f64 oracle of the whole: the forward directly, the gradient of
-//! every parameter by central differences of the oracle.
+//! A layer, and the encoder followed by pooling, compared with a naive f64 oracle: forward values
+//! directly, the gradient of every parameter with central differences of the oracle.
 
 use std::cell::OnceCell;
 use std::ops::Range;
@@ -24,7 +24,7 @@ fn config(architecture: Architecture) -> ModelConfig {
         num_attention_heads: 2,
         intermediate_size: 12,
         max_position_embeddings: 12,
-        layer_norm_eps: 1e-3, // so large that an epsilon in the wrong place shows
+        layer_norm_eps: 1e-3, // large enough that an epsilon in the wrong place shows
         hidden_dropout_prob: 0.0,
         attention_probs_dropout_prob: 0.0,
         pad_token_id: PAD as usize,
@@ -33,7 +33,8 @@ fn config(architecture: Architecture) -> ModelConfig {
     }
 }
 
-/// One sentence, one of only special tokens, a few, or more than a block of gradients holds; some tokens are padding.
+/// One sentence; one that has special tokens only; a few; or more than a block of gradients holds.
+/// Some tokens are padding.
 fn sentences() -> impl Strategy<Value = Vec<Vec<u32>>> {
     let token = || prop_oneof![1 => Just(PAD), 4 => 0..VOCABULARY as u32];
     let some = |count, length| prop::collection::vec(prop::collection::vec(token(), length), count);
@@ -51,7 +52,9 @@ fn plan() -> impl Strategy<Value = Option<DropoutPlan>> {
 
 /// `Φ(x)` by the series `½ + φ(x)·(x + x³/3 + x⁵/15 + …)` (Marsaglia 2004).
 fn cdf(x: f64) -> f64 {
-    let (mut term, mut sum, mut k) = (x, x, 1.0);
+    let mut term = x;
+    let mut sum = x;
+    let mut k = 1.0;
     while term.abs() > 1e-18 {
         k += 2.0;
         term *= x * x / k;
@@ -60,7 +63,8 @@ fn cdf(x: f64) -> f64 {
     0.5 + sum * (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt()
 }
 
-/// The reference models as their papers and transformers' modules have them, with the names of their `state_dict`s.
+/// The reference models, as their papers and transformers' modules define them, with the names in
+/// their `state_dict`s.
 struct Oracle<'a> {
     config: &'a ModelConfig,
     layout: &'a Layout,
@@ -73,7 +77,8 @@ impl Oracle<'_> {
     /// A parameter; a vector is one row.
     fn parameter(&self, name: &str) -> ArrayView2<'_, f64> {
         let tensor = self.layout.parameters().iter().find(|tensor| tensor.name == name).expect(name);
-        let shape = (tensor.len() / tensor.shape[tensor.shape.len() - 1], tensor.shape[tensor.shape.len() - 1]);
+        let columns = tensor.shape[tensor.shape.len() - 1];
+        let shape = (tensor.len() / columns, columns);
         ArrayView2::from_shape(shape, &self.values[tensor.range()]).unwrap()
     }
 
@@ -145,7 +150,8 @@ impl Oracle<'_> {
 
     fn embeddings(&self, sentences: &[Vec<u32>]) -> Array2<f64> {
         let table = |name| self.parameter(&format!("embeddings.{name}_embeddings.weight")).to_owned();
-        let (words, positions) = (table("word"), table("position"));
+        let words = table("word");
+        let positions = table("position");
         let mut sum = Array2::zeros((0, self.config.hidden_size));
         for ids in sentences {
             for (i, &id) in ids.iter().enumerate() {
@@ -163,8 +169,9 @@ impl Oracle<'_> {
         self.dropout(self.norm(sum, "embeddings.LayerNorm"), Site::Embeddings)
     }
 
-    /// Maxima stay with the tokens that had them at the first call, in `highest`: where two are nearly equal, a difference quotient
-    /// would compare one with the other.
+    /// Pools `x`. For maximum pooling, the tokens that had the maxima in the first call are kept in
+    /// `highest` and used again: otherwise, where two are nearly equal, a difference quotient would
+    /// compare one with the other.
     fn pool(&self, x: &Array2<f64>, pooling: Pooling, highest: &OnceCell<Array2<usize>>) -> Array2<f64> {
         let sentence = |i| self.rows.sentence(i);
         let top = |i, c| sentence(i).max_by(|&a, &b| x[[a, c]].total_cmp(&x[[b, c]])).unwrap();
@@ -178,9 +185,9 @@ impl Oracle<'_> {
     }
 }
 
-/// `build` runs the model on a tape and `oracle` runs it in f64, given the values of all parameters. `input`, if any, is a
-/// matrix of the layout that stands for what comes from outside; `build` gets it as a node. The `untrained` values get no
-/// gradient.
+/// Compares `build`, which runs a model on a tape, with `oracle`, which runs it in f64, given the
+/// values of all parameters. `input`, if there is one, is the place in the layout of what is not a
+/// parameter: `build` gets it as a node. The `untrained` values have no gradient.
 fn check(
     layout: Layout,
     input: Option<Slot>,
@@ -203,7 +210,8 @@ fn check(
     let input = input.map(|slot| (slot, tape.input(params.matrix(slot).to_owned())));
     let y = build(&mut tape, input.map(|(_, var)| var));
     let expected = oracle(&values);
-    let (value, expected_values) = (tape.value(y).as_slice().unwrap(), expected.as_slice().unwrap());
+    let value = tape.value(y).as_slice().unwrap();
+    let expected_values = expected.as_slice().unwrap();
     assert_close("forward", value, expected_values, largest(expected_values));
 
     let dy = Array2::from_shape_fn(expected.dim(), |(i, c)| random(i * expected.ncols() + c, 1));
@@ -237,7 +245,7 @@ fn assert_close(what: &str, got: &[f32], expected: &[f64], scale: f64) {
     assert_eq!(got.len(), expected.len(), "{what}");
     for (i, (&got, &expected)) in got.iter().zip(expected).enumerate() {
         let error = (f64::from(got) - expected).abs();
-        assert!(error <= TOLERANCE * scale, "{what}[{i}]: {got}, expected {expected}, of at most {scale}");
+        assert!(error <= TOLERANCE * scale, "{what}[{i}]: {got}, expected {expected} on a scale of {scale}");
     }
 }
 
@@ -251,8 +259,9 @@ proptest! {
         plan in plan(),
         seed: u64,
     ) {
-        let (config, mut layout) = (config(architecture), Layout::default());
-        let number = 3; // as in a deeper model: it is part of names and masks
+        let config = config(architecture);
+        let mut layout = Layout::default();
+        let number = 3; // as in a deeper model: the number is part of names and masks
         let layer = Layer::push(&mut layout, &config, number);
         let streams = (0..lengths.len() as u32).map(|s| s ^ 1).collect();
         let rows = Arc::new(Rows::new(lengths, streams));
@@ -284,8 +293,9 @@ proptest! {
         let (encoder, layout) = Encoder::new(config.clone(), false);
         let streams = (0..sentences.len() as u32).map(|s| s ^ 1).collect();
         let batch = TokenBatch::new(&config, &sentences, streams);
-        let (rows, table) = (batch.rows(), layout.clone());
-        // PyTorch's padding_idx: in the word embeddings, and in RoBERTa's position embeddings.
+        let rows = batch.rows();
+        let table = layout.clone();
+        // PyTorch's padding_idx, in the word embeddings and in RoBERTa's position embeddings.
         let padding_row = |table: usize| (table + PAD as usize) * config.hidden_size;
         let padding = [0, VOCABULARY].map(|table| padding_row(table)..padding_row(table + 1));
         let highest = OnceCell::new();
