@@ -2,7 +2,7 @@
 //!
 //! transformers: `BertLayer`, `RobertaLayer`, DistilBERT's `TransformerBlock`.
 
-use simcse_tensor::{Layout, Slot, Tape, Var};
+use simcse_tensor::{Activation, Layout, Slot, Tape, Var};
 
 use crate::directory::config::ModelConfig;
 use crate::encoder::dropout::{DropoutPlan, Site};
@@ -87,7 +87,7 @@ impl Layer {
         let a = tape.layer_norm(attended, Some(x), attended_mask, self.attention_norm, eps);
 
         let h = tape.linear(a, self.intermediate.weight, self.intermediate.bias);
-        let fed = tape.gelu_linear(h, self.output.weight, self.output.bias);
+        let fed = tape.activation_linear(h, Activation::Gelu, self.output.weight, self.output.bias);
         tape.layer_norm(fed, Some(a), fed_mask, self.output_norm, eps)
     }
 }
