@@ -83,6 +83,7 @@ pub use buffers::pages::give_back_pages;
 pub use buffers::pool::BufferPool;
 pub use gemm::{Addend, gemm, gemm_scratch_bytes};
 pub use named::{Named, UnknownName, names_of};
+pub use ops::activation_linear::Activation;
 pub use ops::attention::attention_scratch_bytes;
 pub use ops::contrastive::contrastive_scratch_bytes;
 pub use ops::dropout::Dropout;

@@ -43,7 +43,7 @@ impl Part {
     /// Products `dW += dyᵀ·x`, and the column sums `db`.
     pub const DW: Self = Self("dW += dyᵀ·x");
     /// Activation functions and their derivatives.
-    pub const GELU: Self = Self("GELU");
+    pub const ACTIVATION: Self = Self("activation");
     /// Attention, forward.
     pub const ATTENTION: Self = Self("attention");
     /// Attention, backward.
@@ -119,14 +119,14 @@ mod tests {
         let (result, profile) = record(|| {
             time(Part::DX, || {
                 std::thread::sleep(PAUSE);
-                time(Part::GELU, || std::thread::sleep(2 * PAUSE));
-                time(Part::GELU, || 7)
+                time(Part::ACTIVATION, || std::thread::sleep(2 * PAUSE));
+                time(Part::ACTIVATION, || 7)
             })
         });
         time(Part::LOSS, || std::thread::sleep(PAUSE)); // outside of any record
         assert_eq!(result, 7);
-        assert!(profile.of(Part::DX) >= PAUSE && profile.of(Part::GELU) >= 2 * PAUSE);
-        assert!(profile.of(Part::DX) < profile.of(Part::GELU) + PAUSE / 2, "{profile:?}");
-        assert_eq!(profile.total(), profile.of(Part::DX) + profile.of(Part::GELU));
+        assert!(profile.of(Part::DX) >= PAUSE && profile.of(Part::ACTIVATION) >= 2 * PAUSE);
+        assert!(profile.of(Part::DX) < profile.of(Part::ACTIVATION) + PAUSE / 2, "{profile:?}");
+        assert_eq!(profile.total(), profile.of(Part::DX) + profile.of(Part::ACTIVATION));
     }
 }

@@ -26,7 +26,7 @@ pub const PARTS: [Part; 13] = [
     Part::FORWARD,
     Part::DX,
     Part::DW,
-    Part::GELU,
+    Part::ACTIVATION,
     Part::ATTENTION,
     Part::ATTENTION_BACKWARD,
     Part::LAYER_NORM,

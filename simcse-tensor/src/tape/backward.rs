@@ -7,7 +7,7 @@ use crate::ops::context::Context;
 use crate::ops::elementwise::flat;
 use crate::ops::layer_norm::{self, LayerNorm};
 use crate::ops::linear::{self, Linear};
-use crate::ops::{attention, contrastive, dropout, embedding, gelu_linear, normalize, pooling};
+use crate::ops::{activation_linear, attention, contrastive, dropout, embedding, normalize, pooling};
 use crate::params::Grads;
 use crate::profile::{Part, time};
 use crate::tape::forward::Tape;
@@ -56,9 +56,9 @@ impl Tape<'_> {
                 self.buffers.give(dy);
             }
             Op::Linear { x, linear } => self.backward_linear(x, linear, dy, d, grads),
-            Op::GeluLinear { h, mut saved, linear } => {
+            Op::ActivationLinear { h, activation, mut saved, linear } => {
                 let mut dh = self.buffers.take(saved.nrows(), saved.ncols());
-                gelu_linear::backward(context, &mut saved, linear, &dy, &mut dh, grads);
+                activation_linear::backward(context, activation, &mut saved, linear, &dy, &mut dh, grads);
                 self.buffers.give(saved);
                 self.buffers.give(dy);
                 d.add(h, dh, self.buffers);
