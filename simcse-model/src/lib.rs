@@ -69,5 +69,5 @@ pub use encoder::dropout::{DropoutPlan, Site};
 pub use encoder::work::Work;
 pub use error::{Error, Result};
 pub use sentence_encoder::{Prompt, SentenceEncoder};
-pub use simcse_tensor::{BufferPool, Isa, Named, Pooling, Precision, UnknownName, names_of};
+pub use simcse_tensor::{Activation, BufferPool, Isa, Named, Pooling, Precision, UnknownName, names_of};
 pub use tokenizer::encode::{Tokenizer, Tokens};
