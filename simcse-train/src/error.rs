@@ -69,6 +69,15 @@ pub enum Error {
         /// The largest setting that fits.
         advice: String,
     },
+    /// The tokenizer makes every sentence the same.
+    #[error(
+        "{name}: expected sentences that differ, found only ones that are the same to the model's tokenizer: is the \
+         model for another language?"
+    )]
+    NothingToLearn {
+        /// Where the sentences come from.
+        name: String,
+    },
     /// A parameter would not be trained as it should.
     #[error("before the first step: {what} {problem}")]
     GradientFlow {

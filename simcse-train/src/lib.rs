@@ -40,6 +40,7 @@ mod step;
 #[cfg(test)]
 mod testing;
 mod trainer;
+mod warnings;
 
 pub use callbacks::Callbacks;
 pub use data::batches::BatchSampler;

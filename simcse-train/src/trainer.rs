@@ -11,7 +11,7 @@ use crate::data::sentences::Sentences;
 use crate::draws::{Draw, Draws, total_steps};
 use crate::error::{Error, Result};
 use crate::evaluation::Figures;
-use crate::memory::{MemoryPlan, plan_memory};
+use crate::memory::{MemoryPlan, SAMPLE, plan_memory};
 use crate::optim::adamw::{AdamW, clip_scale, gradient_norm};
 use crate::optim::schedule::LinearSchedule;
 use crate::run::RunDirectory;
@@ -25,6 +25,7 @@ use crate::settings::Settings;
 use crate::step::gradient::mean_gradient;
 use crate::step::gradient_flow::check_gradient_flow;
 use crate::step::objectives::Contrastive;
+use crate::warnings::warnings;
 
 /// A run that is about to start or resume: a model, sentences, settings and a directory, checked
 /// against each other.
@@ -212,6 +213,18 @@ impl Trainer {
         self.settings.mini_batch_tokens = plan.mini_batch_tokens;
         self.memory = Some(plan);
         Ok(plan)
+    }
+
+    /// What the user should know before the run starts: what would keep it from learning.
+    ///
+    /// # Errors
+    /// [`Error::NothingToLearn`] if the tokenizer makes every sentence the same; what the tokenizer
+    /// reports.
+    pub fn warnings(&mut self) -> Result<Vec<String>> {
+        let steps = self.total_steps - self.done();
+        let Self { encoder, sentences, settings, draws, total_steps, .. } = self;
+        let sample = draws.look_ahead(encoder, steps, SAMPLE)?;
+        warnings(settings, sentences, *total_steps, sample)
     }
 
     /// Trains to the end and writes the final model and its checkpoints to the output directory.

@@ -27,4 +27,4 @@ pub use columns::Texts;
 pub use files::{atomically, create_directory, sync_parent, uninterrupted, write_atomically, write_bytes};
 pub use lines::{Line, LineError, Lines, MAX_LINE, is_standard_input, source_name};
 pub use records::{Record, RecordError, RecordFormat, Records};
-pub use text::{excerpt, format_bytes, hexadecimal, printable};
+pub use text::{counted, excerpt, figure, format_bytes, hexadecimal, printable};

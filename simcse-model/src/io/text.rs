@@ -57,6 +57,25 @@ pub fn format_bytes(bytes: u64) -> String {
     if bytes < 1000.0 * MEGA { format!("{:.0} MB", bytes / MEGA) } else { format!("{:.2} GB", bytes / (1000.0 * MEGA)) }
 }
 
+/// A loss as people read it: four decimals, but never 0.0000 where it is not zero.
+///
+/// ```
+/// use simcse_model::io::figure;
+///
+/// assert_eq!([figure(2.34567), figure(0.0000321), figure(0.0)], ["2.3457", "3.21e-5", "0.0000"]);
+/// ```
+#[must_use]
+pub fn figure(value: f64) -> String {
+    let vanishes = value != 0.0 && value.abs() < 1e-3;
+    if vanishes { format!("{value:.2e}") } else { format!("{value:.4}") }
+}
+
+/// A count with its noun, in the right number: "1 query", "2 queries".
+#[must_use]
+pub fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -60,7 +60,7 @@ const SLACK: (u64, u64) = (24, 6 << 20);
 const EVALUATION_COPIES: u64 = 2;
 
 /// Sentences whose lengths are sampled: the first ones that the run draws.
-const SAMPLE: usize = 8192;
+pub(crate) const SAMPLE: usize = 8192;
 
 /// The memory of a run that fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -1,11 +1,13 @@
 //! `README.md` of a trained model: what it is, how it was trained, how to use it.
 
 use std::fmt::Write;
+use std::path::Path;
 
+use simcse_model::io::figure;
 use simcse_model::{Named, SentenceEncoder};
 
 use crate::evaluation::Figures;
-use crate::run::provenance::Provenance;
+use crate::run::provenance::{ModelSource, Provenance};
 use crate::run::summary::Summary;
 
 /// The program that the card shows. The documentation tests compile it.
@@ -17,7 +19,7 @@ struct Usage;
 
 /// The model card, with the run's own figures.
 pub(crate) fn render(provenance: &Provenance, encoder: &SentenceEncoder, summary: &Summary) -> String {
-    let mut card = front_matter(&provenance.model.name);
+    let mut card = front_matter(&provenance.model);
     card.push_str(&introduction(provenance, encoder.dimension()));
     card.push_str(&usage());
     card.push_str(&training(provenance, summary));
@@ -30,8 +32,9 @@ pub(crate) fn render(provenance: &Provenance, encoder: &SentenceEncoder, summary
     card
 }
 
-fn front_matter(base: &str) -> String {
-    let base_model = if is_hub_name(base) { format!("base_model: {base}\n") } else { String::new() };
+/// The card names a `base_model` only if that is its name on the hub: a local path may look like one.
+fn front_matter(model: &ModelSource) -> String {
+    let base_model = if model.on_hub { format!("base_model: {}\n", model.name) } else { String::new() };
     format!(
         "---
 library_name: sentence-transformers
@@ -46,10 +49,9 @@ pipeline_tag: sentence-similarity
     )
 }
 
-/// Whether a name can be that of a model on the hub, not a path.
-fn is_hub_name(name: &str) -> bool {
-    let valid = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-    !name.starts_with('.') && name.split('/').count() <= 2 && name.split('/').all(valid)
+/// A model or a text as others may know it: cards are published, so local directories stay out.
+fn public_name(name: &str) -> &str {
+    Path::new(name).file_name().and_then(|name| name.to_str()).unwrap_or(name)
 }
 
 fn introduction(provenance: &Provenance, dimension: usize) -> String {
@@ -64,9 +66,9 @@ sentences of `{data}` ([SimCSE](https://arxiv.org/abs/2104.08821)): each sentenc
 dropout; its two embeddings are pulled together and pushed away from those of the other sentences in the
 batch.
 ",
-        base = model.name,
+        base = if model.on_hub { &model.name } else { public_name(&model.name) },
         sentences = data.sentences,
-        data = data.name,
+        data = public_name(&data.name),
     )
 }
 
@@ -102,7 +104,7 @@ fn training(provenance: &Provenance, summary: &Summary) -> String {
 | | |
 |---|---|
 | steps | {steps} of {step_size} ({seconds:.0} s){skipped} |
-| mean training loss | {loss:.4} |
+| mean training loss | {loss} |
 | maximum length | {length} tokens |
 | pooling | {pooling} |
 | scale | {scale} |
@@ -114,7 +116,7 @@ fn training(provenance: &Provenance, summary: &Summary) -> String {
         steps = summary.steps,
         step_size = settings.step_size(),
         seconds = summary.train_seconds,
-        loss = summary.train_loss,
+        loss = figure(summary.train_loss),
         length = settings.max_seq_length,
         pooling = settings.pooling.name(),
         scale = settings.scale,
@@ -150,12 +152,22 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_base_model_is_named_if_it_may_be_on_the_hub() {
-        for name in ["distilroberta-base", "sentence-transformers/all-MiniLM-L6-v2"] {
-            assert!(front_matter(name).contains(&format!("\nbase_model: {name}\n")), "{name}");
-        }
-        for path in ["./model", "/home/me/model", "a/b/c", "a model with random weights", ""] {
-            assert!(!front_matter(path).contains("base_model"), "{path}");
+    fn only_a_name_on_the_hub_is_a_base_model() {
+        let source = |on_hub| ModelSource { name: "owner/name".to_owned(), on_hub, sha256: String::new() };
+        assert!(front_matter(&source(true)).contains("\nbase_model: owner/name\n"));
+        assert!(!front_matter(&source(false)).contains("base_model"), "a local path looks the same");
+    }
+
+    #[test]
+    fn a_published_card_does_not_show_local_directories() {
+        for (name, public) in [
+            ("/home/me/models/bert", "bert"),
+            ("../titles.txt", "titles.txt"),
+            ("standard input", "standard input"),
+            ("a model with random weights", "a model with random weights"),
+            ("..", ".."),
+        ] {
+            assert_eq!(public_name(name), public);
         }
     }
 }

@@ -58,6 +58,9 @@ pub struct Inputs {
 pub struct ModelSource {
     /// As given by the user.
     pub name: String,
+    /// Whether that is its name on the hub: it was downloaded, or read from the hub's cache.
+    #[serde(default)]
+    pub on_hub: bool,
     /// SHA-256 of the values of all parameters, in the order of the layout, as little-endian f32.
     pub sha256: String,
 }
@@ -97,6 +100,8 @@ pub struct EvaluationSource {
 pub struct Sources {
     /// The model, as given by the user.
     pub model: String,
+    /// Whether that is its name on the hub.
+    pub on_hub: bool,
     /// Where the inputs are, so that they need not be named again to resume the run.
     pub inputs: Inputs,
     /// How the questions of the development and test sets were left out, by `id` or by `text`.
@@ -123,7 +128,7 @@ impl ModelSource {
             let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
             digest.update(bytes);
         }
-        Self { name: name.to_owned(), sha256: hexadecimal(digest.finalize()) }
+        Self { name: name.to_owned(), on_hub: false, sha256: hexadecimal(digest.finalize()) }
     }
 }
 
@@ -148,7 +153,7 @@ impl Provenance {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             instruction_set: Isa::detected().name().to_owned(),
             inputs: sources.inputs.clone(),
-            model: ModelSource::of(&sources.model, encoder),
+            model: ModelSource { on_hub: sources.on_hub, ..ModelSource::of(&sources.model, encoder) },
             data: DataSource::of(sentences, sources.exclude_by.clone()),
             evaluation: sources.evaluation.clone(),
             settings: settings.clone(),
@@ -159,6 +164,7 @@ impl Provenance {
     pub(crate) fn sources(&self) -> Sources {
         Sources {
             model: self.model.name.clone(),
+            on_hub: self.model.on_hub,
             inputs: self.inputs.clone(),
             exclude_by: self.data.exclude_by.clone(),
             evaluation: self.evaluation.clone(),

@@ -7,7 +7,7 @@ use simcse_train::{MemoryPlan, Settings, Trainer};
 use crate::report::{self, counted};
 
 /// Describes the run that is about to start.
-pub(super) fn announce(trainer: &Trainer) {
+pub(super) fn announce(trainer: &Trainer, plan: &MemoryPlan) {
     describe_sentences(trainer);
     describe_model(trainer);
     describe_settings(trainer.settings());
@@ -17,6 +17,7 @@ pub(super) fn announce(trainer: &Trainer) {
         trainer.settings().step_size(),
         trainer.output().display()
     ));
+    report::note(&memory_note(plan, trainer.settings().mini_batch_tokens));
 }
 
 fn describe_sentences(trainer: &Trainer) {
@@ -69,7 +70,7 @@ fn describe_settings(settings: &Settings) {
 }
 
 /// How much memory the run will use, and whether its batches are encoded in pieces.
-pub(super) fn memory_note(plan: &MemoryPlan, mini_batch_tokens: Option<usize>) -> String {
+fn memory_note(plan: &MemoryPlan, mini_batch_tokens: Option<usize>) -> String {
     let limit = plan.limit.map(|limit| format!(" of {}", format_bytes(limit))).unwrap_or_default();
     let pieces = mini_batch_tokens.zip(plan.whole_batch).map(|(tokens, whole)| {
         format!(

@@ -8,32 +8,40 @@ mod args;
 mod data;
 mod embedded;
 mod outcome;
+mod prepared;
 mod resume;
 mod scorer;
 mod settings;
 mod watcher;
 
-use simcse_model::Named;
+use std::path::Path;
+
+use simcse_model::{Named, SentenceEncoder};
 use simcse_train::{Error, RunDirectory, Settings, Sources, Trainer};
 
 use crate::error::Failure;
 use crate::inputs::load;
 use crate::stop;
 use crate::{progress, report};
-use announce::{announce, memory_note};
+use announce::announce;
 pub(crate) use args::TrainArgs;
 use data::Data;
 use outcome::Outcome;
+use prepared::Prepared;
 use watcher::Watcher;
 
 pub(crate) fn run(args: TrainArgs) -> Result<(), Failure> {
     let json = args.json.json;
-    let (data, mut trainer) = match &args.resume_from_checkpoint {
-        None => begin(&args)?,
-        Some(from) => resume::resume(&from.clone(), args.clone())?,
+    let memory_limit = args.memory_limit;
+    let Prepared { data, mut trainer, notes } = match args.resume_from_checkpoint.clone() {
+        None => prepare(&args)?,
+        Some(from) => resume::prepare(&from, args)?,
     };
-    let plan = trainer.plan_memory(data.scorer.texts(), args.memory_limit)?;
-    report::note(&memory_note(&plan, trainer.settings().mini_batch_tokens));
+    let plan = trainer.plan_memory(data.scorer.texts(), memory_limit)?;
+    let warnings = trainer.warnings()?;
+    announce(&trainer, &plan);
+    notes.iter().for_each(|note| report::note(note));
+    warnings.iter().for_each(|warning| report::note(&format!("warning: {warning}")));
 
     let output = trainer.output().to_path_buf();
     let settings = trainer.settings().clone();
@@ -54,7 +62,7 @@ pub(crate) fn run(args: TrainArgs) -> Result<(), Failure> {
 }
 
 /// A new run.
-fn begin(args: &TrainArgs) -> Result<(Data, Trainer), Failure> {
+fn prepare(args: &TrainArgs) -> Result<Prepared, Failure> {
     check_usage(args)?;
     let output = args.output();
     RunDirectory::check_free(&output)?;
@@ -72,26 +80,37 @@ fn begin(args: &TrainArgs) -> Result<(Data, Trainer), Failure> {
             (embedded::MODEL.to_owned(), encoder, settings)
         }
     };
-    let is_sentence_model = encoder.directory.is_sentence_transformers;
+    let notes = notes_on_model(&name, &encoder, &settings, &data);
     let mut trainer = Trainer::new(encoder, &data.sentences, settings, output)?;
     trainer.sources = Sources {
+        on_hub: args.model.is_some() && !Path::new(&name).is_dir(),
         model: name,
         inputs: args.inputs(),
         exclude_by: data.exclude_by.map(|by| by.name().to_owned()),
         evaluation: data.scorer.source()?,
     };
-    announce(&trainer);
-    if is_sentence_model {
-        report::note(&format!(
-            "warning: {} is already a sentence-embedding model; its scores will probably get worse under \
-             unsupervised training",
-            trainer.sources.model
-        ));
-    }
-    Ok((data, trainer))
+    Ok(Prepared { data, trainer, notes })
 }
 
-/// Checks that both a model and something to train on are given, or neither.
+fn notes_on_model(name: &str, encoder: &SentenceEncoder, settings: &Settings, data: &Data) -> Vec<String> {
+    let mut notes = Vec::new();
+    let length = encoder.directory.max_seq_length;
+    if data.scorer.texts() > 0 && length > settings.max_seq_length {
+        notes.push(format!(
+            "development and test sets are scored at {} tokens, as the final model will cut texts; {name} itself cuts \
+             them at {length}",
+            settings.max_seq_length
+        ));
+    }
+    if encoder.directory.is_sentence_transformers {
+        notes.push(format!(
+            "warning: {name} already is a sentence-embedding model; such a model's scores usually get worse under \
+             unsupervised training"
+        ));
+    }
+    notes
+}
+
 fn check_usage(args: &TrainArgs) -> Result<(), Failure> {
     let missing = match (args.sentences.is_some() || args.data.is_some(), &args.model) {
         (true, Some(_)) | (false, None) => return Ok(()),

@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use simcse_model::io::format_bytes;
+use simcse_model::io::{figure, format_bytes};
 use simcse_train::memory::peak_memory;
 use simcse_train::{Figures, MemoryPlan, Settings, Summary};
 
@@ -49,8 +49,9 @@ impl Outcome {
         let speed = self.sentences_per_second();
         let memory = peak_memory().map(|bytes| format!(", at most {} of memory", format_bytes(bytes)));
         let mut text = format!(
-            "{} in {train_seconds:.0} s ({speed:.1} sentences/s), mean loss {train_loss:.4}{}\n",
+            "{} in {train_seconds:.0} s ({speed:.1} sentences/s), mean loss {}{}\n",
             counted(*steps as usize, "step", "steps"),
+            figure(*train_loss),
             memory.unwrap_or_default()
         );
         if *skipped > 0 {

@@ -7,17 +7,17 @@ use simcse_model::{Isa, Named};
 use simcse_train::optim::schedule::LinearSchedule;
 use simcse_train::{Checkpoint, Error, ModelSource, OutputDirectory, Provenance, Settings, Trainer, total_steps};
 
-use crate::commands::train::announce::announce;
 use crate::commands::train::args::{ExcludeBy, TrainArgs};
 use crate::commands::train::data::Data;
 use crate::commands::train::embedded;
+use crate::commands::train::prepared::Prepared;
 use crate::error::Failure;
 use crate::inputs::load;
 use crate::report;
 
 /// Resumes `from` a checkpoint directory, or `auto`. Everything is checked before anything is
 /// written.
-pub(super) fn resume(from: &Path, mut args: TrainArgs) -> Result<(Data, Trainer), Failure> {
+pub(super) fn prepare(from: &Path, mut args: TrainArgs) -> Result<Prepared, Failure> {
     let (output, checkpoint) = open(from, args.output_dir.as_deref())?;
     let recorded = checkpoint.provenance.clone();
     let path = checkpoint.path().to_path_buf();
@@ -28,13 +28,12 @@ pub(super) fn resume(from: &Path, mut args: TrainArgs) -> Result<(Data, Trainer)
     let before = total_steps(&recorded.settings, &data.sentences)?;
 
     let trainer = Trainer::resume(output, checkpoint, &data.sentences, settings)?;
-    announce(&trainer);
-    report::note(&format!("resuming from {} after step {}", path.display(), trainer.done()));
+    let mut notes = vec![format!("resuming from {} after step {}", path.display(), trainer.done())];
     if trainer.total_steps() > before {
-        report::note(&new_schedule(trainer.settings(), before, trainer.total_steps(), trainer.done()));
+        notes.push(new_schedule(trainer.settings(), before, trainer.total_steps(), trainer.done()));
     }
-    warn_of_other_bits(&recorded);
-    Ok((data, trainer))
+    notes.extend(other_bits(&recorded));
+    Ok(Prepared { data, trainer, notes })
 }
 
 /// The run's locked directory, and the checkpoint.
@@ -114,19 +113,22 @@ fn new_schedule(settings: &Settings, before: u64, total_steps: u64, done: u64) -
     )
 }
 
-fn warn_of_other_bits(recorded: &Provenance) {
+/// Warnings, if this program will not continue the run to the same bits.
+fn other_bits(recorded: &Provenance) -> Vec<String> {
+    let mut warnings = Vec::new();
     let isa = Isa::detected().name();
     if recorded.instruction_set != isa {
-        report::note(&format!(
-            "warning: the run was started on {}, this is {isa}: the result will differ in its last bits",
+        warnings.push(format!(
+            "warning: the run started on {}, this is {isa}: the result will differ in its last bits",
             recorded.instruction_set
         ));
     }
     let version = env!("CARGO_PKG_VERSION");
     if recorded.version != version {
-        report::note(&format!(
-            "warning: the run was started with version {}, this is {version}: the result may differ",
+        warnings.push(format!(
+            "warning: the run started under version {}, this is {version}: the result may differ",
             recorded.version
         ));
     }
+    warnings
 }

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use indicatif::ProgressBar;
 use simcse_model::SentenceEncoder;
+use simcse_model::io::figure;
 use simcse_train::{Callbacks, Error, Evaluation, StepRecord};
 
 use crate::commands::train::scorer::{Scorer, rerank};
@@ -43,7 +44,8 @@ impl Callbacks for Watcher {
 
     fn on_step_end(&mut self, record: &StepRecord, total_steps: u64) {
         let StepRecord { step, loss, learning_rate, sentences_per_second, .. } = record;
-        let text = format!("loss {loss:.4}, learning rate {learning_rate:.2e}, {sentences_per_second:.1} sentences/s");
+        let loss = figure(f64::from(*loss));
+        let text = format!("loss {loss}, learning rate {learning_rate:.2e}, {sentences_per_second:.1} sentences/s");
         self.bar.set_position(*step);
         self.bar.set_message(text.clone());
         if record.skipped {
