@@ -3,7 +3,7 @@
 //! A command's own arguments are declared next to the command.
 
 use clap::{Args, builder::NonEmptyStringValueParser};
-use simcse_model::{Isa, Named, Precision};
+use simcse_model::{Isa, Named, Precision, Prompt, SentenceEncoder};
 
 #[derive(Debug, Args)]
 pub(crate) struct ModelArgs {
@@ -55,6 +55,25 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
     let bytes = unit.and_then(|(number, factor)| Some(number.trim().parse::<f64>().ok()? * factor));
     let positive = bytes.filter(|bytes| (1.0..1e18).contains(bytes)).map(|bytes| bytes as u64);
     positive.ok_or_else(|| "expected a size such as 3.5GB, 800MB or 4GiB".to_owned())
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PromptArgs {
+    /// Put this text in front of every sentence, instead of the model's default prompt; "" for none
+    #[arg(long, value_name = "TEXT", conflicts_with = "prompt_name")]
+    prompt: Option<String>,
+    /// Put the model's prompt of this name in front of every sentence (query, document, or a name in
+    /// its config_sentence_transformers.json)
+    #[arg(long, value_name = "NAME")]
+    prompt_name: Option<String>,
+}
+
+impl PromptArgs {
+    /// The prompt that is given, or the model's default.
+    pub(crate) fn resolve<'a>(&'a self, encoder: &'a SentenceEncoder) -> simcse_model::Result<Prompt<'a>> {
+        let prompts = &encoder.directory.prompts;
+        encoder.prompt(prompts.resolve(self.prompt.as_deref(), self.prompt_name.as_deref())?)
+    }
 }
 
 #[derive(Clone, Debug, Args)]

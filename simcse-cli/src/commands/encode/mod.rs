@@ -14,9 +14,9 @@ use indicatif::ProgressBar;
 use serde::Serialize;
 use simcse_eval::metrics::unit_rows;
 use simcse_model::io::{LineError, Lines, is_standard_input, source_name};
-use simcse_model::{BufferPool, SentenceEncoder};
+use simcse_model::{BufferPool, Prompt, SentenceEncoder};
 
-use crate::args::{JsonArgs, ModelArgs};
+use crate::args::{JsonArgs, ModelArgs, PromptArgs};
 use crate::commands::encode::output::{Format, Output, write_file};
 use crate::error::Failure;
 use crate::inputs::load;
@@ -38,8 +38,12 @@ Every line gives one row, including empty lines; texts are not trimmed.
 
 An existing file is replaced once the new one is complete.
 
+A model's default prompt, if it has one, is put in front of every sentence, as sentence-transformers
+does it; what is written as \"text\" is the line alone.
+
 Examples:
   simcse encode --model output/my-model titles.txt --output titles.npy
+  simcse encode --model intfloat/e5-small-v2 queries.txt --prompt 'query: ' --output queries.npy
   zcat titles.txt.gz | simcse encode --model output/my-model --output - | head -1";
 
 #[derive(Debug, Args)]
@@ -57,12 +61,16 @@ pub(crate) struct EncodeArgs {
     #[arg(long)]
     normalize: bool,
     #[command(flatten)]
+    prompt: PromptArgs,
+    #[command(flatten)]
     json: JsonArgs,
 }
 
 #[derive(Serialize)]
-struct Summary {
+struct Summary<'a> {
     sentences: usize,
+    /// What was put in front of every sentence; empty for nothing.
+    prompt: &'a str,
     /// Sentences longer than the model's maximum length.
     cut: usize,
     dimension: usize,
@@ -79,6 +87,7 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
     let lines = count_lines(&input)?;
     let encoder = load(&args.model.model, args.model.precision.get())?;
     let dimension = encoder.dimension();
+    let prompt = args.prompt.resolve(&encoder)?;
 
     let started = Instant::now();
     let (name, format) = match &args.output {
@@ -89,6 +98,7 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
     let bar = if to_terminal { ProgressBar::hidden() } else { progress::sentences_bar(lines) };
     let mut encoding = Encoding {
         encoder: &encoder,
+        prompt,
         normalize: args.normalize,
         input: &input,
         output: &name,
@@ -109,7 +119,8 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
     let sentences_per_second = if sentences == 0 { 0.0 } else { sentences as f64 / seconds };
     let cut = encoding.cut;
     if args.json.json {
-        return report::print_json(&Summary { sentences, cut, dimension, seconds, sentences_per_second });
+        let prompt = prompt.text;
+        return report::print_json(&Summary { sentences, prompt, cut, dimension, seconds, sentences_per_second });
     }
     let embeddings = counted(sentences, "embedding", "embeddings");
     report::note(&format!(
@@ -138,6 +149,7 @@ fn count_lines(input: &Path) -> Result<Option<u64>, Failure> {
 
 struct Encoding<'a> {
     encoder: &'a SentenceEncoder,
+    prompt: Prompt<'a>,
     normalize: bool,
     input: &'a Path,
     /// What errors call the output.
@@ -172,8 +184,8 @@ impl Encoding<'_> {
 
     /// Encodes and writes the next texts.
     fn write_chunk(&mut self, out: &mut impl Write, texts: &[String]) -> Result<(), Failure> {
-        let tokens = self.encoder.tokenize(texts)?;
-        let mut embeddings = self.encoder.encode_tokens(&tokens.ids, &mut self.pool);
+        let tokens = self.encoder.tokenize_with_prompt(self.prompt, texts)?;
+        let mut embeddings = self.encoder.encode_tokens_after(self.prompt.excluded, &tokens.ids, &mut self.pool);
         if let Some(row) = embeddings.rows().into_iter().position(|row| row.iter().any(|value| !value.is_finite())) {
             let (input, line) = (source_name(self.input), self.written + row + 1);
             return Err(Failure::Failed(format!(
