@@ -34,9 +34,9 @@ use error::Failure;
 
 const HELP: &str = "\
 Examples:
-  simcse train titles.txt --model distilroberta-base --output-dir output/my-model
-  simcse eval sts --model output/my-model --data sts-dev.csv
-  simcse encode titles.txt --model output/my-model --output titles.npy
+  simcse train titles.txt --model distilroberta-base --output-dir output/m
+  simcse eval sts --model output/m --data sts-dev.csv
+  simcse encode titles.txt --model output/m --output titles.npy
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C or SIGTERM.";
 

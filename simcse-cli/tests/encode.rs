@@ -240,3 +240,81 @@ fn a_prompt_is_the_given_one_or_the_models_default() {
     assert!(error.ends_with("prompts: expected a prompt named passage, found query, document, slow"), "{error}");
     workspace.error("encode --model model in.txt --output out.npy --prompt-name query --prompt x", 2);
 }
+
+#[test]
+fn tables_are_read_by_their_column() {
+    let workspace = Workspace::new();
+    workspace.put("in.csv", "id,text\n1,\"how to install, wifi ?\"\n2,\n3,\"slow \"\"boot\"\"\"\n");
+    let texts = ["how to install, wifi ?", "", "slow \"boot\""];
+    let expected = encoder().encode(&texts).unwrap();
+    workspace.stdout("encode --model model in.csv --output out.npy");
+    assert_eq!(npy(&fs::read(workspace.path("out.npy")).unwrap()), expected);
+
+    // What encode writes, it reads.
+    workspace.stdout("encode --model model in.csv --output out.jsonl");
+    workspace.stdout("encode --model model out.jsonl --output again.npy");
+    assert_eq!(npy(&fs::read(workspace.path("again.npy")).unwrap()), expected);
+
+    workspace.put("pairs.tsv", "slow boot\tthe wifi\nboot\tthe sound\n");
+    workspace.stdout("encode --model model pairs.tsv --text-column 2 --output out.npy");
+    let expected = encoder().encode(&["the wifi", "the sound"]).unwrap();
+    assert_eq!(npy(&fs::read(workspace.path("out.npy")).unwrap()), expected);
+
+    let before = workspace.names();
+    let error = workspace.error("encode --model model pairs.tsv --output new.npy", 1);
+    assert!(error.starts_with("error: pairs.tsv: expected one column named text, sentence or the like"), "{error}");
+    assert!(error.contains("--text-column"), "{error}");
+    let error = workspace.error("encode --model model in.csv --text-column sent0 --output new.npy", 1);
+    assert_eq!(error, "error: in.csv: expected a column `sent0`, found id, text");
+    assert_eq!(workspace.names(), before);
+}
+
+#[test]
+fn headers_and_quotes_in_lines_warn() {
+    let workspace = Workspace::new();
+    workspace.put("in.txt", "text\nslow boot\n");
+    let warning = "warning: in.txt: line 1 looks like a header, and is read as a sentence\n";
+    let output = workspace.command("encode --model model in.txt --output out.npy").output().unwrap();
+    assert!(text(&output.stderr).starts_with(warning), "{}", text(&output.stderr));
+
+    let output = workspace.run_with("encode --model model --output out.npy", b"\"slow boot\"\n\"wifi\"\n");
+    let stderr = text(&output.stderr);
+    assert!(stderr.starts_with("warning: standard input: every sentence is in quotes"), "{stderr}");
+    assert_eq!(stderr.matches("warning").count(), 1, "{stderr}");
+}
+
+#[test]
+fn the_input_is_never_overwritten() {
+    let workspace = Workspace::new();
+    let content = "{\"text\": \"slow boot\"}\n";
+    workspace.put("in.jsonl", content);
+    let before = workspace.names();
+    for output in ["in.jsonl", "./model/../in.jsonl"] {
+        let error = workspace.error(&format!("encode --model model in.jsonl --output {output}"), 2);
+        assert_eq!(error, format!("error: --output: expected another file than the input, found the same: {output}"));
+    }
+    let append = || fs::OpenOptions::new().append(true).open(workspace.path("in.jsonl")).unwrap();
+    let output = workspace.command("encode --model model in.jsonl --output -").stdout(append()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    let stdin = fs::File::open(workspace.path("in.jsonl")).unwrap();
+    let output = workspace.command("encode --model model - --output in.jsonl").stdin(stdin).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    assert_eq!(
+        (workspace.names(), fs::read_to_string(workspace.path("in.jsonl")).unwrap()),
+        (before, content.to_owned())
+    );
+}
+
+#[test]
+#[cfg(unix)]
+fn links_to_the_input_are_the_input() {
+    let workspace = Workspace::new();
+    workspace.put("in.txt", "slow boot\n");
+    std::os::unix::fs::symlink(workspace.path("in.txt"), workspace.path("soft.npy")).unwrap();
+    fs::hard_link(workspace.path("in.txt"), workspace.path("hard.npy")).unwrap();
+    for output in ["soft.npy", "hard.npy"] {
+        let error = workspace.error(&format!("encode --model model in.txt --output {output}"), 2);
+        assert!(error.contains("expected another file than the input"), "{error}");
+    }
+    assert_eq!(fs::read_to_string(workspace.path("in.txt")).unwrap(), "slow boot\n");
+}

@@ -98,3 +98,26 @@ fn wrong_usage_and_bad_files_are_told_apart() {
     let error = workspace.error("eval askubuntu --data rerank.jsonl --baseline bm25", 1);
     assert!(error.contains("no BM25 baseline"), "{error}");
 }
+
+#[test]
+fn columns_and_splits_of_sts_are_chosen() {
+    let workspace = Workspace::new();
+    let rows = "dev,slow boot,boot slow,4.5,1\ndev,slow boot,the wifi,0.5,2\ntest,how to boot,to boot,2,3\n";
+    workspace.put("pairs.csv", format!("split,left,right,gold,label\n{rows}"));
+    workspace.put("none.csv", rows);
+    workspace.put("sts.tsv", "4.5\tslow boot\tboot slow\n0.5\tslow boot\tthe wifi\n");
+    let expected = json(&workspace.stdout("eval sts --model model --data sts.tsv --json"));
+    for (data, columns) in [("pairs.csv", "gold,left,right"), ("none.csv", "4,2,3")] {
+        let arguments = format!("eval sts --model model --data {data} --columns {columns}");
+        assert_eq!(json(&workspace.stdout(&format!("{arguments} --split dev --json"))), expected);
+        let error = workspace.error(&arguments, 1);
+        let expected = format!("error: {data}: expected the pairs of one split, found dev, test (--split)");
+        assert_eq!(error, expected);
+    }
+    let error = workspace.error("eval sts --model model --data none.csv --split dev", 1);
+    assert!(error.starts_with("error: none.csv: expected one column of scores and two of sentences"), "{error}");
+    assert!(error.contains("--columns SCORE,A,B"), "{error}");
+    assert!(error.ends_with("numbers from 0 to 5 in columns 4 and 5 and text in columns 2 and 3"), "{error}");
+    let error = workspace.error("eval sts --model model --data pairs.csv --columns gold,left", 2);
+    assert!(error.contains("expected SCORE,A,B"), "{error}");
+}

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use simcse_model::io::{LineError, excerpt, printable};
+use simcse_model::io::{LineError, RecordError, excerpt, printable};
 
 use crate::metrics::error::MetricError;
 
@@ -12,6 +12,29 @@ pub enum Error {
     /// A file cannot be read as lines of text.
     #[error(transparent)]
     Line(#[from] LineError),
+    /// A file cannot be read as a table.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// It is not clear which columns hold the data, or they are not there.
+    #[error("{}: expected {expected}, found {found}", shown_path(path))]
+    Columns {
+        /// The file.
+        path: PathBuf,
+        /// What there should have been, and how to say which columns are meant.
+        expected: String,
+        /// The columns that there are.
+        found: String,
+    },
+    /// A file holds several splits and none of them is chosen, or not the one that is.
+    #[error("{}: expected {expected}, found {found} (--split)", shown_path(path))]
+    Splits {
+        /// The file.
+        path: PathBuf,
+        /// The split that was chosen, or that one must be.
+        expected: String,
+        /// The splits that there are, escaped and cut.
+        found: String,
+    },
     /// A line is not in the file's format.
     #[error("{}, line {line}: expected {expected}, found {found}", shown_path(path))]
     Malformed {
@@ -20,7 +43,7 @@ pub enum Error {
         /// Its line, from 1.
         line: u64,
         /// What the format requires.
-        expected: &'static str,
+        expected: String,
         /// What the line has instead, escaped and cut.
         found: String,
     },
@@ -56,10 +79,10 @@ pub enum Error {
         /// The directory.
         path: PathBuf,
     },
-    /// The data lists positives before negatives, so its order is not BM25's.
+    /// The data is a `.jsonl` file, whose order is not BM25's.
     #[error(
-        "{}: expected a directory whose dev.txt and test.txt list candidates in BM25's order, found a file that \
-         lists positives before negatives: it has no BM25 baseline",
+        "{}: expected a directory whose dev.txt and test.txt list candidates in BM25's order, found a file in no \
+         such order: it has no BM25 baseline",
         shown_path(path)
     )]
     NoBm25Order {
@@ -78,10 +101,12 @@ pub enum Error {
         source: MetricError,
     },
     /// Cosine similarities and gold scores cannot be correlated.
-    #[error("{}: {source}", shown_path(path))]
+    #[error("{}: {values}: {source}", shown_path(path))]
     Correlation {
         /// The file of the pairs.
         path: PathBuf,
+        /// Which values are the reason: `cosine similarities` or `gold scores`.
+        values: &'static str,
         /// What is wrong with the similarities or the scores.
         source: MetricError,
     },
@@ -89,8 +114,13 @@ pub enum Error {
 
 impl Error {
     /// An [`Error::Malformed`] that quotes `found`.
-    pub(crate) fn malformed(path: &Path, line: u64, expected: &'static str, found: &str) -> Self {
-        Self::Malformed { path: path.to_owned(), line, expected, found: format!("\"{}\"", shown(found)) }
+    pub(crate) fn malformed(path: &Path, line: u64, expected: impl Into<String>, found: &str) -> Self {
+        Self::Malformed {
+            path: path.to_owned(),
+            line,
+            expected: expected.into(),
+            found: format!("\"{}\"", shown(found)),
+        }
     }
 }
 

@@ -40,7 +40,7 @@ pub mod sts;
 
 mod error;
 
-pub use data::{HeldOut, Split, Titles};
+pub use data::{Columns, HeldOut, Split, StsOptions, Titles};
 pub use error::Error;
 pub use metrics::MetricError;
 pub use reranking::{Bm25Scores, RerankScores, Reranking};

@@ -218,9 +218,8 @@ impl Reranking {
     fn read_jsonl(lines: Lines, path: &Path) -> Result<Self, Error> {
         let mut builder = Builder::default();
         each_sample(lines, path, |sample| {
-            let relevant = [vec![true; sample.positive.len()], vec![false; sample.negative.len()]].concat();
-            if !builder.skips(&relevant) {
-                builder.push(&sample.query, &[sample.positive, sample.negative].concat(), relevant);
+            if !builder.skips(&sample.relevant) {
+                builder.push(&sample.query, &sample.candidates, sample.relevant);
             }
         })?;
         builder.finish(path)

@@ -1,9 +1,15 @@
 //! Semantic textual similarity: correlation of cosine similarities with human scores.
 //!
-//! Lines are tab-separated without quoting: the STS-B file (score in field 5, sentences in fields 6
-//! and 7, possibly followed by others), or three fields `score`, `a`, `b`. Lines whose score is empty
-//! are skipped and counted. The figures are those of sentence-transformers'
-//! `EmbeddingSimilarityEvaluator`.
+//! The figures are those of sentence-transformers' `EmbeddingSimilarityEvaluator`. A file has one
+//! pair per line: tab-separated without quoting, comma-separated with quotes, or JSON objects; plain
+//! or gzip. Pairs without a score are skipped and counted.
+//!
+//! | layout | columns |
+//! |---|---|
+//! | with names in the first line, or JSON keys | `score` (`relatedness_score`), `sentence1`, `sentence2` (`sentence_A`, `sentence_B`): GLUE, SICK, sbert.net |
+//! | STS-B | score in field 5, sentences in fields 6 and 7; the year in field 3 identifies it |
+//! | three fields | the only one that is a number is the score |
+//! | any other | if exactly one column could be the score, and exactly two could be sentences |
 //!
 //! ```
 //! # use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, Tokenizer};
@@ -37,8 +43,8 @@ use ndarray::ArrayView2;
 use serde::Serialize;
 use serde_json::json;
 use simcse_model::SentenceEncoder;
-use simcse_model::io::Lines;
 
+use crate::data::pairs::{StsOptions, read_pairs};
 use crate::data::texts::{DistinctTexts, sha256};
 use crate::error::Error;
 use crate::metrics::correlation::{pearson, spearman};
@@ -76,32 +82,32 @@ pub struct StsScores {
 }
 
 impl Sts {
-    /// Reads a file, plain or gzip.
+    /// Reads a file whose layout leaves no choice.
     ///
     /// # Errors
-    /// An unreadable file, lines with other fields, scores that are not finite numbers, and data
-    /// without any scored pair.
+    /// As for [`Sts::read_with`].
     pub fn read(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::read_with(path, &StsOptions::default())
+    }
+
+    /// Reads a file, with options that say what its layout does not.
+    ///
+    /// # Errors
+    /// An unreadable file, [`Error::Columns`] if it is not clear which columns hold score and
+    /// sentences, [`Error::Splits`] if there are several splits and none is chosen, lines with
+    /// missing or other fields, scores that are not finite numbers, and data without any scored pair.
+    pub fn read_with(path: impl AsRef<Path>, options: &StsOptions) -> Result<Self, Error> {
         let path = path.as_ref();
-        let mut lines = Lines::open(path)?;
         let mut pairs = Vec::new();
         let mut skipped = 0;
         let mut texts = DistinctTexts::default();
-        while let Some(line) = lines.next_filled_line()? {
-            let malformed = |expected| Error::malformed(path, line.number, expected, line.text);
-            let (score, a, b) = match line.text.splitn(8, '\t').collect::<Vec<_>>()[..] {
-                [score, a, b] | [_, _, _, _, score, a, b, ..] => (score.trim(), a, b),
-                _ => {
-                    return Err(malformed("three tab-separated fields (score, a, b) or the seven of STS-B"));
-                }
-            };
-            if score.is_empty() {
+        for pair in read_pairs(path, options)? {
+            let Some(score) = pair.score else {
                 skipped += 1;
                 continue;
-            }
-            let score = score.parse().ok().filter(|score: &f32| score.is_finite());
-            let score = score.ok_or_else(|| malformed("a finite number as score"))?;
-            pairs.push(Pair { score, sentences: [a, b].map(|sentence| texts.number(sentence)) });
+            };
+            let sentences = pair.sentences.each_ref().map(|sentence| texts.number(sentence));
+            pairs.push(Pair { score, sentences });
         }
         if pairs.is_empty() {
             return Err(Error::Empty { path: path.to_owned(), expected: "pair with a score", skipped });
@@ -145,10 +151,16 @@ impl Sts {
         let cosines: Vec<f32> =
             self.pairs.iter().map(|Pair { sentences: [a, b], .. }| unit.row(*a).dot(&unit.row(*b))).collect();
         let gold: Vec<f32> = self.pairs.iter().map(|pair| pair.score).collect();
-        let undefined = |source| Error::Correlation { path: self.path.clone(), source };
+        let undefined = |source| {
+            let constant = gold.iter().all(|score| *score == gold[0]);
+            let values = if constant { "gold scores" } else { "cosine similarities" };
+            Error::Correlation { path: self.path.clone(), values, source }
+        };
+        // Pearson's first: of constant values it reports the value, Spearman's only its rank.
+        let pearson_cosine = pearson(&gold, &cosines).map_err(undefined)?;
         Ok(StsScores {
-            spearman_cosine: spearman(&cosines, &gold).map_err(undefined)?,
-            pearson_cosine: pearson(&cosines, &gold).map_err(undefined)?,
+            spearman_cosine: spearman(&gold, &cosines).map_err(undefined)?,
+            pearson_cosine,
             pairs: self.pairs.len(),
         })
     }
@@ -169,7 +181,7 @@ mod tests {
     }
 
     #[test]
-    fn both_layouts_without_quoting() {
+    fn stsb_and_three_fields_are_read_without_quoting() {
         let stsb =
             read("g\tf\t2012\t1\t5.0\t\"a\tb\r\ng\tf\t2012\t2\t\tc\td\ng\tf\t2012\t3\t0\tb\t\"a\tmore\tfields\n")
                 .unwrap();
@@ -200,9 +212,7 @@ mod tests {
     #[test]
     fn errors_name_the_line() {
         let message = |text| read(text).unwrap_err().to_string();
-        assert!(message("1\ta\tb\n1\ta\n").ends_with(
-            "line 2: expected three tab-separated fields (score, a, b) or the seven of STS-B, found \"1\\ta\""
-        ));
+        assert!(message("1\ta\tb\n1\ta\n").ends_with("line 2: expected 3 fields, found 2"));
         assert!(message("NaN\ta\tb\n").contains("line 1: expected a finite number as score"));
         assert!(message("\ta\tb\n").contains("at least one pair with a score, found none (lines left out: 1)"));
     }

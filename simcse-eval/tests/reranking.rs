@@ -123,6 +123,55 @@ fn jsonl_has_positives_first_and_no_baseline() {
 }
 
 #[test]
+fn published_layouts_of_jsonl_are_read() {
+    let digest = |line: &str| {
+        let directory = directory(&[("a.jsonl", line)]);
+        Reranking::read(directory.path().join("a.jsonl"), Split::Dev).map(|set| set.sha256().unwrap())
+    };
+    let expected = digest(r#"{"query": "q", "positive": ["a"], "negative": ["b", "c"]}"#).unwrap();
+    for same in [
+        r#"{"query": "q", "positive": "a", "negative": ["b", "c"], "id": 7}"#,
+        r#"{"query": "q", "positives": ["a"], "negatives": ["b", "c"]}"#,
+        r#"{"query": "q", "pos": ["a"], "neg": ["b", "c"], "pos_scores": [1]}"#,
+        r#"{"query": "q", "positive": "a", "documents": ["a", "b", "c"]}"#,
+        r#"{"query": "q", "positive": ["a"], "candidates": ["a", "b", "c"]}"#,
+        r#"{"query": "q", "docs": ["a", "b", "c"], "labels": [1, 0, 0.0]}"#,
+        r#"{"query": "q", "passages": ["a", "b", "c"], "relevance": [true, false, false]}"#,
+    ] {
+        assert_eq!(digest(same).unwrap(), expected, "{same}");
+    }
+    let one = digest(r#"{"query": "q", "positive": ["a"], "negative": ["b"]}"#).unwrap();
+    assert_eq!(digest(r#"{"query": "q", "positive": "a", "negative": "b"}"#).unwrap(), one);
+
+    for (line, found) in [
+        (r#"{"anchor": "q", "positive": "a"}"#, r#"no "query", but the keys "anchor", "positive""#),
+        (r#"{"query": "q", "positive": ["a"]}"#, r#"the keys "query", "positive""#),
+        (r#"{"query": "q", "positive_passages": []}"#, r#"the keys "query", "positive_passages""#),
+        (r#"{"query": "q", "positive": [], "pos": []}"#, r#"both "positive" and "pos""#),
+        (
+            r#"{"query": "q", "positive": [], "negative": [], "docs": []}"#,
+            r#"the keys "query", "positive", "negative", "docs""#,
+        ),
+        (
+            r#"{"query": "q", "positive": [{"text": "a"}], "negative": []}"#,
+            r#""positive" with an object in place of a string"#,
+        ),
+        (r#"{"query": "q", "positive": ["z"], "docs": ["a"]}"#, r#"a positive that is no candidate: "z""#),
+        (r#"{"query": "q", "docs": ["a"], "labels": [1, 0]}"#, "candidates: 1, labels: 2"),
+        (
+            r#"{"query": "q", "docs": ["a"], "labels": [2]}"#,
+            r#""labels" with 2: graded labels are not supported, only 0 and 1"#,
+        ),
+        (r#"{"query": "q", "docs": ["a"], "labels": 1}"#, r#""labels" that is a number"#),
+        (r#"["q"]"#, "invalid type: sequence, expected a map at column 0"),
+    ] {
+        let error = message(digest(line));
+        let expected = r#"line 1: expected a JSON object {"query": "…", "positive": ["…"], "negative": ["…"]}, found "#;
+        assert!(error.ends_with(&format!("a.jsonl, {expected}{found}")), "{error}");
+    }
+}
+
+#[test]
 fn a_compressed_text_file_is_read_too() {
     let directory = directory(&[("dev.txt", DEV)]);
     let file = fs::File::create(directory.path().join("text_tokenized.txt.gz")).unwrap();
@@ -178,7 +227,7 @@ fn errors_name_file_line_and_what_was_expected() {
         directory(&[("x.jsonl", "{\"query\": \"\", \"positive\": [], \"negative\": []}\n{\"query\": 1}\n")]);
     let error = message(Reranking::read(directory.path().join("x.jsonl"), Split::Dev));
     assert!(error.contains("x.jsonl, line 2: expected a JSON object"), "{error}");
-    assert!(error.ends_with("found invalid type: integer `1`, expected a string at column 11"), "{error}");
+    assert!(error.ends_with("found a query that is a number"), "{error}");
 }
 
 /// If its time grew with the square of their number, reading would take minutes.

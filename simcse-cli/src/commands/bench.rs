@@ -17,10 +17,10 @@ use crate::inputs::load;
 use crate::report::{self, counted};
 
 const HELP: &str = "\
-Trains for a few steps, writes nothing, and prints the time that each part of a step takes: include
-its output in a report that training is slow. FLOP are the multiply-adds, counted as two each, that
-the mathematics needs on real tokens: all matrix products forward and backward, and attention at its
-real lengths, with nothing for padding or for recomputing a value. Peaks are what this processor
+Trains for a few steps, writes nothing, and prints the time that each part of a step takes: include \
+its output in a report that training is slow. FLOP are the multiply-adds, counted as two each, that \
+the mathematics needs on real tokens: all matrix products forward and backward, and attention at its \
+real lengths, with nothing for padding or for recomputing a value. Peaks are what this processor \
 reaches on registers alone, measured before the steps.
 
 Example:

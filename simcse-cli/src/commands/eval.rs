@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::{Value, json};
 use simcse_eval::reranking::Skipped;
-use simcse_eval::{Bm25Scores, RerankScores, Reranking, Split, Sts, StsScores};
+use simcse_eval::{Bm25Scores, Columns, RerankScores, Reranking, Split, Sts, StsOptions, StsScores};
 use simcse_model::Named;
 
 use crate::args::{JsonArgs, ModelArgs, PrecisionArgs, named};
@@ -36,7 +36,7 @@ enum Benchmark {
 }
 
 const ASKUBUNTU_HELP: &str = "\
-Queries without positives, or without negatives, are left out and counted. All figures are between
+Queries without positives, or without negatives, are left out and counted. All figures are between \
 0 and 1.
 
 Examples:
@@ -88,20 +88,31 @@ impl Named for Baseline {
 }
 
 const STS_HELP: &str = "\
-Lines without a score are left out and counted.
+Columns are found by the names in the first line (GLUE, SICK, sbert.net), by the layout of the STS-B \
+file (score in field 5, sentences in fields 6 and 7), or by the types of the fields if only one \
+answer is possible. Pairs without a score are left out and counted.
 
-Example:
-  simcse eval sts --model output/my-model --data sts-dev.csv";
+Examples:
+  simcse eval sts --model output/my-model --data sts-dev.csv
+  simcse eval sts --model output/my-model --data stsbenchmark.tsv.gz --split test
+  simcse eval sts --model output/my-model --data pairs.csv --columns gold,left,right";
 
 #[derive(Debug, Args)]
 #[command(after_help = STS_HELP)]
 struct StsArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// The data, plain or .gz: the STS-B file (tab-separated, without quoting: score in field 5,
-    /// sentences in fields 6 and 7), or three tab-separated fields, the score and two sentences
+    /// Pairs of sentences with a score, tab-separated (without quoting), comma-separated (with
+    /// quotes) or as JSON lines, plain or .gz
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
+    /// Columns that hold the score and the two sentences: names in the first line, JSON keys, or
+    /// numbers from 1, such as score,sentence1,sentence2 or 5,6,7
+    #[arg(long, value_name = "SCORE,A,B", value_parser = str::parse::<Columns>)]
+    columns: Option<Columns>,
+    /// Split to score, from a file with a `split` column, such as dev or test
+    #[arg(long, value_name = "NAME")]
+    split: Option<String>,
     #[command(flatten)]
     json: JsonArgs,
 }
@@ -138,7 +149,8 @@ fn askubuntu(args: &AskubuntuArgs) -> Result<(), Failure> {
 }
 
 fn sts(args: &StsArgs) -> Result<(), Failure> {
-    let sts = Sts::read(&args.data)?;
+    let options = StsOptions { columns: args.columns.clone(), split: args.split.clone() };
+    let sts = Sts::read_with(&args.data, &options)?;
     let scores = sts.score(encode_texts(&load(&args.model.model, args.model.precision.get())?, sts.texts())?.view())?;
     let left_out = json!({ "without_score": sts.skipped });
     print_figures(args.json.json, &scores, left_out, || sts_text(&scores, sts.skipped))

@@ -94,7 +94,7 @@ pub(crate) fn titles_of(text_file: &Path, ids: &HashSet<String>) -> Result<HashM
                 return Err(Error::Malformed {
                     path: text_file.to_owned(),
                     line,
-                    expected: "one title for each question id",
+                    expected: "one title for each question id".to_owned(),
                     found: format!("a second one for \"{}\"", shown(id)),
                 });
             }

@@ -38,7 +38,7 @@ impl HeldOut {
             }
         } else {
             each_sample(Lines::open(path)?, path, |sample| {
-                let texts = sample.positive.into_iter().chain(sample.negative).chain([sample.query]);
+                let texts = sample.candidates.into_iter().chain([sample.query]);
                 held_out.titles.extend(texts.map(|text| text.trim().to_owned()));
             })?;
         }

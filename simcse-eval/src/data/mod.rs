@@ -3,10 +3,17 @@
 //! This room knows files, lines and fields. It must not know metrics, embeddings or encoders: what
 //! it reads is turned into something to score by `reranking` and `sts`.
 //!
-//! | data set | layout |
+//! A reranking set is an AskUbuntu directory, see [`Split`] and [`Titles`], or a file of JSON lines,
+//! plain or gzip, in one of these layouts:
+//!
+//! | keys | as in |
 //! |---|---|
-//! | AskUbuntu | a directory, see [`Split`] and [`Titles`] |
-//! | any reranking set | JSON lines `{"query": "…", "positive": ["…"], "negative": ["…"]}` |
+//! | `query`, `positive`, `negative` | sentence-transformers and MTEB; also `positives`, `negatives`, and `pos`, `neg` |
+//! | `query`, `positive`, `documents` | sentence-transformers' cross-encoders; also `candidates` (MIRACL), `docs`, `passages`: all candidates, the positives among them |
+//! | `query`, `documents`, `labels` | a label for each candidate, 0 or 1; also `relevance` |
+//!
+//! Each list of texts may be a single string. [`sts`](crate::sts) lists the layouts of pairs of
+//! sentences.
 //!
 //! ```
 //! use simcse_eval::HeldOut;
@@ -22,11 +29,15 @@
 //! ```
 
 pub(crate) mod askubuntu;
+pub(crate) mod columns;
 pub(crate) mod held_out;
+pub(crate) mod pairs;
 pub(crate) mod samples;
 pub(crate) mod split;
 pub(crate) mod texts;
 
 pub use askubuntu::Titles;
+pub use columns::Columns;
 pub use held_out::HeldOut;
+pub use pairs::StsOptions;
 pub use split::Split;

@@ -4,16 +4,18 @@
 //! is overwritten at the end, when the number is known.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use ndarray::ArrayView2;
+use same_file::Handle;
 use serde::Serialize;
 use serde_json::json;
-use simcse_model::io::write_atomically;
+use simcse_model::io::{is_standard_input, write_atomically};
 
 use crate::error::Failure;
+use crate::report::STANDARD_OUTPUT;
 
 /// The value of `--output`.
 #[derive(Debug, Clone)]
@@ -59,6 +61,32 @@ impl Output {
         }
         Ok(Self::File(path, format))
     }
+
+    /// Refuses to overwrite the input while it is read, or to grow it for ever.
+    pub(crate) fn refuse(&self, input: &Path) -> Result<(), Failure> {
+        let input = if is_standard_input(input) { Handle::stdin() } else { regular(input) };
+        let output = match self {
+            Self::StandardOutput => Handle::stdout(),
+            Self::File(path, _) => regular(path),
+        };
+        let (Ok(input), Ok(output)) = (input, output) else {
+            return Ok(()); // one of them is not there yet, or cannot be read: not for this to say
+        };
+        let is_file = output.as_file().metadata().is_ok_and(|metadata| metadata.is_file());
+        if !is_file || input != output {
+            return Ok(());
+        }
+        let name = match self {
+            Self::StandardOutput => STANDARD_OUTPUT.to_owned(),
+            Self::File(path, _) => path.display().to_string(),
+        };
+        Err(Failure::Usage(format!("--output: expected another file than the input, found the same: {name}")))
+    }
+}
+
+/// A handle of a regular file: to open anything else may wait for its writer.
+fn regular(path: &Path) -> io::Result<Handle> {
+    if fs::metadata(path)?.is_file() { Handle::from_path(path) } else { Err(io::Error::other("not a regular file")) }
 }
 
 impl Format {
