@@ -202,7 +202,7 @@ fn bad_models_are_an_error_in_one_line_and_nothing_is_written() {
         assert!(error.contains(message), "{error}");
         assert!(!workspace.path("out").exists(), "{to}");
     };
-    bad("\"bert\"", "\"t5\"", "model_type: expected bert, roberta, distilbert, found \"t5\"");
+    bad("\"bert\"", "\"t5\"", "model_type: expected bert, roberta or distilbert, found \"t5\"");
     bad("\"gelu\"", "\"relu\"", "hidden_act: expected \"gelu\", found \"relu\"");
     bad("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3", "encoder.layer.2.attention");
     bad("\"intermediate_size\": 32", "\"intermediate_size\": 48", "expected shape [48, 16], found shape [32, 16]");

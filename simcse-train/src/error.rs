@@ -69,7 +69,7 @@ pub enum Error {
         /// The largest setting that fits.
         advice: String,
     },
-    /// The tokenizer makes every sentence the same.
+    /// The tokenizer turns all sentences into the same token ids.
     #[error(
         "{name}: expected sentences that differ, found only ones that are the same to the model's tokenizer: is the \
          model for another language?"

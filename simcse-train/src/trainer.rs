@@ -215,11 +215,11 @@ impl Trainer {
         Ok(plan)
     }
 
-    /// What the user should know before the run starts: what would keep it from learning.
+    /// What may keep the run from learning, as warnings to show before it starts.
     ///
     /// # Errors
-    /// [`Error::NothingToLearn`] if the tokenizer makes every sentence the same; what the tokenizer
-    /// reports.
+    /// [`Error::NothingToLearn`] if the tokenizer turns all sentences into the same token ids; what
+    /// the tokenizer reports.
     pub fn warnings(&mut self) -> Result<Vec<String>> {
         let steps = self.total_steps - self.done();
         let Self { encoder, sentences, settings, draws, total_steps, .. } = self;

@@ -1,4 +1,4 @@
-//! What keeps a run from learning, found before its first step.
+//! What may keep a run from learning, found before its first step.
 
 use std::collections::HashSet;
 
@@ -10,14 +10,15 @@ use crate::error::{Error, Result};
 use crate::optim::schedule::LinearSchedule;
 use crate::settings::Settings;
 
-/// An epoch of fewer batches than this hardly moves a model, and may drop a large part of the text.
+/// An epoch with fewer batches than this hardly changes a model, and the incomplete batch that it
+/// drops may be a large part of the sentences.
 const FEW_BATCHES: usize = 10;
 
-/// What the user should know about a run of `total_steps` steps over `sentences`, of which `sample`
-/// holds the first draws: a line each.
+/// Warnings about a run of `total_steps` steps over `sentences`, one line each. `sample` holds the
+/// run's first draws.
 ///
 /// # Errors
-/// [`Error::NothingToLearn`] if the tokenizer makes every sentence the same.
+/// [`Error::NothingToLearn`] if the tokenizer turns all sentences into the same token ids.
 pub(crate) fn warnings<'a>(
     settings: &Settings,
     sentences: &Sentences,
@@ -26,7 +27,7 @@ pub(crate) fn warnings<'a>(
 ) -> Result<Vec<String>> {
     let mut batches = sample.into_iter().flat_map(|draw| &draw.batches);
     let mut different: HashSet<&[u32]> = HashSet::new();
-    // Two that differ are enough, so this rarely looks further than the first batch.
+    // Two that differ are enough, so this rarely looks beyond the first batch.
     while different.len() < 2
         && let Some(batch) = batches.next()
     {
@@ -48,15 +49,15 @@ pub(crate) fn warnings<'a>(
     // Two steps decide: the rate of the second is 0 only if there is none, or if it is the last.
     if (0..total_steps.min(2)).all(|step| schedule.factor(step) == 0.0) {
         warnings.push(
-            "every step of the run has learning rate 0, because of its warm-up: the model will not change; give more \
-             sentences, a smaller --batch-size, or --warmup-steps 0"
+            "the learning rate is 0 in every step of the run because of its warm-up, so the model will not change: add \
+             sentences, or choose a smaller --batch-size or --warmup-steps 0"
                 .to_owned(),
         );
     }
     let batches = settings.batching().count(sentences, 0);
     if batches < FEW_BATCHES {
         warnings.push(format!(
-            "an epoch has only {}: a smaller --batch-size or more --epochs may be needed to learn anything",
+            "an epoch has only {}: learning anything may require a smaller --batch-size or more --epochs",
             counted(batches, "batch", "batches")
         ));
     }
@@ -89,13 +90,13 @@ mod tests {
     #[test]
     fn a_run_that_never_leaves_its_warm_up_changes_nothing() {
         let settings = Settings { batch_size: 2, ..Settings::default() };
-        assert!(of(settings.clone(), 40, 1)[0].starts_with("every step of the run has learning rate 0"));
+        assert!(of(settings.clone(), 40, 1)[0].starts_with("the learning rate is 0 in every step"));
         assert_eq!(of(settings.clone(), 40, 2).len(), 0);
         assert_eq!(of(Settings { warmup_steps: Some(0), ..settings }, 40, 1).len(), 0);
     }
 
     #[test]
-    fn few_batches_are_told() {
+    fn few_batches_are_a_warning() {
         let found = of(Settings { batch_size: 16, ..Settings::default() }, 31, 20);
         assert!(found[0].starts_with("an epoch has only 1 batch:"), "{found:?}");
     }

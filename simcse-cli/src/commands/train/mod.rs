@@ -92,25 +92,27 @@ fn prepare(args: &TrainArgs) -> Result<Prepared, Failure> {
     Ok(Prepared { data, trainer, notes })
 }
 
+/// What to tell the user about the model, one line each.
 fn notes_on_model(name: &str, encoder: &SentenceEncoder, settings: &Settings, data: &Data) -> Vec<String> {
     let mut notes = Vec::new();
     let length = encoder.directory.max_seq_length;
     if data.scorer.texts() > 0 && length > settings.max_seq_length {
         notes.push(format!(
-            "development and test sets are scored at {} tokens, as the final model will cut texts; {name} itself cuts \
-             them at {length}",
+            "texts of development and test sets are truncated to {} tokens, as the final model will do; {name} itself \
+             truncates to {length}",
             settings.max_seq_length
         ));
     }
     if encoder.directory.is_sentence_transformers {
         notes.push(format!(
-            "warning: {name} already is a sentence-embedding model; such a model's scores usually get worse under \
+            "warning: {name} is already a sentence-embedding model; the scores of such models usually get worse under \
              unsupervised training"
         ));
     }
     notes
 }
 
+/// Checks that both a model and something to train on are given, or neither.
 fn check_usage(args: &TrainArgs) -> Result<(), Failure> {
     let missing = match (args.sentences.is_some() || args.data.is_some(), &args.model) {
         (true, Some(_)) | (false, None) => return Ok(()),

@@ -8,6 +8,6 @@ use crate::commands::train::data::Data;
 pub(super) struct Prepared {
     pub(super) data: Data,
     pub(super) trainer: Trainer,
-    /// A line each, after the description of the run.
+    /// Printed after the description of the run, one line each.
     pub(super) notes: Vec<String>,
 }

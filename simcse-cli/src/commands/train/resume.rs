@@ -126,7 +126,7 @@ fn other_bits(recorded: &Provenance) -> Vec<String> {
     let version = env!("CARGO_PKG_VERSION");
     if recorded.version != version {
         warnings.push(format!(
-            "warning: the run started under version {}, this is {version}: the result may differ",
+            "warning: the run started with version {}, this is {version}: the result may differ",
             recorded.version
         ));
     }
