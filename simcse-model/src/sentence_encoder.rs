@@ -244,7 +244,8 @@ impl SentenceEncoder {
         self.forward_after(0, tape, batch, dropout)
     }
 
-    /// [`forward`](Self::forward), but pooling excludes the first `excluded` tokens of each sentence.
+    /// [`forward`](Self::forward), but pooling excludes the first `excluded` tokens of each
+    /// sentence.
     pub fn forward_after(
         &self,
         excluded: usize,

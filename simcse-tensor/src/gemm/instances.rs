@@ -1,4 +1,5 @@
-//! The micro-kernels that there are for x86-64: which vectors, which words, and tiles of which size.
+//! The micro-kernels that there are for x86-64: which vectors, which words, and tiles of which
+//! size.
 
 #![allow(unsafe_code)]
 
