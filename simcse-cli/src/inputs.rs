@@ -14,8 +14,8 @@ use crate::fetching::Fetching;
 use crate::hub::{self, HubError};
 use crate::progress;
 
-/// The directory of the model that `--model` names: itself, or one in the hub's cache, downloaded if
-/// it is not there.
+/// The directory of the model that `--model` names: itself, or one in the hub's cache, downloaded
+/// if it is not there.
 fn model_dir(name: &str) -> Result<PathBuf, Failure> {
     let mut fetching = Fetching::default();
     hub::resolve(name, &mut |progress| fetching.show(progress)).map_err(|error| match error {

@@ -1,4 +1,4 @@
-//! A tiny model directory and the command run beside it.
+//! A tiny model directory, and commands that run in the directory around it.
 
 use std::fs;
 use std::io::Write;
@@ -68,7 +68,8 @@ impl Workspace {
         text(&output.stdout)
     }
 
-    /// The line of standard error of a command that fails with `status`; nothing is on standard output.
+    /// The line of standard error of a command that fails with `status`; nothing is on standard
+    /// output.
     #[track_caller]
     pub(crate) fn error(&self, arguments: &str, status: i32) -> String {
         let output = self.command(arguments).output().unwrap();

@@ -163,7 +163,7 @@ impl Lines {
         Self { name, reader, file: None, text: String::new(), number: 0, end: "" }
     }
 
-    /// The next line, `None` behind the last.
+    /// The next line, `None` after the last.
     ///
     /// # Errors
     /// See [`LineError`].
@@ -171,7 +171,7 @@ impl Lines {
         Ok(self.advance()?.then_some(Line { number: self.number, text: &self.text }))
     }
 
-    /// The next line that is not empty, `None` behind the last.
+    /// The next line that is not empty, `None` after the last.
     ///
     /// # Errors
     /// See [`LineError`].
@@ -194,7 +194,7 @@ impl Lines {
         self.end
     }
 
-    /// Reads a line into `text`; `false` behind the last.
+    /// Reads a line into `text`; `false` after the last.
     fn advance(&mut self) -> Result<bool, LineError> {
         let mut line = std::mem::take(&mut self.text).into_bytes();
         line.clear();
