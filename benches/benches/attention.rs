@@ -1,6 +1,10 @@
-//! Attention over ragged titles at the models' shapes, forward and backward, under dropout, beside a naive implementation
-//! without; one thread each. FLOP are those of the products at the sentences' real lengths: `Q·Kᵀ` and `P·V`, and in the backward
-//! `dO·Vᵀ`, `(m ⊙ P)ᵀ·dO`, `dS·K` and `dSᵀ·Q`; not `Q·Kᵀ` once more, the exponentials or the masks.
+//! Attention over titles of different lengths at the models' shapes, forward and backward: ours
+//! with dropout, compared with a naive implementation without dropout, on one thread each.
+//!
+//! FLOP are those of the products at the sentences' real lengths: `Q·Kᵀ` and `P·V`, and in the
+//! backward `dO·Vᵀ`, `(m ⊙ P)ᵀ·dO`, `dS·K` and `dSᵀ·Q`. The recomputation of `Q·Kᵀ`, the
+//! exponentials and the masks do not count.
+
 #![allow(missing_docs)]
 
 use std::sync::Arc;
@@ -13,11 +17,13 @@ use simcse_tensor::profile::{Part, record};
 use simcse_tensor::rng::Philox;
 use simcse_tensor::{BufferPool, Dropout, Grads, Params, Precision, Rows, Tape};
 
-/// Contexts (N, C) and, for `dout`, the gradient of `qkv` (N, 3C).
+/// Returns the contexts (N, C) and, for the gradient `dout` of them, the gradient of `qkv` (N, 3C).
 fn naive(shape: Shape, rows: &Rows, qkv: &Array2<f32>, dout: &Array2<f32>) -> (Array2<f32>, Array2<f32>) {
-    let (c, d) = (shape.hidden, shape.hidden / shape.heads);
+    let c = shape.hidden;
+    let d = c / shape.heads;
     let scale = 1.0 / (d as f32).sqrt();
-    let (mut o, mut dqkv) = (Array2::zeros((rows.tokens(), c)), Array2::zeros(qkv.dim()));
+    let mut o = Array2::zeros((rows.tokens(), c));
+    let mut dqkv = Array2::zeros(qkv.dim());
     for sentence in rows.iter() {
         for h in 0..shape.heads {
             let columns = |i: usize| s![sentence.clone(), i * c + h * d..i * c + (h + 1) * d];
@@ -44,7 +50,7 @@ fn naive(shape: Shape, rows: &Rows, qkv: &Array2<f32>, dout: &Array2<f32>) -> (A
     (o, dqkv)
 }
 
-/// Ours, and the time of forward and backward.
+/// What our implementation computes, and the times of its forward and backward.
 struct Ours {
     o: Array2<f32>,
     dqkv: Array2<f32>,
@@ -59,7 +65,8 @@ fn attention(criterion: &mut Criterion) {
     let nothing = Arc::default();
     let params = Params::zeros(Arc::clone(&nothing));
     for shape in SHAPES {
-        let (qkv, dout) = (matrix(rows.tokens(), 3 * shape.hidden), matrix(rows.tokens(), shape.hidden));
+        let qkv = matrix(rows.tokens(), 3 * shape.hidden);
+        let dout = matrix(rows.tokens(), shape.hidden);
         let mut pool = BufferPool::new();
         let mut ours = |rate| {
             let dropout = Dropout { rate, philox: Philox::new(1), step: 0, site: 0 };
@@ -72,9 +79,10 @@ fn attention(criterion: &mut Criterion) {
             let dqkv = gradients.take(x);
             Ours { o, dqkv, forward: forward.of(Part::ATTENTION), backward: backward.of(Part::ATTENTION_BACKWARD) }
         };
-        let (got, (o, dqkv)) = (ours(0.0), naive(shape, &rows, &qkv, &dout));
-        check("attention", values(&got.o), values(&o), 1e-5);
-        check("attention's backward", values(&got.dqkv), values(&dqkv), 1e-5);
+        let found = ours(0.0);
+        let (o, dqkv) = naive(shape, &rows, &qkv, &dout);
+        check("attention", values(&found.o), values(&o), 1e-5);
+        check("attention's backward", values(&found.dqkv), values(&dqkv), 1e-5);
 
         let flop = (2 * 2 * squares * shape.hidden) as f64;
         let mut bench = Bench::new(criterion, format!("attention/{}", shape.name), 1);

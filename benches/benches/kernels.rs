@@ -1,5 +1,10 @@
-//! The kernels that no matrix product bounds, at the base models' width, on all threads, in GB/s: what they must read and write, each
-//! once, over the time of the best run. GELU comes with a product of one column behind it, and the loss is in GFLOP/s.
+//! The kernels that are bound by memory rather than by matrix products, at the base models' width,
+//! on all threads.
+//!
+//! Speeds are in GB/s: the bytes that must be read and written, counting each once, divided by the
+//! time of the best run. GELU is followed by a product with a single column. The loss, which is
+//! mostly products, is in GFLOP/s.
+
 #![allow(missing_docs)]
 
 use std::sync::Arc;
@@ -7,16 +12,16 @@ use std::time::Duration;
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use ndarray::{Array2, Axis, s};
-use simcse_benches::{Amount, Bench, SHAPES, check, matrix, peak, titles, values};
+use simcse_benches::{Amount, Bench, SHAPES, Shape, check, matrix, peak, titles, values};
 use simcse_tensor::profile::record;
 use simcse_tensor::rng::Philox;
 use simcse_tensor::{
-    BufferPool, Dropout, Grads, Layout, Lookup, Params, Pooling, Precision, Rows, Slot, Tape, Var, softmax,
+    Activation, BufferPool, Dropout, Grads, Layout, Lookup, Params, Pooling, Precision, Rows, Slot, Tape, Var, softmax,
 };
-use simcse_train::contrastive;
 use simcse_train::optim::adamw::{AdamW, clip_scale, gradient_norm};
+use simcse_train::{Contrastive, Objective};
 
-/// Parameters: γ and β, GELU's product, a table of embeddings.
+/// A batch, and parameters: γ and β, the product after GELU, a table of embeddings.
 struct Model {
     rows: Arc<Rows>,
     params: Params,
@@ -26,7 +31,7 @@ struct Model {
     pool: BufferPool,
 }
 
-/// What an operation gave, and the time of its forward and backward.
+/// An operation's output, and the times of its forward and backward.
 struct Done {
     y: Array2<f32>,
     forward: Duration,
@@ -48,7 +53,7 @@ impl Model {
         Self { rows, params, norm, column, table, pool: BufferPool::new() }
     }
 
-    /// Forward and backward of what `build` does with inputs, and the operation's own time.
+    /// Runs forward and backward of the operation that `build` does with inputs.
     fn run(&mut self, inputs: &[&Array2<f32>], build: impl Fn(&mut Tape, &[Var]) -> Var) -> Done {
         let mut tape = Tape::new(&self.params, &mut self.pool, self.rows.clone(), true);
         let inputs: Vec<Var> = inputs.iter().map(|&input| tape.input(input.clone())).collect();
@@ -76,10 +81,15 @@ fn normalized(x: &Array2<f32>) -> Array2<f32> {
 }
 
 fn on_the_tape(criterion: &mut Criterion) {
-    let (hidden, intermediate, rows) = (SHAPES[0].hidden, SHAPES[0].intermediate, titles(256));
+    let Shape { hidden, intermediate, .. } = SHAPES[0];
+    let rows = titles(256);
+    let tokens = rows.tokens();
     let mut model = Model::new(rows.clone(), hidden, intermediate);
-    let (tokens, [norm, column]) = (rows.tokens(), [model.norm, model.column]);
-    let (x, r, h) = (matrix(tokens, hidden), matrix(tokens, hidden).mapv(|x| x * x), matrix(tokens, intermediate));
+    let norm = model.norm;
+    let column = model.column;
+    let x = matrix(tokens, hidden);
+    let r = x.mapv(|x| x * x);
+    let h = matrix(tokens, intermediate);
     let dropout = |rate| Dropout { rate, philox: Philox::new(1), step: 0, site: 0 };
     let bytes = |matrices: usize| Amount::Bytes(matrices * 4 * tokens * hidden);
     let wide = Amount::Bytes(2 * 4 * tokens * intermediate);
@@ -91,11 +101,17 @@ fn on_the_tape(criterion: &mut Criterion) {
     bench.timed_case("LayerNorm with residual and dropout", bytes(4), || model.run(&[&x, &r], layer_norm(0.1)).forward);
     bench.timed_case("its backward", bytes(4), || model.run(&[&x, &r], layer_norm(0.1)).backward);
 
-    let gelu = |tape: &mut Tape, h: &[Var]| tape.gelu_linear(h[0], column[0], column[1]);
+    let activated =
+        |activation| move |tape: &mut Tape, h: &[Var]| tape.activation_linear(h[0], activation, column[0], column[1]);
+    let gelu = activated(Activation::Gelu);
     let sums = h.mapv(|h| h * cdf(h.into()) as f32).sum_axis(Axis(1)).insert_axis(Axis(1));
     check("GELU", values(&model.run(&[&h], gelu).y), values(&sums), 1e-4);
     bench.timed_case("GELU", wide, || model.run(&[&h], gelu).forward);
     bench.timed_case("GELU backward", wide, || model.run(&[&h], gelu).backward);
+    let tanh = activated(Activation::GeluNew);
+    check("GELU by tanh", values(&model.run(&[&h], tanh).y), values(&sums), 2e-3);
+    bench.timed_case("GELU by tanh", wide, || model.run(&[&h], tanh).forward);
+    bench.timed_case("GELU by tanh, backward", wide, || model.run(&[&h], tanh).backward);
 
     let drop = |tape: &mut Tape, x: &[Var]| tape.dropout(x[0], dropout(0.1));
     let y = model.run(&[&x], drop).y;
@@ -117,16 +133,18 @@ fn on_the_tape(criterion: &mut Criterion) {
     let table = model.table;
     let lookup =
         |tape: &mut Tape, _: &[Var]| tape.embedding(vec![Lookup { table, index: index.clone(), padding: None }; 2]);
-    let twice =
-        2.0 * &model.params.matrix(table).select(Axis(0), &index.iter().map(|&i| i as usize).collect::<Vec<_>>());
+    let indices: Vec<usize> = index.iter().map(|&i| i as usize).collect();
+    let twice = 2.0 * &model.params.matrix(table).select(Axis(0), &indices);
     check("embedding", values(&model.run(&[], lookup).y), values(&twice), 1e-6);
     bench.timed_case("embedding of two tables", bytes(3), || model.run(&[], lookup).forward);
     bench.timed_case("embedding of two tables, backward", bytes(6), || model.run(&[], lookup).backward);
 }
 
-/// Rows as wide as a block of the loss, where nothing but the softmax is done to them.
+/// The softmax alone, of rows as wide as a block of the loss.
 fn softmax_of_rows(criterion: &mut Criterion) {
-    let (rows, width, scale) = (4096, 512, 20.0);
+    let rows = 4096;
+    let width = 512;
+    let scale = 20.0;
     let x = matrix(rows, width);
     let mut expected = x.mapv(|x| f64::from(scale * x).exp());
     expected.outer_iter_mut().for_each(|mut row| row /= row.sum());
@@ -137,8 +155,8 @@ fn softmax_of_rows(criterion: &mut Criterion) {
     bench.case("softmax", Amount::Bytes(2 * 4 * rows * width), || softmax(scale, &mut p));
 }
 
-/// The optimizer over as many values as a layer of the base models has: the gradient is read twice, parameters and moments are read
-/// and written.
+/// The optimizer over as many values as a layer of the base models has. Clipping and the update
+/// each read the gradient; parameters and moments are read and written.
 fn adamw(criterion: &mut Criterion) {
     const VALUES: usize = 7 << 20;
     let mut layout = Layout::default();
@@ -147,7 +165,8 @@ fn adamw(criterion: &mut Criterion) {
     let mut grads = Grads::zeros(params.layout().clone());
     grads.values_mut().copy_from_slice(values(&matrix(VALUES, 1)));
     let mut optimizer = AdamW::new(params.layout(), 0.0, 1e-8);
-    // Without clipping, the first update moves every parameter by the learning rate, against its gradient.
+    // Without clipping, the first update moves every parameter against its gradient, by the
+    // learning rate.
     optimizer.update(&mut params, &grads, 1e-3, 1.0);
     let expected: Vec<f32> = grads.values().iter().map(|g| if *g == 0.0 { 0.0 } else { -1e-3 * g.signum() }).collect();
     check("AdamW", params.values(), &expected, 1e-3);
@@ -159,21 +178,25 @@ fn adamw(criterion: &mut Criterion) {
 
 /// The loss and its gradient for 128 sentences of 768 values: three products.
 fn loss(criterion: &mut Criterion) {
-    let (batch, hidden) = (128, SHAPES[0].hidden);
+    let batch = 128;
+    let hidden = SHAPES[0].hidden;
     let embeddings = matrix(2 * batch, hidden);
     let mut unit = embeddings.clone();
     unit.outer_iter_mut().for_each(|mut row| row /= row.dot(&row).sqrt());
-    let logits = 20.0 * unit.slice(s![..batch, ..]).dot(&unit.slice(s![batch.., ..]).t());
+    let z1 = unit.slice(s![..batch, ..]);
+    let z2 = unit.slice(s![batch.., ..]);
+    let logits = 20.0 * z1.dot(&z2.t());
     let log_sum_exp = |row: ndarray::ArrayView1<f32>| row.mapv(|x| f64::from(x).exp()).sum().ln();
     let losses = logits.outer_iter().enumerate().map(|(i, row)| log_sum_exp(row) - f64::from(row[i]));
     let expected = losses.sum::<f64>() as f32 / batch as f32;
     let mut pool = BufferPool::new();
-    let (value, _) = contrastive(embeddings.clone(), 20.0, Precision::F32, &mut pool);
+    let objective = Contrastive { scale: 20.0 };
+    let (value, _) = objective.loss_and_gradient(embeddings.clone(), Precision::F32, &mut pool);
     check("loss", &[value], &[expected], 1e-4);
     let flop = (3 * 2 * batch * batch * hidden) as f64;
     let mut bench = Bench::new(criterion, "kernels".to_owned(), 0);
     bench.case("loss", Amount::Flop(flop, peak(Precision::F32, 0)), || {
-        contrastive(embeddings.clone(), 20.0, Precision::F32, &mut pool);
+        objective.loss_and_gradient(embeddings.clone(), Precision::F32, &mut pool);
     });
 }
 

@@ -1,5 +1,6 @@
-//! The three products of training at the models' shapes: `y = x·Wᵀ`, `dx = dy·W`, `dW += dyᵀ·x`, ours beside the crate
-//! matrixmultiply, the crate gemm and a naive loop, one thread each.
+//! The three products of training at the models' shapes, `y = x·Wᵀ`, `dx = dy·W` and `dW += dyᵀ·x`:
+//! ours compared with the crates matrixmultiply and gemm and with a naive loop, on one thread each.
+
 #![allow(missing_docs, unsafe_code)]
 
 use std::hint::black_box;
@@ -9,7 +10,8 @@ use ndarray::{ArrayView2, s};
 use simcse_benches::{Amount, Bench, SHAPES, Shape, check, matrix, peak, precisions, titles};
 use simcse_tensor::{Addend, Named, Precision, gemm};
 
-/// Rows of C that the naive loop computes: the whole would take the time of all others together.
+/// How many rows of C the naive loop computes. All of them would take longer than the other
+/// implementations together.
 const NAIVE_ROWS: usize = 24;
 
 fn naive(a: ArrayView2<f32>, b: ArrayView2<f32>, c: &mut [f32]) {
@@ -23,29 +25,32 @@ fn naive(a: ArrayView2<f32>, b: ArrayView2<f32>, c: &mut [f32]) {
 }
 
 fn by_matrixmultiply(a: ArrayView2<f32>, b: ArrayView2<f32>, c: &mut [f32]) {
-    let ((m, k), n) = (a.dim(), b.ncols());
-    let (sa, sb) = (a.strides(), b.strides());
+    let (m, k) = a.dim();
+    let n = b.ncols();
+    let [sa, sb] = [a.strides(), b.strides()];
+    let [a, b] = [a.as_ptr(), b.as_ptr()];
     // SAFETY: pointers and strides are those of the views; C is m × n.
     unsafe {
-        let (a, b) = (a.as_ptr(), b.as_ptr());
         matrixmultiply::sgemm(m, k, n, 1.0, a, sa[0], sa[1], b, sb[0], sb[1], 0.0, c.as_mut_ptr(), n as isize, 1);
     }
 }
 
 fn by_gemm(a: ArrayView2<f32>, b: ArrayView2<f32>, c: &mut [f32]) {
-    let ((m, k), n) = (a.dim(), b.ncols());
-    let (sa, sb) = (a.strides(), b.strides());
+    let (m, k) = a.dim();
+    let n = b.ncols();
+    let [sa, sb] = [a.strides(), b.strides()];
+    let [a, b] = [a.as_ptr(), b.as_ptr()];
+    let c = c.as_mut_ptr();
+    let serial = gemm::Parallelism::None;
     // SAFETY: pointers and strides are those of the views; C is m × n.
     unsafe {
-        let (a, b, none) = (a.as_ptr(), b.as_ptr(), gemm::Parallelism::None);
-        let c = c.as_mut_ptr();
         gemm::gemm(
-            m, n, k, c, 1, n as isize, false, a, sa[1], sa[0], b, sb[1], sb[0], 0.0, 1.0, false, false, false, none,
+            m, n, k, c, 1, n as isize, false, a, sa[1], sa[0], b, sb[1], sb[0], 0.0, 1.0, false, false, false, serial,
         );
     }
 }
 
-/// Out and in of a layer's four linear maps.
+/// The output and input widths of a layer's four linear maps.
 fn linears(Shape { hidden: c, intermediate: f, .. }: Shape) -> [(&'static str, usize, usize); 4] {
     [("qkv", 3 * c, c), ("attention-output", c, c), ("intermediate", f, c), ("output", c, f)]
 }
@@ -55,7 +60,9 @@ fn matmul(criterion: &mut Criterion) {
     let peaks: Vec<_> = precisions().map(|precision| (precision, peak(precision, 1))).collect();
     for shape in SHAPES {
         for (layer, out, input) in linears(shape) {
-            let (x, w, dy) = (matrix(rows.tokens(), input), matrix(out, input), matrix(rows.tokens(), out));
+            let x = matrix(rows.tokens(), input);
+            let w = matrix(out, input);
+            let dy = matrix(rows.tokens(), out);
             for (form, a, b, k_ends) in [
                 ("y=xWt", x.view(), w.t(), vec![input]),
                 ("dx=dyW", dy.view(), w.view(), vec![out]),
@@ -68,6 +75,7 @@ fn matmul(criterion: &mut Criterion) {
     }
 }
 
+/// Benches all implementations of one product.
 fn product(mut bench: Bench, peaks: &[(Precision, f64)], a: ArrayView2<f32>, b: ArrayView2<f32>, k_ends: &[usize]) {
     let flop = |rows: usize| (2 * rows * a.ncols() * b.ncols()) as f64;
     let f32_peak = peaks[0].1;

@@ -1,4 +1,4 @@
-//! What the benches share: the shapes of the published models, inputs, and how a case is measured.
+//! What the benches share: the shapes of published models, inputs, and how a case is measured.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -12,7 +12,7 @@ use simcse_tensor::{Rows, peak_flops};
 /// A model's sizes.
 #[derive(Clone, Copy, Debug)]
 pub struct Shape {
-    /// The published model that has them.
+    /// The published model, or family of models, that has them.
     pub name: &'static str,
     /// `C`.
     pub hidden: usize,
@@ -22,14 +22,15 @@ pub struct Shape {
     pub heads: usize,
 }
 
-/// bert-base, roberta-base, distilbert-base and distilroberta-base have the same layer; MiniLM's is half as wide.
+/// bert-base, roberta-base, distilbert-base and distilroberta-base have layers of the same shape;
+/// MiniLM's are half as wide.
 pub const SHAPES: [Shape; 2] = [
     Shape { name: "base", hidden: 768, intermediate: 3072, heads: 12 },
     Shape { name: "MiniLM", hidden: 384, intermediate: 1536, heads: 12 },
 ];
 
 impl Shape {
-    /// A BERT of such layers.
+    /// The configuration of a BERT with such layers.
     pub fn config(self, num_hidden_layers: usize, vocab_size: usize) -> ModelConfig {
         ModelConfig {
             vocab_size,
@@ -42,61 +43,63 @@ impl Shape {
     }
 }
 
-/// Lengths in tokens of a batch's sentences, both views: like AskUbuntu titles, 8 to 26 and 14.9 on average.
+/// The lengths in tokens of a batch's sentences, both views. They are like those of AskUbuntu
+/// titles: 8 to 26, and 14.9 on average.
 pub fn title_lengths(sentences: usize) -> Vec<usize> {
     (0..sentences).map(|i| 6 + [4, 11, 7, 20, 2, 9, 13, 5][i % 8]).collect()
 }
 
-/// The rows of such a batch.
+/// The rows of a batch with [`title_lengths`].
 pub fn titles(sentences: usize) -> Arc<Rows> {
     Arc::new(Rows::new(title_lengths(sentences), (0..sentences as u32).collect()))
 }
 
-/// A matrix of varied values in −1..1.
+/// A matrix of varied values between −1 and 1.
 pub fn matrix(rows: usize, cols: usize) -> Array2<f32> {
     Array2::from_shape_fn((rows, cols), |(i, j)| ((i * 31 + j * 17 + i * j % 61) % 127) as f32 / 63.5 - 1.0)
 }
 
-/// The values of a matrix.
+/// The values of a matrix, row after row.
 pub fn values(matrix: &Array2<f32>) -> &[f32] {
     matrix.as_slice().expect("row-major")
 }
 
-/// The precisions that this processor has.
+/// The precisions available on this processor.
 pub fn precisions() -> impl Iterator<Item = Precision> {
     [Precision::F32, Precision::Bf16].into_iter().filter(|precision| precision.is_available())
 }
 
-/// Stops the bench if two buffers differ by more than `tolerance` of the largest value.
+/// Checks a result before it is timed.
 ///
 /// # Panics
-/// Then.
+/// If the buffers differ by more than `tolerance` times the largest expected value.
 pub fn check(what: &str, got: &[f32], expected: &[f32], tolerance: f32) {
     assert_eq!(got.len(), expected.len(), "{what}: length");
     let largest = expected.iter().fold(1e-30f32, |largest, x| largest.max(x.abs()));
     let error = got.iter().zip(expected).fold(0.0f32, |error, (a, b)| error.max((a - b).abs())) / largest;
-    assert!(error <= tolerance, "{what}: differs by {error} of the largest value");
+    assert!(error <= tolerance, "{what}: differs by {error} times the largest value, more than {tolerance}");
 }
 
-/// What a case does: FLOP, and how many a second are the peak; or bytes that it must move.
+/// How much a case does, from which its speed is computed.
 #[derive(Clone, Copy, Debug)]
 pub enum Amount {
-    /// Two per multiply-add. Criterion shows them as elements: `Gelem/s` are GFLOP/s.
+    /// FLOP, two per multiply-add, and the peak in FLOP per second. Criterion shows FLOP as
+    /// elements, so its `Gelem/s` are GFLOP/s.
     Flop(f64, f64),
-    /// Read and written once each.
+    /// The bytes that must be read and written, counting each once.
     Bytes(usize),
 }
 
-/// FLOP per second that so many threads do at most, or all with 0.
+/// The peak in FLOP per second of `threads` threads; 0 stands for all cores.
 pub fn peak(precision: Precision, threads: usize) -> f64 {
     pool(threads).install(|| peak_flops(precision))
 }
 
 fn pool(threads: usize) -> rayon::ThreadPool {
-    rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("a pool of threads")
+    rayon::ThreadPoolBuilder::new().num_threads(threads).build().expect("cannot start threads")
 }
 
-/// Runs cases one after the other on a pool of threads.
+/// Runs a group of cases one after another on a pool of threads.
 pub struct Bench<'a> {
     group: BenchmarkGroup<'a, WallTime>,
     name: String,
@@ -104,14 +107,14 @@ pub struct Bench<'a> {
 }
 
 impl<'a> Bench<'a> {
-    /// A group of cases on so many threads, or on all with 0.
+    /// A group of cases on `threads` threads; 0 stands for all cores.
     pub fn new(criterion: &'a mut Criterion, name: String, threads: usize) -> Self {
         let mut group = criterion.benchmark_group(&name);
         group.sample_size(10).warm_up_time(Duration::from_millis(300)).measurement_time(Duration::from_secs(2));
         Self { group, name, pool: pool(threads) }
     }
 
-    /// Measures `run`, and prints a line with what its best run achieves.
+    /// Measures `run`, and prints the speed of its best run.
     pub fn case(&mut self, case: &str, work: Amount, mut run: impl FnMut() + Send) {
         self.timed_case(case, work, || {
             let started = Instant::now();
@@ -120,7 +123,7 @@ impl<'a> Bench<'a> {
         });
     }
 
-    /// Measures the time that `run` says it took.
+    /// Measures the time that `run` returns.
     pub fn timed_case(&mut self, case: &str, work: Amount, mut run: impl FnMut() -> Duration + Send) {
         let Self { group, name, pool } = self;
         group.throughput(match work {
@@ -129,11 +132,13 @@ impl<'a> Bench<'a> {
         });
         let mut best = Duration::MAX;
         group.bench_function(case, |bencher| {
-            bencher
-                .iter_custom(|n| (0..n).map(|_| pool.install(&mut run)).inspect(|&took| best = best.min(took)).sum());
+            bencher.iter_custom(|n| {
+                let times = (0..n).map(|_| pool.install(&mut run));
+                times.inspect(|&took| best = best.min(took)).sum()
+            });
         });
         if best == Duration::MAX {
-            return; // left out by a filter
+            return; // excluded by a filter on the command line
         }
         let seconds = best.as_secs_f64();
         match work {

@@ -3,7 +3,7 @@
 //! A command's own arguments are declared next to the command.
 
 use clap::{Args, builder::NonEmptyStringValueParser};
-use simcse_model::{Isa, Named, Precision};
+use simcse_model::{Isa, Named, Precision, Prompt, SentenceEncoder};
 
 #[derive(Debug, Args)]
 pub(crate) struct ModelArgs {
@@ -19,10 +19,18 @@ pub(crate) struct PrecisionArgs {
     /// Format that the operands of matrix products are rounded to: f32, bf16 (faster, if the
     /// processor supports it), or auto for the faster of the two that are available [default: f32]
     #[arg(long, value_name = "NAME", value_parser = precision)]
-    pub(crate) precision: Option<Precision>,
+    precision: Option<Precision>,
 }
 
-fn precision(name: &str) -> Result<Precision, String> {
+impl PrecisionArgs {
+    /// The precision that is given, or the default.
+    pub(crate) fn get(&self) -> Precision {
+        self.precision.unwrap_or_default()
+    }
+}
+
+/// The precision of this name, which this processor must have; `auto` is the fastest that it has.
+pub(crate) fn precision(name: &str) -> Result<Precision, String> {
     if name == "auto" {
         return Ok(Precision::fastest());
     }
@@ -50,6 +58,25 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct PromptArgs {
+    /// Put this text in front of every sentence, instead of the model's default prompt; "" for none
+    #[arg(long, value_name = "TEXT", conflicts_with = "prompt_name")]
+    prompt: Option<String>,
+    /// Put the model's prompt of this name in front of every sentence (query, document, or a name in
+    /// its config_sentence_transformers.json)
+    #[arg(long, value_name = "NAME")]
+    prompt_name: Option<String>,
+}
+
+impl PromptArgs {
+    /// The prompt that is given, or the model's default.
+    pub(crate) fn resolve<'a>(&'a self, encoder: &'a SentenceEncoder) -> simcse_model::Result<Prompt<'a>> {
+        let prompts = &encoder.directory.prompts;
+        encoder.prompt(prompts.resolve(self.prompt.as_deref(), self.prompt_name.as_deref())?)
+    }
+}
+
+#[derive(Clone, Debug, Args)]
 pub(crate) struct JsonArgs {
     /// Print one JSON object on standard output instead of text
     #[arg(long)]

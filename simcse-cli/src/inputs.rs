@@ -5,21 +5,21 @@
 use std::path::{Path, PathBuf};
 
 use ndarray::Array2;
-use simcse_model::SentenceEncoder;
-use simcse_train::Settings;
+use simcse_model::hub::{self, HubError};
+use simcse_model::{Error, Precision, SentenceEncoder};
 
-use crate::args::PrecisionArgs;
+use crate::download_progress::DownloadProgress;
 use crate::error::Failure;
-use crate::fetching::Fetching;
-use crate::hub::{self, HubError};
-use crate::progress;
+use crate::{progress, report};
 
 /// The directory of the model that `--model` names: itself, or one in the hub's cache, downloaded
 /// if it is not there.
 fn model_dir(name: &str) -> Result<PathBuf, Failure> {
-    let mut fetching = Fetching::default();
-    hub::resolve(name, &mut |progress| fetching.show(progress)).map_err(|error| match error {
-        HubError::NoSuchPath { .. } | HubError::NotADirectory { .. } | HubError::BadName { .. } => {
+    use HubError::{BadName, NoSuchPath, NotADirectory};
+
+    let mut progress = DownloadProgress::default();
+    hub::resolve(name, &mut |event| progress.show(event)).map_err(|error| match error {
+        Error::Hub(NoSuchPath { .. } | NotADirectory { .. } | BadName { .. }) => {
             Failure::Usage(format!("--model: {error}"))
         }
         error => error.into(),
@@ -31,33 +31,27 @@ pub(crate) fn data_path(data: &Path) -> Result<PathBuf, Failure> {
     if data != Path::new("askubuntu") || data.exists() {
         return Ok(data.to_owned());
     }
-    let fetched = hub::default_askubuntu_dir();
-    if fetched.is_dir() {
-        return Ok(fetched);
+    let downloaded = default_askubuntu_dir();
+    if downloaded.is_dir() {
+        return Ok(downloaded);
     }
-    let place = fetched.display();
+    let place = downloaded.display();
     Err(Failure::Failed(format!("no AskUbuntu data in {place}: download it with `simcse fetch askubuntu`")))
 }
 
-/// Loads the model that `--model` names.
-pub(crate) fn load(name: &str, precision: &PrecisionArgs) -> Result<SentenceEncoder, Failure> {
-    let mut encoder = SentenceEncoder::load(&model_dir(name)?)?;
-    encoder.precision = precision.precision.unwrap_or_default();
-    Ok(encoder)
+/// The directory of AskUbuntu's files, unless another is given.
+pub(crate) fn default_askubuntu_dir() -> PathBuf {
+    hub::user_cache_dir().join("simcse").join("askubuntu")
 }
 
-/// Applies the settings that concern the model to `encoder`.
-pub(crate) fn apply(settings: &Settings, encoder: &mut SentenceEncoder) -> Result<(), Failure> {
-    let most = encoder.config().max_tokens();
-    if settings.max_seq_length > most {
-        let message =
-            format!("--max-seq-length: expected at most {most} for this model, found {}", settings.max_seq_length);
-        return Err(Failure::Failed(message));
+/// Loads the model that `--model` names, and tells what in it is ignored.
+pub(crate) fn load(name: &str, precision: Precision) -> Result<SentenceEncoder, Failure> {
+    let mut encoder = SentenceEncoder::load_directory(&model_dir(name)?)?;
+    encoder.precision = precision;
+    for warning in encoder.warnings() {
+        report::note(&format!("warning: {warning}"));
     }
-    encoder.directory.max_seq_length = settings.max_seq_length;
-    encoder.directory.pooling = settings.pooling;
-    encoder.precision = settings.precision;
-    Ok(())
+    Ok(encoder)
 }
 
 /// The embeddings of `texts`, one row each, (texts, C), under a progress bar.

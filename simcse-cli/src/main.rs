@@ -13,9 +13,8 @@
 
 mod args;
 mod commands;
+mod download_progress;
 mod error;
-mod fetching;
-mod hub;
 mod inputs;
 mod progress;
 mod report;

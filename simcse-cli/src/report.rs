@@ -7,10 +7,10 @@ use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use serde::Serialize;
+pub(crate) use simcse_model::io::counted;
 use simcse_model::io::printable;
 
 use crate::error::Failure;
-pub(crate) use crate::progress::{bytes_bar, steps_bar};
 
 /// What errors call standard output.
 pub(crate) const STANDARD_OUTPUT: &str = "standard output";
@@ -48,11 +48,6 @@ pub(crate) fn table<const N: usize>(headings: [&str; N], rows: &[(&str, [Option<
     let body = rows.iter().map(|(name, figures)| line(name, figures.map(cell)));
     let lines: Vec<_> = [head].into_iter().filter(|head| !head.is_empty()).chain(body).collect();
     lines.join("\n")
-}
-
-/// A count with its noun, in the right number: "1 query", "2 queries".
-pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 #[cfg(test)]

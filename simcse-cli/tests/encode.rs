@@ -217,6 +217,31 @@ fn a_closed_pipe_is_no_failure() {
 }
 
 #[test]
+fn a_prompt_is_the_given_one_or_the_models_default() {
+    let workspace = Workspace::new();
+    workspace.put("in.txt", INPUT);
+    let settings = r#"{"prompts": {"slow": "slow boot ", "query": "wifi "}, "default_prompt_name": "slow"}"#;
+    workspace.put("model/config_sentence_transformers.json", settings);
+    let encode = |flags: &[&str]| {
+        let mut command = workspace.command("encode --model model in.txt --output out.npy --json");
+        let output = command.args(flags).output().unwrap();
+        assert!(output.status.success(), "{}", text(&output.stderr));
+        let summary: Value = serde_json::from_str(&text(&output.stdout)).unwrap();
+        (summary["prompt"].as_str().unwrap().to_owned(), npy(&fs::read(workspace.path("out.npy")).unwrap()))
+    };
+    let expected =
+        |prompt: &str| (prompt.to_owned(), encoder().encode(&LINES.map(|line| format!("{prompt}{line}"))).unwrap());
+    assert_eq!(encode(&[]), expected("slow boot "));
+    assert_eq!(encode(&["--prompt-name", "query"]), expected("wifi "));
+    assert_eq!(encode(&["--prompt-name", "document"]), expected(""));
+    assert_eq!(encode(&["--prompt", "how "]), expected("how "));
+    assert_eq!(encode(&["--prompt", ""]), expected(""));
+    let error = workspace.error("encode --model model in.txt --output out.npy --prompt-name passage", 1);
+    assert!(error.ends_with("prompts: expected a prompt named passage, found query, document, slow"), "{error}");
+    workspace.error("encode --model model in.txt --output out.npy --prompt-name query --prompt x", 2);
+}
+
+#[test]
 fn tables_are_read_by_their_column() {
     let workspace = Workspace::new();
     workspace.put("in.csv", "id,text\n1,\"how to install, wifi ?\"\n2,\n3,\"slow \"\"boot\"\"\"\n");

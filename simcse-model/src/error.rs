@@ -1,17 +1,28 @@
-//! The crate's error: every bad input names the file, the field or tensor, what was expected and what was found.
+//! The crate's error: for any bad input, the file, the field or tensor, what was expected, and what
+//! was found.
 
 use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use crate::hub::error::HubError;
 use crate::io::text::excerpt;
 
-/// The longest piece of foreign text that a message repeats, in characters.
+/// The longest piece of foreign text that a message quotes, in characters.
 const ECHO: usize = 200;
 
-/// Anything wrong with what comes from outside: model files and their contents.
+/// Anything wrong with model files and their contents.
 ///
-/// The strings come from foreign files; the messages show their control characters escaped.
+/// The strings come from foreign files; messages escape their control characters.
+///
+/// ```
+/// use std::path::Path;
+/// use simcse_model::ModelDirectory;
+///
+/// let error = ModelDirectory::read(Path::new("no-such-model")).unwrap_err();
+/// assert!(matches!(error, simcse_model::Error::Missing { .. }));
+/// assert!(error.to_string().starts_with("no-such-model: not found"));
+/// ```
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
     /// The operating system refused to read or write `file`.
@@ -19,25 +30,25 @@ pub enum Error {
     Io {
         /// The file or directory.
         file: PathBuf,
-        /// What the operating system said.
+        /// The operating system's error.
         source: io::Error,
     },
-    /// A file that the model needs is not there; `advice` says what to do.
+    /// A file that the model needs does not exist; `advice` says what to do.
     #[error("{}: not found: {}", printable(.file.display()), printable(.advice))]
     Missing {
-        /// The file that was looked for.
+        /// The file.
         file: PathBuf,
-        /// What was expected there and the way out.
+        /// What it should contain, or how to obtain it.
         advice: String,
     },
-    /// A file as a whole is not of its format.
+    /// A file as a whole is not in the expected format.
     #[error("{}: expected {}, found: {}", printable(.file.display()), .expected, printable(.found))]
     Format {
         /// The file.
         file: PathBuf,
         /// The format.
         expected: &'static str,
-        /// What the parser met.
+        /// The parser's message, or what the file seems to be.
         found: String,
     },
     /// A field of a JSON file has a value that this crate cannot honor.
@@ -50,12 +61,12 @@ pub enum Error {
         file: PathBuf,
         /// The field.
         field: String,
-        /// The values that would do.
+        /// The accepted values.
         expected: String,
-        /// The value.
+        /// The value in the file.
         found: String,
     },
-    /// A tensor is missing, left over, or not what the configuration calls for.
+    /// A tensor is missing, superfluous, or not what the configuration calls for.
     #[error(
         "{}: tensor {}: expected {}, found {}",
         printable(.file.display()), printable(.tensor), printable(.expected), printable(.found)
@@ -63,11 +74,11 @@ pub enum Error {
     Tensor {
         /// The file.
         file: PathBuf,
-        /// The tensor's name (or the first names).
+        /// The tensor's name, or the first of several names.
         tensor: String,
-        /// Shape, type or content that would do.
+        /// The accepted shape, type, or content.
         expected: String,
-        /// Shape, type or content in the file.
+        /// The shape, type, or content in the file.
         found: String,
     },
     /// The tokenizer failed on a text.
@@ -77,12 +88,15 @@ pub enum Error {
         file: PathBuf,
         /// The text.
         text: String,
-        /// What the tokenizer said.
+        /// The tokenizer's message.
         reason: String,
     },
+    /// A model named by its hub name, or a file from the web, could not be brought to this disk.
+    #[error(transparent)]
+    Hub(#[from] HubError),
 }
 
-/// `std::result::Result` with this crate's [`Error`].
+/// A result whose error is this crate's [`Error`].
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
@@ -104,7 +118,7 @@ impl Error {
     }
 }
 
-/// Foreign text in a message.
+/// Foreign text, as messages quote it.
 fn printable(text: impl Display) -> String {
     excerpt(text, ECHO)
 }
@@ -114,7 +128,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn messages_escape_what_a_terminal_would_act_on() {
+    fn messages_escape_whatever_a_terminal_would_act_on() {
         let error = Error::field(Path::new("a\u{1b}[2Jb"), "x\r", "y", "\u{202e}z\n");
         assert_eq!(error.to_string(), r"a\u{1b}[2Jb: x\r: expected y, found \u{202e}z\n");
     }

@@ -1,4 +1,4 @@
-//! A sentence encoder: tokenizer, encoder, pooling, and the directory it came from.
+//! A sentence encoder: tokenizer, encoder, pooling, and the directory that they came from.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -12,53 +12,134 @@ use simcse_tensor::{BufferPool, Params, Precision, Tape, Var};
 
 use crate::directory::ModelDirectory;
 use crate::directory::config::ModelConfig;
+use crate::directory::encoder_tensors::EncoderTensors;
 use crate::directory::weights::{CarriedTensor, write_safetensors};
 use crate::encoder::Encoder;
 use crate::encoder::batch::TokenBatch;
 use crate::encoder::dropout::DropoutPlan;
 use crate::error::Result;
-use crate::tokenizer::Tokens;
+use crate::hub::resolve::resolve;
+use crate::io::text::{excerpt, printable};
+use crate::tokenizer::encode::Tokens;
+
+/// A text to put in front of every sentence, as one model uses it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Prompt<'a> {
+    /// The text; empty for none.
+    pub text: &'a str,
+    /// How many leading tokens of every sentence pooling excludes: the prompt's, if the model says
+    /// so.
+    pub excluded: usize,
+}
 
 /// A model that turns sentences into embeddings. sentence-transformers: `SentenceTransformer`.
+///
+/// ```no_run
+/// use simcse_model::SentenceEncoder;
+///
+/// let encoder = SentenceEncoder::load("output/my-model")?;
+/// let embeddings = encoder.encode(&["the cat sleeps", "a dog barks"])?;
+/// println!("{:?}", embeddings.dim());
+/// # Ok::<(), simcse_model::Error>(())
+/// ```
+///
+/// A small model of random weights, saved and loaded again:
+///
+/// ```
+/// use simcse_model::{Architecture, ModelConfig, ModelDirectory};
+/// use simcse_model::{Pooling, SentenceEncoder, Tokenizer};
+///
+/// let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "sleeps", "barks"];
+/// let config = ModelConfig {
+///     vocab_size: words.len(),
+///     hidden_size: 8,
+///     num_hidden_layers: 1,
+///     num_attention_heads: 2,
+///     intermediate_size: 16,
+///     max_position_embeddings: 16,
+///     ..ModelConfig::defaults(Architecture::Bert)
+/// };
+/// let tokenizer = Tokenizer::word_piece(&words, true)?;
+/// let directory = ModelDirectory::new(config, tokenizer, Pooling::Mean, 16)?;
+/// let encoder = SentenceEncoder::random(directory, 42);
+///
+/// let dir = tempfile::tempdir()?;
+/// encoder.save(dir.path())?;
+/// let again = SentenceEncoder::load(dir.path())?;
+/// let sentences = ["the cat sleeps", "the cat barks"];
+/// assert_eq!(encoder.encode(&sentences)?, again.encode(&sentences)?);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct SentenceEncoder {
-    /// Everything but the weights. Its pooling, maximum length and dropout rates may be changed.
+    /// Everything except the weights. Its pooling, maximum length, and dropout rates may be
+    /// changed.
     pub directory: ModelDirectory,
     /// The parameters' values.
     pub params: Params,
-    /// What the operands of the products with weights are rounded to, in training and encoding; f32 unless changed.
+    /// What the operands of matrix products with weights are rounded to, in training and encoding;
+    /// f32 by default.
     pub precision: Precision,
     encoder: Encoder,
     carried: Vec<CarriedTensor>,
+    left_out: Vec<String>,
 }
 
 impl SentenceEncoder {
-    /// The most tokens that [`encode`](Self::encode) encodes at a time, unless one sentence is longer.
+    /// [`encode`](Self::encode) encodes at most this many tokens at a time, unless one sentence is
+    /// longer.
     pub const ENCODED_TOKENS: usize = 4096;
-    /// The most sentences that it tokenizes at a time.
+    /// [`encode`](Self::encode) tokenizes at most this many sentences at a time.
     pub const ENCODED_SENTENCES: usize = 512;
 
-    /// Loads a model directory of sentence-transformers or plain Hugging Face.
+    /// Loads a model of sentence-transformers or plain Hugging Face: a directory, or else a name on
+    /// the hub such as `distilroberta-base`, looked up as in [`hub`](crate::hub) (with the cargo
+    /// feature `hub`; without it, in the cache alone).
+    ///
+    /// To show progress, call [`hub::resolve`](crate::hub::resolve()) and then
+    /// [`load_directory`](Self::load_directory).
     ///
     /// # Errors
-    /// Whatever is missing, malformed, or would be computed otherwise than by the reference: see [`Error`](crate::Error).
-    pub fn load(dir: &Path) -> Result<Self> {
+    /// A name that leads nowhere, and those of [`load_directory`](Self::load_directory).
+    pub fn load(model: impl AsRef<Path>) -> Result<Self> {
+        Self::load_directory(&resolve(model, &mut |_| {})?)
+    }
+
+    /// Loads a model directory of sentence-transformers or plain Hugging Face. Afterwards,
+    /// [`warnings`](Self::warnings) tells whether anything in it was ignored.
+    ///
+    /// # Errors
+    /// Whatever is missing or malformed, and whatever the reference would compute differently: see
+    /// [`Error`](crate::Error).
+    pub fn load_directory(dir: &Path) -> Result<Self> {
         let directory = ModelDirectory::read(dir)?;
-        let mut weights = directory.weights()?;
-        let (encoder, layout) = Encoder::new(directory.config.clone(), weights.contains("pooler.dense.weight"));
-        for tensor in layout.parameters() {
-            weights.check(&tensor.name, &tensor.shape)?;
-        }
+        let config = &directory.config;
+        // The file is checked before memory is allocated for what the configuration claims.
+        let (_, needed) = Encoder::new(config.clone(), false);
+        let mut weights = EncoderTensors::find(directory.weights()?, needed.parameters())?;
+        let (_, with_pooler) = Encoder::new(config.clone(), true);
+        let has_pooler = with_pooler.parameters().iter().all(|tensor| weights.has(&tensor.name, &tensor.shape));
+        let (encoder, layout) = Encoder::new(config.clone(), has_pooler);
+
         let layout = Arc::new(layout);
         let mut params = Params::zeros(layout.clone());
         for tensor in layout.parameters() {
             weights.take(&tensor.name, &tensor.shape, &mut params.values_mut()[tensor.range()])?;
         }
-        Ok(Self { directory, params, precision: Precision::F32, encoder, carried: weights.finish()? })
+        let rest = weights.finish()?;
+        Ok(Self {
+            directory,
+            params,
+            precision: Precision::F32,
+            encoder,
+            carried: rest.carried,
+            left_out: rest.left_out,
+        })
     }
 
-    /// A model with random weights, as transformers draws them: matrices from N(0, `initializer_range`²), the padding
-    /// token's embedding and biases 0, LayerNorm's γ 1.
+    /// A model with random weights, drawn as transformers does: matrices are from a normal
+    /// distribution with standard deviation `initializer_range`; biases and the padding token's
+    /// embedding are 0, LayerNorm's γ is 1.
     pub fn random(directory: ModelDirectory, seed: u64) -> Self {
         let config = &directory.config;
         let (encoder, layout) = Encoder::new(config.clone(), false);
@@ -79,7 +160,34 @@ impl SentenceEncoder {
                 values[config.pad_token_id * config.hidden_size..][..config.hidden_size].fill(0.0);
             }
         }
-        Self { directory, params, precision: Precision::F32, encoder, carried: Vec::new() }
+        Self { directory, params, precision: Precision::F32, encoder, carried: Vec::new(), left_out: Vec::new() }
+    }
+
+    /// The names of the tensors in the weights file that the encoder has no use for, such as the
+    /// head of a training objective. Heads of transformers' own classes (`cls.`, `lm_head.`, …) are
+    /// not listed. Nothing is listed twice: [`save`](Self::save) writes the encoder only.
+    pub fn left_out(&self) -> &[String] {
+        &self.left_out
+    }
+
+    /// What a user should know about the model as it was loaded, a line each. Foreign text in it is
+    /// escaped for a terminal.
+    pub fn warnings(&self) -> Vec<String> {
+        const NAMES: usize = 4;
+        const NAME: usize = 100;
+        let names: Vec<_> = self.left_out.iter().take(NAMES).map(|name| excerpt(name, NAME)).collect();
+        let mut names = names.join(", ");
+        let (count, plural) = match self.left_out.len() {
+            0 => return Vec::new(),
+            1 => (1, ""),
+            count => (count, "s"),
+        };
+        if count > NAMES {
+            names += ", …";
+        }
+        let file = ModelDirectory::weights_path(&self.directory.transformer);
+        let file = printable(file.display());
+        vec![format!("{file}: left out {count} tensor{plural} that the encoder does not use: {names}")]
     }
 
     /// The shape of the encoder.
@@ -87,17 +195,38 @@ impl SentenceEncoder {
         &self.directory.config
     }
 
-    /// Values in an embedding, `C`.
+    /// The number of values in an embedding, `C`.
     pub fn dimension(&self) -> usize {
         self.config().hidden_size
     }
 
-    /// The token ids of each sentence, special tokens included, cut at the model's maximum length.
+    /// A prompt for this model: one of its own ([`directory.prompts`](crate::Prompts)) or any other
+    /// text.
     ///
     /// # Errors
-    /// What the tokenizer reports.
+    /// The tokenizer's.
+    pub fn prompt<'a>(&self, text: &'a str) -> Result<Prompt<'a>> {
+        let ModelDirectory { tokenizer, max_seq_length, include_prompt, .. } = &self.directory;
+        let excluded = if *include_prompt { 0 } else { tokenizer.prompt_length(text, *max_seq_length)? };
+        Ok(Prompt { text, excluded })
+    }
+
+    /// The token ids of each sentence, special tokens included, truncated to the model's maximum
+    /// length; without any prompt.
+    ///
+    /// # Errors
+    /// The tokenizer's.
     pub fn tokenize<S: AsRef<str> + Sync>(&self, sentences: &[S]) -> Result<Tokens> {
-        self.directory.tokenizer.encode_batch(sentences, self.directory.max_seq_length)
+        self.tokenize_with_prompt(Prompt::default(), sentences)
+    }
+
+    /// [`tokenize`](Self::tokenize) with a prompt in front of each sentence; it counts toward the
+    /// length.
+    ///
+    /// # Errors
+    /// The tokenizer's.
+    pub fn tokenize_with_prompt<S: AsRef<str> + Sync>(&self, prompt: Prompt, sentences: &[S]) -> Result<Tokens> {
+        self.directory.tokenizer.encode_prompted(prompt.text, sentences, self.directory.max_seq_length)
     }
 
     /// An empty tape for a batch.
@@ -110,34 +239,88 @@ impl SentenceEncoder {
         self.encoder.forward(tape, batch, dropout)
     }
 
-    /// The embeddings of a batch, one row a sentence, (S, C).
+    /// The embeddings of a batch, one row per sentence, (S, C).
     pub fn forward(&self, tape: &mut Tape, batch: &TokenBatch, dropout: Option<&DropoutPlan>) -> Var {
+        self.forward_after(0, tape, batch, dropout)
+    }
+
+    /// [`forward`](Self::forward), but pooling excludes the first `excluded` tokens of each sentence.
+    pub fn forward_after(
+        &self,
+        excluded: usize,
+        tape: &mut Tape,
+        batch: &TokenBatch,
+        dropout: Option<&DropoutPlan>,
+    ) -> Var {
         let hidden = self.hidden_states(tape, batch, dropout);
-        let pooled = tape.pooling(hidden, self.directory.pooling);
+        let pooled = tape.pooling_after(excluded, hidden, self.directory.pooling);
         if self.directory.normalize { tape.normalize(pooled) } else { pooled }
     }
 
-    /// The embeddings of sentences, one row each, (S, C); of unit length only if the model has a Normalize module.
-    /// An embedding's bits depend on its sentence alone.
+    /// The embeddings of sentences, one row each, (S, C). The model's default prompt, if it has
+    /// one, is put in front of them. They are of unit length only if the model has a Normalize
+    /// module. The bits of an embedding depend on its sentence alone.
     ///
     /// # Errors
-    /// What the tokenizer reports.
+    /// The tokenizer's.
     pub fn encode<S: AsRef<str> + Sync>(&self, sentences: &[S]) -> Result<Array2<f32>> {
-        let embeddings = self.encode_while(sentences, |_| true)?;
-        Ok(embeddings.expect("nothing says stop"))
+        self.encode_with_prompt(self.directory.prompts.default_prompt(), sentences)
     }
 
-    /// [`SentenceEncoder::encode`], a part of the sentences at a time. Before each part `go_on` is told how many sentences are
-    /// done; `None` if it says no.
+    /// [`encode`](Self::encode) with the model's prompt for queries. sentence-transformers:
+    /// `encode_query`.
     ///
     /// # Errors
-    /// What the tokenizer reports.
+    /// The tokenizer's.
+    pub fn encode_query<S: AsRef<str> + Sync>(&self, queries: &[S]) -> Result<Array2<f32>> {
+        self.encode_with_prompt(self.directory.prompts.query(), queries)
+    }
+
+    /// [`encode`](Self::encode) with the model's prompt for documents. sentence-transformers:
+    /// `encode_document`.
+    ///
+    /// # Errors
+    /// The tokenizer's.
+    pub fn encode_document<S: AsRef<str> + Sync>(&self, documents: &[S]) -> Result<Array2<f32>> {
+        self.encode_with_prompt(self.directory.prompts.document(), documents)
+    }
+
+    /// [`encode`](Self::encode) with `prompt` in front of each sentence instead of the default; an
+    /// empty one is none.
+    ///
+    /// # Errors
+    /// The tokenizer's.
+    pub fn encode_with_prompt<S: AsRef<str> + Sync>(&self, prompt: &str, sentences: &[S]) -> Result<Array2<f32>> {
+        let embeddings = self.encode_with_prompt_while(prompt, sentences, |_| true)?;
+        Ok(embeddings.expect("nothing stops it"))
+    }
+
+    /// [`encode`](Self::encode) that can be stopped: before each
+    /// [`ENCODED_SENTENCES`](Self::ENCODED_SENTENCES) sentences, `go_on` gets the number of
+    /// sentences done, and the result is `None` if it returns `false`.
+    ///
+    /// # Errors
+    /// The tokenizer's.
     pub fn encode_while<S: AsRef<str> + Sync>(
         &self,
+        sentences: &[S],
+        go_on: impl FnMut(usize) -> bool,
+    ) -> Result<Option<Array2<f32>>> {
+        self.encode_with_prompt_while(self.directory.prompts.default_prompt(), sentences, go_on)
+    }
+
+    /// [`encode_while`](Self::encode_while) with `prompt` in front of each sentence.
+    ///
+    /// # Errors
+    /// The tokenizer's.
+    pub fn encode_with_prompt_while<S: AsRef<str> + Sync>(
+        &self,
+        prompt: &str,
         sentences: &[S],
         mut go_on: impl FnMut(usize) -> bool,
     ) -> Result<Option<Array2<f32>>> {
         const PART: usize = SentenceEncoder::ENCODED_SENTENCES;
+        let prompt = self.prompt(prompt)?;
         let mut embeddings = Array2::zeros((sentences.len(), self.dimension()));
         let mut pool = BufferPool::with_room(Self::ENCODED_TOKENS.min(sentences.len() * self.directory.max_seq_length));
         for (i, (part, mut rows)) in
@@ -146,13 +329,21 @@ impl SentenceEncoder {
             if !go_on(i * PART) {
                 return Ok(None);
             }
-            rows.assign(&self.encode_tokens(&self.tokenize(part)?.ids, &mut pool));
+            let tokens = self.tokenize_with_prompt(prompt, part)?;
+            rows.assign(&self.encode_tokens_after(prompt.excluded, &tokens.ids, &mut pool));
         }
         Ok(Some(embeddings))
     }
 
-    /// [`SentenceEncoder::encode`] for sentences given as token ids, special tokens included, with buffers from `pool`.
+    /// The embeddings of sentences given as token ids, special tokens included, with buffers from
+    /// `pool`.
     pub fn encode_tokens(&self, sentences: &[Vec<u32>], pool: &mut BufferPool) -> Array2<f32> {
+        self.encode_tokens_after(0, sentences, pool)
+    }
+
+    /// [`encode_tokens`](Self::encode_tokens), but pooling excludes the first `excluded` tokens of
+    /// each sentence.
+    pub fn encode_tokens_after(&self, excluded: usize, sentences: &[Vec<u32>], pool: &mut BufferPool) -> Array2<f32> {
         let mut embeddings = Array2::zeros((sentences.len(), self.dimension()));
         let mut first = 0;
         while first < sentences.len() {
@@ -163,21 +354,21 @@ impl SentenceEncoder {
             let next = first + fits.count().max(1);
             let batch = TokenBatch::new(self.config(), &sentences[first..next], vec![0; next - first]);
             let mut tape = self.tape(pool, &batch, false);
-            let encoded = self.forward(&mut tape, &batch, None);
+            let encoded = self.forward_after(excluded, &mut tape, &batch, None);
             embeddings.slice_mut(s![first..next, ..]).assign(tape.value(encoded));
             first = next;
         }
         embeddings
     }
 
-    /// About the bytes of the directory that [`SentenceEncoder::save`] writes, and never fewer.
+    /// An upper bound, and a close one, on the bytes that [`save`](Self::save) writes.
     pub fn size_on_disk(&self) -> u64 {
         let carried: usize = self.carried.iter().map(CarriedTensor::size).sum();
         let weights = size_of_val(self.params.values()) + carried + 256 * self.params.layout().parameters().len();
         weights as u64 + self.directory.size_on_disk()
     }
 
-    /// Writes a directory that sentence-transformers loads as its own.
+    /// Writes a directory that sentence-transformers loads like its own.
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io).

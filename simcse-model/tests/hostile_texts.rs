@@ -1,12 +1,12 @@
-//! Hostile texts: the token ids are those of the tokenizers library asked directly, truncation included, by tokenizers of
-//! BERT's and of RoBERTa's kind.
+//! Hostile texts: for tokenizers of BERT's and RoBERTa's kinds, the token ids are those that the
+//! tokenizers library itself returns, including truncation.
 
 use proptest::prelude::*;
 use serde_json::{Value, json};
-use simcse_model::{Architecture, Tokenizer};
+use simcse_model::Tokenizer;
 use tokenizers::TruncationParams;
 
-/// Texts, and words to repeat: the file that `tools/hostile_ids.py` asks the Python library about.
+/// Texts, and words to repeat. `tools/peer/hostile_ids.py` gives the same file to the Python library.
 const HOSTILE: &str = include_str!("hostile_texts.json");
 
 fn list(name: &str) -> Vec<String> {
@@ -18,7 +18,7 @@ fn texts() -> Vec<String> {
     list("texts").into_iter().chain(list("repeated").iter().map(|word| word.repeat(10_000))).collect()
 }
 
-/// A tokenizer as we read it from a directory, and as the library reads the `tokenizer.json` that we write for it.
+/// A tokenizer of ours, and the library's from the `tokenizer.json` that ours writes.
 struct Both {
     ours: Tokenizer,
     librarys: tokenizers::Tokenizer,
@@ -28,7 +28,7 @@ struct Both {
 impl Both {
     fn new(ours: Tokenizer, max_length: usize) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        ours.write(dir.path(), Architecture::Bert).unwrap();
+        ours.write(dir.path(), true).unwrap();
         let mut librarys = tokenizers::Tokenizer::from_file(dir.path().join("tokenizer.json")).unwrap();
         librarys.with_truncation(Some(TruncationParams { max_length, ..TruncationParams::default() })).unwrap();
         Self { ours, librarys, max_length }
@@ -43,7 +43,7 @@ impl Both {
     }
 }
 
-/// BERT's kind, with some of each text in its vocabulary.
+/// BERT's kind, with part of each text in its vocabulary.
 fn word_piece(do_lower_case: bool) -> Tokenizer {
     let mut words: Vec<String> = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(str::to_owned).to_vec();
     let texts = list("texts").concat();
@@ -65,7 +65,7 @@ fn byte_level() -> Tokenizer {
 fn roberta() -> Tokenizer {
     let dir = tempfile::tempdir().unwrap();
     let file = |name: &str| dir.path().join(name);
-    byte_level().write(dir.path(), Architecture::Roberta).unwrap();
+    byte_level().write(dir.path(), false).unwrap();
     let trained: Value = serde_json::from_slice(&std::fs::read(file("tokenizer.json")).unwrap()).unwrap();
     let tokens = trained["model"]["vocab"].as_object().unwrap().keys().filter(|token| !token.starts_with('['));
     let special = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"].map(str::to_owned);

@@ -1,6 +1,8 @@
-//! Comparisons with what the Python libraries made, and with models on disk; each is skipped if its variable is not set:
-//! `SIMCSE_SHARED` names a directory with real tokenizers and their ids, `SIMCSE_HOSTILE_IDS` one that
-//! `tools/hostile_ids.py` wrote, `SIMCSE_MODELS` one with model directories in it.
+//! Comparisons with what the Python libraries computed, and with models on disk.
+//!
+//! Each test needs a directory in an environment variable and is skipped without it:
+//! `SIMCSE_SHARED` has real tokenizers and their ids, `SIMCSE_HOSTILE_IDS` is written by
+//! `tools/peer/hostile_ids.py`, and `SIMCSE_MODELS` holds model directories.
 
 use std::path::{Path, PathBuf};
 
@@ -24,7 +26,7 @@ fn entries(dir: &Path) -> Vec<PathBuf> {
     entries
 }
 
-/// A directory with some of the files of `from`.
+/// A directory with some of the files in `from`.
 fn only(from: &Path, names: &[&str]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for name in names {
@@ -33,7 +35,8 @@ fn only(from: &Path, names: &[&str]) -> tempfile::TempDir {
     dir
 }
 
-/// Every line of `ids` (`{"text", "ids"}`), also truncated: all but the last special token is a prefix.
+/// Checks the ids of every text in `ids`, whose lines are `{"text", "ids"}`, and its truncated ids:
+/// the last special token, after a prefix of the others.
 fn assert_ids(tokenizer: &Path, ids: &Path) {
     let tokenizer = Tokenizer::read(tokenizer).unwrap();
     let lines = std::fs::read_to_string(ids).unwrap();
@@ -45,7 +48,8 @@ fn assert_ids(tokenizer: &Path, ids: &Path) {
     for ((line, found), cut) in lines.iter().zip(found).zip(cut) {
         let expected: Vec<u32> = serde_json::from_value(line["ids"].clone()).unwrap();
         assert_eq!(found, expected, "{}", line["text"]);
-        let (last, kept) = (expected[expected.len() - 1], expected.len().min(8) - 1);
+        let last = expected[expected.len() - 1];
+        let kept = expected.len().min(8) - 1;
         assert_eq!(cut, [&expected[..kept], &[last]].concat(), "{}", line["text"]);
     }
 }
@@ -77,7 +81,8 @@ fn a_plain_checkpoint_is_read() {
         return;
     };
     let model = ModelDirectory::read(&dir).unwrap();
-    assert_eq!((model.config.hidden_size, model.max_seq_length), (32, 128));
+    assert_eq!(model.config.hidden_size, 32);
+    assert_eq!(model.max_seq_length, 128);
     let mut words = vec![0.0; 256 * 32];
     let mut weights = model.weights().unwrap();
     weights.take("embeddings.word_embeddings.weight", &[256, 32], &mut words).unwrap();
@@ -103,7 +108,7 @@ fn hostile_texts_have_the_references_ids() {
     }
 }
 
-/// Loading and saving changes no bit: each tensor of the base, by its name in the bare model, and no other.
+/// Loading and saving changes no bit: what is saved has the base model's tensors, and no other.
 #[test]
 fn a_model_saved_unchanged_keeps_its_tensors() {
     let Some(dir) = directory("SIMCSE_MODELS") else {
@@ -122,7 +127,8 @@ fn a_model_saved_unchanged_keeps_its_tensors() {
         };
         assert_eq!(sorted(&saved), sorted(&base), "{}", model.display());
         for name in base.names() {
-            let (base, saved) = (base.tensor(name).unwrap(), saved.tensor(name).unwrap());
+            let base = base.tensor(name).unwrap();
+            let saved = saved.tensor(name).unwrap();
             assert_eq!((base.dtype(), base.shape()), (saved.dtype(), saved.shape()), "{}: {name}", model.display());
             assert!(base.data() == saved.data(), "{}: {name}", model.display());
         }

@@ -1,26 +1,45 @@
-//! AdamW's update of a run of parameters, and the squares that clipping wants, each in one pass over memory.
+//! AdamW's update of a run of parameters, and the sum of squares that clipping needs: one pass over
+//! memory each.
 
 use crate::simd::math;
 use crate::simd::{Kernel, Simd, dispatch};
 
-/// `β₁` and `β₂` of both moments.
+/// The decay rates `β₁` and `β₂` of the two moments.
 pub const BETAS: [f64; 2] = [0.9, 0.999];
 
-/// One step's update (Loshchilov and Hutter 2019; PyTorch: `torch.optim.AdamW`) of gradient `g`, with what does not depend
-/// on the parameter worked out before:
+/// One step's update (Loshchilov and Hutter 2019; PyTorch: `torch.optim.AdamW`) given gradient `g`,
+/// with everything precomputed that does not depend on the parameter:
 ///
 /// ```text
 /// g ← gradient_scale·g
 /// m ← β₁m + (1 − β₁)g,  v ← β₂v + (1 − β₂)g²
 /// p ← keep·p − step_size·m / (√v / root_correction + ε)
 /// ```
+///
+/// The first step, with learning rate `η = 0.01` and without clipping or weight decay, moves each
+/// parameter by `η` against its gradient:
+///
+/// ```
+/// use simcse_tensor::{AdamWUpdate, BETAS};
+///
+/// let update = AdamWUpdate {
+///     gradient_scale: 1.0,
+///     keep: 1.0,
+///     step_size: 0.01 / (1.0 - BETAS[0] as f32),
+///     root_correction: (1.0 - BETAS[1] as f32).sqrt(),
+///     eps: 1e-8,
+/// };
+/// let [mut p, mut m, mut v] = [[1.0, 1.0], [0.0; 2], [0.0; 2]];
+/// update.apply(&mut p, &[3.0, -0.2], &mut m, &mut v);
+/// assert!((p[0] - 0.99).abs() < 1e-5 && (p[1] - 1.01).abs() < 1e-5);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct AdamWUpdate {
-    /// What clipping multiplies the gradient by.
+    /// The factor by which clipping scales the gradient.
     pub gradient_scale: f32,
-    /// `1 − η·λ`.
+    /// `1 − η·λ`, with learning rate `η` and weight decay `λ`.
     pub keep: f32,
-    /// `η / (1 − β₁ᵗ)`.
+    /// `η / (1 − β₁ᵗ)`, with `t` the number of this step, counted from 1.
     pub step_size: f32,
     /// `√(1 − β₂ᵗ)`.
     pub root_correction: f32,
@@ -32,9 +51,10 @@ impl AdamWUpdate {
     /// Updates parameters `p` and their moments `m` and `v`.
     ///
     /// # Panics
-    /// If the slices do not have the same length.
+    /// If the slices differ in length.
     pub fn apply(&self, p: &mut [f32], g: &[f32], m: &mut [f32], v: &mut [f32]) {
-        assert!([g.len(), m.len(), v.len()] == [p.len(); 3], "AdamW: slices of different lengths");
+        let lengths = [g.len(), m.len(), v.len()];
+        assert!(lengths == [p.len(); 3], "AdamW: {} parameters; gradients and moments: {lengths:?}", p.len());
         dispatch(Apply { update: self, p, g, m, v });
     }
 }
@@ -62,7 +82,8 @@ impl Kernel for Apply<'_> {
             let g = s.mul(s.load_padded(&g[i..], 0.0), s.splat(update.gradient_scale));
             let first = s.fma(beta1, s.load_padded(&m[i..], 0.0), s.mul(rest1, g));
             let second = s.fma(beta2, s.load_padded(&v[i..], 0.0), s.mul(rest2, s.mul(g, g)));
-            let (first, second) = (normal(s, first), normal(s, second));
+            let first = flush_denormals(s, first);
+            let second = flush_denormals(s, second);
             let root = s.div(s.sqrt(second), s.splat(update.root_correction));
             let step = s.div(first, s.add(root, s.splat(update.eps)));
             let kept = s.mul(s.load_padded(&p[i..], 0.0), s.splat(update.keep));
@@ -73,18 +94,20 @@ impl Kernel for Apply<'_> {
     }
 }
 
-/// Zero instead of a denormal: the moments of words that never occur again would linger there, at a hundred times the cost.
+/// Zero in place of a denormal. The moments of words that never occur again decay into the denormal
+/// range and would stay there, where arithmetic costs a hundred times as much.
 #[inline(always)]
-fn normal<S: Simd>(s: S, x: S::F32) -> S::F32 {
+fn flush_denormals<S: Simd>(s: S, x: S::F32) -> S::F32 {
     let size = s.max(x, s.sub(s.splat(0.0), x));
     s.where_less(size, s.splat(f32::MIN_POSITIVE), s.splat(0.0), x)
 }
 
-/// `Σ xᵢ²`, in f32 over a thousand values at a time, whose sums are added in f64.
+/// `Σ xᵢ²`: summed in f32 over 1024 values at a time, then in f64 over these partial sums.
 pub fn sum_of_squares(x: &[f32]) -> f64 {
     struct Squares<'a>(&'a [f32]);
     impl Kernel for Squares<'_> {
         type Output = f64;
+
         #[inline(always)]
         fn run<S: Simd>(self, s: S, _: &mut [f32]) -> f64 {
             let mut total = 0.0;
@@ -112,7 +135,7 @@ mod tests {
     }
 
     #[test]
-    fn moments_do_not_linger_as_denormals() {
+    fn moments_decay_to_zero_without_passing_through_denormals() {
         let update = AdamWUpdate { gradient_scale: 1.0, keep: 1.0, step_size: 1e-3, root_correction: 1.0, eps: 1e-8 };
         let [mut p, mut m, mut v] = [[1.0; 37], [1e-20; 37], [1e-20; 37]];
         for _ in 0..100_000 {

@@ -1,8 +1,8 @@
-//! Values that are chosen by name: on the command line, in an environment variable, in a file.
+//! Values chosen by name: on the command line, in an environment variable, in a file.
 
 use std::fmt;
 
-/// A type whose few values have names.
+/// A type whose values have names.
 ///
 /// ```
 /// use simcse_tensor::{Named, Pooling};
@@ -21,14 +21,14 @@ pub trait Named: Copy + 'static {
     /// The value with this name.
     ///
     /// # Errors
-    /// [`UnknownName`], which lists the names that there are.
+    /// [`UnknownName`], which lists the known names.
     fn from_name(name: &str) -> Result<Self, UnknownName> {
         let found = Self::ALL.iter().copied().find(|value| value.name() == name);
         found.ok_or_else(|| UnknownName { expected: names_of::<Self>(), found: name.to_owned() })
     }
 }
 
-/// The names of a type's values as a sentence lists them: `mean, cls or max`.
+/// The names of a type's values, listed as in a sentence: `mean, cls or max`.
 pub fn names_of<T: Named>() -> String {
     let names: Vec<_> = T::ALL.iter().map(|value| value.name()).collect();
     match &names[..] {
@@ -38,10 +38,10 @@ pub fn names_of<T: Named>() -> String {
     }
 }
 
-/// A name that no value of a [`Named`] type has.
+/// The error for a name that no value of a [`Named`] type has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownName {
-    /// The names that there are: `mean, cls or max`.
+    /// The known names: `mean, cls or max`.
     pub expected: String,
     /// The name that was given.
     pub found: String,

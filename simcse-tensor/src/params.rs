@@ -1,4 +1,5 @@
-//! One table of parameters and flat buffers that share it: values, gradients, and whatever the optimizer keeps.
+//! One table of parameters, and the flat buffers that share it: values, gradients, and whatever
+//! the optimizer keeps.
 
 use std::marker::PhantomData;
 use std::sync::Arc;
@@ -8,23 +9,26 @@ use rayon::prelude::*;
 
 use crate::buffers::pages::Aligned;
 
+/// Values in one parallel task of a pass over a whole buffer.
+const CHUNK: usize = 1 << 16;
+
 /// One named tensor of a [`Layout`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameter {
-    /// The name under which checkpoints know it.
+    /// Its name in checkpoints.
     pub name: String,
-    /// Its shape, one or two dimensions.
+    /// Its shape: one or two dimensions.
     pub shape: Vec<usize>,
-    /// Where its values begin in the flat buffers.
+    /// The index of its first value in the flat buffers.
     pub start: usize,
-    /// Whether weight decay applies (not to biases and LayerNorm).
+    /// Whether weight decay applies to it (it does not to biases and LayerNorm).
     pub decay: bool,
-    /// Whether the loss can reach it; what it cannot reach is never touched.
+    /// Whether the loss depends on it. Parameters that are not trainable never change.
     pub trainable: bool,
 }
 
 impl Parameter {
-    /// Number of values.
+    /// The number of values.
     pub fn len(&self) -> usize {
         self.shape.iter().product()
     }
@@ -34,13 +38,13 @@ impl Parameter {
         self.len() == 0
     }
 
-    /// Its place in the flat buffers.
+    /// The indices of its values in the flat buffers.
     pub fn range(&self) -> std::ops::Range<usize> {
         self.start..self.start + self.len()
     }
 }
 
-/// A place in the flat buffers, seen as a matrix: one tensor, or several that lie side by side.
+/// A section of the flat buffers, viewed as a matrix: one tensor, or several adjacent ones.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Slot {
     start: usize,
@@ -49,22 +53,22 @@ pub struct Slot {
 }
 
 impl Slot {
-    /// This slot and the one that lies right behind it, as one matrix with the rows of both.
+    /// This slot and the one right after it, as one matrix with the rows of both.
     ///
     /// # Panics
-    /// If they are not neighbors of equal width.
+    /// If `next` does not start where this slot ends, or has another width.
     pub fn join(self, next: Slot) -> Slot {
         let adjacent = self.start + self.rows * self.cols == next.start && self.cols == next.cols;
-        assert!(adjacent, "{self:?} and {next:?} do not lie side by side");
+        assert!(adjacent, "cannot join slots that are not adjacent or differ in width: {self:?} and {next:?}");
         Slot { rows: self.rows + next.rows, ..self }
     }
 
-    /// Number of rows; the length of a vector.
+    /// The number of rows; the length of a vector.
     pub fn rows(self) -> usize {
         self.rows
     }
 
-    /// Number of columns; 1 for a vector.
+    /// The number of columns; 1 for a vector.
     pub fn cols(self) -> usize {
         self.cols
     }
@@ -74,7 +78,29 @@ impl Slot {
     }
 }
 
-/// The table of parameters: names, shapes and places. Buffers of one layout have the same length and order.
+/// The table of parameters: names, shapes and positions.
+///
+/// All buffers of one layout have the same length and order, so a pass over two of them needs no
+/// names.
+///
+/// ```
+/// use std::sync::Arc;
+/// use simcse_tensor::{Grads, Layout, Params};
+///
+/// let mut layout = Layout::default();
+/// let weight = layout.push("dense.weight", &[2, 3], true, true);
+/// let bias = layout.push("dense.bias", &[2], false, true);
+/// assert_eq!(layout.len(), 8);
+/// assert_eq!(layout.parameters()[1].range(), 6..8);
+///
+/// let mut params = Params::zeros(Arc::new(layout));
+/// params.slice_mut(bias).copy_from_slice(&[0.5, -0.5]);
+/// assert_eq!(params.values(), [0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.5, -0.5]);
+/// assert_eq!(params.matrix(weight).dim(), (2, 3));
+///
+/// let grads = Grads::zeros(params.layout().clone());
+/// assert_eq!(grads.slice(bias), [0.0, 0.0]);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Layout {
     parameters: Vec<Parameter>,
@@ -82,7 +108,7 @@ pub struct Layout {
 }
 
 impl Layout {
-    /// Adds a tensor behind the others. A vector of `n` values is an `n × 1` slot.
+    /// Appends a tensor. A vector of `n` values becomes an `n × 1` slot.
     ///
     /// # Panics
     /// If `shape` has neither one nor two dimensions.
@@ -90,7 +116,7 @@ impl Layout {
         let (rows, cols) = match *shape {
             [n] => (n, 1),
             [rows, cols] => (rows, cols),
-            _ => panic!("a parameter has one or two dimensions, not {shape:?}"),
+            _ => panic!("a parameter has one or two dimensions, not the shape {shape:?}"),
         };
         let start = self.len;
         self.parameters.push(Parameter { name: name.into(), shape: shape.to_vec(), start, decay, trainable });
@@ -103,7 +129,7 @@ impl Layout {
         &self.parameters
     }
 
-    /// Number of values in a buffer of this layout.
+    /// The number of values in a buffer of this layout.
     pub fn len(&self) -> usize {
         self.len
     }
@@ -114,7 +140,9 @@ impl Layout {
     }
 }
 
-/// A flat buffer with one value per parameter of a [`Layout`]; `Of` says what the values are.
+/// A flat buffer with one value for each value of a [`Layout`]; `Of` says what the values are.
+///
+/// [`Params`] and [`Grads`] are two types, so that one cannot be passed for the other.
 #[derive(Clone, Debug)]
 pub struct Flat<Of> {
     layout: Arc<Layout>,
@@ -122,7 +150,7 @@ pub struct Flat<Of> {
     of: PhantomData<Of>,
 }
 
-/// Marks the buffer of parameter values.
+/// Marks a buffer of parameter values.
 #[derive(Clone, Debug)]
 pub enum ParamValue {}
 
@@ -143,7 +171,7 @@ impl<Of> Flat<Of> {
         Self { layout, values, of: PhantomData }
     }
 
-    /// The table that says what lies where.
+    /// The table of what is where.
     pub fn layout(&self) -> &Arc<Layout> {
         &self.layout
     }
@@ -153,19 +181,19 @@ impl<Of> Flat<Of> {
         &self.values
     }
 
-    /// All values, to change.
+    /// All values, mutable.
     pub fn values_mut(&mut self) -> &mut [f32] {
         &mut self.values
     }
 
     /// Sets all values to 0.
     pub fn clear(&mut self) {
-        self.values.par_chunks_mut(1 << 16).for_each(|chunk| chunk.fill(0.0));
+        self.values.par_chunks_mut(CHUNK).for_each(|chunk| chunk.fill(0.0));
     }
 
-    /// Multiplies all values.
+    /// Multiplies all values by `factor`.
     pub fn scale(&mut self, factor: f32) {
-        self.values.par_chunks_mut(1 << 16).for_each(|chunk| chunk.iter_mut().for_each(|value| *value *= factor));
+        self.values.par_chunks_mut(CHUNK).for_each(|chunk| chunk.iter_mut().for_each(|value| *value *= factor));
     }
 
     /// The first parameter with a value that is not finite, and that value.
@@ -175,18 +203,18 @@ impl<Of> Flat<Of> {
         Some((parameter, self.values[place]))
     }
 
-    /// The values of one slot, in order.
+    /// The values of one slot, row after row.
     pub fn slice(&self, slot: Slot) -> &[f32] {
         &self.values[slot.range()]
     }
 
-    /// The values of one slot, in order, to change.
+    /// The values of one slot, row after row, mutable.
     pub fn slice_mut(&mut self, slot: Slot) -> &mut [f32] {
         &mut self.values[slot.range()]
     }
 
     /// The values of one slot, as a matrix.
     pub fn matrix(&self, slot: Slot) -> ArrayView2<'_, f32> {
-        ArrayView2::from_shape((slot.rows, slot.cols), self.slice(slot)).expect("a slot has its shape")
+        ArrayView2::from_shape((slot.rows, slot.cols), self.slice(slot)).expect("a slot's length is that of its shape")
     }
 }

@@ -1,6 +1,7 @@
-//! What the processor can do at most: multiply-adds of the instructions that products are made of, on registers alone.
+//! The processor's peak: how many multiply-adds per second it does with operands in registers.
 //!
-//! `CHAINS` sums that do not wait for one another keep all ports of a core busy; nothing is loaded or stored.
+//! [`CHAINS`] sums that do not depend on one another keep all ports of a core busy; nothing is
+//! loaded or stored. The instructions are those that the matrix products use.
 
 #![allow(unsafe_code)]
 
@@ -18,7 +19,8 @@ use crate::precision::Precision;
 use crate::simd::{Avx2, Avx512};
 use crate::simd::{Isa, KernelOn, Portable, Simd};
 
-/// Latency (4 to 6 cycles) times ports (2); with two operands they fit the sixteen registers of AVX2.
+/// At least latency (4 to 6 cycles) times ports (2), so that no port waits for a sum; together with
+/// the two operands they still fit into the sixteen registers of AVX2.
 const CHAINS: usize = 12;
 /// Multiply-adds of each chain between two looks at the clock.
 const RUN: usize = 20_000;
@@ -26,9 +28,11 @@ const RUN: usize = 20_000;
 const ROUND: Duration = Duration::from_millis(50);
 const ROUNDS: usize = 6;
 
-/// FLOP per second (a multiply-add is two) of the products that `precision` is computed with, on all threads of the pool at once:
-/// the best of several rounds, after 0.3 s. On the portable path it is that of its plain arrays, which the crate matrixmultiply, with
-/// instructions of its own choice, may exceed.
+/// The peak in FLOP per second (a multiply-add counts as two) of products in `precision`, on all
+/// threads of the current rayon pool at once: the best of several rounds, which take 0.3 s.
+///
+/// On the portable path this is the peak of plain arrays; the crate matrixmultiply, which chooses
+/// its own instructions, may exceed it.
 ///
 /// # Panics
 /// If the precision is not available.
@@ -37,9 +41,10 @@ pub fn peak_flops(precision: Precision) -> f64 {
     (0..ROUNDS).map(|_| round()).fold(0.0, f64::max)
 }
 
-/// FLOP per second of this thread over one round.
+/// The FLOP per second of this thread over one round.
 fn thread_flops(precision: Precision) -> f64 {
-    let (started, mut done) = (Instant::now(), 0.0);
+    let started = Instant::now();
+    let mut done = 0.0;
     while started.elapsed() < ROUND {
         done += multiply_adds(precision);
     }
@@ -58,7 +63,7 @@ fn multiply_adds(precision: Precision) -> f64 {
         #[cfg(target_arch = "x86_64")]
         (Isa::Avx2, Precision::F32) => Avx2::call(OnVectors(OneF32)),
         (_, Precision::F32) => Portable::call(OnVectors(OneF32)),
-        (isa, Precision::Bf16) => panic!("no products of bf16 on {}", isa.name()),
+        (isa, Precision::Bf16) => panic!("peak: no bf16 products on {}", isa.name()),
     }
 }
 
@@ -73,7 +78,9 @@ impl<S: Simd, W: Words<S>> KernelOn<S> for OnVectors<W> {
 
     #[inline(always)]
     fn run(self, s: S, _: &mut [f32]) -> f64 {
-        let (a, b) = (s.splat(black_box(1.0)), s.splat(black_box(0.5)));
+        // Opaque values, or the compiler would compute the sums itself.
+        let a = s.splat(black_box(1.0));
+        let b = s.splat(black_box(0.5));
         let mut sums = [s.splat(black_box(0.0)); CHAINS];
         for _ in 0..RUN {
             for sum in &mut sums {
@@ -86,10 +93,13 @@ impl<S: Simd, W: Words<S>> KernelOn<S> for OnVectors<W> {
     }
 }
 
-/// On AMX, each instruction multiplies 16 × 32 by 32 × 16 values.
+/// On AMX: each instruction multiplies 16 × 32 values by 32 × 16.
+///
+/// Two tiles of A times two of B are four independent sums, as in the product's own inner loop.
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 fn on_tiles() -> f64 {
-    // SAFETY: `Isa::detected` saw AMX; nothing but tiles is touched, and no other code of this thread uses them in between.
+    // SAFETY: `Isa::detected` found AMX. The assembly touches nothing but tiles and its counter,
+    // and no other code of this thread uses tiles in between.
     unsafe {
         amx::configure();
         std::arch::asm!(
@@ -112,9 +122,9 @@ fn on_tiles() -> f64 {
 mod tests {
     use super::*;
 
-    /// A core of any processor of this century does more than 0.1 and less than 100,000 GFLOP/s.
+    /// Any core of this century does between 0.1 and 100,000 GFLOP/s.
     #[test]
-    fn is_of_the_right_size() {
+    fn peak_is_plausible() {
         for precision in [Precision::F32, Precision::Bf16].into_iter().filter(|precision| precision.is_available()) {
             let flops = thread_flops(precision);
             assert!((1e8..1e14).contains(&flops), "{}: {flops} FLOP/s", precision.name());

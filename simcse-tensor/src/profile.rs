@@ -1,7 +1,25 @@
-//! Where the time goes: a table of named parts, which [`record`] fills on the thread that calls it.
+//! Where the time goes: a table of named parts that [`record`] fills on the calling thread.
 //!
-//! Parts may nest; the time of the inner one counts for that one alone. Without a record, [`time`] costs one look at a
-//! thread-local variable per operation. The parts of the tape are declared here; whoever trains declares its own.
+//! Parts may nest; the time of an inner part counts for that part alone. While nothing is recorded,
+//! [`time`] costs one read of a thread-local variable. The tape's own parts are constants of
+//! [`Part`]; a caller times its own work under names of its own:
+//!
+//! ```
+//! use simcse_tensor::profile::{Part, record, time};
+//!
+//! const SORTING: Part = Part("sorting");
+//!
+//! let (sorted, profile) = record(|| {
+//!     time(SORTING, || {
+//!         let mut values: Vec<u32> = (0..10_000).rev().collect();
+//!         values.sort();
+//!         values
+//!     })
+//! });
+//! assert_eq!(sorted[0], 0);
+//! assert_eq!(profile.of(SORTING), profile.total());
+//! assert!(profile.of(Part::ATTENTION).is_zero());
+//! ```
 
 use std::cell::RefCell;
 use std::ops::AddAssign;
@@ -11,7 +29,7 @@ thread_local! {
     static RECORD: RefCell<Option<Profile>> = const { RefCell::new(None) };
 }
 
-/// A part of the work, by the name that reports call it.
+/// A part of the work, identified by its name in reports.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Part(pub &'static str);
 
@@ -22,35 +40,35 @@ impl Part {
     pub const FORWARD: Self = Self("y = xWᵀ + b");
     /// Products `dx = dy·W`.
     pub const DX: Self = Self("dx = dy·W");
-    /// Products `dW += dyᵀ·x`, and `db`.
+    /// Products `dW += dyᵀ·x`, and the column sums `db`.
     pub const DW: Self = Self("dW += dyᵀ·x");
-    /// GELU and its derivative.
-    pub const GELU: Self = Self("GELU");
+    /// Activation functions and their derivatives.
+    pub const ACTIVATION: Self = Self("activation");
     /// Attention, forward.
     pub const ATTENTION: Self = Self("attention");
     /// Attention, backward.
     pub const ATTENTION_BACKWARD: Self = Self("attention backward");
-    /// LayerNorm with residual and dropout, both ways.
+    /// LayerNorm with residual and dropout, forward and backward.
     pub const LAYER_NORM: Self = Self("LayerNorm, residual, dropout");
-    /// Dropout by itself, both ways.
+    /// Dropout on its own, forward and backward.
     pub const DROPOUT: Self = Self("dropout alone");
-    /// Pooling, both ways.
+    /// Pooling, forward and backward.
     pub const POOLING: Self = Self("pooling");
-    /// Normalization, similarities and cross entropy, both ways.
+    /// Normalization, similarities and cross-entropy, forward and backward.
     pub const LOSS: Self = Self("loss");
 }
 
-/// The time of each part, in the order in which they first ended.
+/// The time that each part took. Parts are listed in the order in which they first ended.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Profile(Vec<(Part, Duration)>);
 
 impl Profile {
-    /// The time of one part; zero if it did not run.
+    /// The time of one part; zero if it never ran.
     pub fn of(&self, part: Part) -> Duration {
         self.0.iter().find(|(of, _)| *of == part).map_or(Duration::ZERO, |(_, time)| *time)
     }
 
-    /// The time of all parts.
+    /// The time of all parts together.
     pub fn total(&self) -> Duration {
         self.0.iter().map(|(_, time)| *time).sum()
     }
@@ -71,19 +89,20 @@ impl AddAssign<&Profile> for Profile {
     }
 }
 
-/// Runs `f`, and says how long each part of it took on this thread.
+/// Runs `f`, and returns its result and how long each part of it took on this thread.
 pub fn record<R>(f: impl FnOnce() -> R) -> (R, Profile) {
     let outer = RECORD.replace(Some(Profile::default()));
     let result = f();
     (result, RECORD.replace(outer).unwrap_or_default())
 }
 
-/// Runs `f` as `part` of what is recorded, if anything is.
+/// Runs `f` and, inside [`record`], counts its time as `part`.
 pub fn time<R>(part: Part, f: impl FnOnce() -> R) -> R {
     let counted = || RECORD.with_borrow(|record| record.as_ref().map(Profile::total));
     let Some(before) = counted() else { return f() };
     let started = Instant::now();
     let result = f();
+    // Whatever the profile has gained meanwhile belongs to the parts inside `f`.
     let inner = counted().unwrap_or(before) - before;
     let own = started.elapsed().saturating_sub(inner);
     RECORD.with_borrow_mut(|record| record.iter_mut().for_each(|profile| profile.add(part, own)));
@@ -95,19 +114,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn an_inner_part_counts_for_itself_alone() {
+    fn the_time_of_an_inner_part_counts_only_once() {
         const PAUSE: Duration = Duration::from_millis(20);
         let (result, profile) = record(|| {
             time(Part::DX, || {
                 std::thread::sleep(PAUSE);
-                time(Part::GELU, || std::thread::sleep(2 * PAUSE));
-                time(Part::GELU, || 7)
+                time(Part::ACTIVATION, || std::thread::sleep(2 * PAUSE));
+                time(Part::ACTIVATION, || 7)
             })
         });
-        time(Part::LOSS, || std::thread::sleep(PAUSE)); // nothing is recorded
+        time(Part::LOSS, || std::thread::sleep(PAUSE)); // outside of any record
         assert_eq!(result, 7);
-        assert!(profile.of(Part::DX) >= PAUSE && profile.of(Part::GELU) >= 2 * PAUSE);
-        assert!(profile.of(Part::DX) < profile.of(Part::GELU) + PAUSE / 2, "{profile:?}");
-        assert_eq!(profile.total(), profile.of(Part::DX) + profile.of(Part::GELU));
+        assert!(profile.of(Part::DX) >= PAUSE && profile.of(Part::ACTIVATION) >= 2 * PAUSE);
+        assert!(profile.of(Part::DX) < profile.of(Part::ACTIVATION) + PAUSE / 2, "{profile:?}");
+        assert_eq!(profile.total(), profile.of(Part::DX) + profile.of(Part::ACTIVATION));
     }
 }

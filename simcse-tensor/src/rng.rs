@@ -1,20 +1,33 @@
 //! Counter-based random numbers: randomness as a function, not a state.
 //!
-//! Philox4x32-10 of Salmon et al. 2011, "Parallel Random Numbers: As Easy as 1, 2, 3": a bijection of a 128-bit counter
-//! under a 64-bit key. Ten rounds of
+//! Philox4x32-10 of Salmon et al. 2011, "Parallel Random Numbers: As Easy as 1, 2, 3": a bijection
+//! of a 128-bit counter `c` under a 64-bit key `k`. Each of the ten rounds is
 //!
 //! ```text
 //! (hi0, lo0) = M0·c0,  (hi1, lo1) = M1·c2
 //! c ← (hi1 ⊕ c1 ⊕ k0, lo1, hi0 ⊕ c3 ⊕ k1, lo0),  k ← (k0 + W0, k1 + W1)
 //! ```
+//!
+//! A random number is therefore a function of its coordinates (a step, a sentence, a column), and
+//! does not depend on which thread draws it, in what order, or in which run of the program:
+//!
+//! ```
+//! use simcse_tensor::rng::Philox;
+//!
+//! let philox = Philox::new(42);
+//! let [step, sentence, column] = [7, 3, 0];
+//! let words = philox.block([column, sentence, step, 0]);
+//! assert_eq!(words, Philox::new(42).block([column, sentence, step, 0]));
+//! assert_ne!(words, philox.block([column, sentence, step + 1, 0]));
+//! ```
 
-/// Multipliers of the two products of a round.
+/// The multipliers of a round's two products.
 pub(crate) const M: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];
-/// Weyl increments of the key: the golden ratio and √3 − 1.
+/// The Weyl increments of the key: the golden ratio and √3 − 1, as 32-bit fractions.
 const W: [u32; 2] = [0x9E37_79B9, 0xBB67_AE85];
 const ROUNDS: usize = 10;
 
-/// The Philox4x32-10 generator under one key.
+/// The Philox4x32-10 generator with a given key.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Philox {
     key: [u32; 2],
@@ -31,8 +44,12 @@ impl Philox {
     pub fn block(&self, counter: [u32; 4]) -> [u32; 4] {
         let [mut c0, mut c1, mut c2, mut c3] = counter;
         for [k0, k1] in self.round_keys() {
-            let (p0, p1) = (u64::from(M[0]) * u64::from(c0), u64::from(M[1]) * u64::from(c2));
-            (c0, c1, c2, c3) = ((p1 >> 32) as u32 ^ c1 ^ k0, p1 as u32, (p0 >> 32) as u32 ^ c3 ^ k1, p0 as u32);
+            let product0 = u64::from(M[0]) * u64::from(c0);
+            let product1 = u64::from(M[1]) * u64::from(c2);
+            c0 = (product1 >> 32) as u32 ^ c1 ^ k0;
+            c1 = product1 as u32;
+            c2 = (product0 >> 32) as u32 ^ c3 ^ k1;
+            c3 = product0 as u32;
         }
         [c0, c1, c2, c3]
     }

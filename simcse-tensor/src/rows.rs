@@ -1,8 +1,18 @@
-//! Sentences laid end to end: one row a token, no padding.
+//! Sentences laid end to end: one row per token, no padding.
 
 use std::ops::Range;
 
-/// Where each sentence of a batch begins, and which stream of random numbers it draws from.
+/// Where each sentence of a batch starts, and which stream of random numbers it draws from.
+///
+/// ```
+/// use simcse_tensor::Rows;
+///
+/// // Three sentences of 4, 2 and 3 tokens, each with a stream of its own.
+/// let rows = Rows::new([4, 2, 3], vec![0, 1, 2]);
+/// assert_eq!(rows.sentences(), 3);
+/// assert_eq!(rows.tokens(), 9);
+/// assert_eq!(rows.sentence(1), 4..6);
+/// ```
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Rows {
     offsets: Vec<usize>, // (S + 1)
@@ -10,16 +20,20 @@ pub struct Rows {
 }
 
 impl Rows {
-    /// Parameter gradients are sums of one partial sum per block of consecutive sentences, so a batch that is cut into
-    /// pieces at block boundaries gives the same bits. A block has as many sentences as fit into this many tokens, but one
-    /// at least.
+    /// The tokens that a block of consecutive sentences may hold; a block has at least one
+    /// sentence, however long.
+    ///
+    /// Parameter gradients are sums with one partial sum per block. A batch that is cut into
+    /// pieces at block boundaries therefore gives the same bits as the whole.
+    // Tests use small blocks: with 512 tokens, their few short sentences would all be in one block,
+    // and no test would see a partial sum that is lost or added in the wrong order.
     pub const BLOCK: usize = if cfg!(test) { 24 } else { 512 };
 
-    /// Sentences of the given lengths in tokens. `streams[s]` is sentence `s`'s coordinate in dropout masks; sentences
-    /// that must not share masks need different streams.
+    /// Sentences of the given lengths in tokens. `streams[s]` is the coordinate of sentence `s` in
+    /// dropout masks; sentences that must not share masks need different streams.
     ///
     /// # Panics
-    /// If the two do not give the same number of sentences.
+    /// If the numbers of lengths and streams differ.
     pub fn new(lengths: impl IntoIterator<Item = usize>, streams: Vec<u32>) -> Self {
         let mut offsets = Vec::with_capacity(streams.len() + 1);
         offsets.push(0);
@@ -27,22 +41,17 @@ impl Rows {
             *end += length;
             Some(*end)
         }));
-        assert_eq!(
-            offsets.len(),
-            streams.len() + 1,
-            "lengths of {} sentences, streams of {}",
-            offsets.len() - 1,
-            streams.len()
-        );
+        let sentences = offsets.len() - 1;
+        assert_eq!(sentences, streams.len(), "lengths of {sentences} sentences, streams of {}", streams.len());
         Self { offsets, streams }
     }
 
-    /// Number of sentences, `S`.
+    /// The number of sentences, `S`.
     pub fn sentences(&self) -> usize {
         self.streams.len()
     }
 
-    /// Number of tokens, `N`.
+    /// The number of tokens, `N`.
     pub fn tokens(&self) -> usize {
         self.offsets.last().copied().unwrap_or(0)
     }
@@ -57,12 +66,12 @@ impl Rows {
         self.offsets.windows(2).map(|w| w[0]..w[1])
     }
 
-    /// Sentence `s`'s coordinate in dropout masks.
+    /// The coordinate of sentence `s` in dropout masks.
     pub fn stream(&self, s: usize) -> u32 {
         self.streams[s]
     }
 
-    /// The sentences of every block, in order.
+    /// The sentences of every block, in order. Blocks depend on the lengths alone.
     pub fn blocks(&self) -> impl Iterator<Item = Range<usize>> + '_ {
         let mut start = 0;
         std::iter::from_fn(move || {
@@ -72,22 +81,22 @@ impl Rows {
         })
     }
 
-    /// The rows of a run of consecutive sentences.
+    /// The rows of a range of consecutive sentences.
     pub fn span(&self, sentences: &Range<usize>) -> Range<usize> {
         self.offsets[sentences.start]..self.offsets[sentences.end]
     }
 
-    /// The last row (exclusive) of every block, in order.
+    /// The end (exclusive) of every block's rows, in order.
     pub fn block_ends(&self) -> Vec<usize> {
         self.blocks().map(|block| self.span(&block).end).collect()
     }
 
-    /// Splits a row-major buffer of `width` values a row into one mutable slice per block of sentences.
+    /// Splits a row-major buffer, `width` values per row, into one mutable slice per block.
     pub(crate) fn split_blocks<'a, T>(&self, buffer: &'a mut [T], width: usize) -> Vec<&'a mut [T]> {
         split(buffer, self.blocks().map(|block| self.span(&block).len() * width))
     }
 
-    /// Splits a row-major buffer of `width` values a row into one mutable slice per sentence.
+    /// Splits a row-major buffer, `width` values per row, into one mutable slice per sentence.
     pub(crate) fn split_sentences<'a, T>(&self, buffer: &'a mut [T], width: usize) -> Vec<&'a mut [T]> {
         split(buffer, self.iter().map(|sentence| sentence.len() * width))
     }

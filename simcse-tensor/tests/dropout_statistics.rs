@@ -1,12 +1,13 @@
-//! Dropout masks as random variables: their rate, and the independence of masks whose coordinates are neighbors.
+//! Dropout masks as random variables: their rate, and the independence of masks with neighboring
+//! coordinates.
 
 use simcse_tensor::Dropout;
 use simcse_tensor::rng::Philox;
 
 const RATE: f32 = 0.1;
-/// What is kept, by the masks' resolution of 1/65536.
+/// The probability that a value is kept, at the masks' resolution of 1/65536.
 const KEPT: f64 = 1.0 - 6554.0 / 65536.0;
-/// Standard deviations that a figure of ideal masks exceeds once in 16,000 seeds.
+/// Standard deviations; ideal masks exceed this limit with one seed in 16,000.
 const SIGMAS: f64 = 4.0;
 const WIDTH: usize = 4096;
 
@@ -21,10 +22,15 @@ struct Row {
 }
 
 impl Row {
-    /// Rows of several sentences, layers, positions and steps.
+    /// Row `i` of several sentences, layers, positions and steps.
     fn numbered(i: usize) -> Self {
-        let (stream, site, position, step) = (i % 8 * 2, i / 8 % 4 * 3, i / 32 % 16 * 2, i / 512);
-        Self { seed: 42, step: step as u32, site: site as u16, stream: stream as u32, position }
+        Self {
+            seed: 42,
+            step: (i / 512) as u32,
+            site: (i / 8 % 4 * 3) as u16,
+            stream: (i % 8 * 2) as u32,
+            position: i / 32 % 16 * 2,
+        }
     }
 
     fn draw(self, mask: &mut [f32]) {
@@ -34,7 +40,7 @@ impl Row {
 }
 
 #[test]
-fn keeps_its_rate() {
+fn masks_keep_values_at_their_rate() {
     const ROWS: usize = 100_000_000 / WIDTH;
     let mut mask = vec![0.0; WIDTH];
     let mut kept = 0;
@@ -48,18 +54,22 @@ fn keeps_its_rate() {
     assert!(sigmas.abs() < SIGMAS, "kept {kept} of {draws}: {sigmas} σ from {KEPT}");
 }
 
-/// The correlation of what rows and the rows that `neighbor` makes of them keep, column `c` with column `c + shift`.
+/// Checks that what rows keep does not correlate with what their neighbors keep: column `c` with
+/// column `c + shift`.
 fn assert_uncorrelated(what: &str, shift: usize, neighbor: impl Fn(Row) -> Row) {
     const ROWS: usize = 1000;
-    let (mut mask, mut other) = (vec![0.0; WIDTH], vec![0.0; WIDTH + shift]);
-    let (mut both, mut first, mut second) = (0, 0, 0);
+    let mut mask = vec![0.0; WIDTH];
+    let mut other = vec![0.0; WIDTH + shift];
+    let [mut both, mut first, mut second] = [0; 3];
     for i in 0..ROWS {
         let row = Row::numbered(i);
         row.draw(&mut mask);
         neighbor(row).draw(&mut other);
         for (&a, &b) in mask.iter().zip(&other[shift..]) {
-            let (a, b) = (usize::from(a != 0.0), usize::from(b != 0.0));
-            (both, first, second) = (both + (a & b), first + a, second + b);
+            let [a, b] = [a, b].map(|m| usize::from(m != 0.0));
+            both += a & b;
+            first += a;
+            second += b;
         }
     }
     let pairs = (ROWS * WIDTH) as f64;
@@ -71,7 +81,7 @@ fn assert_uncorrelated(what: &str, shift: usize, neighbor: impl Fn(Row) -> Row) 
 }
 
 #[test]
-fn neighbors_are_uncorrelated() {
+fn masks_with_neighboring_coordinates_are_uncorrelated() {
     assert_uncorrelated("seeds", 0, |row| Row { seed: row.seed + 1, ..row });
     assert_uncorrelated("steps", 0, |row| Row { step: row.step + 1, ..row });
     assert_uncorrelated("sites of a layer", 0, |row| Row { site: row.site + 1, ..row });

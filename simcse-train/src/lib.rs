@@ -1,39 +1,65 @@
-//! Unsupervised SimCSE training: sentences, contrastive loss, AdamW, checkpoints and the loop.
+//! Unsupervised SimCSE training (Gao et al. 2021): sentences, objectives, AdamW, checkpoints and
+//! the training loop.
+//!
+//! A [`Trainer`] takes a model, [`Sentences`] and [`Settings`], and writes a directory that
+//! sentence-transformers can load:
+//!
+//! ```no_run
+//! use simcse_model::SentenceEncoder;
+//! use simcse_train::{Sentences, Settings, Trainer};
+//!
+//! # fn main() -> Result<(), Box<dyn std::error::Error>> {
+//! let encoder = SentenceEncoder::load("path/to/bert")?;
+//! let sentences = Sentences::read("titles.txt", 10)?;
+//! let settings = Settings { batch_size: 64, ..Settings::for_model(&encoder) };
+//! let trained = Trainer::new(encoder, &sentences, settings, "output/my-model")?.train(&mut ())?;
+//! println!("mean loss {:.4}", trained.summary.train_loss);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! [`Callbacks`] add scores during training, progress and a way to stop. To resume a run, open its
+//! [`Checkpoint`] and call [`Trainer::resume`]. For a training loop of your own, the parts are
+//! public: [`data`] forms batches, [`mean_gradient`] computes a step's gradient, [`optim`] updates
+//! the weights.
+//!
+//! The crate knows nothing of evaluation sets or command lines.
 
 pub mod data;
 pub mod memory;
 pub mod optim;
 
+mod callbacks;
+mod draws;
 mod error;
 mod evaluation;
 mod measure;
 mod run;
 mod settings;
 mod step;
-mod steps;
 #[cfg(test)]
 mod testing;
 mod trainer;
+mod warnings;
 
+pub use callbacks::Callbacks;
 pub use data::batches::BatchSampler;
 pub use data::sentences::Sentences;
+pub use draws::total_steps;
 pub use error::{Error, Result};
-pub use evaluation::{Evaluation, Figures, Host};
+pub use evaluation::{Evaluation, Figures};
 pub use measure::{Measured, PARTS, measure_steps};
-pub use memory::{MemoryPlan, plan_memory};
-pub use optim::schedule::Warmup;
+pub use memory::MemoryPlan;
 pub use run::RunDirectory;
 pub use run::checkpoint::Checkpoint;
 pub use run::metrics::StepRecord;
-pub use run::output::{OutputDirectory, check_space};
-pub use run::provenance::{DataSource, EvaluationSource, Inputs, ModelSource, Provenance};
+pub use run::output::OutputDirectory;
+pub use run::provenance::{EvaluationSource, Inputs, ModelSource, Provenance, Sources};
 pub use run::summary::Summary;
-pub use settings::Settings;
-pub use settings::recipe::Recipe;
+pub use settings::{Recipe, Rounding, Setting, Settings};
 pub use simcse_tensor::peak_flops;
 pub use simcse_tensor::profile::Part;
-pub use step::contrastive::contrastive;
-pub use step::gradient::{Workspace, accumulate_gradient, mean_gradient};
+pub use step::gradient::{StepBuffers, accumulate_gradient, mean_gradient};
 pub use step::gradient_flow::check_gradient_flow;
-pub use steps::total_steps;
-pub use trainer::train;
+pub use step::objectives::{Contrastive, Objective};
+pub use trainer::{Trained, Trainer};

@@ -1,112 +1,352 @@
-//! The loop.
+//! A run from its settings to its final model: what is trained on what, and the training loop.
 
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use simcse_model::{SentenceEncoder, Tokens};
+use simcse_model::SentenceEncoder;
 use simcse_tensor::Grads;
 
+use crate::callbacks::Callbacks;
 use crate::data::sentences::Sentences;
+use crate::draws::{Draw, Draws, total_steps};
 use crate::error::{Error, Result};
-use crate::evaluation::{Figures, Host};
+use crate::evaluation::Figures;
+use crate::memory::{MemoryPlan, SAMPLE, plan_memory};
 use crate::optim::adamw::{AdamW, clip_scale, gradient_norm};
 use crate::optim::schedule::LinearSchedule;
 use crate::run::RunDirectory;
-use crate::run::checkpoint::State;
+use crate::run::checkpoint::{Checkpoint, State};
 use crate::run::metrics::StepRecord;
+use crate::run::output::{OutputDirectory, check_space};
 use crate::run::progress::Progress;
+use crate::run::provenance::{Provenance, Sources};
 use crate::run::summary::Summary;
 use crate::settings::Settings;
-use crate::step::gradient::{Workspace, mean_gradient};
+use crate::step::gradient::mean_gradient;
 use crate::step::gradient_flow::check_gradient_flow;
-use crate::steps::{steps, total_steps};
+use crate::step::objectives::Contrastive;
+use crate::warnings::warnings;
 
-/// Trains `encoder` on `sentences` and leaves the final model and its checkpoints in `run`, which may be in its middle. Batches
-/// go through the encoder as `workspace` has it.
+/// A run that is about to start or resume: a model, sentences, settings and a directory, checked
+/// against each other.
 ///
-/// # Errors
-/// See [`Error`]; checkpoints that were reported as saved stay.
-pub fn train(
-    encoder: &mut SentenceEncoder,
-    sentences: &Sentences,
-    settings: &Settings,
-    mut workspace: Workspace,
-    run: &mut RunDirectory,
-    host: &mut dyn Host,
-) -> Result<Summary> {
-    let total_steps = total_steps(settings, sentences)?;
-    let schedule = LinearSchedule::new(settings.warmup, total_steps);
-    let mut optimizer = AdamW::new(encoder.params.layout(), settings.weight_decay, settings.adam_epsilon);
-    let mut progress = run.restore(&mut optimizer, total_steps)?;
-    let mut steps = steps(settings, sentences).skip(progress.global_step as usize);
-    let mut grads = Grads::zeros(encoder.params.layout().clone());
-
-    loop {
-        let (step, last) = (progress.global_step, progress.global_step == total_steps);
-        let improved = due(step, settings.eval_steps, last) && evaluate(encoder, &mut progress, run, host)?;
-        let best = improved && settings.load_best_model_at_end;
-        let stopping = host.stop_requested();
-        if best || stopping || (step > 0 && due(step, Some(settings.save_steps), last)) {
-            let state = State { encoder, optimizer: &optimizer, progress: &progress, total_steps };
-            run.save_checkpoint(&state)?.inspect(|checkpoint| host.saved(checkpoint));
-            run.rotate(&progress)?;
-        }
-        if stopping {
-            return Err(Error::Stopped { step, path: run.path().to_path_buf() });
-        }
-        if last {
-            break;
-        }
-
-        let (epoch, batches) = steps.next().expect("epochs without end");
-        let started = Instant::now();
-        let tokenize = |batch: &Vec<u32>| encoder.tokenize(&sentences.select(batch));
-        let drawn = batches.iter().map(tokenize).collect::<simcse_model::Result<Vec<Tokens>>>()?;
-        let cut: u64 = drawn.iter().map(|tokens| tokens.cut as u64).sum();
-        let tokens: Vec<_> = drawn.into_iter().map(|tokens| tokens.ids).collect();
-        if step == 0 {
-            let dropout = settings.dropout(step, 0);
-            check_gradient_flow(encoder, &tokens[0], &dropout, settings.scale, &mut workspace, &mut grads)?;
-        }
-
-        let dropout = |batch| settings.dropout(step, batch);
-        let loss = mean_gradient(encoder, &tokens, dropout, settings.scale, &mut workspace, &mut grads);
-        let norm = gradient_norm(&grads);
-        let learning_rate = settings.learning_rate * schedule.factor(step);
-        if loss.is_finite() && norm.is_finite() {
-            optimizer.update(&mut encoder.params, &grads, learning_rate, clip_scale(norm, settings.max_grad_norm));
-        }
-
-        let record = StepRecord::new(step + 1, epoch, loss, learning_rate, norm, &tokens.concat(), started.elapsed());
-        run.log_step(&record)?;
-        host.stepped(&record, total_steps);
-        progress.add(&record, cut)?;
-    }
-
-    let best = progress.best_global_step.filter(|&best| settings.load_best_model_at_end && best != total_steps);
-    if let Some(best) = best {
-        run.load_weights(best, encoder)?;
-    }
-    let summary = Summary { test: test(encoder, &progress, run, host)?, ..Summary::of(&progress, settings) };
-    run.save_model(encoder, &summary)?;
-    Ok(summary)
+/// The trainer owns the model, so that the run's record describes what is trained: the settings
+/// that concern the model (pooling, length, precision) are applied to it here, and a resumed run
+/// trains the model of its checkpoint.
+///
+/// ```
+/// use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling};
+/// use simcse_model::{SentenceEncoder, Tokenizer};
+/// use simcse_train::{Sentences, Settings, Trainer};
+///
+/// # fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// // A small model with random weights; SentenceEncoder::load("path/to/model") would read one.
+/// let texts = ["mount a usb stick", "no sound after the update", "dark screen", "boot from usb"];
+/// let tokenizer = Tokenizer::byte_level_bpe(&texts, 300)?;
+/// let config = ModelConfig {
+///     vocab_size: tokenizer.max_id() as usize + 1,
+///     hidden_size: 16,
+///     num_hidden_layers: 1,
+///     num_attention_heads: 2,
+///     intermediate_size: 32,
+///     ..ModelConfig::defaults(Architecture::Bert)
+/// };
+/// let directory = ModelDirectory::new(config, tokenizer, Pooling::Mean, 32)?;
+/// let encoder = SentenceEncoder::random(directory, 1);
+///
+/// let sentences = Sentences::from_texts("four questions", texts, 1)?;
+/// let settings = Settings { batch_size: 2, max_steps: Some(3), ..Settings::for_model(&encoder) };
+/// let output = tempfile::tempdir()?;
+/// let trainer = Trainer::new(encoder, &sentences, settings, output.path().join("model"))?;
+/// let trained = trainer.train(&mut ())?;
+/// println!("{} steps, mean loss {:.3}", trained.summary.steps, trained.summary.train_loss);
+///
+/// let embeddings = trained.encoder.encode(&["a question"])?;
+/// assert_eq!(embeddings.dim(), (1, 16));
+/// # Ok(())
+/// # }
+/// ```
+#[derive(Debug)]
+pub struct Trainer {
+    /// Where model, sentences and evaluation sets come from. This goes into the run's record;
+    /// nothing is read from there.
+    pub sources: Sources,
+    encoder: SentenceEncoder,
+    sentences: Sentences,
+    settings: Settings,
+    total_steps: u64,
+    start: Start,
+    draws: Draws,
+    memory: Option<MemoryPlan>,
 }
 
-/// Whether something that is done every so many steps, at step 0 and at the last one, is done at this one.
+/// How the run starts.
+#[derive(Debug)]
+enum Start {
+    /// At the first step, in a directory that does not hold a run yet.
+    New(PathBuf),
+    /// From a checkpoint.
+    Resumed(OutputDirectory, Box<Checkpoint>),
+}
+
+/// What a run returns; on disk, it leaves the output directory.
+#[derive(Debug)]
+pub struct Trained {
+    /// The final model.
+    pub encoder: SentenceEncoder,
+    /// The run's figures.
+    pub summary: Summary,
+}
+
+impl Trainer {
+    /// A new run that trains `encoder` on `sentences` and writes the model and its checkpoints to
+    /// `output`. The directory is created when training starts.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] for a setting out of range, or not possible with this model;
+    /// [`Error::TooFewSentences`].
+    pub fn new(
+        mut encoder: SentenceEncoder,
+        sentences: &Sentences,
+        settings: Settings,
+        output: impl Into<PathBuf>,
+    ) -> Result<Self> {
+        settings.check()?;
+        settings.apply_to(&mut encoder)?;
+        let sources = Sources::of_model(&encoder);
+        Self::prepare(encoder, sentences, settings, sources, Start::New(output.into()))
+    }
+
+    /// The run that `checkpoint` in `output` belongs to, resumed from there. `settings` are those
+    /// that the checkpoint records, or differ from them only in having more steps or another
+    /// `mini_batch_tokens`.
+    ///
+    /// # Errors
+    /// As [`Trainer::new`]; [`Error::Changed`] if sentences or settings differ from the run's, or
+    /// would make it shorter; errors of loading the checkpoint's model.
+    pub fn resume(
+        output: OutputDirectory,
+        checkpoint: Checkpoint,
+        sentences: &Sentences,
+        settings: Settings,
+    ) -> Result<Self> {
+        let recorded = &checkpoint.provenance.settings;
+        let Settings { epochs, max_steps, mini_batch_tokens, .. } = settings;
+        Settings { epochs, max_steps, mini_batch_tokens, ..recorded.clone() }.check_same(&settings)?;
+        settings.check()?;
+        checkpoint.provenance.check_same_data(sentences)?;
+        let steps = total_steps(&settings, sentences)?;
+        if steps < total_steps(recorded, sentences)? {
+            recorded.check_same(&settings)?; // names the setting that made the run shorter
+        }
+        if checkpoint.step() > steps {
+            return Err(Error::Damaged {
+                file: checkpoint.path().to_path_buf(),
+                expected: format!("at most the run's {steps} steps"),
+                found: checkpoint.step().to_string(),
+            });
+        }
+        let mut encoder = checkpoint.load_encoder()?;
+        settings.apply_to(&mut encoder)?;
+        let sources = checkpoint.provenance.sources();
+        Self::prepare(encoder, sentences, settings, sources, Start::Resumed(output, Box::new(checkpoint)))
+    }
+
+    fn prepare(
+        encoder: SentenceEncoder,
+        sentences: &Sentences,
+        settings: Settings,
+        sources: Sources,
+        start: Start,
+    ) -> Result<Self> {
+        let total_steps = total_steps(&settings, sentences)?;
+        let draws = Draws::new(&settings, sentences, start.done());
+        Ok(Self { sources, encoder, sentences: sentences.clone(), settings, total_steps, start, draws, memory: None })
+    }
+
+    /// The model, with the settings applied.
+    pub fn encoder(&self) -> &SentenceEncoder {
+        &self.encoder
+    }
+
+    /// The sentences that it will be trained on.
+    pub fn sentences(&self) -> &Sentences {
+        &self.sentences
+    }
+
+    /// The settings of the run.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// Steps of the whole run.
+    pub fn total_steps(&self) -> u64 {
+        self.total_steps
+    }
+
+    /// Steps that are already done: 0 unless the run is resumed.
+    pub fn done(&self) -> u64 {
+        self.start.done()
+    }
+
+    /// The output directory.
+    pub fn output(&self) -> &Path {
+        match &self.start {
+            Start::New(path) => path,
+            Start::Resumed(output, _) => output.path(),
+        }
+    }
+
+    /// Forecasts the memory of the run. If whole batches would not fit, the run will encode them in
+    /// pieces, the largest that fit.
+    ///
+    /// `evaluated` is the number of texts in the largest set that the callbacks score. `limit` is
+    /// in bytes; by default it is what the process uses now plus what is available. Without this
+    /// call, [`Trainer::train`] makes a plan without evaluations.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] with the largest setting that fits; what the tokenizer reports.
+    pub fn plan_memory(&mut self, evaluated: usize, limit: Option<u64>) -> Result<MemoryPlan> {
+        let steps = self.total_steps - self.done();
+        let Self { encoder, sentences, settings, draws, .. } = self;
+        let plan = plan_memory(settings, encoder, sentences, draws, steps, evaluated, limit)?;
+        self.settings.mini_batch_tokens = plan.mini_batch_tokens;
+        self.memory = Some(plan);
+        Ok(plan)
+    }
+
+    /// What the user should know before the run starts: what would keep it from learning.
+    ///
+    /// # Errors
+    /// [`Error::NothingToLearn`] if the tokenizer makes every sentence the same; what the tokenizer
+    /// reports.
+    pub fn warnings(&mut self) -> Result<Vec<String>> {
+        let steps = self.total_steps - self.done();
+        let Self { encoder, sentences, settings, draws, total_steps, .. } = self;
+        let sample = draws.look_ahead(encoder, steps, SAMPLE)?;
+        warnings(settings, sentences, *total_steps, sample)
+    }
+
+    /// Trains to the end and writes the final model and its checkpoints to the output directory.
+    ///
+    /// # Errors
+    /// See [`Error`]. Checkpoints that were reported as saved remain.
+    pub fn train(mut self, callbacks: &mut dyn Callbacks) -> Result<Trained> {
+        let memory = match self.memory {
+            Some(plan) => plan,
+            None => self.plan_memory(0, None)?,
+        };
+        let mut run = self.open(callbacks)?;
+        let Self { mut encoder, settings, total_steps, mut draws, .. } = self;
+
+        let schedule = LinearSchedule { warmup_steps: settings.warmup_steps_of(total_steps), total_steps };
+        let objective = Contrastive { scale: settings.scale };
+        let mut optimizer = AdamW::new(encoder.params.layout(), settings.weight_decay, settings.adam_epsilon);
+        let mut progress = run.restore(&mut optimizer)?;
+        let mut grads = Grads::zeros(encoder.params.layout().clone());
+        let mut buffers = memory.buffers();
+
+        loop {
+            let step = progress.global_step;
+            let last = step == total_steps;
+            let improved =
+                due(step, settings.eval_steps, last) && evaluate(&encoder, &mut progress, &mut run, callbacks)?;
+            let best = improved && settings.load_best_model_at_end;
+            let stopping = callbacks.stop_requested();
+            if best || stopping || (step > 0 && due(step, Some(settings.save_steps), last)) {
+                let state = State { encoder: &encoder, optimizer: &optimizer, progress: &progress, total_steps };
+                run.save_checkpoint(&state)?.inspect(|checkpoint| callbacks.on_save(checkpoint));
+                run.rotate(&progress)?;
+            }
+            if stopping {
+                return Err(Error::Stopped { step, path: run.path().to_path_buf() });
+            }
+            if last {
+                break;
+            }
+
+            let started = Instant::now();
+            let Draw { epoch, batches, cut } = draws.next(&encoder)?;
+            if step == 0 {
+                let dropout = settings.dropout(step, 0);
+                check_gradient_flow(&encoder, &batches[0], &dropout, &objective, &mut buffers, &mut grads)?;
+            }
+            let dropout = |batch| settings.dropout(step, batch);
+            let loss = mean_gradient(&encoder, &batches, dropout, &objective, &mut buffers, &mut grads);
+            let norm = gradient_norm(&grads);
+            let learning_rate = settings.learning_rate * schedule.factor(step);
+            if loss.is_finite() && norm.is_finite() {
+                let scale = clip_scale(norm, settings.max_grad_norm);
+                optimizer.update(&mut encoder.params, &grads, learning_rate, scale);
+            }
+
+            let sentences = batches.concat();
+            let record = StepRecord::new(step + 1, epoch, loss, learning_rate, norm, &sentences, started.elapsed());
+            run.log_step(&record)?;
+            callbacks.on_step_end(&record, total_steps);
+            progress.add(&record, cut)?;
+        }
+
+        let best = progress.best_global_step.filter(|&best| settings.load_best_model_at_end && best != total_steps);
+        if let Some(best) = best {
+            run.load_weights(best, &mut encoder)?;
+        }
+        let test = test(&encoder, &progress, &mut run, callbacks)?;
+        let summary = Summary { test, ..Summary::of(&progress, &settings) };
+        run.save_model(&encoder, &summary)?;
+        Ok(Trained { encoder, summary })
+    }
+
+    /// Creates or reopens the output directory and writes the run's record into it.
+    fn open(&mut self, callbacks: &mut dyn Callbacks) -> Result<RunDirectory> {
+        let Self { sources, encoder, sentences, settings, .. } = self;
+        let start = std::mem::replace(&mut self.start, Start::New(PathBuf::new()));
+        let (run, aside) = match start {
+            Start::New(path) => {
+                check_space(&path, encoder)?;
+                let provenance = Provenance::of(sources, encoder, sentences, settings);
+                RunDirectory::create(&path, provenance)?
+            }
+            Start::Resumed(output, checkpoint) => {
+                let provenance = Provenance { settings: settings.clone(), ..checkpoint.provenance.clone() };
+                RunDirectory::resume(output, *checkpoint, provenance)?
+            }
+        };
+        if !aside.is_empty() {
+            callbacks.on_set_aside(&aside);
+        }
+        Ok(run)
+    }
+}
+
+impl Start {
+    /// Steps that are already done.
+    fn done(&self) -> u64 {
+        match self {
+            Self::New(_) => 0,
+            Self::Resumed(_, checkpoint) => checkpoint.step(),
+        }
+    }
+}
+
+/// Whether something that happens every `every` steps, before the first step and after the last
+/// one, happens now, with `step` steps done.
 fn due(step: u64, every: Option<u64>, last: bool) -> bool {
     step == 0 || last || every.is_some_and(|every| step.is_multiple_of(every))
 }
 
-/// Scores this step's model, unless that was done before a stop, and tells whether it is the best one so far.
+/// Scores this step's model and returns whether it is the best one so far. A model that was scored
+/// before the run was stopped at this step is not scored again.
 fn evaluate(
     encoder: &SentenceEncoder,
     progress: &mut Progress,
     run: &mut RunDirectory,
-    host: &mut dyn Host,
+    callbacks: &mut dyn Callbacks,
 ) -> Result<bool> {
     if progress.is_evaluated() {
         return Ok(false);
     }
-    let Some(evaluation) = host.evaluate(encoder)? else { return Ok(false) };
+    let Some(evaluation) = callbacks.evaluate(encoder)? else { return Ok(false) };
     run.log_evaluation(progress.line(&evaluation))?;
     Ok(progress.add_evaluation(&evaluation))
 }
@@ -116,10 +356,10 @@ fn test(
     encoder: &SentenceEncoder,
     progress: &Progress,
     run: &mut RunDirectory,
-    host: &mut dyn Host,
+    callbacks: &mut dyn Callbacks,
 ) -> Result<Option<Figures>> {
-    let evaluation = host.test(encoder)?;
-    if host.stop_requested() {
+    let evaluation = callbacks.test(encoder)?;
+    if callbacks.stop_requested() {
         return Err(Error::Stopped { step: progress.global_step, path: run.path().to_path_buf() });
     }
     let Some(evaluation) = evaluation else { return Ok(None) };

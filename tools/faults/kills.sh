@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
-# kill -9 at random moments, several per run: the run ends in the weights of the one that nobody killed. What is killed before
-# its first checkpoint is begun anew in the same directory.
+# Kills a run with SIGKILL at random moments, several times: it must end with the same weights as a
+# run that was never killed. A run killed before its first checkpoint is started again in the same
+# directory.
 source "$(dirname "$0")/common.sh"
 wanted=$([[ $form == long ]] && echo 200 || echo 12)
 
@@ -15,7 +16,7 @@ while ((kills < wanted)); do
   for ((chain = 0; ; chain++)); do
     if begun out; then command=("${resume[@]}" out); else command=("${new[@]}" "${ten_steps[@]}" --output-dir out); fi
     "$simcse" "${command[@]}" >log 2>&1 &
-    # After a while it is let go on to its end.
+    # After a few kills, let the run finish.
     if ((chain == 6 || kills + chain == wanted)); then
       wait $! || { cat log && exit 1; }
       break
@@ -28,4 +29,4 @@ while ((kills < wanted)); do
   if [[ $(weights out) == "$expected" ]]; then good=$((good + chain)); fi
   kills=$((kills + chain))
 done 2>/dev/null
-verdict kills "$good" "$kills" "kills ($early of them between the beginning and the first checkpoint) left a run that ended in the same weights"
+verdict kills "$good" "$kills" "kills ($early of them before the first checkpoint) left a run that ended with the same weights"

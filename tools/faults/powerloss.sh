@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# The file system is gone at once at each write, sync, rename, open, removal and mkdir of a save (an ext4 image, shut down by
-# ioctl without flushing its journal): a checkpoint that was reported as saved is there afterwards, and resumes. The short
-# form takes every 41st point. Wants root and a loop device.
+# Cuts the power at each write, sync, rename, open, removal and mkdir of a save, by shutting down an
+# ext4 image with an ioctl that does not flush its journal. Afterwards, a checkpoint that was
+# reported as saved must be there and resume. The short form tries every 41st call. Needs root and a
+# loop device.
 source "$(dirname "$0")/common.sh"
 stride=$([[ $form == long ]] && echo 1 || echo 41)
 skip() { echo "powerloss: skipped: $1" && exit 0; }
 ((EUID == 0)) || skip "not root"
 command -v mkfs.ext4 >/dev/null && command -v python3 >/dev/null || skip "no mkfs.ext4 or python3"
 command -v strace >/dev/null || apt-get install -y strace >/dev/null 2>&1 || true
-strace -o /dev/null true 2>/dev/null || skip "no strace that may trace here"
+strace -o /dev/null true 2>/dev/null || skip "no strace, or no permission to trace"
 cleanup() {
   umount "$work/disk" 2>/dev/null || true
   rm -rf "$work"

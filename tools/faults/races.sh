@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Two runs begin in one directory at once: exactly one proceeds.
+# Starts two runs in one directory at the same time: exactly one must proceed.
 source "$(dirname "$0")/common.sh"
 races=$([[ $form == long ]] && echo 100 || echo 6)
 
@@ -22,4 +22,4 @@ for ((race = 0; race < races; race++)); do
     good=$((good + 1))
   fi
 done
-verdict races "$good" "$races" "races of two runs had one winner, and one that was refused"
+verdict races "$good" "$races" "races between two runs had one winner and one refusal"

@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# SIGINT and SIGTERM while a run loads, tokenises, trains, evaluates and saves, while sentences are encoded, from a file and from a
-# pipe, and while data is fetched: the status is 130 and soon, the run resumes to the same weights, nothing half written has a
-# final name and nothing temporary stays. A second signal quits at once.
+# Sends SIGINT and SIGTERM while a run loads, tokenizes, trains, evaluates and saves, while
+# sentences are encoded from a file and from a pipe, and while data is downloaded. The program must
+# end soon, with status 130; the run must resume to the same weights; no partial file may have a
+# final name and no temporary file may remain. A second signal ends the program immediately.
 source "$(dirname "$0")/common.sh"
 moments=$([[ $form == long ]] && echo 25 || echo 4)
 sed -n '1,20p' "$root/simcse-cli/src/default/rerank.jsonl" >dev.jsonl
 
 scored=("${new[@]}" "${ten_steps[@]}" --eval-rerank dev.jsonl --eval-steps 1 --output-dir)
-go_on() { if begun "$1"; then "$simcse" "${resume[@]}" "$1"; else "$simcse" "${scored[@]}" "$1"; fi; }
-# duration COMMAND…: its milliseconds.
+finish() { if begun "$1"; then "$simcse" "${resume[@]}" "$1"; else "$simcse" "${scored[@]}" "$1"; fi; }
+# duration COMMAND…: prints how many milliseconds it takes.
 duration() {
   local begin
   begin=$(date +%s%N)
@@ -20,19 +21,21 @@ expected=$(weights whole)
 "$simcse" encode sentences.txt --model model --output whole.npy 2>/dev/null
 
 good=0 all=0
-tried() { # OUTCOME WHAT
+# tried OUTCOME WHAT: counts an outcome, and prints a bad one.
+tried() {
   all=$((all + 1))
   if [[ $1 == good ]]; then good=$((good + 1)); else echo "$2: $1: $(tail -n 1 log)"; fi
 }
-# ended STATUS DIR: whether that is a right end, and the run goes on to the same weights.
+# ended STATUS DIR: prints `good` if the status is right and the run resumes to the same weights.
 ended() {
   [[ $1 == 130 || $1 == 0 ]] || { echo "status $1" && return; }
-  go_on "$2" >log2 2>&1 || { echo stuck && return; }
+  finish "$2" >log2 2>&1 || { echo stuck && return; }
   [[ $(weights "$2") == "$expected" ]] && echo good || echo wrong
 }
-# signalled SIGNAL FROM TO COMMAND…: a process that gets the signal at a random moment between these milliseconds; leaves its
-# status, or `slow` if it takes more than ten seconds to end, where a step and a save take a few hundredths of one.
-signalled() {
+# send_signal SIGNAL FROM TO COMMAND…: sends the signal at a random moment between FROM and TO
+# milliseconds. Prints the status, or `slow` if the command takes more than ten seconds to end (a
+# step and a save take a few hundredths of a second).
+send_signal() {
   local name=$1 from=$2 to=$3 status=0 begin
   shift 3
   "$@" >log 2>&1 &
@@ -45,7 +48,7 @@ signalled() {
   ((($(date +%s%N) - begin) / 1000000 < 10000)) || status=slow
   echo $status
 }
-# encoded STATUS: whether that is a right end of an encoding.
+# encoded STATUS: prints `good` if the status is right and no partial file remains.
 encoded() {
   local outcome=good
   [[ $1 == 130 || $1 == 0 ]] || outcome="status $1"
@@ -53,7 +56,7 @@ encoded() {
   [[ -z $(find . -maxdepth 1 -name '.*.tmp') ]] || outcome="a temporary file"
   echo "$outcome"
 }
-# fresh_pipe: a pipe with the sentences that stays open.
+# fresh_pipe: makes a pipe that holds the sentences and stays open.
 fresh_pipe() {
   rm -f pipe
   mkfifo pipe
@@ -61,7 +64,7 @@ fresh_pipe() {
   cat sentences.txt >&9
 }
 
-# Sentences that take seconds to count the tokens of, which a run does before anything else.
+# Counting the tokens of these sentences, which a run does first, takes seconds.
 for ((copy = 0; copy < 500; copy++)); do cat sentences.txt; done >many.txt
 many=(train many.txt --model model --batch-size 16 --max-seq-length 12 --output-dir out)
 begin=$(date +%s%N)
@@ -70,7 +73,7 @@ until [[ -s log ]]; do sleep 0.01; done
 counting=$((($(date +%s%N) - begin) / 1000000))
 kill $! && wait $! || true
 
-# A server of what is fetched that takes a quarter of a second for each file.
+# A server for the downloads that takes a quarter of a second per file.
 mkdir served
 for name in text_tokenized.txt dev.txt test.txt; do head -c 200000 many.txt >served/$name; done
 gzip -1 served/text_tokenized.txt
@@ -114,9 +117,10 @@ if command -v python3 >/dev/null; then
   fetching=$(duration "${fetch[@]}")
   cmp fetched/text_tokenized.txt.gz served/text_tokenized.txt.gz
 else
-  echo "signals: skipped those while fetching: no python3"
+  echo "signals: skipped signals during downloads: no python3"
 fi
-# fetched STATUS: whether that is a right end, no half of a file has its name, and the rest comes later.
+# fetched STATUS: prints `good` if the status is right, no partial file has a final name, and a
+# second call downloads the rest.
 fetched() {
   [[ $1 == 130 || $1 == 0 ]] || { echo "status $1" && return; }
   for name in text_tokenized.txt.gz dev.txt test.txt; do
@@ -129,39 +133,39 @@ fetched() {
   [[ -z $(find fetched -name '*.incomplete' -o -name '*.tmp') ]] && echo good || echo "a temporary file"
 }
 
-# Signals that come sooner may come before the program listens.
+# An earlier signal could arrive before the program has installed its handlers.
 soonest=40
 for signal in INT TERM; do
   for ((moment = 0; moment < moments; moment++)); do
     rm -rf out
-    status=$(signalled $signal $soonest "$milliseconds" "$simcse" "${scored[@]}" out)
+    status=$(send_signal $signal $soonest "$milliseconds" "$simcse" "${scored[@]}" out)
     tried "$(ended "$status" out)" "$signal while training"
 
     rm -f out.npy
-    status=$(signalled $signal $soonest "$milliseconds" "$simcse" encode sentences.txt --model model --output out.npy)
+    status=$(send_signal $signal $soonest "$milliseconds" "$simcse" encode sentences.txt --model model --output out.npy)
     tried "$(encoded "$status")" "$signal while encoding"
 
     fresh_pipe
-    status=$(signalled $signal $soonest "$milliseconds" "$simcse" encode pipe --model model --output out.npy)
+    status=$(send_signal $signal $soonest "$milliseconds" "$simcse" encode pipe --model model --output out.npy)
     [[ $status == 130 ]] && outcome=$(encoded "$status") || outcome="status $status"
     tried "$outcome" "$signal while encoding from a pipe"
 
     if [[ $fetching ]]; then
       rm -rf fetched
-      status=$(signalled $signal $soonest "$fetching" "${fetch[@]}")
+      status=$(send_signal $signal $soonest "$fetching" "${fetch[@]}")
       tried "$(fetched "$status")" "$signal while fetching"
     fi
   done
   for ((moment = 0; moment < (moments + 4) / 5; moment++)); do
     rm -rf out
-    status=$(signalled $signal $((counting * 3 / 10)) $((counting * 8 / 10)) "$simcse" "${many[@]}")
+    status=$(send_signal $signal $((counting * 3 / 10)) $((counting * 8 / 10)) "$simcse" "${many[@]}")
     outcome=good
     [[ $status == 130 && ! -s log && ! -e out ]] || outcome="status $status"
-    tried "$outcome" "$signal while tokenising"
+    tried "$outcome" "$signal while tokenizing"
   done
 done
 
-# Exactly where it loads and where it saves; twice: the second signal comes with the next call.
+# Signals at the very calls that load and save; `twice` sends the second one with the next call.
 if strace -o /dev/null true 2>/dev/null; then
   rm -rf out
   strace -o trace -e trace=openat,fsync "$simcse" "${scored[@]}" out >log 2>&1
@@ -182,6 +186,6 @@ if strace -o /dev/null true 2>/dev/null; then
     done
   done
 else
-  echo "signals: skipped those at chosen calls: no strace that may trace here"
+  echo "signals: skipped signals at chosen calls: no strace, or no permission to trace"
 fi
-verdict signals "$good" "$all" "signals ended a command with status 130 or after its end, and cost nothing"
+verdict signals "$good" "$all" "signals ended a command with status 130, or came after its end, and lost nothing"

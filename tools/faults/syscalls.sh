@@ -1,14 +1,15 @@
 #!/usr/bin/env bash
-# A save meets a fault at each of its writes, syncs, renames, opens, removals and mkdirs: it is killed there, or the call
-# fails with ENOSPC, EIO or EINTR. The newest complete checkpoint resumes, and the run ends in the same weights; a failing call
-# is an error with status 1 that names the file or its directory, an interrupted one is none. The short form takes every 23rd
-# point.
+# Injects a fault into each write, sync, rename, open, removal and mkdir of a save: the process is
+# killed there, or the call fails with ENOSPC, EIO or EINTR. The newest complete checkpoint must
+# resume, and the run must end with the same weights. A failed call is an error with status 1 that
+# names the file or its directory; an interrupted one is no error. The short form tries every 23rd
+# call.
 source "$(dirname "$0")/common.sh"
 stride=$([[ $form == long ]] && echo 1 || echo 23)
 command -v strace >/dev/null || apt-get install -y strace >/dev/null 2>&1 || true
-strace -o /dev/null true 2>/dev/null || { echo "syscalls: skipped: no strace that may trace here" && exit 0; }
+strace -o /dev/null true 2>/dev/null || { echo "syscalls: skipped: no strace, or no permission to trace" && exit 0; }
 
-# One step from a checkpoint, a save, the removal of the old checkpoint, and the final model.
+# Resuming does one step, a save, the removal of the old checkpoint, and the final model.
 "$simcse" "${new[@]}" --save-total-limit 1 --max-steps 1 --output-dir base >log 2>&1
 two_steps=("$simcse" "${resume[@]}" out --max-steps 2)
 fresh() { rm -rf out && cp -r base out && rm -f out/model.safetensors; }
@@ -16,12 +17,13 @@ fresh
 "${two_steps[@]}" >log 2>&1
 expected=$(weights out)
 
-# Saving is on the main thread, so it is one process's calls that are counted.
+# Saving happens on the main thread, so counting the calls of one process is enough.
 calls='write|fsync|fdatasync|rename|openat|unlink|unlinkat|mkdir|rmdir'
 fresh
 strace -y -o trace -e "trace=${calls//|/,}" "${two_steps[@]}" >log 2>&1
-# The n-th call of its kind, from the first in the new checkpoint to the last, and what it is about: a file or directory under the
-# name that it is to have, or, where it is given by a name in an open directory, that directory.
+# Each call from the first one in the new checkpoint on: its name, its number among calls of that
+# name, and its path. A temporary file or directory is listed under its final name; a path relative
+# to an open directory, as that directory.
 awk -F'(' -v calls="^($calls)$" -v here="$PWD/" '
   $1 ~ calls {
     n[$1]++
@@ -53,13 +55,13 @@ while read -r call number path; do
     outcome=$status
     if [[ $fault == error=EINTR ]]; then
       [[ $status == 0 ]] || outcome=bad
-    elif [[ $fault == error=* && $call == openat && $path == out/checkpoint-* ]]; then # a look whether it may be deleted
+    elif [[ $fault == error=* && $call == openat && $path == out/checkpoint-* ]]; then # only checks whether it may be deleted
       [[ $status == 0 && -d out/checkpoint-2 ]] || outcome=bad
     elif [[ $fault == error=* && $path == out* ]]; then
       named=(-e "$path")
       [[ $path != out/*/* ]] || named+=(-e "${path%/*}")
       [[ $status == 1 ]] && grep '^error: ' log | grep -qF "${named[@]}" || outcome=bad
-    elif [[ $fault == error=* && $path != log ]]; then # what cannot be told to the terminal is lost without harm
+    elif [[ $fault == error=* && $path != log ]]; then # output to the terminal may be lost
       [[ $status == 0 ]] || outcome=bad
     fi
     ((reported <= complete)) || outcome=lost
@@ -72,4 +74,4 @@ while read -r call number path; do
     esac
   done
 done <points 2>/dev/null
-verdict syscalls "$good" "$all" "faults at $(wc -l <points) system calls left a run that went on to the same weights"
+verdict syscalls "$good" "$all" "faults at $(wc -l <points) system calls left a run that resumed to the same weights"

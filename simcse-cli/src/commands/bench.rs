@@ -13,7 +13,7 @@ use simcse_train::{Measured, PARTS, Part, Sentences, Settings, measure_steps, pe
 
 use crate::args::{JsonArgs, ModelArgs};
 use crate::error::Failure;
-use crate::inputs::{apply, load};
+use crate::inputs::load;
 use crate::report::{self, counted};
 
 const HELP: &str = "\
@@ -51,10 +51,8 @@ pub(crate) struct BenchArgs {
 }
 
 pub(crate) fn run(args: BenchArgs) -> Result<(), Failure> {
-    let mut encoder = load(&args.model.model, &args.model.precision)?;
+    let mut encoder = load(&args.model.model, args.model.precision.get())?;
     let settings = settings(&args, &encoder);
-    settings.check()?;
-    apply(&settings, &mut encoder)?;
     let sentences = Sentences::read(&args.sentences, 1)?;
     let peaks = Peaks::measure(encoder.precision);
     let measured = measure_steps(&mut encoder, &sentences, &settings, args.steps)?;

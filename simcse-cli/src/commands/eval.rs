@@ -138,7 +138,7 @@ fn askubuntu(args: &AskubuntuArgs) -> Result<(), Failure> {
     match (args.baseline, &args.model) {
         (None, Some(model)) => {
             let texts = reranking.texts()?;
-            let scores = reranking.score(encode_texts(&load(model, &args.precision)?, texts)?.view())?;
+            let scores = reranking.score(encode_texts(&load(model, args.precision.get())?, texts)?.view())?;
             print_figures(args.json.json, &scores, left_out(skipped), || rerank_text(&scores, skipped))
         }
         _ => {
@@ -151,7 +151,7 @@ fn askubuntu(args: &AskubuntuArgs) -> Result<(), Failure> {
 fn sts(args: &StsArgs) -> Result<(), Failure> {
     let options = StsOptions { columns: args.columns.clone(), split: args.split.clone() };
     let sts = Sts::read_with(&args.data, &options)?;
-    let scores = sts.score(encode_texts(&load(&args.model.model, &args.model.precision)?, sts.texts())?.view())?;
+    let scores = sts.score(encode_texts(&load(&args.model.model, args.model.precision.get())?, sts.texts())?.view())?;
     let left_out = json!({ "without_score": sts.skipped });
     print_figures(args.json.json, &scores, left_out, || sts_text(&scores, sts.skipped))
 }

@@ -8,5 +8,3 @@ pub(crate) mod encode;
 pub(crate) mod eval;
 pub(crate) mod fetch;
 pub(crate) mod train;
-
-pub(crate) use crate::inputs::{apply, data_path, load};

@@ -1,18 +1,19 @@
 //! `config.json`: the shape of a BERT, RoBERTa or DistilBERT encoder.
 //!
-//! Source: transformers' `BertConfig`, `RobertaConfig`, `DistilBertConfig`, with their names and defaults.
+//! Names and defaults are those of transformers' `BertConfig`, `RobertaConfig`, and
+//! `DistilBertConfig`.
 
 use std::ops::RangeInclusive;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
-use simcse_tensor::Named;
+use simcse_tensor::{Activation, Named};
 
 use crate::error::{Error, Result};
 use crate::io::files::read_configuration;
 use crate::io::json::JsonObject;
 
-// Generous bounds that keep every product of sizes far inside 64 bits.
+// Generous limits, under which no product of sizes comes near 64 bits.
 const VOCABULARY: RangeInclusive<usize> = 1..=1 << 24;
 const WIDTH: RangeInclusive<usize> = 1..=1 << 16;
 const FEED_FORWARD: RangeInclusive<usize> = 1..=1 << 20;
@@ -20,13 +21,20 @@ const LAYERS: RangeInclusive<usize> = 1..=1 << 10;
 const POSITIONS: RangeInclusive<usize> = 1..=1 << 20;
 
 /// The encoder families, by `model_type`.
+///
+/// ```
+/// use simcse_model::{Architecture, Named};
+///
+/// assert_eq!(Architecture::from_name("roberta").unwrap(), Architecture::Roberta);
+/// assert_eq!(Architecture::DistilBert.name(), "distilbert");
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Architecture {
     /// `bert`
     Bert,
-    /// `roberta`: BERT with positions counted from the padding index.
+    /// `roberta`: BERT whose positions count from the padding index.
     Roberta,
-    /// `distilbert`: BERT without token types and pooler, with names of its own.
+    /// `distilbert`: BERT without token types and without a pooler, with names of its own.
     DistilBert,
 }
 
@@ -65,7 +73,7 @@ impl Architecture {
     }
 }
 
-/// What the families call the same thing.
+/// The names that a family gives to the same fields.
 struct FieldNames {
     hidden_size: &'static str,
     num_hidden_layers: &'static str,
@@ -73,7 +81,7 @@ struct FieldNames {
     intermediate_size: &'static str,
     hidden_dropout_prob: &'static str,
     attention_probs_dropout_prob: &'static str,
-    activation: &'static str,
+    hidden_act: &'static str,
 }
 
 const BERT_NAMES: FieldNames = FieldNames {
@@ -83,7 +91,7 @@ const BERT_NAMES: FieldNames = FieldNames {
     intermediate_size: "intermediate_size",
     hidden_dropout_prob: "hidden_dropout_prob",
     attention_probs_dropout_prob: "attention_probs_dropout_prob",
-    activation: "hidden_act",
+    hidden_act: "hidden_act",
 };
 
 const DISTILBERT_NAMES: FieldNames = FieldNames {
@@ -93,38 +101,57 @@ const DISTILBERT_NAMES: FieldNames = FieldNames {
     intermediate_size: "hidden_dim",
     hidden_dropout_prob: "dropout",
     attention_probs_dropout_prob: "attention_dropout",
-    activation: "activation",
+    hidden_act: "activation",
 };
 
-/// The shape of an encoder, in BERT's names. Every value is checked: sizes are positive and bounded, heads divide the
-/// hidden size, dropout lies in `[0, 1)`.
+/// The shape of an encoder, in BERT's names. Every value that is read is checked: sizes are
+/// positive and limited, heads divide the hidden size, dropout rates are in `[0, 1)`.
+///
+/// ```
+/// use simcse_model::{Architecture, ModelConfig};
+///
+/// let config = ModelConfig {
+///     num_hidden_layers: 3,
+///     ..ModelConfig::defaults(Architecture::Roberta)
+/// };
+/// assert_eq!(config.hidden_size, 768);
+/// assert_eq!(config.max_tokens(), 510);
+///
+/// let dir = tempfile::tempdir()?;
+/// let path = dir.path().join("config.json");
+/// std::fs::write(&path, config.to_json())?;
+/// assert_eq!(ModelConfig::read(&path)?, config);
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Clone, Debug, PartialEq)]
 pub struct ModelConfig {
     /// The family.
     pub architecture: Architecture,
-    /// `V`, rows of the word embeddings.
+    /// `V`, the number of rows of the word embeddings.
     pub vocab_size: usize,
     /// `C` (DistilBERT: `dim`).
     pub hidden_size: usize,
-    /// Transformer layers (DistilBERT: `n_layers`).
+    /// The number of Transformer layers (DistilBERT: `n_layers`).
     pub num_hidden_layers: usize,
     /// `H` (DistilBERT: `n_heads`).
     pub num_attention_heads: usize,
     /// `F` (DistilBERT: `hidden_dim`).
     pub intermediate_size: usize,
-    /// Rows of the position embeddings; see [`ModelConfig::max_tokens`].
+    /// The activation function of the feed-forward layers (DistilBERT: `activation`).
+    pub hidden_act: Activation,
+    /// The number of rows of the position embeddings; see [`ModelConfig::max_tokens`].
     pub max_position_embeddings: usize,
-    /// Rows of the token type embeddings; 0 for DistilBERT, which has none.
+    /// The number of rows of the token type embeddings; 0 for DistilBERT, which has none.
     pub type_vocab_size: usize,
-    /// ε of every LayerNorm (DistilBERT: 1e-12, fixed).
+    /// The ε of every LayerNorm (DistilBERT: always 1e-12).
     pub layer_norm_eps: f32,
-    /// Dropout behind embeddings and dense layers (DistilBERT: `dropout`).
+    /// The dropout rate after embeddings and dense layers (DistilBERT: `dropout`).
     pub hidden_dropout_prob: f32,
-    /// Dropout of attention probabilities (DistilBERT: `attention_dropout`).
+    /// The dropout rate of attention probabilities (DistilBERT: `attention_dropout`).
     pub attention_probs_dropout_prob: f32,
-    /// The padding token, from which RoBERTa counts its positions.
+    /// The padding token's id, from which RoBERTa counts its positions.
     pub pad_token_id: usize,
-    /// Standard deviation of initial weights.
+    /// The standard deviation of random initial weights.
     pub initializer_range: f32,
 }
 
@@ -132,13 +159,16 @@ impl ModelConfig {
     /// Reads a `config.json`.
     ///
     /// # Errors
-    /// [`Error::Missing`], [`Error::Format`], or [`Error::Field`] for a value that is out of range or names something this
-    /// crate does not compute (another model type, activation, position embedding, a decoder).
+    /// [`Error::Missing`]; [`Error::Format`]; [`Error::Field`] for a value that is out of range, or
+    /// that names something this crate does not compute, such as another model type or a decoder.
     pub fn read(path: &Path) -> Result<Self> {
         Self::read_with_bytes(path).map(|(config, _)| config)
     }
 
-    /// The configuration and the bytes of its file. Errors as [`ModelConfig::read`].
+    /// The configuration and the bytes of its file.
+    ///
+    /// # Errors
+    /// Those of [`ModelConfig::read`].
     pub(crate) fn read_with_bytes(path: &Path) -> Result<(Self, Vec<u8>)> {
         let bytes = read_configuration(path)?.ok_or_else(|| Error::Missing {
             file: path.to_path_buf(),
@@ -151,11 +181,7 @@ impl ModelConfig {
         let json = JsonObject::parse(path, bytes)?;
         let architecture = Architecture::of(&json)?;
         let names = architecture.names();
-        json.require(names.activation, &json!("gelu"))?;
-        json.require("position_embedding_type", &json!("absolute"))?;
-        for decoder in ["is_decoder", "add_cross_attention"] {
-            json.require(decoder, &json!(false))?;
-        }
+        refuse_unsupported(&json)?;
 
         let default = Self::defaults(architecture);
         let probability = |name| json.float(name, "a probability in [0, 1)", |p| (0.0..1.0).contains(&p));
@@ -166,6 +192,7 @@ impl ModelConfig {
             num_hidden_layers: json.size(names.num_hidden_layers, LAYERS)?.unwrap_or(default.num_hidden_layers),
             num_attention_heads: json.size(names.num_attention_heads, WIDTH)?.unwrap_or(default.num_attention_heads),
             intermediate_size: json.size(names.intermediate_size, FEED_FORWARD)?.unwrap_or(default.intermediate_size),
+            hidden_act: activation(&json, names.hidden_act)?.unwrap_or(default.hidden_act),
             max_position_embeddings: json
                 .size("max_position_embeddings", POSITIONS)?
                 .unwrap_or(default.max_position_embeddings),
@@ -192,7 +219,7 @@ impl ModelConfig {
         Ok(config)
     }
 
-    /// What one field cannot tell alone.
+    /// The conditions on more than one field.
     fn check_together(&self, json: &JsonObject) -> Result<()> {
         let names = self.architecture.names();
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
@@ -209,7 +236,8 @@ impl ModelConfig {
         Ok(())
     }
 
-    /// The defaults of transformers' configuration classes, for a `config.json` that leaves a field out.
+    /// The defaults of transformers' configuration classes, for fields that a `config.json` does
+    /// not have.
     #[must_use]
     pub fn defaults(architecture: Architecture) -> Self {
         let bert = Self {
@@ -219,6 +247,7 @@ impl ModelConfig {
             num_hidden_layers: 12,
             num_attention_heads: 12,
             intermediate_size: 3072,
+            hidden_act: Activation::Gelu,
             max_position_embeddings: 512,
             type_vocab_size: 2,
             layer_norm_eps: 1e-12,
@@ -234,7 +263,8 @@ impl ModelConfig {
         }
     }
 
-    /// The longest sentence in tokens, special ones included: RoBERTa's positions begin behind the padding index.
+    /// The length of the longest sentence in tokens, special ones included. RoBERTa has fewer than
+    /// its position embeddings have rows, because its first position is after the padding index.
     pub fn max_tokens(&self) -> usize {
         match self.architecture {
             Architecture::Roberta => self.max_position_embeddings.saturating_sub(self.pad_token_id + 1),
@@ -242,7 +272,7 @@ impl ModelConfig {
         }
     }
 
-    /// `config.json` for a model made here, as transformers would write it.
+    /// A `config.json` as transformers would write it.
     pub fn to_json(&self) -> String {
         let names = self.architecture.names();
         let mut fields = Map::new();
@@ -254,7 +284,7 @@ impl ModelConfig {
         put(names.num_hidden_layers, json!(self.num_hidden_layers));
         put(names.num_attention_heads, json!(self.num_attention_heads));
         put(names.intermediate_size, json!(self.intermediate_size));
-        put(names.activation, json!("gelu"));
+        put(names.hidden_act, json!(self.hidden_act.name()));
         put(names.hidden_dropout_prob, decimal(self.hidden_dropout_prob));
         put(names.attention_probs_dropout_prob, decimal(self.attention_probs_dropout_prob));
         put("max_position_embeddings", json!(self.max_position_embeddings));
@@ -268,7 +298,27 @@ impl ModelConfig {
     }
 }
 
-/// The shortest decimal of an f32: 0.1, not 0.10000000149011612.
+/// Refuses models that are computed in a way that this crate does not know.
+fn refuse_unsupported(json: &JsonObject) -> Result<()> {
+    json.require("position_embedding_type", &json!("absolute"))?;
+    for decoder in ["is_decoder", "add_cross_attention"] {
+        json.require(decoder, &json!(false))?;
+    }
+    for other in ["auto_map", "quantization_config"] {
+        if json.get(other).is_some_and(|value| *value != json!({})) {
+            return Err(json.invalid(other, "none (a model of other code or weights is not supported)"));
+        }
+    }
+    Ok(())
+}
+
+/// The activation function that a field names.
+fn activation(json: &JsonObject, field: &str) -> Result<Option<Activation>> {
+    let named = json.text(field)?.map(Activation::from_name).transpose();
+    named.map_err(|unknown| json.invalid(field, unknown.expected))
+}
+
+/// The shortest decimal that is the same f32: 0.1 rather than 0.10000000149011612.
 fn decimal(value: f32) -> Value {
     value.to_string().parse::<f64>().map_or(Value::Null, Value::from)
 }

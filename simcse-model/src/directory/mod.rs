@@ -3,26 +3,32 @@
 //! Source: sentence-transformers' `SentenceTransformer` and `Transformer`.
 
 pub(crate) mod config;
-mod modules;
+pub(crate) mod encoder_tensors;
+pub(crate) mod modules;
+pub(crate) mod prompts;
+pub(crate) mod text_settings;
 pub(crate) mod weights;
 
 use std::path::{Path, PathBuf};
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use simcse_tensor::Pooling;
 
-use crate::directory::config::ModelConfig;
-use crate::directory::modules::Modules;
+use crate::directory::config::{Architecture, ModelConfig};
+use crate::directory::modules::{Modules, PoolingSettings};
+use crate::directory::prompts::Prompts;
+use crate::directory::text_settings::TextSettings;
 use crate::directory::weights::WeightsFile;
 use crate::error::{Error, Result};
 use crate::io::files::{uninterrupted, write_bytes};
 use crate::io::json::JsonObject;
-use crate::tokenizer::Tokenizer;
+use crate::tokenizer::encode::Tokenizer;
 
 const CONFIG: &str = "config.json";
-const TEXT_SETTINGS: &str = "sentence_bert_config.json";
-const MODEL_SETTINGS: &str = "config_sentence_transformers.json";
-const WEIGHTS: &str = "model.safetensors";
+/// The prompts of a sentence-transformers model.
+pub(crate) const MODEL_SETTINGS: &str = "config_sentence_transformers.json";
+/// The weights.
+pub(crate) const WEIGHTS: &str = "model.safetensors";
 
 /// A model without its weights. What is written back is in memory, so the directory may change or vanish meanwhile.
 ///
@@ -35,6 +41,8 @@ pub struct ModelDirectory {
     pub tokenizer: Tokenizer,
     /// How token embeddings become a sentence embedding; mean for a plain Hugging Face directory.
     pub pooling: Pooling,
+    /// Whether pooling takes in the tokens of a prompt, too.
+    pub include_prompt: bool,
     /// Whether embeddings are scaled to length 1.
     pub normalize: bool,
     /// The longest sentence in tokens, special ones included; never more than the model has positions for.
@@ -45,22 +53,9 @@ pub struct ModelDirectory {
     pub is_sentence_transformers: bool,
     /// Where the weights lie: the directory itself or its `0_Transformer`.
     pub transformer: PathBuf,
-    prompts: Prompts,
+    /// What may go in front of texts.
+    pub prompts: Prompts,
     config_json: Vec<u8>,
-}
-
-/// The prompts of `config_sentence_transformers.json`, carried over.
-#[derive(Debug, Default)]
-struct Prompts {
-    prompts: Map<String, Value>,
-    default_prompt_name: Option<String>,
-}
-
-/// `sentence_bert_config.json`.
-#[derive(Default)]
-struct TextSettings {
-    max_seq_length: Option<usize>,
-    do_lower_case: bool,
 }
 
 impl ModelDirectory {
@@ -74,18 +69,23 @@ impl ModelDirectory {
             return Err(Error::Missing { file: dir.to_path_buf(), advice });
         }
         let modules = Modules::read(dir)?;
-        let transformer = modules.as_ref().map_or(dir, |modules| &modules.transformer).to_path_buf();
+        let transformer = modules.as_ref().map_or(dir.to_path_buf(), |modules| dir.join(&modules.transformer));
+        refuse_adapter(&transformer)?;
         let (config, config_json) = ModelConfig::read_with_bytes(&transformer.join(CONFIG))?;
         let mut tokenizer = Tokenizer::read(&transformer)?;
-        tokenizer.check_fits(config.vocab_size)?;
+        fit(&mut tokenizer, &config, &transformer)?;
 
         let (pooling, settings, prompts) = match &modules {
-            None => (Pooling::Mean, TextSettings::default(), Prompts::default()),
-            Some(modules) => (
-                modules.pooling(config.hidden_size)?,
-                TextSettings::read(&transformer)?,
-                Prompts::read(&dir.join(MODEL_SETTINGS))?,
-            ),
+            None => {
+                refuse_last_token(&JsonObject::parse(&transformer.join(CONFIG), &config_json)?)?;
+                let pooling = PoolingSettings { mode: Pooling::Mean, include_prompt: true };
+                (pooling, TextSettings::default(), Prompts::default())
+            }
+            Some(modules) => {
+                modules.check_normalize(dir)?;
+                let pooling = modules.pooling(dir, config.hidden_size)?;
+                (pooling, TextSettings::read(&transformer)?, read_prompts(&dir.join(MODEL_SETTINGS))?)
+            }
         };
         if settings.do_lower_case {
             tokenizer.lower_case_first()?;
@@ -95,8 +95,9 @@ impl ModelDirectory {
         Ok(Self {
             config,
             tokenizer,
-            pooling,
-            normalize: modules.as_ref().is_some_and(|modules| modules.normalize),
+            pooling: pooling.mode,
+            include_prompt: pooling.include_prompt,
+            normalize: modules.as_ref().is_some_and(|modules| modules.normalize.is_some()),
             max_seq_length,
             do_lower_case: settings.do_lower_case,
             is_sentence_transformers: modules.is_some(),
@@ -109,15 +110,16 @@ impl ModelDirectory {
     /// A model made here, which has no directory yet.
     ///
     /// # Errors
-    /// [`Error::Field`] if the tokenizer has ids that the model has no embeddings for.
-    pub fn new(config: ModelConfig, tokenizer: Tokenizer, pooling: Pooling, max_seq_length: usize) -> Result<Self> {
-        tokenizer.check_fits(config.vocab_size)?;
+    /// [`Error::Field`] if the tokenizer puts tokens around a text that the model has no embeddings for.
+    pub fn new(config: ModelConfig, mut tokenizer: Tokenizer, pooling: Pooling, max_seq_length: usize) -> Result<Self> {
+        fit(&mut tokenizer, &config, Path::new(""))?;
         Ok(Self {
             max_seq_length: max_seq_length.min(config.max_tokens()),
             config_json: config.to_json().into_bytes(),
             config,
             tokenizer,
             pooling,
+            include_prompt: true,
             normalize: false,
             do_lower_case: false,
             is_sentence_transformers: false,
@@ -148,16 +150,17 @@ impl ModelDirectory {
     pub fn write(&self, out: &Path) -> Result<()> {
         uninterrupted(|| std::fs::create_dir_all(out)).map_err(Error::io(out))?;
         write_bytes(&out.join(CONFIG), &self.config_with_f32()?)?;
-        self.tokenizer.write(out, self.config.architecture)?;
+        self.tokenizer.write(out, self.config.architecture == Architecture::Bert)?;
         let settings = json!({ "max_seq_length": self.max_seq_length, "do_lower_case": self.do_lower_case });
-        write_json(&out.join(TEXT_SETTINGS), &settings)?;
+        write_json(&out.join(text_settings::TEXT_SETTINGS[0]), &settings)?;
         let settings = json!({
-            "prompts": self.prompts.prompts,
-            "default_prompt_name": self.prompts.default_prompt_name,
+            "prompts": self.prompts.saved(),
+            "default_prompt_name": self.prompts.default_name(),
             "similarity_fn_name": "cosine",
         });
         write_json(&out.join(MODEL_SETTINGS), &settings)?;
-        modules::write(out, self.pooling, self.normalize, self.config.hidden_size)
+        let pooling = PoolingSettings { mode: self.pooling, include_prompt: self.include_prompt };
+        modules::write(out, pooling, self.normalize, self.config.hidden_size)
     }
 
     /// About the bytes that [`ModelDirectory::write`] writes, and never fewer.
@@ -182,53 +185,47 @@ impl ModelDirectory {
     }
 }
 
-impl TextSettings {
-    /// Reads the first of the names that the file has had. What would change the embeddings and is not done here is an
-    /// error.
-    fn read(transformer: &Path) -> Result<Self> {
-        for name in [TEXT_SETTINGS, "sentence_roberta_config.json", "sentence_distilbert_config.json"] {
-            let json = JsonObject::read(&transformer.join(name))?;
-            if json.is_empty() {
-                continue;
-            }
-            json.require("transformer_task", &json!("feature-extraction"))?;
-            json.require("module_output_name", &json!("token_embeddings"))?;
-            let forward = json!({ "method": "forward", "method_output_name": "last_hidden_state" });
-            json.require("modality_config", &json!({ "text": forward }))?;
-            let arguments = ["processing", "processor", "tokenizer", "model", "config"];
-            for argument in arguments.iter().flat_map(|of| [format!("{of}_kwargs"), format!("{of}_args")]) {
-                json.require(&argument, &json!({}))?;
-            }
-            for multi_vector in ["query_length", "document_length", "query_expansion"] {
-                json.require(multi_vector, &Value::Null)?;
-            }
-            return Ok(Self {
-                max_seq_length: json.size("max_seq_length", 1..=usize::MAX)?,
-                do_lower_case: json.flag("do_lower_case")?.unwrap_or(false),
-            });
-        }
-        Ok(Self::default())
+/// Refuses the weights of an adapter: without them, the model would be another.
+fn refuse_adapter(transformer: &Path) -> Result<()> {
+    let file = transformer.join("adapter_config.json");
+    match file.exists() {
+        true => Err(Error::format(
+            &file,
+            "no adapter (merge its weights into the model's first)",
+            "one, which is not supported",
+        )),
+        false => Ok(()),
     }
 }
 
-impl Prompts {
-    fn read(file: &Path) -> Result<Self> {
-        let json = JsonObject::read(file)?;
-        json.require("model_type", &json!("SentenceTransformer"))?;
-        let prompts = match json.get("prompts") {
-            None => Map::new(),
-            Some(Value::Object(prompts)) => prompts.clone(),
-            Some(_) => return Err(json.invalid("prompts", "an object")),
-        };
-        let default_prompt_name = json.text("default_prompt_name")?.map(str::to_owned);
-        if let Some(name) = &default_prompt_name
-            && prompts.get(name).is_none_or(|prompt| prompt != "")
-        {
-            // It would stand before every text.
-            return Err(json.invalid("default_prompt_name", "none, or that of an empty prompt"));
-        }
-        Ok(Self { prompts, default_prompt_name })
+/// A plain directory of a causal model is pooled by its last token.
+fn refuse_last_token(config: &JsonObject) -> Result<()> {
+    const FIELD: &str = "architectures";
+    let first = config.get(FIELD).and_then(|architectures| architectures[0].as_str()).unwrap_or_default();
+    if first.ends_with("ForCausalLM") && config.get("is_causal") != Some(&json!(false)) {
+        let expected = "a model that is not causal (pooling of the last token is not supported)";
+        return Err(config.invalid(FIELD, expected));
     }
+    Ok(())
+}
+
+/// Tells the tokenizer what the model has embeddings for.
+fn fit(tokenizer: &mut Tokenizer, config: &ModelConfig, transformer: &Path) -> Result<()> {
+    if tokenizer.has_token_types() && config.architecture != Architecture::DistilBert {
+        let file = transformer.join("tokenizer.json");
+        let expected = "a template of token type 0 (others are not supported)";
+        return Err(Error::field(&file, "post_processor", expected, "another"));
+    }
+    tokenizer.fit(config.vocab_size)
+}
+
+/// The prompts of a sentence-transformers model. What its file says that would change embeddings and is not done here is an
+/// error.
+fn read_prompts(file: &Path) -> Result<Prompts> {
+    let json = JsonObject::read(file)?;
+    json.require("model_type", &json!("SentenceTransformer"))?;
+    json.require("truncate_dim", &Value::Null)?;
+    Prompts::read(file, &json)
 }
 
 fn write_json(path: &Path, value: &Value) -> Result<()> {

@@ -1,4 +1,4 @@
-//! `modules.json`: what a sentence-transformers model does behind its Transformer.
+//! `modules.json`: what a sentence-transformers model does with the output of its Transformer.
 //!
 //! Source: sentence-transformers' `Pooling` and `Normalize`; the layout of versions 2.x to 5.3
 //! (`sentence_transformers.models.…`, `pooling_mode_*` booleans) and of 5.4+ (new class paths, one `pooling_mode`).
@@ -13,8 +13,13 @@ use crate::error::{Error, Result};
 use crate::io::files::{create_directory, read_configuration, write_bytes};
 use crate::io::json::JsonObject;
 
-const MODULES: &str = "modules.json";
+/// The list of a sentence-transformers model's modules.
+pub(crate) const MODULES: &str = "modules.json";
+const CONFIG: &str = "config.json";
 const POOLING: &str = "1_Pooling";
+
+/// What the two layouts call the width of an embedding.
+const WIDTHS: [&str; 2] = ["word_embedding_dimension", "embedding_dimension"];
 
 /// The classic layout's name of each mode, as `Pooling.forward` orders them.
 const BOOLEANS: [(&str, &str); 6] = [
@@ -26,12 +31,33 @@ const BOOLEANS: [(&str, &str); 6] = [
     ("pooling_mode_lasttoken", "lasttoken"),
 ];
 
-/// The mode of a `1_Pooling/config.json`, whose embeddings are `hidden_size` wide.
-fn read_pooling(file: &Path, hidden_size: usize) -> Result<Pooling> {
-    let json = JsonObject::read(file)?;
-    for width in ["word_embedding_dimension", "embedding_dimension"] {
-        json.require(width, &json!(hidden_size))?;
+/// What a Pooling module does.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct PoolingSettings {
+    pub(crate) mode: Pooling,
+    /// Whether the tokens of a prompt are pooled, too.
+    pub(crate) include_prompt: bool,
+}
+
+impl PoolingSettings {
+    /// Reads a `1_Pooling/config.json`, whose embeddings are `hidden_size` wide.
+    fn read(file: &Path, hidden_size: usize) -> Result<Self> {
+        let json = JsonObject::read_required(file, "modules.json names a Pooling module there")?;
+        let known = ["pooling_mode", "include_prompt"].into_iter().chain(WIDTHS);
+        json.require_known(&known.chain(BOOLEANS.map(|(field, _)| field)).collect::<Vec<_>>())?;
+        for width in WIDTHS {
+            json.require(width, &json!(hidden_size))?;
+        }
+        if WIDTHS.iter().all(|width| json.get(width).is_none()) {
+            return Err(json.invalid(WIDTHS[0], hidden_size));
+        }
+        let include_prompt = json.flag("include_prompt")?.unwrap_or(true);
+        Ok(Self { mode: pooling_mode(&json, file)?, include_prompt })
     }
+}
+
+/// The mode of a Pooling module, in either layout.
+fn pooling_mode(json: &JsonObject, file: &Path) -> Result<Pooling> {
     let mode = match json.get("pooling_mode") {
         Some(Value::String(mode)) => mode.as_str(),
         Some(Value::Array(modes)) if modes.len() == 1 => modes[0].as_str().unwrap_or_default(),
@@ -58,12 +84,15 @@ fn read_pooling(file: &Path, hidden_size: usize) -> Result<Pooling> {
     })
 }
 
-/// The chain of modules: a Transformer, a Pooling, perhaps a Normalize.
+/// The chain of modules: a Transformer, a Pooling, perhaps a Normalize. Paths are relative to the
+/// model's directory, and stay inside it.
 pub(crate) struct Modules {
-    /// Where `config.json`, tokenizer and weights lie.
+    /// The directory of `config.json`, tokenizer and weights.
     pub(crate) transformer: PathBuf,
-    pooling: PathBuf,
-    pub(crate) normalize: bool,
+    /// The directory of the Pooling module's `config.json`.
+    pub(crate) pooling: PathBuf,
+    /// The directory of the Normalize module, if there is one.
+    pub(crate) normalize: Option<PathBuf>,
 }
 
 #[derive(Deserialize)]
@@ -99,46 +128,62 @@ impl Modules {
         }
         let kinds: Vec<_> = entries.iter().filter_map(Entry::kind).collect();
         let normalize = match kinds[..] {
-            ["Transformer", "Pooling"] => false,
-            ["Transformer", "Pooling", "Normalize"] => true,
+            ["Transformer", "Pooling"] => None,
+            ["Transformer", "Pooling", "Normalize"] => Some(inside(&file, &entries[2].path)?),
             _ => {
                 let expected = "a Transformer, a Pooling and perhaps a Normalize, in this order";
                 return Err(Error::field(&file, "type", expected, kinds.join(", ")));
             }
         };
         Ok(Some(Self {
-            transformer: inside(dir, &file, &entries[0].path)?,
-            pooling: inside(dir, &file, &entries[1].path)?,
+            transformer: inside(&file, &entries[0].path)?,
+            pooling: inside(&file, &entries[1].path)?,
             normalize,
         }))
     }
 
-    /// The mode of the Pooling module, for embeddings `hidden_size` wide.
-    pub(crate) fn pooling(&self, hidden_size: usize) -> Result<Pooling> {
-        read_pooling(&self.pooling.join("config.json"), hidden_size)
+    /// The Pooling module of the model in `dir`, for embeddings `hidden_size` wide.
+    pub(crate) fn pooling(&self, dir: &Path, hidden_size: usize) -> Result<PoolingSettings> {
+        PoolingSettings::read(&dir.join(&self.pooling).join(CONFIG), hidden_size)
+    }
+
+    /// Refuses a Normalize module of the model in `dir` that scales something other than sentence
+    /// embeddings. The classic layout has no file for it.
+    pub(crate) fn check_normalize(&self, dir: &Path) -> Result<()> {
+        let Some(normalize) = &self.normalize else {
+            return Ok(());
+        };
+        let json = JsonObject::read(&dir.join(normalize).join(CONFIG))?;
+        ["module_input_name", "module_output_name"]
+            .into_iter()
+            .try_for_each(|field| json.require(field, &json!("sentence_embedding")))
     }
 }
 
-/// `path` under `dir`; it must stay there.
-fn inside(dir: &Path, file: &Path, path: &str) -> Result<PathBuf> {
+/// A module's relative `path`, which must stay inside the model's directory.
+fn inside(file: &Path, path: &str) -> Result<PathBuf> {
     let stays = Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
     if !stays || path.contains(['\\', '\0']) {
         return Err(Error::field(file, "path", "a path inside the model directory", path));
     }
-    Ok(dir.join(path))
+    Ok(PathBuf::from(path))
 }
 
 /// Writes `modules.json` and `1_Pooling/config.json` in the classic layout, which every version reads.
-pub(crate) fn write(dir: &Path, pooling: Pooling, normalize: bool, hidden_size: usize) -> Result<()> {
+pub(crate) fn write(dir: &Path, pooling: PoolingSettings, normalize: bool, hidden_size: usize) -> Result<()> {
     let mut config = json!({ "word_embedding_dimension": hidden_size });
     for mode in [Pooling::Cls, Pooling::Mean, Pooling::Max] {
         let field = BOOLEANS.iter().find(|(_, name)| *name == mode.name()).map_or("", |(field, _)| field);
-        config[field] = json!(mode == pooling);
+        config[field] = json!(mode == pooling.mode);
     }
     config["pooling_mode_mean_sqrt_len_tokens"] = json!(false);
+    if !pooling.include_prompt {
+        // Versions before 2.4 do not know the field, and could not compute what it says.
+        config["include_prompt"] = json!(false);
+    }
     let pooling_dir = dir.join(POOLING);
     create_directory(&pooling_dir).map_err(Error::io(&pooling_dir))?;
-    write_bytes(&pooling_dir.join("config.json"), format!("{config:#}\n").as_bytes())?;
+    write_bytes(&pooling_dir.join(CONFIG), format!("{config:#}\n").as_bytes())?;
 
     let chain = [("", "Transformer"), (POOLING, "Pooling"), ("2_Normalize", "Normalize")];
     let modules: Value = chain[..if normalize { 3 } else { 2 }]

@@ -1,7 +1,7 @@
-//! `model.safetensors`: checkpoint tensors in, checkpoint tensors out.
+//! `model.safetensors`: reading tensors as f32, and writing them.
 //!
-//! Names are those of the bare model (`embeddings.…`), whatever the checkpoint's head put before them. Only the header is
-//! kept in memory: a tensor is read, converted to f32 and checked when it is taken.
+//! This file knows the format, and not what the tensors are for. Only the header is kept in memory:
+//! a tensor is read, converted, and checked when it is taken.
 
 use std::collections::{BTreeMap, HashMap};
 use std::fs::File;
@@ -15,42 +15,40 @@ use safetensors::tensor::{Metadata, TensorInfo};
 use crate::error::{Error, Result};
 use crate::io::files::{open_regular, write_atomically};
 
-/// What a model with a head puts before the encoder's names.
-const PREFIXES: [&str; 3] = ["bert.", "roberta.", "distilbert."];
-
-/// Heads, which no sentence encoder has.
-const HEADS: [&str; 8] = [
-    "lm_head.",
-    "cls.",
-    "vocab_transform.",
-    "vocab_layer_norm.",
-    "vocab_projector.",
-    "pre_classifier.",
-    "classifier.",
-    "qa_outputs.",
-];
-
-/// Buffers of older transformers versions, which hold no weights and are written back as they came.
-const BUFFERS: [&str; 2] = ["embeddings.position_ids", "embeddings.token_type_ids"];
-
 const FORMAT: &str = "a safetensors file";
-/// The longest header that is read, some twenty thousand tensors; parsed, it takes up to thirty times as many bytes.
+/// The longest header that is read in bytes, enough for some twenty thousand tensors. Parsed, it
+/// takes up to thirty times as much memory.
 const MAX_HEADER: u64 = 2 << 20;
 /// Bytes converted at a time.
 const CHUNK: usize = 1 << 20;
 
-/// An open `model.safetensors` whose tensors have not all been taken yet.
+/// An open `model.safetensors`, some of whose tensors have not been taken yet.
+///
+/// ```
+/// use simcse_model::{WeightsFile, write_safetensors};
+///
+/// let dir = tempfile::tempdir()?;
+/// let path = dir.path().join("model.safetensors");
+/// write_safetensors(&path, [("w", &[2, 1][..], &[0.5, -1.0][..])], &[])?;
+///
+/// let mut weights = WeightsFile::read(&path)?;
+/// let mut w = [0.0; 2];
+/// weights.take("w", &[2, 1], &mut w)?;
+/// assert_eq!(w, [0.5, -1.0]);
+/// weights.finish()?;
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 #[derive(Debug)]
 pub struct WeightsFile {
     path: PathBuf,
     file: File,
     /// Where the tensors' bytes begin.
     data: u64,
-    /// By bare name; heads left out.
+    /// The tensors that have not been taken, by name.
     tensors: BTreeMap<String, TensorInfo>,
 }
 
-/// A buffer of the base model, written back byte for byte.
+/// A tensor that is written back byte for byte.
 #[derive(Clone, Debug, PartialEq)]
 pub struct CarriedTensor {
     name: String,
@@ -60,18 +58,23 @@ pub struct CarriedTensor {
 }
 
 impl CarriedTensor {
-    /// Its bytes.
+    /// The number of its bytes.
     pub(crate) fn size(&self) -> usize {
         self.bytes.len()
+    }
+
+    /// The same tensor under another name.
+    pub(crate) fn renamed(self, name: &str) -> Self {
+        Self { name: name.to_owned(), ..self }
     }
 }
 
 impl WeightsFile {
-    /// Opens a `model.safetensors` and reads its header.
+    /// Opens a safetensors file and reads its header.
     ///
     /// # Errors
-    /// [`Error::Missing`] with the way out if there are only other kinds of weights beside `path`, [`Error::Format`],
-    /// [`Error::Tensor`] if two names mean the same tensor.
+    /// [`Error::Missing`] if the file does not exist, with advice if the directory holds weights in
+    /// another format; [`Error::Format`]; [`Error::Io`].
     pub fn read(path: &Path) -> Result<Self> {
         let mut file = open_regular(path)?.ok_or_else(|| missing(path))?;
         let length = file.metadata().map_err(Error::io(path))?.len();
@@ -85,39 +88,43 @@ impl WeightsFile {
             let found = format_args!("a header of {header_length} bytes in a file of {length}");
             return Err(Error::format(path, FORMAT, found));
         }
+
         let mut header = Vec::new();
         (&file).take(header_length).read_to_end(&mut header).map_err(Error::io(path))?;
         let header: Metadata = serde_json::from_slice(&header).map_err(|error| Error::format(path, FORMAT, error))?;
+        // The header has been checked to cover a range without gaps. If the file is as long as that
+        // range, every tensor is inside the file.
         let data = 8 + header_length;
         let expected = data.saturating_add(header.data_len() as u64);
         if expected != length {
             let found = format_args!("{length} bytes where the header calls for {expected}");
             return Err(Error::format(path, FORMAT, found));
         }
-
-        let mut weights = Self { path: path.to_path_buf(), file, data, tensors: BTreeMap::new() };
-        for (name, info) in header.tensors() {
-            let name = bare_name(&name);
-            if HEADS.iter().any(|head| name.starts_with(head)) {
-                continue;
-            }
-            if weights.tensors.insert(name.clone(), info.clone()).is_some() {
-                return Err(weights.error(&name, "one tensor of this name", "two"));
-            }
-        }
-        Ok(weights)
+        let tensors = header.tensors().into_iter().map(|(name, info)| (name, info.clone())).collect();
+        Ok(Self { path: path.to_path_buf(), file, data, tensors })
     }
 
-    /// Whether the file has the tensor `name` and it has not been taken.
+    /// Whether there is a tensor `name` that has not been taken.
     pub fn contains(&self, name: &str) -> bool {
         self.tensors.contains_key(name)
     }
 
-    /// Checks that `name` can be taken in this shape, without reading it: before memory is set aside for what a
-    /// configuration claims.
+    /// The names of the tensors that have not been taken, sorted.
+    pub(crate) fn names(&self) -> impl Iterator<Item = &str> {
+        self.tensors.keys().map(String::as_str)
+    }
+
+    /// The shape of a tensor that has not been taken.
+    pub(crate) fn shape(&self, name: &str) -> Option<&[usize]> {
+        self.tensors.get(name).map(|info| info.shape.as_slice())
+    }
+
+    /// Checks that the tensor `name` can be taken in this shape, without reading it. Check before
+    /// allocating memory for the sizes that a configuration claims.
     ///
     /// # Errors
-    /// [`Error::Tensor`] if it is missing, has another shape, or is not f32, f16 or bf16.
+    /// [`Error::Tensor`] if it is missing, has another shape, or is not of a floating-point type
+    /// that can be read.
     pub fn check(&self, name: &str, shape: &[usize]) -> Result<()> {
         let Some(info) = self.tensors.get(name) else {
             return Err(self.error(name, format_args!("shape {shape:?}"), "no such tensor"));
@@ -127,18 +134,19 @@ impl WeightsFile {
             return Err(self.error(name, format_args!("shape {shape:?}"), found));
         }
         match info.dtype {
-            Dtype::F32 | Dtype::F16 | Dtype::BF16 => Ok(()),
-            other => Err(self.error(name, "type F32, F16 or BF16", format_args!("type {other}"))),
+            Dtype::F64 | Dtype::F32 | Dtype::F16 | Dtype::BF16 => Ok(()),
+            other => Err(self.error(name, "type F64, F32, F16 or BF16", format_args!("type {other}"))),
         }
     }
 
-    /// Reads the tensor `name` into `out` as f32, row-major, and strikes it off the list.
+    /// Reads the tensor `name` into `out` as f32, in row-major order. It cannot be taken twice.
     ///
     /// # Errors
-    /// As [`WeightsFile::check`]; also [`Error::Tensor`] for a value that is not finite, and [`Error::Io`].
+    /// Those of [`WeightsFile::check`]; [`Error::Tensor`] if a value is not finite as an f32;
+    /// [`Error::Io`].
     ///
     /// # Panics
-    /// If `out` does not have `shape`'s length.
+    /// If the length of `out` is not that of `shape`.
     pub fn take(&mut self, name: &str, shape: &[usize], out: &mut [f32]) -> Result<()> {
         assert_eq!(shape.iter().product::<usize>(), out.len(), "{name}: shape {shape:?}");
         self.check(name, shape)?;
@@ -147,12 +155,14 @@ impl WeightsFile {
         };
         self.seek(&info)?;
 
+        // In chunks, so that a large tensor is never in memory both as bytes and as values.
         let width = info.dtype.bitsize() / 8;
         let mut bytes = vec![0; CHUNK.min(out.len() * width)];
         for values in out.chunks_mut(CHUNK / width) {
             let bytes = &mut bytes[..values.len() * width];
             self.file.read_exact(bytes).map_err(Error::io(&self.path))?;
             match info.dtype {
+                Dtype::F64 => decode(bytes, values, |eight| f64::from_le_bytes(eight) as f32),
                 Dtype::F16 => decode(bytes, values, |two| f16::from_le_bytes(two).to_f32()),
                 Dtype::BF16 => decode(bytes, values, |two| bf16::from_le_bytes(two).to_f32()),
                 _ => decode(bytes, values, f32::from_le_bytes),
@@ -164,27 +174,33 @@ impl WeightsFile {
         Ok(())
     }
 
-    /// Ends the reading: every tensor has been taken but the buffers, which are returned.
+    /// Reads the tensor `name` as it is. It cannot be taken again.
     ///
     /// # Errors
-    /// [`Error::Tensor`] if any other tensor is left over, [`Error::Io`].
-    pub fn finish(mut self) -> Result<Vec<CarriedTensor>> {
-        let (buffers, unknown): (Vec<_>, Vec<_>) =
-            std::mem::take(&mut self.tensors).into_iter().partition(|(name, _)| BUFFERS.contains(&name.as_str()));
-        if !unknown.is_empty() {
-            let some: Vec<_> = unknown.iter().take(3).map(|(name, _)| name.as_str()).collect();
-            let found = format_args!("{} that it does not have", unknown.len());
-            return Err(self.error(&some.join(", "), "only the tensors of the configured model", found));
-        }
-        buffers.into_iter().map(|(name, info)| self.carry(name, info)).collect()
-    }
-
-    fn carry(&mut self, name: String, info: TensorInfo) -> Result<CarriedTensor> {
+    /// [`Error::Tensor`] if it is missing, [`Error::Io`].
+    pub(crate) fn carry(&mut self, name: &str) -> Result<CarriedTensor> {
+        let Some(info) = self.tensors.remove(name) else {
+            return Err(self.error(name, "a tensor", "no such tensor"));
+        };
         self.seek(&info)?;
         let (begin, end) = info.data_offsets;
-        let mut bytes = vec![0; end - begin]; // inside the file, by the check of its length
+        // The length of the file was checked, so this is at most as much memory as there is file.
+        let mut bytes = vec![0; end - begin];
         self.file.read_exact(&mut bytes).map_err(Error::io(&self.path))?;
-        Ok(CarriedTensor { name, dtype: info.dtype, shape: info.shape, bytes })
+        Ok(CarriedTensor { name: name.to_owned(), dtype: info.dtype, shape: info.shape, bytes })
+    }
+
+    /// Ends the reading of a file that must not hold anything else.
+    ///
+    /// # Errors
+    /// [`Error::Tensor`] if a tensor has not been taken.
+    pub fn finish(self) -> Result<()> {
+        if self.tensors.is_empty() {
+            return Ok(());
+        }
+        let some: Vec<_> = self.names().take(3).collect();
+        let found = format_args!("{} more", self.tensors.len());
+        Err(self.error(&some.join(", "), "only the tensors that are needed", found))
     }
 
     fn seek(&mut self, info: &TensorInfo) -> Result<()> {
@@ -192,7 +208,8 @@ impl WeightsFile {
         self.file.seek(SeekFrom::Start(begin)).map(drop).map_err(Error::io(&self.path))
     }
 
-    fn error(&self, name: &str, expected: impl ToString, found: impl ToString) -> Error {
+    /// The error that the tensor `name` is not what was expected.
+    pub(crate) fn error(&self, name: &str, expected: impl ToString, found: impl ToString) -> Error {
         Error::Tensor {
             file: self.path.clone(),
             tensor: name.to_owned(),
@@ -208,41 +225,32 @@ fn decode<const WIDTH: usize>(bytes: &[u8], values: &mut [f32], convert: impl Fn
     }
 }
 
-/// `bert.embeddings.LayerNorm.gamma` is `embeddings.LayerNorm.weight`.
-fn bare_name(name: &str) -> String {
-    let name = PREFIXES.iter().find_map(|prefix| name.strip_prefix(prefix)).unwrap_or(name);
-    match name.rsplit_once('.') {
-        Some((module, "gamma")) => format!("{module}.weight"),
-        Some((module, "beta")) => format!("{module}.bias"),
-        _ => name.to_owned(),
-    }
-}
-
-/// What else is often found under the name `model.safetensors`; as the length of a header its first bytes would be absurd.
+/// What else is often found under the name `model.safetensors`. Read as the length of a header, the
+/// first bytes of these would be absurd, and the error unhelpful.
 fn known_format(beginning: [u8; 8]) -> Option<&'static str> {
     const FORMATS: [(&[u8], &str); 3] = [
         (
             b"PK\x03\x04",
             "a zip archive, as PyTorch's pickles are: convert it with transformers, \
-          AutoModel.from_pretrained(DIR).save_pretrained(DIR, safe_serialization=True)",
+             AutoModel.from_pretrained(DIR).save_pretrained(DIR, safe_serialization=True)",
         ),
         (
             b"\x80\x02\x8a",
             "a pickle of PyTorch: convert it with transformers, \
-          AutoModel.from_pretrained(DIR).save_pretrained(DIR, safe_serialization=True)",
+             AutoModel.from_pretrained(DIR).save_pretrained(DIR, safe_serialization=True)",
         ),
         (b"version ", "a pointer of Git LFS: fetch the file itself with `git lfs pull`"),
     ];
     FORMATS.into_iter().find_map(|(magic, format)| beginning.starts_with(magic).then_some(format))
 }
 
-/// There is no `path`: what there is beside it says what to do.
+/// The error that `path` does not exist; what else is in its directory decides on the advice.
 fn missing(path: &Path) -> Error {
-    let beside = |name: &str| path.with_file_name(name).exists();
-    let advice = if beside("model.safetensors.index.json") {
+    let exists = |name: &str| path.with_file_name(name).exists();
+    let advice = if exists("model.safetensors.index.json") {
         "the weights are in several files (model.safetensors.index.json); save them as one with transformers: \
          AutoModel.from_pretrained(DIR).save_pretrained(DIR, max_shard_size=\"100GB\")"
-    } else if beside("pytorch_model.bin") || beside("pytorch_model.bin.index.json") {
+    } else if exists("pytorch_model.bin") || exists("pytorch_model.bin.index.json") {
         "there is only pytorch_model.bin; convert it with transformers: \
          AutoModel.from_pretrained(DIR).save_pretrained(DIR, safe_serialization=True)"
     } else {
@@ -251,66 +259,89 @@ fn missing(path: &Path) -> Error {
     Error::Missing { file: path.to_path_buf(), advice: advice.to_owned() }
 }
 
-/// Writes f32 tensors (name, shape, row-major values) and the carried buffers as a safetensors file with the metadata
-/// `{"format": "pt"}`, in the order of safetensors' own writer.
+/// A tensor to write.
+struct Output<'a> {
+    name: String,
+    dtype: Dtype,
+    shape: &'a [usize],
+    data: Data<'a>,
+}
+
+enum Data<'a> {
+    Floats(&'a [f32]),
+    Bytes(&'a [u8]),
+}
+
+impl Data<'_> {
+    fn size(&self) -> usize {
+        match self {
+            Self::Floats(values) => size_of_val(*values),
+            Self::Bytes(bytes) => bytes.len(),
+        }
+    }
+
+    fn write(&self, writer: &mut impl Write) -> std::io::Result<()> {
+        match self {
+            Self::Bytes(bytes) => writer.write_all(bytes),
+            Self::Floats(values) => values.chunks(CHUNK / size_of::<f32>()).try_for_each(|values| {
+                let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+                writer.write_all(&bytes)
+            }),
+        }
+    }
+}
+
+/// Writes f32 tensors (name, shape, row-major values) and the carried tensors as a safetensors file
+/// with the metadata `{"format": "pt"}`, in the order of safetensors' own writer.
 ///
 /// # Errors
 /// [`Error::Io`].
 ///
 /// # Panics
-/// If a tensor's values do not have its shape's length.
+/// If the number of a tensor's values is not that of its shape.
 pub fn write_safetensors<'a, N: Into<String>>(
     path: &Path,
     tensors: impl IntoIterator<Item = (N, &'a [usize], &'a [f32])>,
     carried: &[CarriedTensor],
 ) -> Result<()> {
-    enum Data<'a> {
-        Floats(&'a [f32]),
-        Bytes(&'a [u8]),
-    }
     let floats = tensors.into_iter().map(|(name, shape, values)| {
         let name = name.into();
         assert_eq!(shape.iter().product::<usize>(), values.len(), "{name}: shape {shape:?}");
-        (name, Dtype::F32, shape, Data::Floats(values))
+        Output { name, dtype: Dtype::F32, shape, data: Data::Floats(values) }
     });
-    let buffers = carried
-        .iter()
-        .map(|buffer| (buffer.name.clone(), buffer.dtype, buffer.shape.as_slice(), Data::Bytes(&buffer.bytes)));
-    let mut tensors: Vec<_> = floats.chain(buffers).collect();
-    tensors.sort_by(|a, b| b.1.cmp(&a.1).then_with(|| a.0.cmp(&b.0))); // widest types first, so all are aligned
-
-    let mut end = 0;
-    let mut infos = Vec::with_capacity(tensors.len());
-    for (name, dtype, shape, data) in &tensors {
-        let begin = end;
-        end += match data {
-            Data::Floats(values) => size_of_val(*values),
-            Data::Bytes(bytes) => bytes.len(),
-        };
-        let info = TensorInfo { dtype: *dtype, shape: shape.to_vec(), data_offsets: (begin, end) };
-        infos.push((name.clone(), info));
-    }
-    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
-    let header = Metadata::new(Some(metadata), infos).map_err(|error| Error::format(path, FORMAT, error))?;
-    let mut header = serde_json::to_vec(&header).map_err(|error| Error::format(path, FORMAT, error))?;
-    header.resize(header.len().next_multiple_of(8), b' ');
+    let carried = carried.iter().map(|tensor| Output {
+        name: tensor.name.clone(),
+        dtype: tensor.dtype,
+        shape: &tensor.shape,
+        data: Data::Bytes(&tensor.bytes),
+    });
+    let mut tensors: Vec<_> = floats.chain(carried).collect();
+    // The widest types first: then each tensor is aligned to its type without any padding.
+    tensors.sort_by(|a, b| b.dtype.cmp(&a.dtype).then_with(|| a.name.cmp(&b.name)));
+    let header = header(path, &tensors)?;
 
     write_atomically(path, |writer| {
         writer.write_all(&(header.len() as u64).to_le_bytes())?;
         writer.write_all(&header)?;
-        for (.., data) in &tensors {
-            match data {
-                Data::Bytes(bytes) => writer.write_all(bytes)?,
-                Data::Floats(values) => {
-                    for values in values.chunks(CHUNK / 4) {
-                        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-                        writer.write_all(&bytes)?;
-                    }
-                }
-            }
-        }
-        Ok(())
+        tensors.iter().try_for_each(|tensor| tensor.data.write(writer))
     })
+}
+
+/// The header of a file with these tensors one after another.
+fn header(path: &Path, tensors: &[Output]) -> Result<Vec<u8>> {
+    let mut end = 0;
+    let infos = tensors.iter().map(|tensor| {
+        let begin = end;
+        end += tensor.data.size();
+        let info = TensorInfo { dtype: tensor.dtype, shape: tensor.shape.to_vec(), data_offsets: (begin, end) };
+        (tensor.name.clone(), info)
+    });
+    let metadata = HashMap::from([("format".to_owned(), "pt".to_owned())]);
+    let header = Metadata::new(Some(metadata), infos.collect()).map_err(|error| Error::format(path, FORMAT, error))?;
+    let mut header = serde_json::to_vec(&header).map_err(|error| Error::format(path, FORMAT, error))?;
+    // Spaces after the JSON align the data to eight bytes, as the format asks for.
+    header.resize(header.len().next_multiple_of(8), b' ');
+    Ok(header)
 }
 
 #[cfg(test)]

@@ -1,4 +1,4 @@
-//! Token ids of several sentences laid end to end, with their positions.
+//! The token ids of several sentences laid end to end, with their positions.
 
 use std::sync::Arc;
 
@@ -6,26 +6,38 @@ use simcse_tensor::Rows;
 
 use crate::directory::config::{Architecture, ModelConfig};
 
-/// What the encoder reads: one row a token, no padding.
+/// The encoder's input: one row per token, without padding.
+///
+/// ```
+/// use simcse_model::{Architecture, ModelConfig, TokenBatch};
+///
+/// let config = ModelConfig::defaults(Architecture::Bert);
+/// let cat = vec![101, 4937, 102];
+/// let dog_barks = vec![101, 3899, 21007, 102];
+/// let batch = TokenBatch::new(&config, &[cat, dog_barks], vec![0, 1]);
+/// assert_eq!(batch.rows().sentences(), 2);
+/// assert_eq!(batch.rows().tokens(), 7);
+/// ```
 #[derive(Clone, Debug)]
 pub struct TokenBatch {
-    /// Rows of the word embeddings, (N).
+    /// Each token's row in the word embeddings, (N).
     pub(crate) ids: Arc<[u32]>,
-    /// Rows of the position embeddings, (N).
+    /// Each token's row in the position embeddings, (N).
     pub(crate) positions: Arc<[u32]>,
-    /// Where the sentences begin.
+    /// Where each sentence begins.
     pub(crate) rows: Arc<Rows>,
 }
 
 impl TokenBatch {
-    /// Lays out sentences given as token ids, special tokens included. `streams[s]` is sentence `s`'s coordinate in dropout
-    /// masks.
+    /// Lays out sentences given as token ids, special tokens included. `streams[s]` is the
+    /// coordinate of sentence `s` in dropout masks.
     ///
-    /// Positions count from 0; RoBERTa's count the tokens that are not padding from `pad_token_id + 1`, and a padding token
-    /// in a text stays at `pad_token_id` (`create_position_ids_from_input_ids` of transformers).
+    /// Positions count from 0. RoBERTa's count from `pad_token_id + 1` and skip padding tokens: one
+    /// that a text contains has position `pad_token_id` (transformers'
+    /// `create_position_ids_from_input_ids`).
     ///
     /// # Panics
-    /// If there are not as many streams as sentences.
+    /// If the number of streams is not the number of sentences.
     pub fn new<I: AsRef<[u32]>>(config: &ModelConfig, sentences: &[I], streams: Vec<u32>) -> Self {
         let pad = config.pad_token_id as u32;
         let positions = sentences.iter().flat_map(|ids| {
@@ -49,7 +61,7 @@ impl TokenBatch {
         }
     }
 
-    /// Where the sentences begin.
+    /// Where each sentence begins.
     pub fn rows(&self) -> &Arc<Rows> {
         &self.rows
     }

@@ -1,23 +1,26 @@
-//! Where the encoder has dropout, and at which rates.
+//! Where the encoder applies dropout, and at what rates.
 
 use simcse_tensor::Dropout;
 use simcse_tensor::rng::Philox;
 
-/// The places of the model that have a mask of their own.
+/// A place in the model with a dropout mask of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Site {
-    /// The embeddings, behind their LayerNorm. BERT's `hidden_dropout_prob`.
+    /// The embeddings, after their LayerNorm; at BERT's `hidden_dropout_prob`.
     Embeddings,
-    /// The attention probabilities of a layer. BERT's `attention_probs_dropout_prob`.
+    /// A layer's attention probabilities; at BERT's `attention_probs_dropout_prob`.
     AttentionProbabilities(usize),
-    /// The attention's output of a layer, before the residual. BERT's `hidden_dropout_prob`; DistilBERT has none here.
+    /// A layer's attention output, before it is added to the residual; at BERT's
+    /// `hidden_dropout_prob`. DistilBERT has no dropout here.
     AttentionOutput(usize),
-    /// The feed-forward output of a layer, before the residual. BERT's `hidden_dropout_prob`.
+    /// A layer's feed-forward output, before it is added to the residual; at BERT's
+    /// `hidden_dropout_prob`.
     Output(usize),
 }
 
 impl Site {
-    /// The place's number in the masks' counters: 0 for the embeddings, then three a layer.
+    /// The site's number in the random generator's counter: 0 for the embeddings, then three per
+    /// layer.
     fn number(self) -> u16 {
         let number = match self {
             Site::Embeddings => 0,
@@ -29,21 +32,32 @@ impl Site {
     }
 }
 
-/// The dropout of one training step: its masks are a function of these values and of a mask's place.
+/// The dropout of one training step.
+///
+/// A mask is a function of these values and of its coordinates (site, sentence, position, column),
+/// so the same plan gives the same masks again, on any number of threads.
+///
+/// ```
+/// use simcse_model::{DropoutPlan, Site};
+///
+/// let plan = DropoutPlan { hidden: 0.1, attention: 0.2, seed: 42, step: 0 };
+/// assert_eq!(plan.at(Site::Embeddings).rate, 0.1);
+/// assert_eq!(plan.at(Site::AttentionProbabilities(3)).rate, 0.2);
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct DropoutPlan {
-    /// Rate of everything but the attention probabilities, in `0..1`.
+    /// The rate everywhere except in the attention probabilities, in `[0, 1)`.
     pub hidden: f32,
-    /// Rate of the attention probabilities, in `0..1`.
+    /// The rate in the attention probabilities, in `[0, 1)`.
     pub attention: f32,
     /// The run's seed.
     pub seed: u64,
-    /// The training step; where a step has several batches, they are counted on.
+    /// The number of the training step, or of its batch where a step has several.
     pub step: u32,
 }
 
 impl DropoutPlan {
-    /// The dropout at one place.
+    /// The dropout at one site.
     pub fn at(&self, site: Site) -> Dropout {
         let rate = match site {
             Site::AttentionProbabilities(_) => self.attention,

@@ -1,4 +1,4 @@
-//! One Transformer layer with its normalization behind each residual (Vaswani et al. 2017).
+//! One Transformer layer, normalized after each residual connection (Vaswani et al. 2017).
 //!
 //! transformers: `BertLayer`, `RobertaLayer`, DistilBERT's `TransformerBlock`.
 
@@ -16,7 +16,11 @@ struct Dense {
 }
 
 impl Dense {
-    /// Dense layers of equal shape side by side, as one: their outputs stand next to each other.
+    /// Dense layers of equal shape as one layer, whose output is their outputs side by side.
+    ///
+    /// Each keeps its own name in the table, but one large matrix product is faster than several
+    /// small ones. Adding all weights before all biases makes the weights adjacent in the flat
+    /// buffer.
     fn push(layout: &mut Layout, names: &[String], out: usize, input: usize) -> Self {
         let mut side_by_side = |suffix: &str, shape: &[usize], decay| {
             let slots: Vec<Slot> =
@@ -46,10 +50,11 @@ pub(crate) struct Layer {
 }
 
 impl Layer {
-    /// Adds layer `number`'s parameters to the layout.
+    /// Adds the parameters of layer `number` to the layout.
     pub(crate) fn push(layout: &mut Layout, config: &ModelConfig, number: usize) -> Self {
         let names = ParameterNames::of(config.architecture);
-        let (c, f) = (config.hidden_size, config.intermediate_size);
+        let c = config.hidden_size;
+        let f = config.intermediate_size;
         let name = |name: &str| format!("{}.{number}.{name}", names.layers);
         Self {
             number,
@@ -62,25 +67,27 @@ impl Layer {
         }
     }
 
-    /// `x` (N, C) to (N, C):
+    /// `x` (N, C) to `y` (N, C):
     ///
     /// ```text
     /// a = LayerNorm(x + dropout(attention(x·W_qkvᵀ + b_qkv)·W_oᵀ + b_o))
-    /// y = LayerNorm(a + dropout(gelu(a·W_1ᵀ + b_1)·W_2ᵀ + b_2))
+    /// y = LayerNorm(a + dropout(act(a·W_1ᵀ + b_1)·W_2ᵀ + b_2))
     /// ```
     pub(crate) fn forward(&self, config: &ModelConfig, tape: &mut Tape, x: Var, dropout: Option<&DropoutPlan>) -> Var {
         let mask = |site| dropout.map(|plan| plan.at(site));
-        let attention_output_dropout = mask(Site::AttentionOutput(self.number))
+        let probabilities_mask = mask(Site::AttentionProbabilities(self.number));
+        let attended_mask = mask(Site::AttentionOutput(self.number))
             .filter(|_| ParameterNames::of(config.architecture).attention_output_dropout);
+        let fed_mask = mask(Site::Output(self.number));
+        let eps = config.layer_norm_eps;
 
         let qkv = tape.linear(x, self.query_key_value.weight, self.query_key_value.bias);
-        let context = tape.attention(qkv, config.num_attention_heads, mask(Site::AttentionProbabilities(self.number)));
+        let context = tape.attention(qkv, config.num_attention_heads, probabilities_mask);
         let attended = tape.linear(context, self.attention_output.weight, self.attention_output.bias);
-        let a =
-            tape.layer_norm(attended, Some(x), attention_output_dropout, self.attention_norm, config.layer_norm_eps);
+        let a = tape.layer_norm(attended, Some(x), attended_mask, self.attention_norm, eps);
 
         let h = tape.linear(a, self.intermediate.weight, self.intermediate.bias);
-        let fed = tape.gelu_linear(h, self.output.weight, self.output.bias);
-        tape.layer_norm(fed, Some(a), mask(Site::Output(self.number)), self.output_norm, config.layer_norm_eps)
+        let fed = tape.activation_linear(h, config.hidden_act, self.output.weight, self.output.bias);
+        tape.layer_norm(fed, Some(a), fed_mask, self.output_norm, eps)
     }
 }

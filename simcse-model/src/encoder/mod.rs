@@ -1,6 +1,11 @@
-//! The encoder: embeddings and a stack of layers.
+//! The encoder: token ids to hidden states, by embeddings and a stack of Transformer layers.
 //!
-//! transformers: `BertModel`, `RobertaModel`, `DistilBertModel`, without their pooler, which no sentence embedding uses.
+//! transformers: `BertModel`, `RobertaModel`, `DistilBertModel`, without their pooler, which
+//! sentence embeddings do not use.
+//!
+//! This room knows simcse-tensor's tape and a [`ModelConfig`]. It must not know files, tokenizers,
+//! or how a sentence embedding is pooled: weights reach it as a flat buffer that its [`Layout`]
+//! describes.
 
 pub(crate) mod batch;
 pub(crate) mod dropout;
@@ -15,21 +20,31 @@ use crate::encoder::batch::TokenBatch;
 use crate::encoder::dropout::{DropoutPlan, Site};
 use crate::encoder::layer::{Layer, push_norm};
 
-/// The places of the encoder's parameters in the flat buffers.
+/// Where the encoder's parameters are in the flat buffers.
+///
+/// ```
+/// use simcse_model::{Architecture, Encoder, ModelConfig};
+///
+/// let (_, layout) = Encoder::new(ModelConfig::defaults(Architecture::DistilBert), false);
+/// assert_eq!(layout.len(), 66_362_880);
+/// assert_eq!(layout.parameters()[0].name, "embeddings.word_embeddings.weight");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Encoder {
     config: ModelConfig,
     word_embeddings: Slot,
     position_embeddings: Slot,
-    /// BERT's and RoBERTa's; every token has type 0. DistilBERT has none.
+    /// BERT and RoBERTa only, and every token is of type 0; DistilBERT has none.
     token_type_embeddings: Option<Slot>,
     embeddings_norm: [Slot; 2],
     layers: Vec<Layer>,
 }
 
 impl Encoder {
-    /// The encoder and the table of its parameters, named as in the bare model's `state_dict`. A pooler, if the checkpoint
-    /// has one, is in the table to be written back, and is not trained.
+    /// The encoder and the table of its parameters, named as in the bare model's `state_dict`.
+    ///
+    /// `with_pooler` adds the pooler to the table if the architecture has one, so that a model that
+    /// came with it is saved with it. The pooler is neither computed nor trained.
     pub fn new(config: ModelConfig, with_pooler: bool) -> (Self, Layout) {
         let mut layout = Layout::default();
         let c = config.hidden_size;
@@ -40,7 +55,7 @@ impl Encoder {
             (config.type_vocab_size > 0).then(|| table("token_type_embeddings", config.type_vocab_size));
         let embeddings_norm = push_norm(&mut layout, "embeddings.LayerNorm", c);
         let layers = (0..config.num_hidden_layers).map(|number| Layer::push(&mut layout, &config, number)).collect();
-        if with_pooler {
+        if with_pooler && config.architecture != Architecture::DistilBert {
             layout.push("pooler.dense.weight", &[c, c], true, false);
             layout.push("pooler.dense.bias", &[c], false, false);
         }
@@ -57,27 +72,41 @@ impl Encoder {
     /// The last hidden states, (N, C).
     ///
     /// # Panics
-    /// If a token id lies outside the vocabulary, or a sentence is longer than the model has positions for.
+    /// If a token id is outside the vocabulary, or a sentence has more tokens than the model has
+    /// positions.
     pub fn forward(&self, tape: &mut Tape, batch: &TokenBatch, dropout: Option<&DropoutPlan>) -> Var {
-        // As PyTorch's `padding_idx`: a padding token written out in a text does not train its embedding.
-        let padding = Some(self.config.pad_token_id as u32);
-        let position_padding = padding.filter(|_| self.config.architecture == Architecture::Roberta);
-        let mut lookups = vec![Lookup { table: self.word_embeddings, index: batch.ids.clone(), padding }];
-        if let Some(table) = self.token_type_embeddings {
-            lookups.push(Lookup { table, index: vec![0; batch.ids.len()].into(), padding: None });
-        }
-        let index = batch.positions.clone();
-        lookups.push(Lookup { table: self.position_embeddings, index, padding: position_padding });
-        let embedded = tape.embedding(lookups);
+        let embedded = tape.embedding(self.lookups(batch));
         let mut x = tape.layer_norm(embedded, None, None, self.embeddings_norm, self.config.layer_norm_eps);
         if let Some(plan) = dropout {
             x = tape.dropout(x, plan.at(Site::Embeddings));
         }
         for layer in &self.layers {
             x = layer.forward(&self.config, tape, x, dropout);
+            // Unless the tape is recording, nothing reads a layer's intermediate values again, so
+            // their buffers serve the next layer: encoding needs the memory of one layer, however
+            // deep the model.
             tape.keep_only(x);
         }
         x
+    }
+
+    /// The tables whose rows are summed, in the order in which transformers sums them.
+    fn lookups(&self, batch: &TokenBatch) -> Vec<Lookup> {
+        // A text may contain the padding token. As with PyTorch's `padding_idx`, it then has an
+        // embedding but does not train it. RoBERTa's position table has a padding row as well.
+        let padding = Some(self.config.pad_token_id as u32);
+        let position_padding = padding.filter(|_| self.config.architecture == Architecture::Roberta);
+
+        let mut lookups = vec![Lookup { table: self.word_embeddings, index: batch.ids.clone(), padding }];
+        if let Some(table) = self.token_type_embeddings {
+            lookups.push(Lookup { table, index: vec![0; batch.ids.len()].into(), padding: None });
+        }
+        lookups.push(Lookup {
+            table: self.position_embeddings,
+            index: batch.positions.clone(),
+            padding: position_padding,
+        });
+        lookups
     }
 }
 

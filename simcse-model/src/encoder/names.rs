@@ -1,11 +1,11 @@
-//! What each architecture calls its parameters, and where it has dropout: the table of differences.
+//! How the architectures differ: in the names of their parameters, and in where they drop out.
 
 use crate::directory::config::Architecture;
 
-/// Names under a layer's prefix, as in the reference model's `state_dict`.
+/// Names below a layer's prefix, as in the reference model's `state_dict`.
 #[derive(Debug)]
 pub(crate) struct ParameterNames {
-    /// Prefix of layer `i`: `{layers}.{i}`.
+    /// The prefix of layer `i` is `{layers}.{i}`.
     pub(crate) layers: &'static str,
     pub(crate) query: &'static str,
     pub(crate) key: &'static str,
@@ -15,11 +15,11 @@ pub(crate) struct ParameterNames {
     pub(crate) intermediate: &'static str,
     pub(crate) output: &'static str,
     pub(crate) output_norm: &'static str,
-    /// Whether dropout stands between the attention's output and its residual.
+    /// Whether the attention output goes through dropout before it is added to the residual.
     pub(crate) attention_output_dropout: bool,
 }
 
-/// `BertLayer`, and `RobertaLayer`, which is the same.
+/// transformers: `BertLayer` and the identical `RobertaLayer`.
 const BERT: ParameterNames = ParameterNames {
     layers: "encoder.layer",
     query: "attention.self.query",
@@ -33,7 +33,7 @@ const BERT: ParameterNames = ParameterNames {
     attention_output_dropout: true,
 };
 
-/// DistilBERT's `TransformerBlock`.
+/// transformers: DistilBERT's `TransformerBlock`.
 const DISTILBERT: ParameterNames = ParameterNames {
     layers: "transformer.layer",
     query: "attention.q_lin",

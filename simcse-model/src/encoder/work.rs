@@ -1,25 +1,38 @@
-//! The arithmetic that an encoder's mathematics needs: every multiply-add of a matrix product, two FLOP each, on real tokens.
+//! The arithmetic that an encoder requires: each multiply-add of its matrix products counts as two
+//! FLOP.
 //!
-//! A backward pass needs each product twice over, once for either factor; what an implementation spends on padding or on computing
-//! a value again is not in here.
+//! Only real tokens count. What an implementation spends on padding, or on recomputing values, does
+//! not. A backward pass requires twice the work of the forward pass, one product for the gradient
+//! of each factor.
 
 use std::ops::AddAssign;
 
 use crate::directory::config::ModelConfig;
 
-/// FLOP of a forward pass by kind.
+/// The FLOP of a forward pass, by kind.
+///
+/// ```
+/// use simcse_model::{Architecture, ModelConfig, Work};
+///
+/// let config = ModelConfig::defaults(Architecture::DistilBert);
+/// // 256 sentences of 15 tokens: a forward pass takes about a third of a TFLOP.
+/// let work = Work::forward(&config, [15; 256]);
+/// assert!(work.total() > 0.32e12 && work.total() < 0.34e12);
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Work {
-    /// Queries, keys and values, the attention's output, the feed-forward layers: `2·N·(4C² + 2C·F)` a layer.
+    /// Queries, keys and values, the attention output, and the feed-forward layers:
+    /// `2·N·(4C² + 2C·F)` per layer.
     pub linear: f64,
-    /// `Q·Kᵀ` and `P·V`: `2·2·C·Σ T²` a layer.
+    /// `Q·Kᵀ` and `P·V`: `2·2·C·Σ T²` per layer, where `T` is a sentence's number of tokens.
     pub attention: f64,
 }
 
 impl Work {
-    /// The forward pass over sentences of the given lengths in tokens.
+    /// A forward pass over sentences whose lengths in tokens are given.
     pub fn forward(config: &ModelConfig, lengths: impl IntoIterator<Item = usize>) -> Self {
-        let (mut tokens, mut squares) = (0.0, 0.0);
+        let mut tokens = 0.0;
+        let mut squares = 0.0;
         for t in lengths {
             tokens += t as f64;
             squares += (t * t) as f64;
@@ -50,7 +63,7 @@ mod tests {
     use super::*;
     use crate::directory::config::Architecture;
 
-    /// Product by product, as a layer does them: rows × columns × depth.
+    /// One product after another, in the order of a layer: rows × columns × depth.
     #[test]
     fn counts_the_products_of_a_layer() {
         let config = ModelConfig {
@@ -65,7 +78,8 @@ mod tests {
         let work = Work::forward(&config, [2, 3]);
         let tokens = 2 + 3;
         let linear = tokens * 12 * 4 + tokens * 4 * 4 + tokens * 5 * 4 + tokens * 4 * 5;
-        let attention = 2 * (2 * (2 * 2 * 2) + 2 * (3 * 3 * 2)); // two heads of 2 columns; Q·Kᵀ, P·V
+        // Two products (Q·Kᵀ and P·V), each by two heads of 2 columns.
+        let attention = 2 * (2 * (2 * 2 * 2) + 2 * (3 * 3 * 2));
         let expected = [linear, attention].map(|products| f64::from(2 * 3 * products));
         assert_eq!([work.linear, work.attention], expected);
         assert_eq!(work.total(), expected.iter().sum::<f64>());

@@ -1,4 +1,4 @@
-//! Small files read whole and with a bound; files written beside their place and renamed into it.
+//! Reading small files whole, up to a limit, and replacing files atomically.
 
 use std::fs::{self, File};
 use std::io::{self, BufWriter, ErrorKind, Read, Write};
@@ -6,13 +6,14 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 
-/// The most bytes of a configuration; parsed, JSON takes up to sixty times as many.
+/// The largest configuration in bytes. Parsed JSON takes up to sixty times the memory of its text.
 const CONFIGURATION: u64 = 1 << 20;
-/// The most bytes of a tokenizer or vocabulary; half a million words take ten million.
+/// The largest tokenizer or vocabulary in bytes; half a million words take about ten million.
 const VOCABULARY: u64 = 64 << 20;
 
-/// Opens a file of a model, or `None` if there is no such file. Anything but a regular file is refused: to open a FIFO would
-/// wait for its writer.
+/// Opens a file of a model; `None` if it does not exist.
+///
+/// Only regular files are opened, because opening a FIFO would block until something writes to it.
 pub(crate) fn open_regular(path: &Path) -> Result<Option<File>> {
     let metadata = match fs::metadata(path) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(None),
@@ -25,12 +26,12 @@ pub(crate) fn open_regular(path: &Path) -> Result<Option<File>> {
     File::open(path).map(Some).map_err(Error::io(path))
 }
 
-/// The bytes of a configuration, or `None` if there is no such file.
+/// The bytes of a configuration; `None` if the file does not exist.
 pub(crate) fn read_configuration(path: &Path) -> Result<Option<Vec<u8>>> {
     read_at_most(path, CONFIGURATION, "a configuration of at most 1 MiB")
 }
 
-/// The bytes of a tokenizer or vocabulary, or `None` if there is no such file.
+/// The bytes of a tokenizer or vocabulary; `None` if the file does not exist.
 pub(crate) fn read_vocabulary(path: &Path) -> Result<Option<Vec<u8>>> {
     read_at_most(path, VOCABULARY, "a vocabulary of at most 64 MiB")
 }
@@ -39,6 +40,8 @@ fn read_at_most(path: &Path, most: u64, expected: &'static str) -> Result<Option
     let Some(file) = open_regular(path)? else {
         return Ok(None);
     };
+    // One byte beyond the limit shows that the file is too large. Its length is not asked for,
+    // because a file may grow while it is read.
     let mut bytes = Vec::new();
     file.take(most + 1).read_to_end(&mut bytes).map_err(Error::io(path))?;
     if bytes.len() as u64 > most {
@@ -47,59 +50,90 @@ fn read_at_most(path: &Path, most: u64, expected: &'static str) -> Result<Option
     Ok(Some(bytes))
 }
 
-/// Writes `path` so that it is seen whole or not at all, and survives a power cut once this returns: to a temporary name
-/// beside it, synced, then renamed.
+/// Creates or replaces `path` in one step: `create` makes a file or symbolic link under a temporary
+/// name in the same directory, which is then renamed to `path`. Readers see the old content or the
+/// new, never part of it. Nothing is synced; see [`write_atomically`].
+///
+/// The temporary name is `.name.<process>.tmp`, so no two threads may replace the same path at
+/// once.
 ///
 /// # Errors
-/// [`Error::Io`]; the temporary file is removed.
-pub fn write_atomically(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<()> {
+/// That of `create` or the operating system; the temporary file is removed.
+///
+/// ```
+/// let dir = tempfile::tempdir()?;
+/// let path = dir.path().join("greeting.txt");
+/// simcse_model::io::atomically(&path, |temporary| std::fs::write(temporary, "hello"))?;
+/// assert_eq!(std::fs::read_to_string(&path)?, "hello");
+/// # Ok::<(), std::io::Error>(())
+/// ```
+pub fn atomically(path: &Path, create: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());
     name.push(format!(".{}.tmp", std::process::id()));
     let temporary = path.with_file_name(name);
 
-    let written = create(&temporary).and_then(|file| {
-        let mut writer = BufWriter::with_capacity(1 << 20, file);
-        write(&mut writer)?;
-        writer.into_inner().map_err(|error| error.into_error())?.sync_all()
-    });
-    let renamed = written.and_then(|()| uninterrupted(|| fs::rename(&temporary, path)));
-    renamed.and_then(|()| sync_parent(path)).map_err(|error| {
+    // A killed process with the same id may have left one; a symbolic link must not be followed.
+    let _ = uninterrupted(|| fs::remove_file(&temporary));
+    let created = create(&temporary).and_then(|()| uninterrupted(|| fs::rename(&temporary, path)));
+    if created.is_err() {
         let _ = uninterrupted(|| fs::remove_file(&temporary));
-        Error::io(path)(error)
-    })
+    }
+    created
 }
 
-/// A new file, never what a symbolic link leads to. One that an earlier process of the same id left is replaced.
-fn create(path: &Path) -> io::Result<File> {
-    match File::create_new(path) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => {
-            uninterrupted(|| fs::remove_file(path))?;
-            File::create_new(path)
-        }
-        created => created,
-    }
+/// Writes the file `path` [`atomically`], and so that it survives a power cut once this returns.
+///
+/// # Errors
+/// [`Error::Io`]; an existing file is left as it was, and the temporary file is removed.
+///
+/// ```
+/// use std::io::Write;
+///
+/// let dir = tempfile::tempdir()?;
+/// let path = dir.path().join("numbers.txt");
+/// simcse_model::io::write_atomically(&path, |file| {
+///     (1..=3).try_for_each(|number| writeln!(file, "{number}"))
+/// })?;
+/// assert_eq!(std::fs::read_to_string(&path)?, "1\n2\n3\n");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn write_atomically(path: &Path, write: impl FnOnce(&mut BufWriter<File>) -> io::Result<()>) -> Result<()> {
+    let create = |temporary: &Path| {
+        let mut writer = BufWriter::with_capacity(1 << 20, File::create_new(temporary)?);
+        write(&mut writer)?;
+        writer.into_inner().map_err(|error| error.into_error())?.sync_all()
+    };
+    atomically(path, create).and_then(|()| sync_parent(path)).map_err(Error::io(path))
 }
 
 /// [`write_atomically`] for bytes in memory.
 ///
 /// # Errors
 /// [`Error::Io`].
+///
+/// ```
+/// let dir = tempfile::tempdir()?;
+/// let path = dir.path().join("greeting.txt");
+/// simcse_model::io::write_bytes(&path, b"hello")?;
+/// assert_eq!(std::fs::read(&path)?, b"hello");
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
 pub fn write_bytes(path: &Path, bytes: &[u8]) -> Result<()> {
     write_atomically(path, |writer| writer.write_all(bytes))
 }
 
-/// Makes `path` lasting in the directory that it was created in, renamed into or removed from.
+/// Makes it durable that `path` was created in, renamed into, or removed from its directory.
 ///
 /// # Errors
-/// What the system says.
+/// The operating system's.
 #[cfg(unix)]
 pub fn sync_parent(path: &Path) -> io::Result<()> {
     let parent = path.parent().filter(|parent| !parent.as_os_str().is_empty());
     File::open(parent.unwrap_or(Path::new(".")))?.sync_all()
 }
 
-/// Makes `path` lasting in its directory: elsewhere than on Unix, directories cannot be synced.
+/// Does nothing: only on Unix can a directory be synced.
 ///
 /// # Errors
 /// None.
@@ -108,15 +142,26 @@ pub fn sync_parent(_: &Path) -> io::Result<()> {
     Ok(())
 }
 
-/// Makes a directory, and those above it, lasting. One that is there is fine, but a symbolic link to one is not.
+/// Creates a directory and its missing parents durably. An existing directory is fine; a symbolic
+/// link to one is not.
 ///
 /// # Errors
-/// What the system says.
+/// The operating system's.
+///
+/// ```
+/// let dir = tempfile::tempdir()?;
+/// let below = dir.path().join("one/two");
+/// simcse_model::io::create_directory(&below)?;
+/// assert!(below.is_dir());
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub fn create_directory(path: &Path) -> io::Result<()> {
     match uninterrupted(|| fs::create_dir(path)) {
         Ok(()) => sync_parent(path),
         Err(error) if error.kind() == ErrorKind::AlreadyExists && fs::symlink_metadata(path)?.is_dir() => Ok(()),
         Err(error) => match path.parent() {
+            // The parents first, from the top down, so that each is synced into a directory that is
+            // durable.
             Some(parent) if error.kind() == ErrorKind::NotFound => {
                 create_directory(parent)?;
                 create_directory(path)
@@ -126,10 +171,23 @@ pub fn create_directory(path: &Path) -> io::Result<()> {
     }
 }
 
-/// Does `call` again as long as a signal interrupts it: the standard library does so for reads, writes, opens and syncs only.
+/// Repeats `call` while signals interrupt it. The standard library does this only for reading,
+/// writing, opening, and syncing.
 ///
 /// # Errors
-/// What the system says.
+/// Those of `call`, except [`ErrorKind::Interrupted`].
+///
+/// ```
+/// use std::io::{Error, ErrorKind};
+///
+/// let mut attempts = 0;
+/// let result = simcse_model::io::uninterrupted(|| {
+///     attempts += 1;
+///     if attempts < 3 { Err(Error::from(ErrorKind::Interrupted)) } else { Ok(attempts) }
+/// });
+/// assert_eq!(result?, 3);
+/// # Ok::<(), Error>(())
+/// ```
 pub fn uninterrupted<T>(mut call: impl FnMut() -> io::Result<T>) -> io::Result<T> {
     loop {
         match call() {
@@ -161,14 +219,18 @@ mod tests {
     #[cfg(unix)]
     fn links_are_replaced_and_not_followed() {
         let dir = tempfile::tempdir().unwrap();
-        let (precious, link) = (dir.path().join("precious"), dir.path().join("link"));
+        let precious = dir.path().join("precious");
+        let link = dir.path().join("link");
         fs::write(&precious, b"old").unwrap();
         let temporary = dir.path().join(format!(".link.{}.tmp", std::process::id()));
         for name in [&link, &temporary] {
             std::os::unix::fs::symlink(&precious, name).unwrap();
         }
         write_bytes(&link, b"new").unwrap();
-        assert_eq!((fs::read(&precious).unwrap(), fs::read(&link).unwrap()), (b"old".to_vec(), b"new".to_vec()));
+        assert_eq!(fs::read(&precious).unwrap(), b"old");
+        assert_eq!(fs::read(&link).unwrap(), b"new");
+        atomically(&link, |new| std::os::unix::fs::symlink(&precious, new)).unwrap();
+        assert_eq!(fs::read(&link).unwrap(), b"old", "a link replaces a file");
 
         let there = dir.path().join("there");
         create_directory(&there.join("and").join("below")).unwrap();

@@ -1,4 +1,4 @@
-//! A JSON object of a model directory, with getters whose errors name the file and the field.
+//! A JSON object in a file, with getters whose errors name the file and the field.
 
 use std::ops::RangeInclusive;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,8 @@ use serde_json::{Map, Value};
 use crate::error::{Error, Result};
 use crate::io::files::read_configuration;
 
-/// A file holding one JSON object. A field that is `null` counts as absent, as it does for transformers' defaults.
+/// A file that holds one JSON object. A field that is `null` counts as absent: transformers'
+/// defaults apply to it, too.
 pub(crate) struct JsonObject {
     file: PathBuf,
     fields: Map<String, Value>,
@@ -20,7 +21,14 @@ impl JsonObject {
         Ok(Self { file: file.to_path_buf(), fields })
     }
 
-    /// The object in `file`; an empty one if there is no such file.
+    /// The object in `file`, which must exist and say something.
+    pub(crate) fn read_required(file: &Path, advice: &str) -> Result<Self> {
+        let missing = || Error::Missing { file: file.to_path_buf(), advice: advice.to_owned() };
+        let json = Self::parse(file, &read_configuration(file)?.ok_or_else(missing)?)?;
+        if json.is_empty() { Err(Error::format(file, "an object with fields", "an empty one")) } else { Ok(json) }
+    }
+
+    /// The object in `file`; an empty one if the file does not exist.
     pub(crate) fn read(file: &Path) -> Result<Self> {
         match read_configuration(file)? {
             Some(bytes) => Self::parse(file, &bytes),
@@ -32,11 +40,16 @@ impl JsonObject {
         self.fields.is_empty()
     }
 
+    /// The fields in the file's order.
+    pub(crate) fn fields(&self) -> &Map<String, Value> {
+        &self.fields
+    }
+
     pub(crate) fn get(&self, field: &str) -> Option<&Value> {
         self.fields.get(field).filter(|value| !value.is_null())
     }
 
-    /// An error about `field` as it is.
+    /// The error that `field` is not what was expected.
     pub(crate) fn invalid(&self, field: &str, expected: impl std::fmt::Display) -> Error {
         let found = self.fields.get(field).map_or("nothing".to_owned(), Value::to_string);
         Error::field(&self.file, field, expected, found)
@@ -73,7 +86,26 @@ impl JsonObject {
         value.as_str().map(Some).ok_or_else(|| self.invalid(field, "a string"))
     }
 
-    /// Refuses a `field` that is there and not `expected`.
+    /// [`JsonObject::flag`] for a field that Python reads as a keyword argument: an explicit `null`
+    /// does not stand for the default.
+    pub(crate) fn argument(&self, field: &str, default: bool) -> Result<bool> {
+        match self.fields.get(field) {
+            Some(Value::Bool(flag)) => Ok(*flag),
+            Some(_) => Err(self.invalid(field, "true or false")),
+            None => Ok(default),
+        }
+    }
+
+    /// Refuses fields that are not `known`.
+    pub(crate) fn require_known(&self, known: &[&str]) -> Result<()> {
+        let expected = || format!("no such field (it is not supported), but {}", known.join(", "));
+        match self.fields.keys().find(|field| !known.contains(&field.as_str())) {
+            Some(unknown) => Err(self.invalid(unknown, expected())),
+            None => Ok(()),
+        }
+    }
+
+    /// Refuses a `field` that is present and not `expected`.
     pub(crate) fn require(&self, field: &str, expected: &Value) -> Result<()> {
         match self.get(field) {
             Some(value) if value != expected => Err(self.invalid(field, expected)),

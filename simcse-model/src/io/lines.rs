@@ -1,4 +1,4 @@
-//! Lines of plain or gzip-compressed text, one buffer for all of them.
+//! Lines of plain or gzip-compressed text, read into one buffer.
 
 use std::fs::File;
 use std::io::{self, BufRead, BufReader, Cursor, Read};
@@ -8,36 +8,39 @@ use flate2::bufread::MultiGzDecoder;
 
 use crate::io::text::printable;
 
-/// The longest line that is read, in bytes without its end: what is longer is no line of text, and must not fill the memory.
+/// The longest line that is read, in bytes, without its line ending. Anything longer is not a line
+/// of text, and it must not fill the memory.
 pub const MAX_LINE: usize = 16 << 20;
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 const BYTE_ORDER_MARK: char = '\u{feff}';
 
-/// Why there is no next line. `name` is the file as given, or "standard input", escaped for a terminal.
+/// Why a line could not be read. `name` is the file as given, or "standard input", escaped for a
+/// terminal.
 #[derive(Debug, thiserror::Error)]
 pub enum LineError {
-    /// A file is missing, unreadable or not the gzip that it should be.
+    /// A file is missing, unreadable, or damaged gzip.
     #[error("cannot read {name}: {source}")]
     Read {
         /// The file.
         name: String,
-        /// What the system said.
+        /// The operating system's or the decompressor's error.
         source: io::Error,
     },
-    /// A file whose name ends in `.gz` does not begin as gzip does.
+    /// A file whose name ends in `.gz` does not begin like gzip.
     #[error("{name}: expected gzip, as the name says, found something else")]
     NotGzip {
         /// The file.
         name: String,
     },
-    /// A directory stands where a file should.
+    /// The path is a directory.
     #[error("{name}: expected a text file, found a directory")]
     Directory {
         /// The directory.
         name: String,
     },
-    /// The file begins as UTF-16 does: with a byte-order mark, or with one zero byte among the first two.
+    /// The file begins like UTF-16: with a byte-order mark, or with exactly one zero byte in the
+    /// first two.
     #[error("{name}: expected UTF-8 text, found what looks like UTF-16: convert it with `iconv -f UTF-16 -t UTF-8`")]
     Utf16 {
         /// The file.
@@ -48,11 +51,11 @@ pub enum LineError {
     Utf8 {
         /// The file.
         name: String,
-        /// Its line, from 1.
+        /// The line's number, from 1.
         line: u64,
         /// The first byte that is not UTF-8.
         byte: u8,
-        /// Its position in the line, from 1, in bytes.
+        /// That byte's position in the line, from 1.
         position: usize,
     },
     /// A line is longer than [`MAX_LINE`].
@@ -60,12 +63,13 @@ pub enum LineError {
     TooLong {
         /// The file.
         name: String,
-        /// Its line, from 1.
+        /// The line's number, from 1.
         line: u64,
     },
-    /// The file has lost its end since it was opened.
+    /// The file has become shorter since it was opened.
     #[error(
-        "{name}: expected the {opened} bytes that it had when it was opened, found {now}: it was changed meanwhile"
+        "{name}: expected the {opened} bytes that it had when it was opened, found {now}: \
+         it was changed while being read"
     )]
     Shrunk {
         /// The file.
@@ -77,20 +81,43 @@ pub enum LineError {
     },
 }
 
-/// What errors call a file of lines: the path, escaped for a terminal, or "standard input" for `-`.
+/// What errors call a source of lines: the path, escaped for a terminal, or "standard input" for
+/// `-`.
+///
+/// ```
+/// use std::path::Path;
+/// use simcse_model::io::source_name;
+///
+/// assert_eq!(source_name(Path::new("-")), "standard input");
+/// assert_eq!(source_name(Path::new("texts.txt")), "texts.txt");
+/// ```
 #[must_use]
 pub fn source_name(path: &Path) -> String {
     if is_standard_input(path) { "standard input".to_owned() } else { printable(path.display()) }
 }
 
-/// Whether `path` is `-`.
+/// Whether `path` is `-`, which stands for standard input.
 #[must_use]
 pub fn is_standard_input(path: &Path) -> bool {
     path.as_os_str() == "-"
 }
 
-/// The lines of a UTF-8 text, one after the other. A line ends with `\n` or `\r\n`, nothing else ends one, and the last
-/// need not; a byte-order mark before the first is dropped.
+/// The lines of a UTF-8 text, one at a time.
+///
+/// Lines end with `\n` or `\r\n` and nothing else; the last one may lack its ending. A byte-order
+/// mark at the beginning of the text is dropped.
+///
+/// ```
+/// use simcse_model::io::Lines;
+///
+/// let mut lines = Lines::of("greetings", "hello\n\ngood night\n");
+/// let mut found = Vec::new();
+/// while let Some(line) = lines.next_filled_line()? {
+///     found.push((line.number, line.text.to_owned()));
+/// }
+/// assert_eq!(found, [(1, "hello".to_owned()), (3, "good night".to_owned())]);
+/// # Ok::<(), simcse_model::io::LineError>(())
+/// ```
 pub struct Lines {
     name: String,
     reader: Box<dyn BufRead>,
@@ -102,17 +129,17 @@ pub struct Lines {
     end: &'static str,
 }
 
-/// A line without its end.
+/// A line without its line ending.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Line<'a> {
     /// Counted from 1.
     pub number: u64,
-    /// What it says, not trimmed.
+    /// Its text, untrimmed.
     pub text: &'a str,
 }
 
 impl Lines {
-    /// Opens a file, plain or gzip (by its first two bytes); `-` is standard input.
+    /// Opens a plain or gzip-compressed file; `-` is standard input.
     ///
     /// # Errors
     /// [`LineError::Read`], [`LineError::NotGzip`], [`LineError::Directory`].
@@ -135,15 +162,16 @@ impl Lines {
         Ok(Self { file: file_and_length, ..Self::new(name, BufReader::with_capacity(1 << 16, file), named_gzip)? })
     }
 
-    /// Lines from memory; `name` is what errors call them.
+    /// Lines of a text in memory; `name` is what errors call it.
     #[must_use]
     pub fn of(name: &str, text: &'static str) -> Self {
         Self::of_reader(name.to_owned(), Box::new(text.as_bytes()))
     }
 
-    /// Gzip is known by its first two bytes; what is `named_gzip` must be gzip.
+    /// Gzip is recognized by its first two bytes. A file whose name says gzip must be gzip.
     fn new(name: String, mut source: impl BufRead + 'static, named_gzip: bool) -> Result<Self, LineError> {
-        // A pipe may give its first byte alone, so the magic number is taken out and put before the rest.
+        // `BufRead::fill_buf` cannot be used to peek, because a pipe may deliver its first byte
+        // alone. So the first two bytes are consumed and then chained in front of the rest.
         let mut magic = Vec::with_capacity(GZIP_MAGIC.len());
         let read = source.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut magic);
         if let Err(source) = read {
@@ -163,7 +191,7 @@ impl Lines {
         Self { name, reader, file: None, text: String::new(), number: 0, end: "" }
     }
 
-    /// The next line, `None` after the last.
+    /// The next line; `None` after the last one.
     ///
     /// # Errors
     /// See [`LineError`].
@@ -171,7 +199,7 @@ impl Lines {
         Ok(self.advance()?.then_some(Line { number: self.number, text: &self.text }))
     }
 
-    /// The next line that is not empty, `None` after the last.
+    /// The next line that is not empty; `None` after the last one.
     ///
     /// # Errors
     /// See [`LineError`].
@@ -194,8 +222,9 @@ impl Lines {
         self.end
     }
 
-    /// Reads a line into `text`; `false` after the last.
+    /// Reads a line into `text`; `false` after the last one.
     fn advance(&mut self) -> Result<bool, LineError> {
+        // The previous line's buffer is reused, so a text of a million lines costs one allocation.
         let mut line = std::mem::take(&mut self.text).into_bytes();
         line.clear();
         let most = (MAX_LINE + "\r\n".len()) as u64;
@@ -226,18 +255,21 @@ impl Lines {
         Ok(true)
     }
 
-    /// At the end: a file that shrank while it was read gave half of its text.
+    /// Called at the end of the text: from a file that shrank while it was read, only part was
+    /// read.
     fn check_length(&self) -> Result<(), LineError> {
         let Some((file, opened)) = &self.file else {
             return Ok(());
         };
         let metadata = file.metadata().map_err(|source| LineError::Read { name: self.name.clone(), source })?;
-        let (opened, now) = (*opened, metadata.len());
+        let opened = *opened;
+        let now = metadata.len();
         if now < opened { Err(LineError::Shrunk { name: self.name.clone(), opened, now }) } else { Ok(()) }
     }
 }
 
-/// No text begins with a zero byte or has one behind its first character.
+/// In UTF-8 text neither of the first two bytes is zero, but in UTF-16 one of them is if the text
+/// begins with an ASCII character.
 fn looks_like_utf16(beginning: &[u8]) -> bool {
     match *beginning {
         [0xff, 0xfe, ..] | [0xfe, 0xff, ..] => true,
@@ -253,7 +285,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn a_source_may_come_byte_by_byte() {
+    fn a_source_may_deliver_byte_by_byte() {
         let text = "\u{feff}one\r\n\u{feff}two";
         let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         gzip.write_all(text.as_bytes()).unwrap();
@@ -267,7 +299,7 @@ mod tests {
     }
 
     #[test]
-    fn empty_lines_count_and_may_be_passed_over() {
+    fn empty_lines_are_counted_and_can_be_skipped() {
         let mut lines = Lines::of("test", "\n\r\none\n \n");
         assert_eq!(lines.next_filled_line().unwrap(), Some(Line { number: 3, text: "one" }));
         assert_eq!(lines.next_filled_line().unwrap(), Some(Line { number: 4, text: " " }));
@@ -275,11 +307,11 @@ mod tests {
     }
 
     #[test]
-    fn the_longest_line_is_read_and_a_longer_one_refused() {
+    fn the_longest_line_is_read_and_a_longer_one_is_refused() {
         for (more, end, fits) in [(0, "\r\n", true), (0, "\n", true), (1, "\n", false), (1, "", false), (0, "", true)] {
             let text = "x".repeat(MAX_LINE + more) + end + "y";
             let mut lines = Lines::new("test".to_owned(), Cursor::new(text.into_bytes()), false).unwrap();
-            // without an end, the y is one more
+            // Without a line ending, the y is part of the line.
             assert_eq!(lines.next_line().is_ok(), fits && !end.is_empty(), "{more} {end:?}");
         }
     }

@@ -1,14 +1,23 @@
-//! Foreign text in messages: what a terminal would act on or not show is escaped.
+//! Foreign text in messages: whatever a terminal would act on, or would not show, is escaped.
 
 use std::fmt::Display;
 
-/// Text on one line: control and other unprintable characters are escaped, quotes and backslashes stay as they are.
+/// Text on one line, with control and other unprintable characters escaped. Quotes and backslashes
+/// are unchanged.
+///
+/// ```
+/// assert_eq!(simcse_model::io::printable("two\nlines"), r"two\nlines");
+/// ```
 #[must_use]
 pub fn printable(text: impl Display) -> String {
     excerpt(text, usize::MAX)
 }
 
-/// The first `most` characters of [`printable`] text, with `…` behind them if there are more.
+/// The first `most` characters of a text, [`printable`], followed by `…` if there are more.
+///
+/// ```
+/// assert_eq!(simcse_model::io::excerpt("a long story", 6), "a long…");
+/// ```
 #[must_use]
 pub fn excerpt(text: impl Display, most: usize) -> String {
     let text = text.to_string();
@@ -25,13 +34,22 @@ pub fn excerpt(text: impl Display, most: usize) -> String {
     shown
 }
 
-/// Bytes as a digest is shown, two hexadecimal digits each.
+/// Bytes as digests are written: two hexadecimal digits each.
+///
+/// ```
+/// assert_eq!(simcse_model::io::hexadecimal([0, 171, 255]), "00abff");
+/// ```
 #[must_use]
 pub fn hexadecimal(bytes: impl AsRef<[u8]>) -> String {
     bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Bytes as people read them: 812 MB, 2.31 GB.
+/// A number of bytes as people read it.
+///
+/// ```
+/// assert_eq!(simcse_model::io::format_bytes(812_000_000), "812 MB");
+/// assert_eq!(simcse_model::io::format_bytes(2_310_000_000), "2.31 GB");
+/// ```
 #[must_use]
 pub fn format_bytes(bytes: u64) -> String {
     const MEGA: f64 = 1e6;
@@ -39,12 +57,31 @@ pub fn format_bytes(bytes: u64) -> String {
     if bytes < 1000.0 * MEGA { format!("{:.0} MB", bytes / MEGA) } else { format!("{:.2} GB", bytes / (1000.0 * MEGA)) }
 }
 
+/// A loss as people read it: four decimals, but never 0.0000 where it is not zero.
+///
+/// ```
+/// use simcse_model::io::figure;
+///
+/// assert_eq!([figure(2.34567), figure(0.0000321), figure(0.0)], ["2.3457", "3.21e-5", "0.0000"]);
+/// ```
+#[must_use]
+pub fn figure(value: f64) -> String {
+    let vanishes = value != 0.0 && value.abs() < 1e-3;
+    if vanishes { format!("{value:.2e}") } else { format!("{value:.4}") }
+}
+
+/// A count with its noun, in the right number: "1 query", "2 queries".
+#[must_use]
+pub fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn what_a_terminal_would_act_on_is_escaped() {
+    fn whatever_a_terminal_would_act_on_is_escaped() {
         assert_eq!(printable("a\u{1b}[31m\r\n\u{202e}\"é\\"), "a\\u{1b}[31m\\r\\n\\u{202e}\"é\\");
     }
 

@@ -1,159 +1,125 @@
-//! `tokenizer.json` made from a vocabulary: what transformers' tokenizer classes build from `vocab.txt` (BERT, DistilBERT)
-//! and from `vocab.json` and `merges.txt` (RoBERTa).
+//! The vocabulary that a tokenizer class builds its pipeline around: from `tokenizer.json`, whatever else that says, or from
+//! `vocab.txt` (BERT) or `vocab.json` and `merges.txt` (RoBERTa).
 //!
-//! Source: transformers' `BertTokenizer` and `RobertaTokenizer`.
+//! Source: transformers' `TokenizersBackend.convert_to_native_format`, and `WordPiece::read_file` and `BPE::read_file` of
+//! the tokenizers library.
 
 use std::collections::HashMap;
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
+use serde::Deserialize;
+use tokenizers::models::bpe::{Merges, Vocab};
+use tokenizers::{Model, ModelWrapper};
 
 use crate::error::{Error, Result};
-use crate::io::json::JsonObject;
+use crate::tokenizer::files::{Files, MERGES, TOKENIZER, VOCABULARY, WORDS};
 
-/// BERT's special tokens: role, spelling.
-pub(crate) const BERT_SPECIAL: [(&str, &str); 5] = [
-    ("pad_token", "[PAD]"),
-    ("unk_token", "[UNK]"),
-    ("cls_token", "[CLS]"),
-    ("sep_token", "[SEP]"),
-    ("mask_token", "[MASK]"),
-];
+const ADVICE: &str = "the tokenizer's class needs it or a tokenizer.json (an empty vocabulary is not supported)";
 
-/// RoBERTa's special tokens: role, spelling.
-pub(crate) const ROBERTA_SPECIAL: [(&str, &str); 7] = [
-    ("bos_token", "<s>"),
-    ("pad_token", "<pad>"),
-    ("eos_token", "</s>"),
-    ("unk_token", "<unk>"),
-    ("mask_token", "<mask>"),
-    ("cls_token", "<s>"),
-    ("sep_token", "</s>"),
-];
+/// The words of a WordPiece model.
+pub(crate) fn words(files: &Files, file: Option<&tokenizers::Tokenizer>) -> Result<Vocab> {
+    match file.map(|file| file.get_model()) {
+        Some(ModelWrapper::WordPiece(model)) => Ok(model.get_vocab().into_iter().collect()),
+        Some(other) => Err(wrong_model(files, "WordPiece", other)),
+        None => lines(&files.path(WORDS), files.require(WORDS, ADVICE)?),
+    }
+}
 
-pub(crate) fn utf8<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str> {
+/// The words of a `vocab.txt`, one a line; a word that comes again has the id of its last line.
+fn lines(path: &Path, bytes: &[u8]) -> Result<Vocab> {
+    let words = utf8(path, bytes)?.lines().map(|line| line.trim_end().to_owned());
+    Ok(words.zip(0..).collect())
+}
+
+/// The tokens and merges of a BPE model.
+pub(crate) fn tokens_and_merges(files: &Files, file: Option<&tokenizers::Tokenizer>) -> Result<(Vocab, Merges)> {
+    match file.map(|file| file.get_model()) {
+        Some(ModelWrapper::BPE(_)) => merges_of_tokenizer(files),
+        Some(other) => Err(wrong_model(files, "BPE", other)),
+        None => {
+            let path = files.path(VOCABULARY);
+            let tokens: HashMap<String, u32> = serde_json::from_slice(files.require(VOCABULARY, ADVICE)?)
+                .map_err(|error| Error::format(&path, "an object of tokens and their ids", error))?;
+            Ok((tokens.into_iter().collect(), pairs(&files.path(MERGES), files.require(MERGES, ADVICE)?)?))
+        }
+    }
+}
+
+/// The pairs of a `merges.txt`, one a line with a space between.
+fn pairs(path: &Path, bytes: &[u8]) -> Result<Merges> {
+    let lines = utf8(path, bytes)?.lines().zip(1..).filter(|(line, _)| !line.starts_with("#version"));
+    let pairs = lines.map(|(line, number)| {
+        let field = format!("line {number}");
+        pair(line).ok_or_else(|| Error::field(path, &field, "two tokens with a space between", line))
+    });
+    pairs.collect()
+}
+
+fn pair(line: &str) -> Option<(String, String)> {
+    let (first, second) = line.split_once(' ')?;
+    (!second.contains(' ')).then(|| (first.to_owned(), second.to_owned()))
+}
+
+/// The library shows no merges, so they are read again.
+fn merges_of_tokenizer(files: &Files) -> Result<(Vocab, Merges)> {
+    #[derive(Deserialize)]
+    struct File {
+        model: Bpe,
+    }
+    #[derive(Deserialize)]
+    struct Bpe {
+        vocab: HashMap<String, u32>,
+        merges: Vec<Merge>,
+    }
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Merge {
+        Line(String),
+        Pair(String, String),
+    }
+    let path = files.path(TOKENIZER);
+    let File { model } = serde_json::from_slice(files.get(TOKENIZER).unwrap_or_default())
+        .map_err(|error| Error::format(&path, "a tokenizer", error))?;
+    let merges = model.merges.into_iter().map(|merge| match merge {
+        Merge::Pair(first, second) => Ok((first, second)),
+        Merge::Line(line) => {
+            pair(&line).ok_or_else(|| Error::field(&path, "merges", "two tokens with a space between", line))
+        }
+    });
+    Ok((model.vocab.into_iter().collect(), merges.collect::<Result<_>>()?))
+}
+
+/// The pieces of a Unigram model and their scores.
+pub(crate) fn pieces(files: &Files, file: Option<&tokenizers::Tokenizer>) -> Result<Vec<(String, f64)>> {
+    match file.map(|file| file.get_model()) {
+        Some(ModelWrapper::Unigram(model)) => Ok(model.iter().cloned().collect()),
+        Some(other) => Err(wrong_model(files, "Unigram", other)),
+        None => {
+            let advice = "the tokenizer's class needs it (SentencePiece models are not supported)".to_owned();
+            Err(Error::Missing { file: files.path(TOKENIZER), advice })
+        }
+    }
+}
+
+/// transformers would build the class's model from any vocabulary, and split texts into nonsense.
+fn wrong_model(files: &Files, wanted: &str, found: &ModelWrapper) -> Error {
+    let found = match found {
+        ModelWrapper::BPE(_) => "BPE",
+        ModelWrapper::WordPiece(_) => "WordPiece",
+        ModelWrapper::WordLevel(_) => "WordLevel",
+        ModelWrapper::Unigram(_) => "Unigram",
+    };
+    let expected = format_args!(
+        "{wanted} for the tokenizer's class (another is not supported: a tokenizer.json to be used as it is needs \
+         \"tokenizer_class\": \"PreTrainedTokenizerFast\" in tokenizer_config.json)"
+    );
+    Error::field(&files.path(TOKENIZER), "model.type", expected, found)
+}
+
+fn utf8<'a>(path: &Path, bytes: &'a [u8]) -> Result<&'a str> {
     str::from_utf8(bytes).map_err(|error| Error::format(path, "UTF-8 text", error))
 }
 
-/// The id of a special token, which must be there.
-fn special_id(path: &Path, vocab: &HashMap<&str, u32>, token: &str) -> Result<u32> {
-    let id = vocab.get(token).copied();
-    id.ok_or_else(|| Error::field(path, token, "a word of the vocabulary", "none"))
-}
-
-/// `tokenizer.json` of `BertTokenizer` over a `vocab.txt`.
-pub(crate) fn word_piece<'a>(path: &Path, words: impl Iterator<Item = &'a str>, config: &JsonObject) -> Result<Value> {
-    let vocab: HashMap<&str, u32> = words.zip(0..).collect();
-    let id = |token| special_id(path, &vocab, token);
-    let mut added = Vec::new();
-    for (_, token) in BERT_SPECIAL {
-        added.push(added_token(id(token)?, token, false));
-    }
-    added.sort_by_key(|token| token["id"].as_u64());
-    let special = |token| json!({ "SpecialToken": { "id": token, "type_id": 0 } });
-    let one = |token, id| json!({ "id": token, "ids": [id], "tokens": [token] });
-    Ok(json!({
-        "version": "1.0",
-        "truncation": null,
-        "padding": null,
-        "added_tokens": added,
-        "normalizer": {
-            "type": "BertNormalizer",
-            "clean_text": true,
-            "handle_chinese_chars": config.flag("tokenize_chinese_chars")?.unwrap_or(true),
-            "strip_accents": config.flag("strip_accents")?,
-            "lowercase": config.flag("do_lower_case")?.unwrap_or(true),
-        },
-        "pre_tokenizer": { "type": "BertPreTokenizer" },
-        "post_processor": {
-            "type": "TemplateProcessing",
-            "single": [special("[CLS]"), { "Sequence": { "id": "A", "type_id": 0 } }, special("[SEP]")],
-            "pair": [
-                special("[CLS]"), { "Sequence": { "id": "A", "type_id": 0 } }, special("[SEP]"),
-                { "Sequence": { "id": "B", "type_id": 1 } }, { "SpecialToken": { "id": "[SEP]", "type_id": 1 } }
-            ],
-            "special_tokens": { "[CLS]": one("[CLS]", id("[CLS]")?), "[SEP]": one("[SEP]", id("[SEP]")?) },
-        },
-        "decoder": { "type": "WordPiece", "prefix": "##", "cleanup": true },
-        "model": {
-            "type": "WordPiece",
-            "unk_token": "[UNK]",
-            "continuing_subword_prefix": "##",
-            "max_input_chars_per_word": 100,
-            "vocab": in_order(&vocab),
-        },
-    }))
-}
-
-/// `tokenizer.json` of `RobertaTokenizer` over a `vocab.json` and a `merges.txt`.
-pub(crate) fn byte_level(dir: &Path, vocab: &[u8], merges: &[u8], config: &JsonObject) -> Result<Value> {
-    let (vocab_path, merges_path) = (dir.join("vocab.json"), dir.join("merges.txt"));
-    let vocab: HashMap<String, u32> = serde_json::from_slice(vocab)
-        .map_err(|error| Error::format(&vocab_path, "an object of tokens and their ids", error))?;
-    let vocab: HashMap<&str, u32> = vocab.iter().map(|(token, &id)| (token.as_str(), id)).collect();
-    let mut pairs = Vec::new();
-    for (number, line) in utf8(&merges_path, merges)?.lines().enumerate() {
-        if line.is_empty() || line.starts_with("#version") {
-            continue;
-        }
-        if line.split(' ').count() != 2 {
-            let field = format!("line {}", number + 1);
-            return Err(Error::field(&merges_path, &field, "two tokens with a space between", line));
-        }
-        pairs.push(line);
-    }
-    let id = |token| special_id(&vocab_path, &vocab, token);
-    let mut added = Vec::new();
-    for (_, token) in ROBERTA_SPECIAL.into_iter().take(5) {
-        added.push(added_token(id(token)?, token, token == "<mask>"));
-    }
-    added.sort_by_key(|token| token["id"].as_u64());
-    let add_prefix_space = config.flag("add_prefix_space")?.unwrap_or(false);
-    let byte_level = |add_prefix_space: bool| {
-        json!({
-            "type": "ByteLevel", "add_prefix_space": add_prefix_space, "trim_offsets": true, "use_regex": true
-        })
-    };
-    Ok(json!({
-        "version": "1.0",
-        "truncation": null,
-        "padding": null,
-        "added_tokens": added,
-        "normalizer": null,
-        "pre_tokenizer": byte_level(add_prefix_space),
-        "post_processor": {
-            "type": "RobertaProcessing",
-            "sep": ["</s>", id("</s>")?],
-            "cls": ["<s>", id("<s>")?],
-            "trim_offsets": true,
-            "add_prefix_space": add_prefix_space,
-        },
-        "decoder": byte_level(true),
-        "model": {
-            "type": "BPE",
-            "dropout": null,
-            "unk_token": null,
-            "continuing_subword_prefix": "",
-            "end_of_word_suffix": "",
-            "fuse_unk": false,
-            "byte_fallback": false,
-            "ignore_merges": false,
-            "vocab": in_order(&vocab),
-            "merges": pairs,
-        },
-    }))
-}
-
-fn added_token(id: u32, content: &str, lstrip: bool) -> Value {
-    json!({
-        "id": id, "content": content, "single_word": false, "lstrip": lstrip, "rstrip": false,
-        "normalized": false, "special": true
-    })
-}
-
-/// The vocabulary by id, so that the file does not depend on a hash.
-fn in_order(vocab: &HashMap<&str, u32>) -> Map<String, Value> {
-    let mut words: Vec<_> = vocab.iter().collect();
-    words.sort_by_key(|&(word, id)| (id, word));
-    words.into_iter().map(|(&word, &id)| (word.to_owned(), json!(id))).collect()
-}
+#[cfg(test)]
+#[path = "tests/vocabulary.rs"]
+mod tests;

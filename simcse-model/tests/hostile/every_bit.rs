@@ -1,4 +1,4 @@
-//! Every truncation and every flip of one bit, of each kind of file.
+//! Each kind of file, truncated at every byte and with every single bit flipped.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +10,7 @@ use crate::{alone, bounded, load, model, model_with_merges, model_with_words};
 
 const FIXTURE: usize = 4 << 10;
 
-/// Calls `try_bytes` with each damage done to the first `length` of `bytes`, and a name of it.
+/// Calls `try_bytes` with a name and the result of each damage to the first `length` of `bytes`.
 fn each_damage(bytes: &[u8], length: usize, mut try_bytes: impl FnMut(&str, &[u8])) {
     for kept in 0..length {
         try_bytes(&format!("cut to {kept} bytes"), &bytes[..kept]);
@@ -23,14 +23,15 @@ fn each_damage(bytes: &[u8], length: usize, mut try_bytes: impl FnMut(&str, &[u8
     }
 }
 
-/// Damages a file of a model that can be loaded.
+/// Damages a file of a model in every way, and loads the model each time.
 fn damage(dir: &Path, name: &str) {
     let _alone = alone();
     load(name, dir).unwrap();
     let path = dir.join(name);
     let bytes = fs::read(&path).unwrap();
     assert!(bytes.len() <= FIXTURE, "{name} has {} bytes", bytes.len());
-    let (mut read, mut refused) = (0, 0);
+    let mut read = 0;
+    let mut refused = 0;
     each_damage(&bytes, bytes.len(), |case, bytes| {
         fs::write(&path, bytes).unwrap();
         match load(&format!("{name}: {case}"), dir) {
@@ -79,7 +80,7 @@ fn vocabularies() {
     damage(model_with_merges().path(), "merges.txt");
 }
 
-/// What we accept the safetensors crate accepts too, with the same tensors.
+/// Whatever we accept, the safetensors crate accepts as well, with the same tensors.
 #[test]
 fn safetensors_header() {
     let _alone = alone();
@@ -90,7 +91,8 @@ fn safetensors_header() {
     write_safetensors(&path, tensors, &[]).unwrap();
     let bytes = fs::read(&path).unwrap();
     let header = 8 + usize::try_from(u64::from_le_bytes(bytes[..8].try_into().unwrap())).unwrap();
-    let (mut read, mut refused) = (0, 0);
+    let mut read = 0;
+    let mut refused = 0;
     each_damage(&bytes, header, |case, bytes| {
         fs::write(&path, bytes).unwrap();
         match bounded(case, dir.path(), bytes.len(), || WeightsFile::read(&path)) {
@@ -104,7 +106,8 @@ fn safetensors_header() {
     assert!(read > 50 && refused > 1000, "{read} read, {refused} refused");
 }
 
-/// Every tensor of the reference's reading is in `weights`, with the same shape and values.
+/// Checks that every tensor that the reference reads is in `weights`, with the same shape and
+/// values.
 pub(crate) fn same_reading(case: &str, mut weights: WeightsFile, bytes: &[u8]) {
     let theirs = SafeTensors::deserialize(bytes).unwrap_or_else(|error| panic!("{case}: accepted, but {error}"));
     for (name, tensor) in theirs.tensors() {
@@ -115,10 +118,16 @@ pub(crate) fn same_reading(case: &str, mut weights: WeightsFile, bytes: &[u8]) {
                 let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
                 assert_eq!(bytes, tensor.data(), "{case}: {name:?}");
             }
-            Ok(()) => assert!([Dtype::F16, Dtype::BF16].contains(&tensor.dtype()), "{case}: {:?}", tensor.dtype()),
+            Ok(()) => {
+                let dtype = tensor.dtype();
+                assert!([Dtype::F64, Dtype::F16, Dtype::BF16].contains(&dtype), "{case}: {dtype:?}");
+            }
             Err(error) => {
                 let message = error.to_string();
-                assert!(message.contains("type F32, F16 or BF16") || message.contains("finite"), "{case}: {message}");
+                assert!(
+                    message.contains("type F64, F32, F16 or BF16") || message.contains("finite"),
+                    "{case}: {message}"
+                );
             }
         }
     }

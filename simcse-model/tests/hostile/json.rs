@@ -1,4 +1,4 @@
-//! Bad configurations, by hand.
+//! Handmade bad configurations.
 
 use std::fs;
 
@@ -9,17 +9,18 @@ use crate::{alone, assert_refused, bounded, load, model};
 const TRANSFORMER: &str = r#"{"idx":0,"name":"0","path":"","type":"sentence_transformers.models.Transformer"}"#;
 const POOLING: &str = r#"{"idx":1,"name":"1","path":"1_Pooling","type":"sentence_transformers.models.Pooling"}"#;
 
-/// A field added at the end of `config.json`, where it overrules an earlier one; a piece of the message.
+/// For each case, a field, which is added to the end of `config.json` and so overrides an earlier
+/// one, and part of the message.
 const CONFIG: &[(&str, &str)] = &[
     // Kinds of model.
-    (r#""model_type":"t5""#, r#"model_type: expected bert, roberta, distilbert, found "t5""#),
-    (r#""model_type":null"#, "model_type: expected bert, roberta, distilbert, found null"),
+    (r#""model_type":"t5""#, r#"model_type: expected bert, roberta or distilbert, found "t5""#),
+    (r#""model_type":null"#, "model_type: expected bert, roberta or distilbert, found null"),
     (r#""model_type":7"#, "model_type: expected a string, found 7"),
     (r#""model_type":["bert"]"#, r#"model_type: expected a string, found ["bert"]"#),
-    (r#""model_type":"BERT""#, r#"model_type: expected bert, roberta, distilbert, found "BERT""#),
+    (r#""model_type":"BERT""#, r#"model_type: expected bert, roberta or distilbert, found "BERT""#),
     (r#""model_type":"\u001b[2J\r\n""#, r#"found "\u001b[2J\r\n""#),
-    (r#""hidden_act":"gelu_new""#, r#"hidden_act: expected "gelu", found "gelu_new""#),
-    (r#""hidden_act":0"#, r#"hidden_act: expected "gelu", found 0"#),
+    (r#""hidden_act":"GELU""#, r#"silu or relu, found "GELU""#),
+    (r#""hidden_act":0"#, "hidden_act: expected a string, found 0"),
     (r#""position_embedding_type":"relative_key""#, r#"expected "absolute", found "relative_key""#),
     (r#""is_decoder":true"#, "is_decoder: expected false, found true"),
     (r#""is_decoder":"false""#, r#"is_decoder: expected false, found "false""#),
@@ -28,7 +29,7 @@ const CONFIG: &[(&str, &str)] = &[
     (r#""vocab_size":1099511627776"#, "vocab_size: expected an integer from 1 to 16777216, found 1099511627776"),
     (r#""vocab_size":16777216"#, "embeddings.word_embeddings.weight: expected shape [16777216, 4], found shape [8, 4]"),
     (r#""vocab_size":9"#, "embeddings.word_embeddings.weight: expected shape [9, 4], found shape [8, 4]"),
-    (r#""vocab_size":7"#, "largest token id: expected less than the model's vocab_size 7, found 7"),
+    (r#""vocab_size":7"#, "word_embeddings.weight: expected shape [7, 4], found shape [8, 4]"),
     (r#""vocab_size":0"#, "vocab_size: expected an integer from 1"),
     (r#""vocab_size":-1"#, "vocab_size: expected an integer from 1 to 16777216, found -1"),
     (r#""vocab_size":-0"#, "vocab_size: expected an integer from 1 to 16777216, found -0"),
@@ -98,10 +99,10 @@ const CONFIG: &[(&str, &str)] = &[
     ),
     (r#""model_type":"distilbert","dim":4,"n_heads":3"#, "n_heads: expected a divisor of dim 4, found 3"),
     (r#""model_type":"distilbert","dim":4,"n_heads":2,"n_layers":-1"#, "n_layers: expected an integer from 1"),
-    (r#""model_type":"distilbert","dim":4,"n_heads":2,"activation":"relu""#, r#"activation: expected "gelu""#),
+    (r#""model_type":"distilbert","dim":4,"n_heads":2,"activation":"mish""#, "activation: expected gelu, gelu_python"),
 ];
 
-/// A whole file; a piece of the message.
+/// For each case, the name and the content of a file, and part of the message.
 fn files() -> Vec<(&'static str, String, &'static str)> {
     let modules = |entries: &[&str]| format!("[{}]", entries.join(","));
     let pooling_at = |path: &str| modules(&[TRANSFORMER, &POOLING.replace("1_Pooling", path)]);
@@ -151,6 +152,14 @@ fn files() -> Vec<(&'static str, String, &'static str)> {
         ("modules.json", pooling_at(r"/\u001b[31m"), r"found /\u{1b}[31m"),
         ("modules.json", modules(&[&TRANSFORMER.replace(r#""path":"""#, r#""path":"../x""#), POOLING]), outside),
         ("1_Pooling/config.json", text("[]"), "1_Pooling/config.json: expected a JSON object"),
+        ("1_Pooling/config.json", text(""), "1_Pooling/config.json: expected a JSON object, found: EOF"),
+        ("1_Pooling/config.json", text("{}"), "1_Pooling/config.json: expected an object with fields, found: an empty"),
+        (
+            "1_Pooling/config.json",
+            text(r#"{"pooling_mode":"cls"}"#),
+            "word_embedding_dimension: expected 4, found nothing",
+        ),
+        ("adapter_config.json", text("{}"), "adapter_config.json: expected no adapter"),
         (
             "1_Pooling/config.json",
             text(r#"{"word_embedding_dimension":5}"#),
@@ -159,12 +168,24 @@ fn files() -> Vec<(&'static str, String, &'static str)> {
         ("1_Pooling/config.json", text(r#"{"word_embedding_dimension":4.0}"#), "expected 4, found 4.0"),
         (
             "1_Pooling/config.json",
-            text(r#"{"pooling_mode_cls_token":"true"}"#),
+            text(r#"{"word_embedding_dimension":4,"pooling_mode_cls_token":"true"}"#),
             r#"expected true or false, found "true""#,
         ),
-        ("1_Pooling/config.json", text(r#"{"pooling_mode":"lasttoken"}"#), "expected mean, cls, max, found lasttoken"),
-        ("1_Pooling/config.json", text(r#"{"pooling_mode":[]}"#), "pooling_mode: expected mean, cls, max, found []"),
-        ("1_Pooling/config.json", text(r#"{"pooling_mode":3}"#), "pooling_mode: expected mean, cls, max, found 3"),
+        (
+            "1_Pooling/config.json",
+            text(r#"{"word_embedding_dimension":4,"pooling_mode":"lasttoken"}"#),
+            "expected mean, cls or max, found lasttoken",
+        ),
+        (
+            "1_Pooling/config.json",
+            text(r#"{"word_embedding_dimension":4,"pooling_mode":[]}"#),
+            "pooling_mode: expected mean, cls or max, found []",
+        ),
+        (
+            "1_Pooling/config.json",
+            text(r#"{"word_embedding_dimension":4,"pooling_mode":3}"#),
+            "pooling_mode: expected mean, cls or max, found 3",
+        ),
         ("sentence_bert_config.json", text(r#"{"max_seq_length":0}"#), "max_seq_length: expected an integer from 1"),
         (
             "sentence_bert_config.json",
@@ -182,7 +203,7 @@ fn files() -> Vec<(&'static str, String, &'static str)> {
         (
             "config_sentence_transformers.json",
             text(r#"{"default_prompt_name":"q"}"#),
-            r#"default_prompt_name: expected none, or that of an empty prompt, found "q""#,
+            r#"default_prompt_name: expected one of query, document, found "q""#,
         ),
         ("tokenizer_config.json", text(r#"{"model_max_length":0}"#), "model_max_length: expected an integer from 1"),
         ("tokenizer_config.json", text(r#"{"model_max_length":-5}"#), "model_max_length: expected an integer from 1"),
@@ -218,7 +239,7 @@ fn bad_files_are_named() {
     }));
 }
 
-/// Configurations as long as are read, made of what takes the most memory.
+/// The longest configurations that are read, made of whatever takes the most memory.
 #[test]
 fn the_longest_configurations_fit_in_the_memory() {
     let _alone = alone();
@@ -234,10 +255,10 @@ fn the_longest_configurations_fit_in_the_memory() {
     }
 }
 
-/// What is not a file must not be waited for.
+/// A FIFO must be refused, because opening it would block until something writes to it.
 #[cfg(unix)]
 #[test]
-fn pipes_and_directories_are_no_files() {
+fn fifos_and_directories_are_refused() {
     let _alone = alone();
     for name in ["config.json", "tokenizer.json", "modules.json", "model.safetensors"] {
         let dir = model();

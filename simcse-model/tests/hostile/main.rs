@@ -1,5 +1,6 @@
-//! Broken and hostile model directories. Whatever the bytes: no panic, no hang, at most 64 MiB beyond the files' size, and
-//! either an error of one clear line or a model that encodes.
+//! Broken and hostile model directories. Whatever the bytes: no panic, no hang, at most 64 MiB of
+//! memory in addition to the size of the files, and either a clear error of one line or a model
+//! that encodes.
 
 mod every_bit;
 mod json;
@@ -22,17 +23,18 @@ const TIME: Duration = Duration::from_secs(20);
 
 const WORDS: [&str; 8] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "cat", "##s"];
 
-/// What a model is asked to encode, if it can be read.
+/// What a model that can be read has to encode.
 const TEXTS: [&str; 4] =
     ["A cats", "", "[MASK] c\u{301}\u{200d}ät \u{1f408}", "aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!"];
 
-/// Memory is observed of the whole process: one test at a time, also after one has failed.
+/// Memory is measured for the whole process, so tests run one at a time, even after one has failed.
 fn alone() -> MutexGuard<'static, ()> {
     static ALONE: Mutex<()> = Mutex::new(());
     ALONE.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Fails with all rows of a table that did not end in an error with its message.
+/// Fails if a row's result is not an error that contains the row's message, and lists all such
+/// rows.
 #[track_caller]
 fn assert_refused(rows: impl IntoIterator<Item = (String, Result<(), String>, String)>) {
     let wrong = |(_, found, message): &(_, Result<(), String>, String)| match found {
@@ -43,7 +45,8 @@ fn assert_refused(rows: impl IntoIterator<Item = (String, Result<(), String>, St
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
 
-/// Runs `read` on files of `size` bytes in `dir` within the bounds of time and memory; `Err` holds a clear message.
+/// Runs `read` on files of `size` bytes in `dir`, and checks time, memory, and that an error is a
+/// clear message.
 #[track_caller]
 fn bounded<T>(
     case: &str,
@@ -63,7 +66,7 @@ fn bounded<T>(
     })
 }
 
-/// Loads the model in `dir` and encodes with it.
+/// Loads the model in `dir` and encodes with it, within the bounds of [`bounded`].
 #[track_caller]
 fn load(case: &str, dir: &Path) -> Result<SentenceEncoder, String> {
     let size = fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len()).sum::<u64>();
@@ -74,7 +77,7 @@ fn load(case: &str, dir: &Path) -> Result<SentenceEncoder, String> {
     })
 }
 
-/// A model of a few hundred weights with every file that a model directory can have.
+/// A model of a few hundred weights with all files that are written.
 fn model() -> TempDir {
     let dir = tempfile::tempdir().unwrap();
     let config = ModelConfig {
@@ -93,20 +96,22 @@ fn model() -> TempDir {
     dir
 }
 
-/// [`model`] with a byte-level tokenizer in the files of RoBERTa.
+/// [`model`] with a byte-level tokenizer in RoBERTa's files.
 fn model_with_merges() -> TempDir {
     let dir = model();
     fs::remove_file(dir.path().join("tokenizer.json")).unwrap();
+    fs::write(dir.path().join("tokenizer_config.json"), r#"{"tokenizer_class":"RobertaTokenizer"}"#).unwrap();
     let vocab = r#"{"<s>":0,"<pad>":1,"</s>":2,"<unk>":3,"<mask>":4,"a":5,"t":6,"at":7}"#;
     fs::write(dir.path().join("vocab.json"), vocab).unwrap();
     fs::write(dir.path().join("merges.txt"), "#version: 0.2\na t\n").unwrap();
     dir
 }
 
-/// [`model`] with a `vocab.txt` alone.
+/// [`model`] with only a `vocab.txt` as its tokenizer.
 fn model_with_words() -> TempDir {
     let dir = model();
     fs::remove_file(dir.path().join("tokenizer.json")).unwrap();
+    fs::remove_file(dir.path().join("tokenizer_config.json")).unwrap();
     fs::write(dir.path().join("vocab.txt"), WORDS.join("\n")).unwrap();
     dir
 }

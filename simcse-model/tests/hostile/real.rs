@@ -1,4 +1,5 @@
-//! A thousand random edits of each file of a real checkpoint, in the directory that `SIMCSE_SHARED` names; skipped without it.
+//! A thousand random edits of each file of a real checkpoint. The directory is that of the
+//! environment variable `SIMCSE_SHARED`; without it, the tests are skipped.
 
 use std::fs;
 use std::path::Path;
@@ -10,7 +11,7 @@ use crate::{TEXTS, alone, bounded, load};
 
 const EDITS: u32 = 1000;
 
-/// One to four edits: a byte changed, a piece removed, doubled or moved.
+/// Makes one to four edits: changes a byte, or removes, doubles, or moves a piece.
 fn edited(bytes: &[u8], number: u32) -> Vec<u8> {
     let mut bytes = bytes.to_vec();
     let mut draws = 0;
@@ -63,7 +64,7 @@ fn a_real_checkpoint() {
     edit(&Path::new(&shared).join("data/tiny_bert"), &names, |case, dir| drop(load(case, dir)));
 }
 
-/// Slow: vocabularies of tens of thousands of words.
+/// Slow, because the vocabularies have tens of thousands of words.
 #[test]
 #[ignore = "minutes"]
 fn real_tokenizers() {

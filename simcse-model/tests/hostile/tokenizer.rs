@@ -1,5 +1,5 @@
-//! Bad `tokenizer.json`, by hand: most of them make the tokenizers library panic, return what a model has no embedding for, or
-//! accept what it should not.
+//! Handmade bad `tokenizer.json`. Most of them make the tokenizers library panic, return ids for
+//! which the model has no embeddings, or accept what it should not.
 
 use std::fs;
 
@@ -7,7 +7,7 @@ use serde_json::{Value, json};
 
 use crate::{alone, assert_refused, load, model, model_with_merges, model_with_words};
 
-/// The tokenizer of [`model`] with the value at `pointer` replaced.
+/// The tokenizer of [`model`] with another value at `pointer`.
 fn edited(pointer: &str, value: Value) -> String {
     let dir = model();
     let json = fs::read(dir.path().join("tokenizer.json")).unwrap();
@@ -16,7 +16,7 @@ fn edited(pointer: &str, value: Value) -> String {
     json.to_string()
 }
 
-/// Name, content, a piece of the message; no message where the model is read all the same.
+/// For each case, a name, the content, and part of the message; `None` if the model can be read.
 fn rows() -> Vec<(&'static str, String, Option<&'static str>)> {
     let sequence_of = |inner: Value, depth: usize, field: &str| {
         (0..depth).fold(inner, |inner, _| json!({ "type": "Sequence", field: [inner] }))
@@ -45,7 +45,11 @@ fn rows() -> Vec<(&'static str, String, Option<&'static str>)> {
             edited("/model/vocab/a", json!(1u64 << 32)),
             Some("found: invalid value: integer `4294967296`"),
         ),
-        ("an id of 2^32 - 1", edited("/model/vocab/a", json!(u32::MAX)), Some("largest token id: expected less than")),
+        (
+            "an id of 2^32 - 1",
+            edited("/model/vocab/a", json!(u32::MAX)),
+            Some("token \"a\" has id 4294967295, expected less"),
+        ),
         ("an id twice", edited("/model/vocab/a", json!(6)), None),
         ("no unknown token", edited("/model/unk_token", json!("[NOT]")), Some("cannot encode")),
         ("words of no letter", edited("/model/max_input_chars_per_word", json!(0)), None),
@@ -99,12 +103,12 @@ fn rows() -> Vec<(&'static str, String, Option<&'static str>)> {
         (
             "no post-processor",
             edited("/post_processor", Value::Null),
-            Some("post_processor: expected one that adds special tokens"),
+            Some("cannot encode \"\": it has no token, and so no embedding"),
         ),
         (
             "an empty template",
             edited("/post_processor/single", json!([])),
-            Some("post_processor: expected one that adds"),
+            Some("it has no token, and so no embedding"),
         ),
         ("a template without the text", edited("/post_processor/single", json!([piece("[CLS]")])), None),
         (
@@ -120,7 +124,7 @@ fn rows() -> Vec<(&'static str, String, Option<&'static str>)> {
         (
             "a special token with an id beyond",
             edited("/post_processor/special_tokens/[CLS]", cls(json!([99]))),
-            Some("largest token id: expected less than the model's vocab_size 8, found 99"),
+            Some("special tokens: expected tokens with an id less than the model's vocab_size 8, found 99"),
         ),
         ("a special token without ids", edited("/post_processor/special_tokens/[CLS]", cls(json!([]))), None),
         (
@@ -130,8 +134,8 @@ fn rows() -> Vec<(&'static str, String, Option<&'static str>)> {
         ),
         (
             "an added token beyond",
-            edited("/added_tokens", added(1 << 31, "zebra")),
-            Some("largest token id: expected less than the model's vocab_size 8, found 8"),
+            edited("/added_tokens", added(1 << 31, "cats")),
+            Some("token \"cats\" has id 8, expected less than the model's vocab_size 8"),
         ),
         ("an added token of no letter", edited("/added_tokens", added(8, "")), None),
         (
@@ -216,13 +220,18 @@ fn bad_vocabularies_are_named() {
     let _alone = alone();
     let not_utf8 = &b"[PAD]\n\xff"[..];
     let rows = [
-        (model_with_words(), "vocab.txt", &b""[..], "vocab.txt: [PAD]: expected a word of the vocabulary, found none"),
+        (model_with_words(), "vocab.txt", &b""[..], "cannot encode \"A cats\": WordPiece error: Missing [UNK] token"),
         (model_with_words(), "vocab.txt", not_utf8, "vocab.txt: expected UTF-8 text, found: invalid utf-8"),
-        (model_with_words(), "vocab.txt", b"[PAD]\r[UNK]\r[CLS]", "vocab.txt: [PAD]: expected a word"),
-        (model_with_words(), "vocab.txt", b"[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb\nc\nd", "vocab_size 8, found 8"),
+        (model_with_words(), "vocab.txt", b"[PAD]\r[UNK]\r[CLS]", "Missing [UNK] token"),
+        (model_with_words(), "vocab.txt", b"[PAD]\n[UNK]\n[MASK]\na\nb\nc\nd\n[CLS]\n[SEP]", "vocab_size 8, found 8"),
         (model_with_merges(), "vocab.json", b"[]", "vocab.json: expected an object of tokens and their ids"),
         (model_with_merges(), "vocab.json", br#"{"<s>":-1}"#, "vocab.json: expected an object of tokens and their ids"),
-        (model_with_merges(), "vocab.json", br#"{"a":0}"#, "vocab.json: <s>: expected a word of the vocabulary"),
+        (
+            model_with_merges(),
+            "vocab.json",
+            br#"{"a":0}"#,
+            "vocab.json: expected a tokenizer, found: Token `t` out of vocabulary",
+        ),
         (model_with_merges(), "merges.txt", b"a t a", "merges.txt: line 1: expected two tokens"),
         (model_with_merges(), "merges.txt", b"a \x1b", "vocab.json: expected a tokenizer, found: "),
         (model_with_merges(), "merges.txt", not_utf8, "merges.txt: expected UTF-8 text"),

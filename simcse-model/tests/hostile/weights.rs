@@ -1,4 +1,4 @@
-//! Bad `model.safetensors`, by hand. Each holds, or should, a tensor `w` of two values.
+//! Handmade bad `model.safetensors`. Each contains, or should contain, a tensor `w` of two values.
 
 use std::fs;
 
@@ -7,24 +7,24 @@ use safetensors::SafeTensors;
 use simcse_model::WeightsFile;
 
 use crate::every_bit::same_reading;
-use crate::{alone, assert_refused, bounded};
+use crate::{alone, assert_refused, bounded, load, model};
 
 const GOOD: &str = r#"{"w":{"dtype":"F32","shape":[2],"data_offsets":[0,8]}}"#;
 const NOT: &str = "model.safetensors: expected a safetensors file, found: ";
 
-/// A file with this header and `data` behind it.
+/// A file with this header, followed by `data`.
 fn file(header: impl AsRef<[u8]>, data: &[u8]) -> Vec<u8> {
     let header = header.as_ref();
     [&(header.len() as u64).to_le_bytes(), header, data].concat()
 }
 
-/// A file of one tensor `w` with these fields, and as many zeros.
+/// A file of one tensor `w` with these fields, followed by `data` zero bytes.
 fn tensor(dtype: &str, shape: &str, offsets: &str, data: usize) -> Vec<u8> {
     let header = format!(r#"{{"w":{{"dtype":{dtype},"shape":{shape},"data_offsets":{offsets}}}}}"#);
     file(header, &vec![0; data])
 }
 
-/// A file of `w` and `v`, two values each, at these offsets.
+/// A file of two tensors of two values each at these offsets, followed by `data` zero bytes.
 fn two(names: [&str; 2], offsets: [&str; 2], data: usize) -> Vec<u8> {
     let tensor = |i: usize| format!(r#""{}":{{"dtype":"F32","shape":[2],"data_offsets":{}}}"#, names[i], offsets[i]);
     file(format!("{{{},{}}}", tensor(0), tensor(1)), &vec![0; data])
@@ -38,7 +38,7 @@ fn halves(dtype: &str, values: [[u8; 2]; 2]) -> Vec<u8> {
     file(format!(r#"{{"w":{{"dtype":"{dtype}","shape":[2],"data_offsets":[0,4]}}}}"#), &values.concat())
 }
 
-/// Name, bytes, a piece of the message.
+/// For each case, a name, the bytes, and part of the message.
 fn rows() -> Vec<(&'static str, Vec<u8>, String)> {
     let wv = ["w", "v"];
     let nested = |open: &str, close: &str| format!(r#"{{"w":{}{}}}"#, open.repeat(9999), close.repeat(9999));
@@ -46,7 +46,7 @@ fn rows() -> Vec<(&'static str, Vec<u8>, String)> {
     let is_not = |found: &str| format!("{NOT}{found}");
     let of_w = |found: &str| format!("tensor w: expected {found}");
     vec![
-        // The length of the header.
+        // Lengths of the header.
         ("empty", vec![], is_not("failed to fill whole buffer")),
         ("four bytes", vec![0; 4], is_not("failed to fill whole buffer")),
         ("seven bytes", vec![0; 7], is_not("failed to fill whole buffer")),
@@ -60,7 +60,7 @@ fn rows() -> Vec<(&'static str, Vec<u8>, String)> {
         ),
         ("length 1 too little", [&[1, 0, 0, 0, 0, 0, 0, 0][..], b"{}"].concat(), is_not("EOF while parsing")),
         ("a header beyond 2 MiB", file(long, &[0; 8]), is_not("a header of 20972")),
-        // What is not a header.
+        // Headers that are none.
         ("words", file("hello", &[]), is_not("expected value")),
         ("a list", file("[]", &[]), is_not("invalid")),
         ("a number", file("8", &[]), is_not("invalid type: integer")),
@@ -137,10 +137,9 @@ fn rows() -> Vec<(&'static str, Vec<u8>, String)> {
         ("F31", tensor(r#""F31""#, "[2]", "[0,8]", 8), is_not("unknown variant `F31`")),
         ("f32", tensor(r#""f32""#, "[2]", "[0,8]", 8), is_not("unknown variant `f32`")),
         ("a number as type", tensor("32", "[2]", "[0,8]", 8), is_not("invalid type: integer `32`")),
-        ("I64", tensor(r#""I64""#, "[2]", "[0,16]", 16), of_w("type F32, F16 or BF16, found type I64")),
-        ("F64", tensor(r#""F64""#, "[2]", "[0,16]", 16), of_w("type F32, F16 or BF16, found type F64")),
-        ("BOOL", tensor(r#""BOOL""#, "[2]", "[0,2]", 2), of_w("type F32, F16 or BF16, found type BOOL")),
-        ("F8", tensor(r#""F8_E4M3""#, "[2]", "[0,2]", 2), of_w("type F32, F16 or BF16, found type F8_E4M3")),
+        ("I64", tensor(r#""I64""#, "[2]", "[0,16]", 16), of_w("type F64, F32, F16 or BF16, found type I64")),
+        ("BOOL", tensor(r#""BOOL""#, "[2]", "[0,2]", 2), of_w("type F64, F32, F16 or BF16, found type BOOL")),
+        ("F8", tensor(r#""F8_E4M3""#, "[2]", "[0,2]", 2), of_w("type F64, F32, F16 or BF16, found type F8_E4M3")),
         ("half a byte", tensor(r#""F4""#, "[3]", "[0,2]", 2), is_not("The slice is slicing for subbytes dtypes")),
         // Offsets.
         ("no offsets", file(r#"{"w":{"dtype":"F32","shape":[2]}}"#, &[0; 8]), is_not("missing field `data_offsets`")),
@@ -157,25 +156,25 @@ fn rows() -> Vec<(&'static str, Vec<u8>, String)> {
         ("a beginning left out", tensor(r#""F32""#, "[2]", "[4,12]", 12), is_not("invalid offset for tensor `w`")),
         ("overlapping", two(wv, ["[0,8]", "[4,12]"], 12), is_not("invalid offset for tensor `v`")),
         ("a gap", two(wv, ["[0,8]", "[12,20]"], 20), is_not("invalid offset for tensor `v`")),
-        ("the same twice", two(wv, ["[0,8]", "[0,8]"], 8), is_not("invalid offset for tensor `")), // either may be named
+        // Either of the two may be named.
+        ("the same twice", two(wv, ["[0,8]", "[0,8]"], 8), is_not("invalid offset for tensor `")),
         (
             "out of order, one left over",
             two(wv, ["[8,16]", "[0,8]"], 16),
-            "tensor v: expected only the tensors of the".to_owned(),
+            "tensor v: expected only the tensors that are needed, found 1 more".to_owned(),
         ),
         ("a byte too much", tensor(r#""F32""#, "[2]", "[0,8]", 9), is_not("71 bytes where the header calls for 70")),
         ("a byte too little", tensor(r#""F32""#, "[2]", "[0,8]", 7), is_not("69 bytes where the header calls for 70")),
         ("no data", tensor(r#""F32""#, "[2]", "[0,8]", 0), is_not("62 bytes where the header calls for 70")),
         // Names.
         ("a name twice", two(["w", "w"], ["[0,8]", "[8,16]"], 16), is_not("invalid offset for tensor `w`")),
-        (
-            "two names of one tensor",
-            two(["w", "bert.w"], ["[0,8]", "[8,16]"], 16),
-            of_w("one tensor of this name, found two"),
-        ),
         ("no tensor", file("{}", &[]), of_w("shape [2], found no such tensor")),
         ("another name", file(GOOD.replace('w', "W"), &[0; 8]), of_w("shape [2], found no such tensor")),
-        ("left over", two(wv, ["[0,8]", "[8,16]"], 16), "tensor v: expected only the tensors of the".to_owned()),
+        (
+            "left over",
+            two(wv, ["[0,8]", "[8,16]"], 16),
+            "tensor v: expected only the tensors that are needed, found 1 more".to_owned(),
+        ),
         (
             "control characters",
             two(["w", r"\u001b[2J\n"], ["[0,8]", "[8,16]"], 16),
@@ -196,7 +195,7 @@ fn rows() -> Vec<(&'static str, Vec<u8>, String)> {
 }
 
 #[test]
-fn bad_files_are_refused_as_the_reference_does_or_for_a_reason_of_ours() {
+fn bad_files_are_refused_as_by_the_reference_or_for_a_reason_of_our_own() {
     let _alone = alone();
     let rows = rows();
     assert!(rows.len() >= 40);
@@ -209,7 +208,8 @@ fn bad_files_are_refused_as_the_reference_does_or_for_a_reason_of_ours() {
             weights.take("w", &[2], &mut [0.0; 2])?;
             weights.finish()
         });
-        // What is no safetensors file is none for the reference either, but that it reads longer headers.
+        // What we do not accept as a safetensors file, the reference does not either, except that
+        // it reads longer headers.
         let none = read.as_ref().is_err_and(|found| found.contains(NOT) && !found.contains("a header of 20972"));
         assert!(!none || SafeTensors::deserialize(&bytes).is_err(), "{case}: the reference reads it");
         (case.to_owned(), read.map(drop), message)
@@ -217,7 +217,7 @@ fn bad_files_are_refused_as_the_reference_does_or_for_a_reason_of_ours() {
 }
 
 #[test]
-fn odd_files_are_read_as_the_reference_does() {
+fn odd_files_are_read_as_by_the_reference() {
     let _alone = alone();
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("model.safetensors");
@@ -225,6 +225,7 @@ fn odd_files_are_read_as_the_reference_does() {
         ("spaces around the header", file(format!("  {GOOD}  "), &[1; 8])),
         ("an unknown field", file(GOOD.replacen("\"dtype\"", "\"more\":[1],\"dtype\"", 1), &[1; 8])),
         ("out of order", two(["w", "v"], ["[8,16]", "[0,8]"], 16)),
+        ("doubles", tensor(r#""F64""#, "[2]", "[0,16]", 16)),
         ("metadata", file(GOOD.replacen('{', r#"{"__metadata__":{"format":"pt"},"#, 1), &[1; 8])),
         ("no tensors", file("{}", &[])),
         ("no values", tensor(r#""F32""#, "[0,7]", "[0,0]", 0)),
@@ -237,7 +238,7 @@ fn odd_files_are_read_as_the_reference_does() {
     }
 }
 
-/// A header as long as is read, made of what takes the most memory.
+/// The longest headers that are read, made of whatever takes the most memory.
 #[test]
 fn the_longest_headers_fit_in_the_memory() {
     let _alone = alone();
@@ -258,4 +259,32 @@ fn the_longest_headers_fit_in_the_memory() {
         fs::write(&path, &bytes).unwrap();
         let _ = bounded(case, dir.path(), bytes.len(), || WeightsFile::read(&path));
     }
+}
+
+/// A file in which thousands of tensors could be the beginning of the encoder.
+#[test]
+fn many_beginnings_of_an_encoder_are_searched_in_time() {
+    let _alone = alone();
+    let dir = model();
+    let path = dir.path().join("model.safetensors");
+    let named = |i: usize, name: &str, shape: &str, offset: usize, size: usize| {
+        format!(
+            r#""{i:05}.embeddings.{name}.weight":{{"dtype":"F32","shape":{shape},"data_offsets":[{offset},{}]}}"#,
+            offset + size
+        )
+    };
+    let begin = |i: usize| {
+        let words = named(i, "word_embeddings", "[8,4]", 320 * i, 128);
+        let positions = named(i, "position_embeddings", "[12,4]", 320 * i + 128, 192);
+        format!("{words},{positions}")
+    };
+    let count = 8000;
+    let header = format!("{{{}}}", (0..count).map(begin).collect::<Vec<_>>().join(","));
+    assert!(header.len() > 1 << 20);
+    fs::write(&path, file(header, &vec![0; 320 * count])).unwrap();
+    let message = load("many beginnings", dir.path()).map(drop).unwrap_err();
+    assert!(
+        message.contains("embeddings.token_type_embeddings.weight: expected shape [2, 4], found no such"),
+        "{message}"
+    );
 }

@@ -1,6 +1,8 @@
-//! Memory that goes round: aligned buffers on huge pages, the tape's buffer pool, a thread's scratch memory.
+//! Memory that is reused: aligned buffers on huge pages, the tape's buffer pool, each thread's
+//! scratch memory.
 //!
-//! This room knows the allocator and the system's pages. It must not know who borrows a buffer or what for.
+//! This room knows the allocator and the system's pages. It must not know who uses a buffer, or
+//! what for.
 
 pub(crate) mod pages;
 pub(crate) mod pool;

@@ -1,21 +1,22 @@
-//! Large buffers on huge pages: touched first in a 512th of the page faults, and found by few entries of the TLB. And pages
-//! that nobody uses any more.
+//! Large buffers on huge pages, aligned to cache lines; and returning unused pages to the system.
 //!
-//! Buffers begin with a cache line, for a vector that crosses two of them is loaded as two.
+//! On pages of 2 MiB, first touching a buffer takes one page fault where pages of 4 KiB take 512,
+//! and few TLB entries cover it. Alignment matters because a vector of 64 bytes that is not aligned
+//! touches two cache lines with every load.
 
 #![allow(unsafe_code)]
 
 use std::ops::{Deref, DerefMut};
 
-/// Values in a cache line.
+/// The number of values in a cache line.
 pub(crate) const LINE: usize = 64 / size_of::<f32>();
 
-/// Where in a buffer the first whole cache line begins.
+/// The index of the first value in a buffer that starts a cache line.
 pub(crate) fn first_line(buffer: &[f32]) -> usize {
     buffer.as_ptr().align_offset(LINE * size_of::<f32>())
 }
 
-/// Values of which the first begins a cache line, on huge pages where the system has them to give.
+/// Values of which the first one starts a cache line, on huge pages where the system provides them.
 #[derive(Debug)]
 pub(crate) struct Aligned {
     buffer: Vec<f32>,
@@ -25,7 +26,9 @@ pub(crate) struct Aligned {
 impl Aligned {
     /// `len` zeros.
     pub(crate) fn zeros(len: usize) -> Self {
-        let mut buffer = vec![0.0; len + LINE]; // of untouched pages, if it is large
+        // A large buffer comes zeroed from the system, as pages that nobody has touched: the advice
+        // is not too late for them.
+        let mut buffer = vec![0.0; len + LINE];
         advise(&buffer);
         let start = first_line(&buffer);
         buffer.truncate(start + len);
@@ -55,26 +58,32 @@ impl DerefMut for Aligned {
     }
 }
 
-/// An empty vector with room for `len` values, on huge pages where the system has them to give.
+/// An empty vector with room for `len` values, on huge pages where the system provides them.
 pub(crate) fn with_capacity(len: usize) -> Vec<f32> {
     let buffer = Vec::with_capacity(len);
     advise(&buffer);
     buffer
 }
 
-/// Asks for huge pages under the whole ones of a buffer; a system that has none loses nothing.
+/// Asks the system for huge pages wherever a whole one fits inside a buffer. Failure is harmless.
 #[cfg(target_os = "linux")]
 fn advise(buffer: &Vec<f32>) {
     const HUGE: usize = 2 << 20; // of x86-64 and most others
     let start = buffer.as_ptr().addr().next_multiple_of(HUGE);
     let end = (buffer.as_ptr().addr() + buffer.capacity() * size_of::<f32>()) / HUGE * HUGE;
     if start < end {
-        // SAFETY: the range lies inside the buffer's memory, whose contents the advice does not change.
+        // SAFETY: the range is inside the buffer's memory, whose contents the advice does not
+        // change.
         unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_HUGEPAGE) };
     }
 }
 
-/// Gives pages back to the system that the allocator keeps for later, where it can be asked to.
+/// Elsewhere there is nothing to ask for.
+#[cfg(not(target_os = "linux"))]
+fn advise(_: &Vec<f32>) {}
+
+/// Returns pages to the system that the allocator keeps for later, where the allocator can do that
+/// (glibc's can).
 pub fn give_back_pages() {
     #[cfg(all(target_os = "linux", target_env = "gnu"))]
     // SAFETY: glibc's allocator may be trimmed at any time.
@@ -82,6 +91,3 @@ pub fn give_back_pages() {
         libc::malloc_trim(0);
     }
 }
-
-#[cfg(not(target_os = "linux"))]
-fn advise(_: &Vec<f32>) {}

@@ -1,28 +1,45 @@
-//! Buffers that go round: after the first pieces nothing large is allocated, and what is held is what the largest piece needs,
-//! whatever the order in which pieces come.
+//! The tape's buffer pool. After the first pieces nothing large is allocated, and the pool holds
+//! what the largest piece needs, whatever the order in which pieces come.
 //!
-//! Every piece asks for matrices of the same widths in the same order; only their heights differ, which are numbers of tokens
-//! or of sentences. So a buffer is as high as that of the largest piece would be, and fits all others.
+//! Every piece of a batch takes matrices of the same widths in the same order. Only their heights
+//! differ: they are numbers of tokens or of sentences. So each buffer is allocated with the height
+//! that it would have in the largest piece, and then fits every other piece.
 
 use ndarray::{Array1, Array2, s};
 
 use crate::buffers::pages::{self, LINE};
 
-/// Free buffers, handed out and given back by the tape.
+/// A pool of buffers, which a [`Tape`](crate::Tape) takes from and gives back to.
+///
+/// ```
+/// use simcse_tensor::BufferPool;
+///
+/// let mut pool = BufferPool::new();
+/// let matrix = pool.take(3, 5);
+/// assert_eq!(matrix.dim(), (3, 5));
+/// pool.give(matrix);
+/// let again = pool.take(3, 5);
+/// assert_eq!(pool.allocations(), 1);
+/// # drop(again);
+/// ```
 #[derive(Debug, Default)]
 pub struct BufferPool {
     free: Vec<Vec<f32>>,
-    /// Tokens of the largest piece.
+    /// The tokens of the largest piece that the buffers are made for.
     room: usize,
-    /// Tokens of the piece at work; 0 if there is none.
+    /// The tokens of the current piece; 0 if there is none.
     tokens: usize,
     allocations: usize,
 }
 
 impl BufferPool {
-    /// Room grows by one part in so many more than a piece needs: batches vary in length.
+    /// Room grows by one part in `SPARE` more than a piece needs. New longest batches keep turning
+    /// up during a run, each usually only slightly longer than the last; the margin absorbs them.
     const SPARE: usize = 8;
-    /// Heights come in shares of the room, so that pieces of nearly as many sentences per token ask for the same.
+    /// Heights are rounded up to shares of the room. The ratio of sentences to tokens varies from
+    /// piece to piece, and exact heights would vary with it, so that hardly any buffer would fit
+    /// again. Rounded, nearly equal ratios take the same buffers, at the price of at most one share
+    /// of the room each.
     const SHARES: usize = 16;
 
     /// An empty pool, whose buffers grow with the pieces.
@@ -30,13 +47,17 @@ impl BufferPool {
         Self::default()
     }
 
-    /// An empty pool for pieces of at most `tokens` tokens; longer ones let it grow.
+    /// An empty pool for pieces of at most `tokens` tokens; a longer piece makes it grow.
     pub fn with_room(tokens: usize) -> Self {
         Self { room: tokens, ..Self::default() }
     }
 
-    /// Begins a piece. If it is larger than all before, their buffers are let go.
+    /// Begins a piece. If it is larger than the room, all free buffers are dropped and the room
+    /// grows.
     pub(crate) fn begin(&mut self, tokens: usize) {
+        // Buffers of the old room would never be taken again, because sizes must match exactly (a
+        // larger buffer would do, but then a small matrix could occupy a large buffer, and what the
+        // pool holds would depend on the order of pieces).
         if tokens > self.room {
             self.free.clear();
             self.room = tokens + tokens / Self::SPARE;
@@ -44,7 +65,7 @@ impl BufferPool {
         self.tokens = tokens;
     }
 
-    /// A `rows × cols` matrix of unspecified values (NaN in this crate's own tests), which begins with a cache line.
+    /// A `rows × cols` matrix of unspecified values, aligned to a cache line.
     pub fn take(&mut self, rows: usize, cols: usize) -> Array2<f32> {
         let size = self.height(rows) * cols + LINE;
         let mut buffer = match self.free.iter().position(|buffer| buffer.capacity() == size) {
@@ -55,15 +76,20 @@ impl BufferPool {
             }
         };
         let start = pages::first_line(&buffer);
+        // A used buffer keeps its old values; only what is past their end is written.
         buffer.resize(start + rows * cols, 0.0);
+        // In this crate's tests, an operation that reads what it should have written gets NaN.
         if cfg!(test) {
             buffer.fill(f32::NAN);
         }
+        // The slice keeps the whole buffer, with its capacity, inside the array: `give` gets it
+        // back.
         let values = Array1::from(buffer).slice_move(s![start..]);
         values.into_shape_with_order((rows, cols)).expect("the buffer has the shape's length")
     }
 
-    /// Rows of the buffer for a matrix of `rows` rows: as many as the largest piece would ask for.
+    /// The rows of the buffer for a matrix of `rows` rows: as many as the largest piece would need,
+    /// assuming the same number of rows per token.
     fn height(&self, rows: usize) -> usize {
         match self.tokens {
             0 => rows,
@@ -79,12 +105,12 @@ impl BufferPool {
         }
     }
 
-    /// The bytes of all buffers that are not handed out.
+    /// The bytes of all free buffers: those given back and not taken again.
     pub fn free_bytes(&self) -> usize {
         self.free.iter().map(Vec::capacity).sum::<usize>() * size_of::<f32>()
     }
 
-    /// How many buffers were ever allocated.
+    /// How many buffers have been allocated so far.
     pub fn allocations(&self) -> usize {
         self.allocations
     }
@@ -94,7 +120,7 @@ impl BufferPool {
 mod tests {
     use super::BufferPool;
 
-    /// Takes matrices over tokens and sentences of 12 to 14 tokens, and gives them back.
+    /// Takes matrices of tokens and of sentences of 12 to 14 tokens each, and gives them back.
     fn piece(pool: &mut BufferPool, tokens: usize) -> (usize, usize) {
         pool.begin(tokens);
         let sentences = tokens / (12 + tokens % 3);
@@ -107,7 +133,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_of_any_order_take_what_the_largest_does() {
+    fn pieces_in_any_order_need_what_the_largest_needs() {
         let largest = 1000;
         let expected = piece(&mut BufferPool::with_room(largest), largest);
         assert_eq!(expected.0, 5);
@@ -120,7 +146,7 @@ mod tests {
     }
 
     #[test]
-    fn batches_of_varying_length_settle() {
+    fn batches_of_varying_length_soon_stop_allocating() {
         let mut pool = BufferPool::new();
         piece(&mut pool, 1000);
         let settled = piece(&mut pool, 1060);
@@ -128,7 +154,11 @@ mod tests {
             assert_eq!(piece(&mut pool, tokens), settled);
         }
         let grown = piece(&mut pool, 1300);
-        assert_eq!(grown, piece(&mut pool, 1400), "with room to spare");
-        assert_eq!(grown.1, piece(&mut BufferPool::with_room(1300 + 1300 / 8), 1300).1, "smaller buffers are let go");
+        assert_eq!(grown, piece(&mut pool, 1400), "there was room to spare");
+        assert_eq!(
+            grown.1,
+            piece(&mut BufferPool::with_room(1300 + 1300 / 8), 1300).1,
+            "the smaller buffers were dropped"
+        );
     }
 }

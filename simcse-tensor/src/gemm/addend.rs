@@ -3,11 +3,11 @@
 /// What `A·B` is added to in `C = addend + A·B`.
 #[derive(Clone, Copy, Debug)]
 pub enum Addend<'a> {
-    /// Nothing; C's contents are ignored.
+    /// Nothing; the contents of C are ignored.
     Zero,
-    /// One value per column, the same in every row; C's contents are ignored.
+    /// One value per column, the same in every row; the contents of C are ignored.
     Bias(&'a [f32]),
-    /// C's own contents: the product accumulates.
+    /// The contents of C: the product accumulates.
     Existing,
 }
 

@@ -1,4 +1,4 @@
-//! The blocked product over any micro-kernel: five loops, with the packing in between.
+//! The blocked product over any micro-kernel: five loops with the packing in between.
 
 #![allow(unsafe_code)]
 
@@ -16,24 +16,82 @@ use crate::gemm::tile::{Target, Tile};
 use crate::gemm::words::Words;
 use crate::simd::{KernelOn, Simd};
 
-/// Words of B packed at a time, 16 MiB, or the words of one block along K if these are more.
+/// The most words of B that are packed at a time, 16 MiB, unless a single block along K has more.
 const PACKED_B: usize = 4 << 20;
-/// Words along K in a block.
+/// The most words along K in a block.
 pub(super) const KC: usize = 512;
 
-/// The runs between `ends`, those longer than `limit` in equal parts.
+/// The ranges between `ends`, those longer than `limit` cut into equal parts.
+///
+/// Equal parts, rather than full blocks and a short rest: every block costs a pass over C, and a
+/// short one repays it with little work.
 pub(super) fn k_blocks(ends: &[usize], limit: usize) -> Vec<Range<usize>> {
     let starts = std::iter::once(0).chain(ends.iter().copied());
     starts
         .zip(ends)
         .flat_map(|(start, &end)| {
-            let part = (end - start).div_ceil((end - start).div_ceil(limit).max(1)).max(1);
+            let parts = (end - start).div_ceil(limit).max(1);
+            let part = (end - start).div_ceil(parts).max(1);
             (start..end).step_by(part).map(move |k| k..(k + part).min(end))
         })
         .collect()
 }
 
-/// The blocked product by one micro-kernel.
+/// How C is divided among tasks: into rows, and where there are few of them, also into columns.
+///
+/// Which task computes an element does not change its bits, so the division may depend on the
+/// number of threads.
+struct Tasks {
+    m: usize,
+    n: usize,
+    mr: usize,
+    /// Micro-panels of A: `mr` rows each.
+    panels: usize,
+    row_tasks: usize,
+    column_tasks: usize,
+    /// Columns of a task.
+    nc: usize,
+}
+
+impl Tasks {
+    fn new<M: MicroKernel>(m: usize, n: usize) -> Self {
+        let threads = rayon::current_num_threads();
+        let panels = m.div_ceil(M::MR);
+        // As few tasks over rows as `MC` allows, because each of them reads all of packed B. Their
+        // number is rounded up to a multiple of the threads, so that every thread gets equally
+        // many; of three tasks on two threads, the last one would leave a thread idle. A task has
+        // at least one panel.
+        let row_tasks = m.div_ceil(M::MC).next_multiple_of(threads).min(panels);
+        // At least four tasks per thread, so that a thread that started late or shares its core
+        // with another process holds up the others by a quarter of its share at most. Where the
+        // rows do not give that many, the columns are divided as well; each of their tasks packs
+        // the same rows of A again, which is why rows come first.
+        let column_tasks = (4 * threads).div_ceil(row_tasks);
+        let nc = n.next_multiple_of(M::NR).div_ceil(column_tasks).next_multiple_of(M::NR);
+        // Rounding `nc` up to whole panels may have left nothing for the last tasks.
+        let column_tasks = n.div_ceil(nc);
+        Self { m, n, mr: M::MR, panels, row_tasks, column_tasks, nc }
+    }
+
+    fn count(&self) -> usize {
+        self.row_tasks * self.column_tasks
+    }
+
+    /// The first row of a row task. Tasks differ by one panel at most, and only the last panel of
+    /// the matrix is cut.
+    fn first_row(&self, row_task: usize) -> usize {
+        (row_task * self.panels / self.row_tasks * self.mr).min(self.m)
+    }
+
+    /// The rows and columns of a task.
+    fn part(&self, task: usize) -> (Range<usize>, Range<usize>) {
+        let i = task / self.column_tasks;
+        let j = task % self.column_tasks * self.nc;
+        (self.first_row(i)..self.first_row(i + 1), j..(j + self.nc).min(self.n))
+    }
+}
+
+/// The blocked product with one micro-kernel.
 pub(super) fn gemm<M: MicroKernel>(
     a: ArrayView2<f32>,
     b: ArrayView2<f32>,
@@ -41,48 +99,38 @@ pub(super) fn gemm<M: MicroKernel>(
     k_ends: &[usize],
     c: &mut [f32],
 ) {
-    let (m, n) = (a.nrows(), b.ncols());
+    let n = b.ncols();
     let target = Target::new(c, n);
-    let width = n.next_multiple_of(M::NR); // of a packed row of B
+    let width = n.next_multiple_of(M::NR); // words in a packed row of B
     let blocks = k_blocks(k_ends, KC * M::W::DEPTH);
-    // As many tasks for each thread, of nearly as many panels.
-    let (panels, threads) = (m.div_ceil(M::MR), rayon::current_num_threads());
-    let row_tasks = m.div_ceil(M::MC).next_multiple_of(threads).min(panels);
-    let first_row = |task: usize| (task * panels / row_tasks * M::MR).min(m);
-    let column_tasks = (4 * threads).div_ceil(row_tasks);
-    let nc = width.div_ceil(column_tasks).next_multiple_of(M::NR);
-    let column_tasks = n.div_ceil(nc);
+    let tasks = Tasks::new::<M>(a.nrows(), n);
 
+    // Packing B whole is best for `y = x·Wᵀ`, whose K is a layer's width. In `dW += dyᵀ·x`,
+    // however, K is the number of tokens, without limit, so blocks are packed and multiplied in
+    // groups of at most `PACKED_B` words. The first group starts from the caller's addend, the
+    // others from what the groups before have left in C: the same sums in the same order as without
+    // groups.
     let mut first = 0;
     while first < blocks.len() {
         let fits = |last: &usize| *last == first || words::<M>(&blocks[first..=*last]) * width <= PACKED_B;
         let last = (first..blocks.len()).take_while(fits).last().unwrap_or(first);
         let group = &blocks[first..=last];
         let addend = if first == 0 { addend } else { Addend::Existing };
-        scratch::with(words::<M>(group) * width, |packed| {
-            pack_b::<M>(b, group, packed);
-            let packed = &*packed;
-            (0..row_tasks * column_tasks).into_par_iter().for_each(|task| {
-                let (i, j) = (task / column_tasks, task % column_tasks * nc);
-                let (rows, cols) = (first_row(i)..first_row(i + 1), j..(j + nc).min(n));
-                M::S::call(TileTask::<M> {
-                    a,
-                    packed_b: packed,
-                    n,
-                    addend,
-                    group,
-                    rows,
-                    cols,
-                    target,
-                    of: PhantomData,
-                });
+        scratch::with(words::<M>(group) * width, |packed_b| {
+            pack_b::<M>(b, group, packed_b);
+            let packed_b = &*packed_b;
+            // LOOP 5 of BLIS, over rows of C because A and B are exchanged: in parallel.
+            (0..tasks.count()).into_par_iter().for_each(|task| {
+                let (rows, cols) = tasks.part(task);
+                M::S::call(TileTask::<M> { a, packed_b, n, addend, group, rows, cols, target, of: PhantomData });
             });
         });
         first = last + 1;
     }
 }
 
-/// Words of scratch memory for a B of K × N: the packed group of its blocks, and each thread's packed block of A.
+/// The words of scratch memory that a product with a B of K × N needs: the packed group of its
+/// blocks, and each thread's packed block of A.
 pub(super) fn scratch<M: MicroKernel>(k: usize, n: usize) -> usize {
     let blocks = k_blocks(&[k], KC * M::W::DEPTH);
     let width = n.next_multiple_of(M::NR);
@@ -92,24 +140,25 @@ pub(super) fn scratch<M: MicroKernel>(k: usize, n: usize) -> usize {
     packed_b + rayon::current_num_threads() * packed_a
 }
 
-/// Words along K in a packed block.
+/// The words along K in a packed block.
 fn kc<M: MicroKernel>(block: &Range<usize>) -> usize {
     block.len().div_ceil(M::W::DEPTH).next_multiple_of(M::STEP)
 }
 
+/// The words along K in packed blocks.
 fn words<M: MicroKernel>(blocks: &[Range<usize>]) -> usize {
     blocks.iter().map(kc::<M>).sum()
 }
 
-/// Packs the rows of B that `group` spans, block after block.
+/// Packs the rows of B that `group` spans, block after block, in parallel.
 fn pack_b<M: MicroKernel>(b: ArrayView2<f32>, group: &[Range<usize>], packed: &mut [f32]) {
-    const PANELS: usize = 8; // in a task
+    const PANELS_PER_TASK: usize = 8;
     let n = b.ncols();
     let mut rest = packed;
     let mut tasks = Vec::new();
     for block in group {
-        for j in (0..n).step_by(PANELS * M::NR) {
-            let columns = j..(j + PANELS * M::NR).min(n);
+        for j in (0..n).step_by(PANELS_PER_TASK * M::NR) {
+            let columns = j..(j + PANELS_PER_TASK * M::NR).min(n);
             let (to, tail) = rest.split_at_mut(kc::<M>(block) * columns.len().next_multiple_of(M::NR));
             rest = tail;
             tasks.push((b.slice(s![block.clone(), columns]), to));
@@ -138,7 +187,7 @@ impl<M: MicroKernel> KernelOn<M::S> for PackTask<'_, M> {
     }
 }
 
-/// One task: `rows × cols` of C over one group of blocks of K.
+/// One task of [`gemm`]: `rows × cols` of C over one group of blocks of K.
 struct TileTask<'a, M> {
     a: ArrayView2<'a, f32>,
     packed_b: &'a [f32],
@@ -168,28 +217,46 @@ impl<M: MicroKernel> KernelOn<M::S> for TileTask<'_, M> {
         let micro_kernel = M::begin(s);
         let mut acc = Accumulators([0.0; 32 * 32]);
         let mut packed_b = packed_b;
+        // LOOP 4: blocks of K. B's is packed already; this task's rows of A are packed here.
         for (index, block) in group.iter().enumerate() {
             let addend = if index == 0 { addend } else { Addend::Existing };
             let kc = kc::<M>(block);
             let (block_of_b, rest) = packed_b.split_at(width * kc);
             packed_b = rest;
             M::pack_a(s, a.slice(s![rows.clone(), block.clone()]).reversed_axes(), packed_a);
+            // LOOP 3: `KC × NC` words of B, which stay in L2 for all rows of this task.
             for jc in cols.clone().step_by(M::NC) {
-                // The words behind this block are the next one's. A share of them goes to L2 with each tile.
-                let behind = block_of_b.as_ptr().wrapping_add((jc + M::NC) * kc);
+                // While this part of B is used, the next one is prefetched into L2. In packed
+                // memory it simply comes next: the following columns, or after the last ones, the
+                // next block of K. It has `NC·kc` words, and there are `panels · NC/NR` tiles to
+                // share them out over, of `kc/STEP` steps each. So each step prefetches
+                // `NR·STEP/panels` words, in an even trickle that the memory bus can keep up with;
+                // with vectors that is one cache line per step when the task has all of its `MC`
+                // rows.
+                let next_part = block_of_b.as_ptr().wrapping_add((jc + M::NC) * kc);
                 let share = (M::NR * M::STEP).div_ceil(rows.len().div_ceil(M::MR));
-                let mut next = Prefetch { address: behind, words_per_step: share };
+                let mut next = Prefetch { address: next_part, words_per_step: share };
+                // LOOP 2: a micro-panel of A, which stays in L1.
                 for i in (0..rows.len()).step_by(M::MR) {
                     let panel_a = &packed_a[i / M::MR * M::MR_PACKED * kc..][..M::MR_PACKED * kc];
+                    // LOOP 1: micro-panels of B, which stream from L2; the loop over `kc` is the
+                    // micro-kernel's.
                     for j in (jc..(jc + M::NC).min(cols.end)).step_by(M::NR) {
                         let panel_b = &block_of_b[j * kc..][..M::NR * kc];
-                        let (rows, columns) = (M::MR.min(rows.len() - i), M::NR.min(n - j));
-                        let tile = Tile { target, i: first_row + i, j, rows, columns };
+                        let tile = Tile {
+                            target,
+                            i: first_row + i,
+                            j,
+                            rows: M::MR.min(rows.len() - i),
+                            columns: M::NR.min(n - j),
+                        };
+                        // C is needed only after the micro-kernel, by when it has arrived.
                         tile.prefetch(s);
                         // SAFETY: the panels have `kc` words for each row and column of a tile.
                         unsafe { micro_kernel.multiply(kc, panel_a.as_ptr(), panel_b.as_ptr(), next, &mut acc) };
                         next.address = next.address.wrapping_add(kc / M::STEP * share);
-                        // SAFETY: the tile lies inside C, and no other task writes its rows and columns.
+                        // SAFETY: the tile is inside C, and no other task writes its rows and
+                        // columns.
                         unsafe { tile.update(s, &acc, M::NR, addend) };
                     }
                 }

@@ -1,4 +1,5 @@
-//! The innermost product: one tile of C in registers. Its operands are panels of words, see [`packing`](crate::gemm::packing).
+//! The innermost product: one tile of C in registers. Its operands are panels of words; see
+//! [`packing`](crate::gemm::packing).
 
 #![allow(unsafe_code)]
 
@@ -9,7 +10,7 @@ use crate::gemm::prefetch::Prefetch;
 use crate::gemm::words::Words;
 use crate::simd::Simd;
 
-/// A tile of C, row-major, `NR` wide.
+/// The sums of a tile of C, row-major, `NR` wide. There is room for the largest tile, 32 × 32.
 #[repr(C, align(64))]
 pub(crate) struct Accumulators(pub(crate) [f32; 32 * 32]);
 
@@ -17,46 +18,54 @@ pub(crate) struct Accumulators(pub(crate) [f32; 32 * 32]);
 pub(crate) trait MicroKernel: Copy {
     /// The instruction set for everything around it.
     type S: Simd;
-    /// What the operands are made of.
+    /// The words that its operands are made of.
     type W: Words<Self::S>;
-    /// Rows of a tile.
+    /// The rows of a tile.
     const MR: usize;
-    /// Columns of a tile.
+    /// The columns of a tile.
     const NR: usize;
-    /// Words of A for each word along K in a panel: `MR`, rounded up to what packing writes at a time.
+    /// How many words of a panel of A belong to one word along K: `MR`, rounded up to whole
+    /// vectors, which is what packing writes.
     const MR_PACKED: usize;
-    /// Words along K in a step of the loop; packed, K is a multiple of it.
+    /// The words along K in one step of the micro-kernel's loop. Packed, K is a multiple of it.
     const STEP: usize;
-    /// The most rows of A packed at a time.
+    /// The most rows of A that a task packs at a time: `MC × KC` words share L2 with the block of
+    /// B.
     const MC: usize;
-    /// Columns of B in a block.
+    /// The columns of a block of B: `KC × NC` words stay in L2.
     const NC: usize;
 
-    /// Makes a thread ready; the instruction set is the proof that it can be.
+    /// Prepares a thread; the value of the instruction set proves that the processor has it.
     fn begin(s: Self::S) -> Self;
-    /// Undoes what [`MicroKernel::begin`] did.
+    /// Undoes [`MicroKernel::begin`].
     fn end(self);
 
-    /// Packs a matrix, given as K × M, into panels of `MR`.
+    /// Packs rows of A, given transposed as K × M, into panels of `MR`.
     #[inline(always)]
     fn pack_a(s: Self::S, from: ArrayView2<f32>, to: &mut [f32]) {
         pack::<Self::S, Self::W, false>(s, from, Self::MR, Self::STEP, to);
     }
 
-    /// Packs K × N into panels of `NR`, word after word.
+    /// Packs columns of B, K × N, into panels of `NR`.
     #[inline(always)]
     fn pack_b(s: Self::S, from: ArrayView2<f32>, to: &mut [f32]) {
         pack::<Self::S, Self::W, false>(s, from, Self::NR, Self::STEP, to);
     }
 
-    /// `acc[r][c] = Σ_k a[k][r] · b[k][c]` over `kc` words, of one packed panel each.
+    /// `acc[r][c] = Σ_k a[k][r] · b[k][c]` over the `kc` words of two packed panels; prefetches
+    /// `next`.
     ///
     /// # Safety
-    /// `a` has `kc·MR_PACKED` words and `b` has `kc·NR`; `kc` is a multiple of `STEP`.
+    /// `a` is valid for reads of `kc·MR_PACKED` words and `b` of `kc·NR`; `kc` is a multiple of
+    /// `STEP`.
     unsafe fn multiply(self, kc: usize, a: *const f32, b: *const f32, next: Prefetch, acc: &mut Accumulators);
 }
 
-/// `MR × NV` vectors of accumulators; each word of A is multiplied with a row of B.
+/// The micro-kernel of vector instructions: `MR × NV` vectors of sums. Each word of A is broadcast
+/// and multiplied with a row of B.
+///
+/// All sums stay in registers, with room for a row of B and a word of A: 6 × 2 of AVX2's 16
+/// registers, 14 × 2 of AVX-512's 32. Each row of B that is loaded then serves `MR` multiply-adds.
 #[derive(Clone, Copy)]
 pub(crate) struct Vectors<S, W, const MR: usize, const NV: usize>(S, std::marker::PhantomData<W>);
 
@@ -80,7 +89,10 @@ impl<S: Simd, W: Words<S>, const MR: usize, const NV: usize> MicroKernel for Vec
 
     #[inline(always)]
     unsafe fn multiply(self, kc: usize, a: *const f32, b: *const f32, next: Prefetch, to: &mut Accumulators) {
-        const AHEAD: usize = 64; // rows of B that are asked for before their turn
+        // B streams from L2, so each of its lines is prefetched into L1 this many rows ahead of its
+        // turn: 8 KiB, a fraction of L1, and far more cycles than L2 takes to answer. A's panel
+        // stays in L1, and needs none.
+        const AHEAD: usize = 64;
         let s = self.0;
         let mut acc = [[s.splat(0.0); NV]; MR];
         for step in 0..kc / Self::STEP {
@@ -119,14 +131,14 @@ mod x86 {
     use crate::gemm::words::{OneF32, TwoBf16};
     use crate::simd::{Avx2, Avx512};
 
-    /// f32 by AVX2.
+    /// f32 with AVX2.
     pub(crate) type Avx2F32 = Vectors<Avx2, OneF32, 6, 2>;
-    /// f32 by AVX-512.
+    /// f32 with AVX-512.
     pub(crate) type Avx512F32 = Vectors<Avx512<false>, OneF32, 14, 2>;
-    /// bf16 by AVX-512.
+    /// bf16 with AVX-512.
     pub(crate) type Avx512Bf16 = Vectors<Avx512<true>, TwoBf16, 14, 2>;
 
-    /// bf16 by AMX: four tiles of accumulators.
+    /// bf16 with AMX: four tiles of sums.
     #[cfg(target_os = "linux")]
     #[derive(Clone, Copy)]
     pub(crate) struct AmxBf16(());
@@ -144,18 +156,22 @@ mod x86 {
 
         #[inline(always)]
         fn begin(_: Self::S) -> Self {
+            // The value of AVX-512 is no proof of AMX, so this one asks.
             assert_eq!(crate::simd::Isa::detected(), crate::simd::Isa::Amx, "this processor does not have AMX");
-            // SAFETY: asserted.
+            // SAFETY: asserted above.
             unsafe { crate::gemm::amx::configure() };
             Self(())
         }
 
         #[inline(always)]
         fn end(self) {
-            // SAFETY: `begin` saw AMX.
+            // SAFETY: `begin` found AMX.
             unsafe { crate::gemm::amx::release() };
         }
 
+        /// Into strips of 16 rows, tile after tile, as [`multiply`](crate::gemm::amx::multiply)
+        /// loads them. A tile holds 16 words of each row next to each other, unlike the panels of
+        /// vectors.
         #[inline(always)]
         fn pack_a(s: Self::S, from: ArrayView2<f32>, to: &mut [f32]) {
             pack::<Self::S, Self::W, true>(s, from, 16, Self::STEP, to);
@@ -163,7 +179,7 @@ mod x86 {
 
         #[inline(always)]
         unsafe fn multiply(self, kc: usize, a: *const f32, b: *const f32, next: Prefetch, acc: &mut Accumulators) {
-            // SAFETY: `begin` has configured the tiles; the rest is the caller's promise.
+            // SAFETY: `begin` has configured the tiles; the caller promises the rest.
             unsafe { crate::gemm::amx::multiply(kc / Self::STEP, a, b, next, acc.0.as_mut_ptr()) };
         }
     }

@@ -1,13 +1,19 @@
-//! `C = A·B`, `C = A·B + bias` and `C += A·B` with f32 sums, for the products of training: `y = x·Wᵀ + b`, `dx = dy·W`,
-//! `dW += dyᵀ·x`.
+//! `C = A·B`, `C = A·B + bias` and `C += A·B` with f32 sums, for the products of training:
+//! `y = x·Wᵀ + b`, `dx = dy·W`, `dW += dyᵀ·x`.
 //!
-//! Blocking after BLIS (Van Zee and van de Geijn 2015), with A and B exchanged, for C is row-major here: a [`MicroKernel`] keeps
-//! `MR × NR` sums in registers over `KC` words; a micro-panel of A (`MR × KC`) stays in L1, a block of B (`KC × NC`) in L2, from
-//! which it streams while the next block is asked for. Unlike BLIS, all of B is packed before the first product (up to
-//! `PACKED_B` words at a time), so that threads meet only there; each then packs the rows of A that it multiplies, `MC` at a time.
+//! This room knows matrices, caches and threads. It must not know what its operands are, nor
+//! anything of sentences, parameters or the tape.
 //!
-//! Every element of C is a sum over blocks of K whose borders the caller fixes, each block's products added in order:
-//! its bits depend neither on its place in C, nor on the other rows and columns, nor on the number of threads.
+//! Blocking follows BLIS (Van Zee and van de Geijn 2015), with A and B exchanged because C is
+//! row-major here: a micro-kernel keeps `MR × NR` sums in registers over `KC` words; a micro-panel
+//! of A (`MR × KC`) stays in L1, a block of B (`KC × NC`) in L2, from which it streams while the
+//! next block is prefetched. Unlike in BLIS, all of B is packed before the first product (up to
+//! `PACKED_B` words at a time), so that threads wait for one another only there; each then packs
+//! the rows of A that it multiplies, `MC` at a time.
+//!
+//! Every element of C is a sum over blocks of K whose boundaries the caller fixes, and each block's
+//! products are added in order. The bits of an element depend neither on its position in C, nor on
+//! the other rows and columns, nor on the number of threads.
 
 mod addend;
 #[cfg(target_arch = "x86_64")]
@@ -33,14 +39,27 @@ use crate::simd::Isa;
 
 pub use addend::Addend;
 
-/// `C = addend + A·B` with A (M × K) and B (K × N), of contiguous rows or columns and rounded to `precision`, and C (M × N)
-/// row-major.
+/// `C = addend + A·B` with A (M × K) and B (K × N), rounded to `precision`, and C (M × N)
+/// row-major. The rows or the columns of A must be contiguous, and so must those of B.
 ///
-/// A partial sum over K ends at each of `k_ends` (ascending, the last one K), and is added to C there; runs longer than
-/// the cache block are cut into equal parts.
+/// A partial sum over K ends at each of `k_ends` (ascending, the last one is K), where it is added
+/// to C; ranges longer than a cache block are cut into equal parts.
+///
+/// ```
+/// use ndarray::array;
+/// use simcse_tensor::{Addend, Precision, gemm};
+///
+/// let x = array![[1.0, 2.0], [3.0, 4.0]];
+/// let weight = array![[1.0, 1.0], [0.0, 1.0], [2.0, 0.0]];
+/// let mut y = [f32::NAN; 6];
+/// let bias = Addend::Bias(&[0.5, 0.0, 0.0]);
+/// gemm(Precision::F32, x.view(), weight.t(), bias, &[2], &mut y);
+/// assert_eq!(y, [3.5, 2.0, 2.0, 7.5, 4.0, 6.0]);
+/// ```
 ///
 /// # Panics
-/// If the shapes do not agree, neither rows nor columns are contiguous, or the precision is not available.
+/// If the shapes do not agree, neither rows nor columns are contiguous, or the precision is not
+/// available.
 pub fn gemm(
     precision: Precision,
     a: ArrayView2<f32>,
@@ -49,7 +68,8 @@ pub fn gemm(
     k_ends: &[usize],
     c: &mut [f32],
 ) {
-    let (m, k, n) = (a.nrows(), a.ncols(), b.ncols());
+    let (m, k) = a.dim();
+    let n = b.ncols();
     assert_eq!(k, b.nrows(), "gemm: A is {m} × {k}, B is {} × {n}", b.nrows());
     assert_eq!(c.len(), m * n, "gemm: C has {} values, A·B is {m} × {n}", c.len());
     assert_eq!(k_ends.last().copied().unwrap_or(0), k, "gemm: blocks of K end at {k_ends:?}, K is {k}");
@@ -69,11 +89,11 @@ pub fn gemm(
         #[cfg(target_arch = "x86_64")]
         (Isa::Avx2, Precision::F32) => blocked::gemm::<micro_kernel::Avx2F32>(a, b, addend, k_ends, c),
         (_, Precision::F32) => portable::gemm(a, b, addend, k_ends, c),
-        (isa, Precision::Bf16) => panic!("gemm: no products of bf16 on {}", isa.name()),
+        (isa, Precision::Bf16) => panic!("gemm: no bf16 products on {}", isa.name()),
     }
 }
 
-/// The bytes of scratch memory that [`gemm`] holds for a B of K × N, on all threads together.
+/// The bytes of scratch memory that [`gemm`] needs for a B of K × N, on all threads together.
 pub fn gemm_scratch_bytes(precision: Precision, k: usize, n: usize) -> usize {
     let words = match (Isa::detected(), precision) {
         #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
@@ -84,7 +104,7 @@ pub fn gemm_scratch_bytes(precision: Precision, k: usize, n: usize) -> usize {
         (Isa::Avx512 | Isa::Amx, Precision::F32) => blocked::scratch::<micro_kernel::Avx512F32>(k, n),
         #[cfg(target_arch = "x86_64")]
         (Isa::Avx2, Precision::F32) => blocked::scratch::<micro_kernel::Avx2F32>(k, n),
-        _ => 0, // matrixmultiply's own, a few hundred kilobytes
+        _ => 0, // matrixmultiply allocates its own few hundred kilobytes
     };
     words * size_of::<f32>()
 }

@@ -1,8 +1,10 @@
-//! Operands of a product packed as words (see [`words`](crate::gemm::words)), in panels of rows of A or columns of B, in the order
-//! in which the micro-kernel reads them.
+//! Packing: copies an operand into words (see [`words`](crate::gemm::words)), in panels of rows of
+//! A or columns of B, in the order in which the micro-kernel reads them.
 //!
-//! A square of as many words each way as a vector has lanes is gathered along the matrix's neighbors, turned in registers where
-//! the panel wants it the other way, and written.
+//! The unit of work is a square, `LANES × LANES` words. Each of its vectors is read along the
+//! direction in which the matrix is contiguous. If the panel needs the other direction, the square
+//! is transposed in registers. So neither reading nor writing ever jumps from one value to the
+//! next.
 
 #![allow(unsafe_code)]
 
@@ -11,11 +13,22 @@ use ndarray::ArrayView2;
 use crate::gemm::words::Words;
 use crate::simd::Simd;
 
-/// Packs a matrix (K × R) into panels of `width` columns, word after word, each word's columns filled up to whole vectors; or,
-/// `BY_COLUMN`, in squares one behind the other, in which a column's words are neighbors. Behind the last column, and behind
-/// K up to a multiple of `step` words, are zeros; behind the columns of a narrow panel is anything.
+/// Packs a matrix (K × R) into panels of `width` columns.
 ///
-/// One of the matrix's strides is 1.
+/// A panel has, for each word along K, the words of its columns, filled up to whole vectors:
+///
+/// ```text
+/// k = 0: column 0, 1, 2, …, width − 1, (filler)
+/// k = 1: column 0, 1, 2, …
+/// ```
+///
+/// With `BY_COLUMN`, it has one square after another along K; in a square, the words of column 0
+/// come first, then those of column 1, and so on. These are the tiles of AMX.
+///
+/// Columns past the matrix's last one are zero-filled, and so is K past its end up to a multiple of
+/// `step` words. The filler of a panel whose `width` is not a multiple of the lanes is unspecified.
+///
+/// One of the matrix's strides must be 1.
 #[inline(always)]
 pub(crate) fn pack<S: Simd, W: Words<S>, const BY_COLUMN: bool>(
     s: S,
@@ -24,12 +37,16 @@ pub(crate) fn pack<S: Simd, W: Words<S>, const BY_COLUMN: bool>(
     step: usize,
     to: &mut [f32],
 ) {
-    let (n, side, stride) = (from.ncols(), S::LANES, width.next_multiple_of(S::LANES));
+    let n = from.ncols();
+    let side = S::LANES;
+    let stride = width.next_multiple_of(S::LANES);
     let kc = from.nrows().div_ceil(W::DEPTH).next_multiple_of(step);
     let row_major = from.strides()[1] == 1 || n <= 1;
-    let (panels, squares) = (n.div_ceil(width), kc.div_ceil(side));
+    let panels = n.div_ceil(width);
+    let squares = kc.div_ceil(side); // of each panel, along K
     for i in 0..panels * squares {
-        // In the order in which the matrix lies in memory.
+        // In the order of the matrix's memory: it usually comes from DRAM, so reading is what takes
+        // time, while the panels that are written are still in the cache.
         let (panel, k) = if row_major { (i % panels, i / panels * side) } else { (i / squares, i % squares * side) };
         let to = &mut to[panel * kc * stride + k * stride..];
         for j in (0..stride).step_by(side) {
@@ -54,9 +71,11 @@ pub(crate) fn pack<S: Simd, W: Words<S>, const BY_COLUMN: bool>(
 /// Writes the first `count` vectors, `stride` apart.
 #[inline(always)]
 fn store<S: Simd>(s: S, square: S::Square, stride: usize, count: usize, to: &mut [f32]) {
+    // Two loops, because the first one's length is known to the compiler, which then unrolls it and
+    // keeps the square in registers.
     if count == S::LANES {
         for i in 0..S::LANES {
-            s.store(square.as_ref()[i], &mut to[i * stride..]); // a loop of known length, which keeps the square in registers
+            s.store(square.as_ref()[i], &mut to[i * stride..]);
         }
     } else {
         for i in 0..count {
@@ -65,17 +84,23 @@ fn store<S: Simd>(s: S, square: S::Square, stride: usize, count: usize, to: &mut
     }
 }
 
-/// A square of words from word `k` and column `j` on: vector `i` holds word `k + i` of each column.
+/// The square of words that starts at word `k` and column `j`: vector `i` holds word `k + i` of
+/// each column. For a matrix whose rows are contiguous.
 #[inline(always)]
 fn rows_of_words<S: Simd, W: Words<S>>(s: S, from: &ArrayView2<f32>, k: usize, j: usize) -> S::Square {
     let mut square = s.zero_square();
-    let (rows, width) = (from.nrows(), S::LANES.min(from.ncols().saturating_sub(j)));
+    let rows = from.nrows();
+    let width = S::LANES.min(from.ncols().saturating_sub(j));
+    // Inside the matrix all slices have a length that the compiler knows: no padding, no branches.
     let whole = width == S::LANES && (k + S::LANES) * W::DEPTH <= rows;
     for i in 0..S::LANES {
-        let [first, last] = [(k + i) * W::DEPTH, (k + i + 1) * W::DEPTH - 1];
+        // A word of two values takes them from two rows; for a word of one, both are the same row.
+        let first = (k + i) * W::DEPTH;
+        let last = (k + i + 1) * W::DEPTH - 1;
         let length = |row: usize| if whole || row < rows { width } else { 0 };
-        // SAFETY: so many values of these rows, which are neighbors, are inside the matrix.
+        // SAFETY: `length` keeps to the matrix, whose rows are contiguous.
         let [a, b] = unsafe { [neighbors(from, first, j, length(first)), neighbors(from, last, j, length(last))] };
+        // The same rows of the square below: hardware prefetches along a row, not from row to row.
         for row in first..=last {
             s.prefetch(address(from, row + S::LANES * W::DEPTH, j));
         }
@@ -84,17 +109,21 @@ fn rows_of_words<S: Simd, W: Words<S>>(s: S, from: &ArrayView2<f32>, k: usize, j
     square
 }
 
-/// The same square, but vector `i` holds the words of column `j + i`.
+/// The same square, but vector `i` holds the words of column `j + i`. For a matrix whose columns
+/// are contiguous.
 #[inline(always)]
 fn columns_of_words<S: Simd, W: Words<S>>(s: S, from: &ArrayView2<f32>, k: usize, j: usize) -> S::Square {
     let mut square = s.zero_square();
-    let (first, columns, side) = (k * W::DEPTH, from.ncols(), S::LANES * W::DEPTH);
+    let first = k * W::DEPTH;
+    let columns = from.ncols();
+    let side = S::LANES * W::DEPTH;
     let length = side.min(from.nrows().saturating_sub(first));
     let whole = j + S::LANES <= columns && length == side;
     for i in 0..S::LANES {
         let length = if whole || j + i < columns { length } else { 0 };
-        // SAFETY: so many values of this column, which are neighbors, are inside the matrix.
+        // SAFETY: `length` keeps to the matrix, whose columns are contiguous.
         let values = unsafe { neighbors(from, first, j + i, length) };
+        // The same columns of the square to the right.
         for d in 0..W::DEPTH {
             s.prefetch(address(from, first + d * S::LANES, j + i + S::LANES));
         }
@@ -103,19 +132,19 @@ fn columns_of_words<S: Simd, W: Words<S>>(s: S, from: &ArrayView2<f32>, k: usize
     square
 }
 
-/// Where an element lies, or would lie if the matrix went on.
+/// The address of an element; outside of the matrix, the address that it would have.
 #[inline(always)]
 fn address(matrix: &ArrayView2<f32>, row: usize, column: usize) -> *const f32 {
     let offset = row as isize * matrix.strides()[0] + column as isize * matrix.strides()[1];
     matrix.as_ptr().wrapping_offset(offset)
 }
 
-/// `length` values that are neighbors in memory, from an element on.
+/// `length` values that are contiguous in memory, starting with an element.
 ///
 /// # Safety
-/// They are inside the matrix, or there are none.
+/// They are inside the matrix, or `length` is 0.
 #[inline(always)]
 unsafe fn neighbors<'a>(matrix: &'a ArrayView2<f32>, row: usize, column: usize, length: usize) -> &'a [f32] {
-    // SAFETY: by the caller's promise; of an empty slice the address does not matter.
+    // SAFETY: by the caller's promise; the address of an empty slice does not matter.
     unsafe { std::slice::from_raw_parts(address(matrix, row, column), length) }
 }

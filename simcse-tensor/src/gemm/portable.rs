@@ -1,4 +1,4 @@
-//! The product for any processor: the same sums by the crate matrixmultiply.
+//! The product for any processor: the same sums, computed by the crate matrixmultiply.
 
 #![allow(unsafe_code)]
 
@@ -8,10 +8,10 @@ use rayon::prelude::*;
 use crate::gemm::addend::Addend;
 use crate::gemm::blocked::{KC, k_blocks};
 
-/// Rows of C in a task.
+/// The rows of C in a task.
 const MC: usize = 96;
 
-/// The same sums by the crate matrixmultiply.
+/// The product by the crate matrixmultiply, which is called once for each block of K.
 pub(super) fn gemm(a: ArrayView2<f32>, b: ArrayView2<f32>, addend: Addend, k_ends: &[usize], c: &mut [f32]) {
     let n = b.ncols();
     let blocks = k_blocks(k_ends, KC);
@@ -20,7 +20,8 @@ pub(super) fn gemm(a: ArrayView2<f32>, b: ArrayView2<f32>, addend: Addend, k_end
         for block in &blocks {
             let (a, b) = (a.slice(s![.., block.clone()]), b.slice(s![block.clone(), ..]));
             let (sa, sb) = (a.strides(), b.strides());
-            // SAFETY: the pointers and strides are those of views of the shapes given; C is row-major.
+            // SAFETY: the pointers and strides are those of views of the shapes given; C is
+            // row-major.
             unsafe {
                 let (pa, pb, pc) = (a.as_ptr(), b.as_ptr(), c.as_mut_ptr());
                 matrixmultiply::sgemm(

@@ -1,7 +1,8 @@
-//! What a product prefetches for the next one.
+//! What one product prefetches for a later one.
 
-/// Memory that a tile's product brings closer, to be found in L2 by a later one: `words_per_step` words with each step
-/// along K, from `address` on. The address need not be valid.
+/// Memory that the product of one tile brings into L2, for a later tile to find there:
+/// `words_per_step` words in each step along K, starting at `address`. The address need not be
+/// valid.
 #[derive(Clone, Copy)]
 pub(crate) struct Prefetch {
     pub(crate) address: *const f32,

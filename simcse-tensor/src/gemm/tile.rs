@@ -7,13 +7,14 @@ use crate::gemm::addend::Addend;
 use crate::gemm::micro_kernel::Accumulators;
 use crate::simd::Simd;
 
-/// C, row-major, which several tasks write, each its own part.
+/// C, row-major, written by several tasks, each of which has its own part.
 #[derive(Clone, Copy)]
 pub(crate) struct Target {
     c: *mut f32,
     width: usize,
 }
-// SAFETY: only tiles write, whose users promise that no two share an element.
+
+// SAFETY: only tiles write, and their users promise that no two tiles share an element.
 unsafe impl Send for Target {}
 // SAFETY: as above.
 unsafe impl Sync for Target {}
@@ -24,7 +25,7 @@ impl Target {
     }
 }
 
-/// A tile of C: `rows` from `i` on, `columns` from `j` on.
+/// A tile of C: `rows` starting at row `i`, `columns` starting at column `j`.
 pub(crate) struct Tile {
     pub(crate) target: Target,
     pub(crate) i: usize,
@@ -39,7 +40,7 @@ impl Tile {
         self.target.c.wrapping_add((self.i + row) * self.target.width + self.j)
     }
 
-    /// Asks for the tile's cache lines.
+    /// Prefetches the tile's cache lines.
     #[inline(always)]
     pub(crate) fn prefetch<S: Simd>(&self, s: S) {
         for row in 0..self.rows {
@@ -49,10 +50,10 @@ impl Tile {
         }
     }
 
-    /// Writes or adds the sums, whose rows are `stride` apart.
+    /// Writes `addend + sums`; rows of `sums` are `stride` values apart.
     ///
     /// # Safety
-    /// The tile lies inside C, and nothing else accesses its elements.
+    /// The tile is inside C, and nothing else accesses its elements.
     #[inline(always)]
     pub(crate) unsafe fn update<S: Simd>(&self, s: S, sums: &Accumulators, stride: usize, addend: Addend) {
         let whole = self.columns.is_multiple_of(S::LANES);

@@ -1,18 +1,21 @@
-//! The operands of a matrix product as 32-bit words: one f32 each, or two bf16 values that are neighbors along K.
+//! The operands of a matrix product as 32-bit words: one f32 each, or two bf16 values that are
+//! neighbors along K.
 //!
-//! A product of words is the same algorithm in both precisions; a word of zeros stands for values behind the end of K.
+//! A product of words is the same algorithm in both precisions, and so is packing them. Past the
+//! end of K, words are zero, which add nothing to a sum.
 
 use crate::simd::{Simd, SimdBf16};
 
 /// How words are made and multiplied.
 pub(crate) trait Words<S: Simd>: Copy {
-    /// Values in a word.
+    /// The number of values in a word.
     const DEPTH: usize;
     /// `acc + a·b`, summed over the values of each word.
     fn multiply_add(s: S, a: S::F32, b: S::F32, acc: S::F32) -> S::F32;
-    /// The words of `rows[0][j]` and, if a word has two values, `rows[1][j]`; zeros behind the ends.
+    /// The words of neighboring columns: word `j` is `rows[0][j]` and, if a word has two values,
+    /// `rows[1][j]`. Zeros past the ends.
     fn across(s: S, rows: [&[f32]; 2]) -> S::F32;
-    /// The words of a run of values along K; zeros behind its end.
+    /// The words of neighboring values along K. Zeros past their end.
     fn along(s: S, values: &[f32]) -> S::F32;
 }
 

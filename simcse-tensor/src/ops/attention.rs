@@ -1,11 +1,15 @@
 //! Multi-head self-attention within each sentence (Vaswani et al. 2017): for each head,
 //! `P = softmax(Q·Kᵀ/√D)`, `O = (m ⊙ P)·V`.
 //!
-//! PyTorch: `scaled_dot_product_attention(q, k, v, dropout_p=rate)` with a mask that hides the padding; here there is none.
+//! PyTorch: `scaled_dot_product_attention(q, k, v, dropout_p=rate)`, whose mask for padding has no
+//! counterpart here, because there is no padding.
 //!
-//! `qkv` (N, 3C): a row holds the query, key and value of all heads. Neither P nor the dropout mask is stored: backward
-//! forms P again (Dao et al. 2022) from what each softmax subtracted and divided by, and draws m anew. The mask of a head is one row of T·T
-//! columns, query after query, at the head's number in place of the token position.
+//! `qkv` (N, 3C): a row holds the queries of all heads, then the keys, then the values; `o` (N, C).
+//! `T` is the number of tokens in a sentence.
+//!
+//! Neither P nor the dropout mask is stored. Backward recomputes P (Dao et al. 2022) from the
+//! statistics of each softmax, and draws m again. The mask of a head is one row of T·T columns,
+//! query after query, drawn with the head's number as the position.
 
 use std::ops::Range;
 
@@ -14,61 +18,68 @@ use rayon::prelude::*;
 
 use crate::ops::dropout::Dropout;
 use crate::ops::elementwise::{flat, flat_mut};
+use crate::ops::small_product::{Left, product};
 use crate::rows::Rows;
-use crate::simd::math::{self, SoftmaxMoments};
+use crate::simd::math::{self, SoftmaxStatistics};
 use crate::simd::{Isa, Kernel, Simd, dispatch};
 
-/// Number of heads and the dropout of the probabilities.
+/// The number of heads, and the dropout of the probabilities.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Attention {
     pub(crate) heads: usize,
     pub(crate) dropout: Option<Dropout>,
 }
 
-/// Writes the contexts `o` (N, C) and, for each row and head, what its softmax subtracted and divided by, (N, H).
+/// Writes the contexts `o` (N, C), and the softmax's statistics for each row and head, (N, H).
 pub(crate) fn forward(
     op: &Attention,
     qkv: &Array2<f32>,
     rows: &Rows,
-    moments: &mut [SoftmaxMoments],
+    statistics: &mut [SoftmaxStatistics],
     o: &mut Array2<f32>,
 ) {
     let width = o.ncols();
-    let (o, moments) = (rows.split_sentences(flat_mut(o), width), rows.split_sentences(moments, op.heads));
-    let tasks: Vec<_> = o.into_iter().zip(moments).enumerate().collect();
-    tasks.into_par_iter().for_each(|(sentence, (o, moments))| {
-        let range = rows.sentence(sentence);
-        let qkv = &flat(qkv)[range.start * 3 * width..range.end * 3 * width];
-        dispatch(Forward { op, stream: rows.stream(sentence), width, qkv, moments, o });
+    let o = rows.split_sentences(flat_mut(o), width);
+    let statistics = rows.split_sentences(statistics, op.heads);
+    let tasks: Vec<_> = o.into_iter().zip(statistics).enumerate().collect();
+    tasks.into_par_iter().for_each(|(sentence, (o, statistics))| {
+        let Range { start, end } = rows.sentence(sentence);
+        let qkv = &flat(qkv)[start * 3 * width..end * 3 * width];
+        dispatch(Forward { op, stream: rows.stream(sentence), width, qkv, statistics, o });
     });
 }
 
-/// Overwrites `qkv` with its gradient, given that of the contexts, `dout` (N, C).
+/// Overwrites `qkv` with its gradient, given `dout` (N, C), the gradient of the contexts.
 pub(crate) fn backward(
     op: &Attention,
     qkv: &mut Array2<f32>,
     rows: &Rows,
-    moments: &[SoftmaxMoments],
+    statistics: &[SoftmaxStatistics],
     dout: &Array2<f32>,
 ) {
     let width = dout.ncols();
     let tasks: Vec<_> = rows.split_sentences(flat_mut(qkv), 3 * width).into_iter().enumerate().collect();
     tasks.into_par_iter().for_each(|(sentence, qkv)| {
         let Range { start, end } = rows.sentence(sentence);
-        let (moments, dout) = (&moments[start * op.heads..end * op.heads], &flat(dout)[start * width..end * width]);
-        dispatch(Backward { op, stream: rows.stream(sentence), width, qkv, moments, dout });
+        let statistics = &statistics[start * op.heads..end * op.heads];
+        let dout = &flat(dout)[start * width..end * width];
+        dispatch(Backward { op, stream: rows.stream(sentence), width, qkv, statistics, dout });
     });
 }
 
-/// The bytes of scratch memory that attention over sentences of up to `tokens` tokens holds, forward or backward, on all
-/// threads together; `width` is C.
+/// The bytes of scratch memory that attention, forward or backward, needs on all threads together
+/// for sentences of up to `tokens` tokens; `width` is C.
 pub fn attention_scratch_bytes(tokens: usize, width: usize, heads: usize) -> usize {
     let head = Head::new(Isa::detected().lanes(), tokens, width / heads);
-    let [forward, backward] = [head.forward_sizes().iter().sum::<usize>(), head.backward_sizes().iter().sum()];
+    let forward: usize = head.forward_sizes().iter().sum();
+    let backward: usize = head.backward_sizes().iter().sum();
     rayon::current_num_threads() * forward.max(backward) * size_of::<f32>()
 }
 
-/// The sizes of one head's matrices; those of columns also rounded up to whole vectors, zeros behind.
+/// The sizes of one head's matrices.
+///
+/// Rows are padded to whole vectors, so that no loop needs a special case for the last one. The
+/// padding is zero-filled: it then adds nothing to a sum over a row.
 #[derive(Clone, Copy)]
 struct Head {
     tokens: usize,        // T
@@ -80,36 +91,46 @@ struct Head {
 
 impl Head {
     fn new(lanes: usize, tokens: usize, size: usize) -> Self {
-        let (padded_tokens, padded_size) = (tokens.next_multiple_of(lanes), size.next_multiple_of(lanes));
-        Self { tokens, size, padded_tokens, padded_size, scale: 1.0 / (size as f32).sqrt() }
+        Self {
+            tokens,
+            size,
+            padded_tokens: tokens.next_multiple_of(lanes),
+            padded_size: size.next_multiple_of(lanes),
+            scale: 1.0 / (size as f32).sqrt(),
+        }
     }
 
-    /// Working memory of the forward: Q, K, V, Kᵀ, P, the mask, and the mask as it is drawn.
+    /// The lengths of the forward's matrices: Q, K, V, Kᵀ, P, the mask, and the mask as drawn.
     fn forward_sizes(&self) -> [usize; 7] {
-        let (rows, squares) = (self.tokens * self.padded_size, self.tokens * self.padded_tokens);
-        [rows, rows, rows, self.padded_size * self.padded_tokens, squares, squares, self.tokens * self.tokens]
+        let rows = self.tokens * self.padded_size;
+        let transposed = self.padded_size * self.padded_tokens;
+        let square = self.tokens * self.padded_tokens;
+        let drawn = self.tokens * self.tokens;
+        [rows, rows, rows, transposed, square, square, drawn]
     }
 
-    /// Working memory of the backward: Q, K, V, dO, one of dQ, dK and dV, Kᵀ or Vᵀ, P, dP, the mask, and the mask as it
-    /// is drawn.
+    /// The lengths of the backward's matrices: Q, K, V, dO, one of dQ, dK and dV, Kᵀ or Vᵀ, P, dP,
+    /// the mask, and the mask as drawn.
     fn backward_sizes(&self) -> [usize; 10] {
-        let [row, .., transposed, square, _, packed] = self.forward_sizes();
-        [row, row, row, row, row, transposed, square, square, square, packed]
+        let [rows, .., transposed, square, _, drawn] = self.forward_sizes();
+        [rows, rows, rows, rows, rows, transposed, square, square, square, drawn]
     }
 
-    /// Copies columns `from ..` of a row-major matrix into (T, Dp), and asks for the next head's.
+    /// Copies one head's columns, which start at `from`, out of a row-major matrix into (T, Dp).
     #[inline(always)]
     fn gather<S: Simd>(&self, s: S, matrix: &[f32], width: usize, from: usize, to: &mut [f32]) {
         for (row, to) in matrix.chunks_exact(width).zip(to.chunks_exact_mut(self.padded_size)) {
             let row = &row[from..][..self.size];
             for d in (0..self.padded_size).step_by(S::LANES) {
+                // Prefetches the same row's columns of the next head, whose turn comes after this
+                // one's products.
                 s.prefetch(row.as_ptr().wrapping_add(self.size + d));
                 s.store(s.load_padded(&row[d..], 0.0), &mut to[d..]);
             }
         }
     }
 
-    /// Copies (T, Dp) to columns `from ..` of a row-major matrix.
+    /// Copies (T, Dp) into one head's columns of a row-major matrix, which start at `from`.
     #[inline(always)]
     fn scatter(&self, matrix: &mut [f32], width: usize, from: usize, of: &[f32]) {
         for (row, of) in matrix.chunks_exact_mut(width).zip(of.chunks_exact(self.padded_size)) {
@@ -117,7 +138,7 @@ impl Head {
         }
     }
 
-    /// The transpose of (T, Dp), as (Dp, Tp).
+    /// The transpose of (T, Dp), as (Dp, Tp), in squares that are turned in registers.
     #[inline(always)]
     fn transpose<S: Simd>(&self, s: S, matrix: &[f32], to: &mut [f32]) {
         for t in (0..self.padded_tokens).step_by(S::LANES) {
@@ -136,23 +157,26 @@ impl Head {
         }
     }
 
-    /// Draws head `h`'s mask into (T, Tp), zeros behind.
+    /// Draws the mask of head `h` into (T, Tp), padded with zeros. It is drawn as one row, without
+    /// the padding, because a mask is a function of its coordinates and must not depend on the
+    /// number of lanes.
     #[inline(always)]
-    fn mask<S: Simd>(&self, s: S, dropout: &Dropout, stream: u32, h: usize, packed: &mut [f32], mask: &mut [f32]) {
-        dropout.mask_with(s, stream, h, packed);
-        for (packed, mask) in packed.chunks_exact(self.tokens).zip(mask.chunks_exact_mut(self.padded_tokens)) {
-            mask[..self.tokens].copy_from_slice(packed);
+    fn mask<S: Simd>(&self, s: S, dropout: &Dropout, stream: u32, h: usize, drawn: &mut [f32], mask: &mut [f32]) {
+        dropout.mask_with(s, stream, h, drawn);
+        for (drawn, mask) in drawn.chunks_exact(self.tokens).zip(mask.chunks_exact_mut(self.padded_tokens)) {
+            mask[..self.tokens].copy_from_slice(drawn);
             mask[self.tokens..].fill(0.0);
         }
     }
 }
 
+/// One sentence, head after head.
 struct Forward<'a> {
     op: &'a Attention,
     stream: u32,
     width: usize,
     qkv: &'a [f32],
-    moments: &'a mut [SoftmaxMoments],
+    statistics: &'a mut [SoftmaxStatistics],
     o: &'a mut [f32],
 }
 
@@ -165,41 +189,51 @@ impl Kernel for Forward<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S, scratch: &mut [f32]) {
-        let Self { op, stream, width, qkv, moments, o } = self;
+        let Self { op, stream, width, qkv, statistics, o } = self;
         if o.is_empty() {
             return;
         }
         let head = Head::new(S::LANES, o.len() / width, width / op.heads);
-        let (Head { tokens: t, size: d, padded_tokens: tp, padded_size: dp, scale }, sizes) =
-            (head, head.forward_sizes());
-        let [q, k, v, k_t, p, mask, packed] = carve(scratch, sizes);
+        let Head { tokens, size, padded_tokens, padded_size, scale } = head;
+        let [q, k, v, k_t, p, mask, drawn] = carve(scratch, head.forward_sizes());
         for h in 0..op.heads {
             for (i, to) in [&mut *q, &mut *k, &mut *v].into_iter().enumerate() {
-                head.gather(s, qkv, 3 * width, i * width + h * d, to);
+                head.gather(s, qkv, 3 * width, i * width + h * size, to);
             }
+
+            // S = Q·Kᵀ, which the softmax of each row then turns into P in place.
             head.transpose(s, k, k_t);
-            product(s, [t, tp, d], (q, dp, 1), (k_t, tp), (p, tp));
-            for (i, p) in p.chunks_exact_mut(tp).enumerate() {
-                let (p, behind) = p.split_at_mut(t);
-                behind.fill(0.0);
-                moments[i * op.heads + h] = math::softmax(s, scale, p);
+            product(
+                s,
+                [tokens, padded_tokens, size],
+                Left::rows(q, padded_size),
+                (k_t, padded_tokens),
+                (p, padded_tokens),
+            );
+            for (i, p) in p.chunks_exact_mut(padded_tokens).enumerate() {
+                let (p, padding) = p.split_at_mut(tokens);
+                padding.fill(0.0);
+                statistics[i * op.heads + h] = math::softmax(s, scale, p);
             }
             if let Some(dropout) = &op.dropout {
-                head.mask(s, dropout, stream, h, packed, mask);
+                head.mask(s, dropout, stream, h, drawn, mask);
                 math::zip(s, mask, p, |m, p| s.mul(m, p));
             }
-            product(s, [t, dp, t], (p, tp, 1), (v, dp), (q, dp));
-            head.scatter(o, width, h * d, q);
+
+            // O = (m ⊙ P)·V. Q has been used up; O takes its place.
+            product(s, [tokens, padded_size, tokens], Left::rows(p, padded_tokens), (v, padded_size), (q, padded_size));
+            head.scatter(o, width, h * size, q);
         }
     }
 }
 
+/// One sentence, head after head.
 struct Backward<'a> {
     op: &'a Attention,
     stream: u32,
     width: usize,
     qkv: &'a mut [f32],
-    moments: &'a [SoftmaxMoments],
+    statistics: &'a [SoftmaxStatistics],
     dout: &'a [f32],
 }
 
@@ -214,105 +248,80 @@ impl Kernel for Backward<'_> {
     /// `dS = P ⊙ (dP − rowsum(P ⊙ dP))/√D`, `dQ = dS·K`, `dK = dSᵀ·Q`.
     #[inline(always)]
     fn run<S: Simd>(self, s: S, scratch: &mut [f32]) {
-        let Self { op, stream, width, qkv, moments, dout } = self;
+        let Self { op, stream, width, qkv, statistics, dout } = self;
         if dout.is_empty() {
             return;
         }
         let head = Head::new(S::LANES, dout.len() / width, width / op.heads);
-        let (Head { tokens: t, size: d, padded_tokens: tp, padded_size: dp, scale }, sizes) =
-            (head, head.backward_sizes());
-        let [q, k, v, dout_h, dx, transposed, p, dp_, mask, packed] = carve(scratch, sizes);
+        let Head { tokens, size, padded_tokens, padded_size, .. } = head;
+        let [q, k, v, dout_h, gradient, transposed, p, dp, mask, drawn] = carve(scratch, head.backward_sizes());
+        // (T, T) products sum over the head's columns, (T, D) products over tokens.
+        let squares = [tokens, padded_tokens, size];
+        let rows = [tokens, padded_size, tokens];
         for h in 0..op.heads {
             for (i, to) in [&mut *q, &mut *k, &mut *v].into_iter().enumerate() {
-                head.gather(s, qkv, 3 * width, i * width + h * d, to);
+                head.gather(s, qkv, 3 * width, i * width + h * size, to);
             }
-            head.gather(s, dout, width, h * d, dout_h);
+            head.gather(s, dout, width, h * size, dout_h);
 
+            // S = Q·Kᵀ in the place of P, dO·Vᵀ in that of dP.
             head.transpose(s, k, transposed);
-            product(s, [t, tp, d], (q, dp, 1), (transposed, tp), (p, tp));
+            product(s, squares, Left::rows(q, padded_size), (transposed, padded_tokens), (p, padded_tokens));
             head.transpose(s, v, transposed);
-            product(s, [t, tp, d], (dout_h, dp, 1), (transposed, tp), (dp_, tp));
+            product(s, squares, Left::rows(dout_h, padded_size), (transposed, padded_tokens), (dp, padded_tokens));
 
             match &op.dropout {
-                Some(dropout) => head.mask(s, dropout, stream, h, packed, mask),
+                Some(dropout) => head.mask(s, dropout, stream, h, drawn, mask),
                 None => mask.fill(1.0),
             }
-            for i in 0..t {
-                let (p, dp_, m) = (&mut p[i * tp..][..tp], &mut dp_[i * tp..][..tp], &mut mask[i * tp..][..tp]);
-                let ([highest, total], scale_all) = (moments[i * op.heads + h], s.splat(scale));
-                math::exp_scaled(s, scale, highest, p);
-                math::map(s, p, |p| s.div(p, s.splat(total)));
-                p[t..].fill(0.0);
-                math::zip(s, m, dp_, |m, dp| s.mul(m, dp));
-                math::zip(s, p, m, |p, m| s.mul(p, m)); // the mask's place takes m ⊙ P
-                let along = s.splat(math::sum(s, p, dp_, |p, dp| s.mul(p, dp)));
-                math::zip(s, p, dp_, |p, dp| s.mul(s.mul(p, s.sub(dp, along)), scale_all));
+            for i in 0..tokens {
+                let row = i * padded_tokens..(i + 1) * padded_tokens;
+                let statistics = statistics[i * op.heads + h];
+                head.scores_gradient(s, statistics, &mut p[row.clone()], &mut dp[row.clone()], &mut mask[row]);
             }
-            product(s, [t, dp, t], (mask, 1, tp), (dout_h, dp), (dx, dp));
-            head.scatter(qkv, 3 * width, 2 * width + h * d, dx);
-            product(s, [t, dp, t], (dp_, tp, 1), (k, dp), (dx, dp));
-            head.scatter(qkv, 3 * width, h * d, dx);
-            product(s, [t, dp, t], (dp_, 1, tp), (q, dp), (dx, dp));
-            head.scatter(qkv, 3 * width, width + h * d, dx);
+
+            // The place of the mask now holds m ⊙ P, that of dP holds dS. Each gradient is
+            // scattered over the columns that its operand was gathered from, which are not read
+            // again.
+            product(s, rows, Left::transposed(mask, padded_tokens), (dout_h, padded_size), (gradient, padded_size));
+            head.scatter(qkv, 3 * width, 2 * width + h * size, gradient); // dV
+            product(s, rows, Left::rows(dp, padded_tokens), (k, padded_size), (gradient, padded_size));
+            head.scatter(qkv, 3 * width, h * size, gradient); // dQ
+            product(s, rows, Left::transposed(dp, padded_tokens), (q, padded_size), (gradient, padded_size));
+            head.scatter(qkv, 3 * width, width + h * size, gradient); // dK
         }
     }
 }
 
-/// `C = A·B` for C (m × n), n a multiple of the vector: A's elements are broadcast, with the given strides, over B's rows.
-#[inline(always)]
-fn product<S: Simd>(
-    s: S,
-    [m, n, k]: [usize; 3],
-    (a, a_row, a_col): (&[f32], usize, usize),
-    (b, b_row): (&[f32], usize),
-    (c, c_row): (&mut [f32], usize),
-) {
-    let pair = 2 * S::LANES;
-    for j in (0..n).step_by(pair) {
-        let mut i = 0;
-        while i < m {
-            let (a, b, c) = (&a[i * a_row..], &b[j..], &mut c[i * c_row + j..]);
-            match (m - i >= 4, n - j >= pair) {
-                (true, true) => tile::<S, 4, 2>(s, k, (a, a_row, a_col), (b, b_row), (c, c_row)),
-                (true, false) => tile::<S, 4, 1>(s, k, (a, a_row, a_col), (b, b_row), (c, c_row)),
-                (false, true) => tile::<S, 1, 2>(s, k, (a, a_row, a_col), (b, b_row), (c, c_row)),
-                (false, false) => tile::<S, 1, 1>(s, k, (a, a_row, a_col), (b, b_row), (c, c_row)),
-            }
-            i += if m - i >= 4 { 4 } else { 1 };
-        }
+impl Head {
+    /// One row of the softmax's backward, in place: `p` starts as S = Q·Kᵀ and ends as P, `dp` starts
+    /// as dO·Vᵀ and ends as dS, `mask` starts as m and ends as m ⊙ P.
+    #[inline(always)]
+    fn scores_gradient<S: Simd>(
+        &self,
+        s: S,
+        [highest, total]: SoftmaxStatistics,
+        p: &mut [f32],
+        dp: &mut [f32],
+        mask: &mut [f32],
+    ) {
+        // The same operations on the same numbers as in the forward's softmax, except that the
+        // maximum and the sum need not be found again: the bits of P are the forward's.
+        math::exp_scaled(s, self.scale, highest, p);
+        let total = s.splat(total);
+        math::map(s, p, |p| s.div(p, total));
+        // The padding held 0 as a score, and now holds e^−highest.
+        p[self.tokens..].fill(0.0);
+
+        math::zip(s, mask, dp, |m, dp| s.mul(m, dp));
+        math::zip(s, p, mask, |p, m| s.mul(p, m));
+        let along = s.splat(math::sum(s, p, dp, |p, dp| s.mul(p, dp)));
+        let scale = s.splat(self.scale);
+        math::zip(s, p, dp, |p, dp| s.mul(s.mul(p, s.sub(dp, along)), scale));
     }
 }
 
-/// `R` rows by `V` vectors of a [`product`], in registers.
-#[inline(always)]
-fn tile<S: Simd, const R: usize, const V: usize>(
-    s: S,
-    k: usize,
-    (a, a_row, a_col): (&[f32], usize, usize),
-    (b, b_row): (&[f32], usize),
-    (c, c_row): (&mut [f32], usize),
-) {
-    let mut acc = [[s.splat(0.0); V]; R];
-    for l in 0..k {
-        let mut vectors = [s.splat(0.0); V];
-        for v in 0..V {
-            vectors[v] = s.load(&b[l * b_row + v * S::LANES..]);
-        }
-        for r in 0..R {
-            let a = s.splat(a[r * a_row + l * a_col]);
-            for v in 0..V {
-                acc[r][v] = s.fma(a, vectors[v], acc[r][v]);
-            }
-        }
-    }
-    for r in 0..R {
-        for v in 0..V {
-            s.store(acc[r][v], &mut c[r * c_row + v * S::LANES..]);
-        }
-    }
-}
-
-/// Cuts a slice into parts of the given lengths.
+/// Cuts the front of a slice into parts of the given lengths.
 fn carve<const P: usize>(mut from: &mut [f32], lengths: [usize; P]) -> [&mut [f32]; P] {
     lengths.map(|length| {
         let (part, rest) = std::mem::take(&mut from).split_at_mut(length);
@@ -351,8 +360,15 @@ mod tests {
 
     proptest! {
         #![proptest_config(ProptestConfig::with_cases(40))]
+
         #[test]
-        fn agrees_with_f64(rows in sentences(), heads in 1..4usize, size in prop_oneof![1..6usize, Just(8), Just(17)], drop: bool, seed: u64) {
+        fn agrees_with_f64(
+            rows in sentences(),
+            heads in 1..4usize,
+            size in prop_oneof![1..6usize, Just(8), Just(17)],
+            drop: bool,
+            seed: u64,
+        ) {
             let inputs = vec![(rows.tokens(), 3 * heads * size)];
             let dropout = drop.then(|| Dropout { rate: 0.3, philox: Philox::new(seed), step: 1, site: 2 });
             check(

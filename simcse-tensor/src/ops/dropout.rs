@@ -1,12 +1,25 @@
-//! Dropout whose mask is a function of its coordinates: `y = x ⊙ m`, `m = 0` with probability `rate`, else `1/(1 − rate)`.
+//! Dropout whose mask is a function of its coordinates: `y = x ⊙ m`, where `m = 0` with probability
+//! `rate` and `1/(1 − rate)` otherwise.
 //!
 //! PyTorch: `torch.nn.functional.dropout(x, p=rate, training=True)`, with another generator.
 //!
-//! A mask is never stored: forward and backward draw it anew. Column `c` of a row keeps its value if its 16 random bits are
-//! at least `round(65536 · rate)`. They come from Philox4x32-10 under the run's seed, at the counter
-//! `(block, stream, site · 2¹⁶ + position, step)`: the sentence's stream, the place in the model, the token's position in
-//! its sentence, the training step. In each group of 128 columns, column `16·q + l` takes sixteenth `q` (words in order, low
-//! half first) of block `l` of the group's 16 blocks; so neighboring columns come from neighboring counters, as vectors want.
+//! A mask is never stored: forward and backward each draw it. Column `c` of a row keeps its value
+//! if its 16 random bits are at least `round(65536 · rate)`. The bits come from Philox4x32-10 under
+//! the run's seed, at the counter `(block, stream, site · 2¹⁶ + position, step)`: the sentence's
+//! stream, the place in the model, the token's position in its sentence, the training step.
+//!
+//! In each group of 128 columns, column `16·q + l` takes the `q`-th 16 bits (words in order, low
+//! half first) of block `l` of the group's 16 blocks.
+//!
+//! Why 16 bits: ten rounds of Philox are what a mask costs, and a block's 128 bits then serve eight
+//! columns. A rate is resolved to 1/65536, which is far finer than anyone can tune it.
+//!
+//! Why this layout: a vector instruction computes one block per lane, for consecutive counters, so
+//! a register holds the same word of neighboring blocks. With the columns of a block next to each
+//! other, every mask would have to be transposed; this way, the low halves of a register are the
+//! bits of neighboring columns, and so are the high halves. A group has as many blocks as the
+//! widest vector has lanes, and narrower ones compute it in parts: the mask is the same on every
+//! instruction set.
 
 use rayon::prelude::*;
 
@@ -16,30 +29,46 @@ use crate::rows::Rows;
 use crate::simd::math;
 use crate::simd::{Kernel, Simd, dispatch};
 
-/// Blocks of random numbers in a group, and columns that they decide.
+/// The number of random blocks in a group.
 const GROUP_BLOCKS: usize = 16;
+/// The number of columns in a group.
 const GROUP: usize = 8 * GROUP_BLOCKS;
 
-/// Where and when a mask is drawn.
+/// The rate of dropout, and where and when its mask is drawn.
+///
+/// ```
+/// use simcse_tensor::Dropout;
+/// use simcse_tensor::rng::Philox;
+///
+/// let dropout = Dropout { rate: 0.5, philox: Philox::new(42), step: 1, site: 0 };
+/// let [mut mask, mut again] = [[0.0; 1000]; 2];
+/// dropout.mask(7, 0, &mut mask); // stream 7, token 0
+/// dropout.mask(7, 0, &mut again);
+/// assert_eq!(mask, again);
+/// assert!(mask.iter().all(|&m| m == 0.0 || m == 2.0));
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dropout {
-    /// Probability that a value is dropped, in `0..1`, resolved to 1/65536.
+    /// The probability that a value is dropped, in `0..1`, resolved to 1/65536.
     pub rate: f32,
     /// The run's generator.
     pub philox: Philox,
     /// The training step.
     pub step: u32,
-    /// The place in the model; no two places share one.
+    /// The place in the model; each place has its own number.
     pub site: u16,
 }
 
 impl Dropout {
-    /// Writes the mask of one row, 0 or `1/(1 − rate)` a column.
+    /// Writes the mask of one row: 0 or `1/(1 − rate)` for each column.
+    ///
+    /// # Panics
+    /// If `position` is 65,536 or more.
     pub fn mask(&self, stream: u32, position: usize, mask: &mut [f32]) {
         dispatch(Mask { dropout: self, stream, position, mask });
     }
 
-    /// The masks of all rows in f64; ones without dropout.
+    /// The masks of all rows in f64; all ones if `dropout` is `None`.
     #[cfg(test)]
     pub(crate) fn matrix(dropout: Option<&Self>, rows: &Rows, width: usize) -> ndarray::Array2<f64> {
         let mut matrix = ndarray::Array2::from_elem((rows.tokens(), width), 1.0);
@@ -53,11 +82,13 @@ impl Dropout {
         matrix
     }
 
+    /// [`mask`](Self::mask) inside a kernel.
     #[inline(always)]
     pub(crate) fn mask_with<S: Simd>(&self, s: S, stream: u32, position: usize, mask: &mut [f32]) {
-        let position = u16::try_from(position).expect("a sentence has at most 65,536 tokens");
+        let position = u16::try_from(position).expect("dropout: a position is below 65,536");
         let threshold = s.splat_u32((self.rate * 65536.0).round() as u32);
-        let (dropped, kept) = (s.splat(0.0), s.splat(1.0 / (1.0 - self.rate)));
+        let dropped = s.splat(0.0);
+        let kept = s.splat(1.0 / (1.0 - self.rate));
         let keys = self.philox.round_keys();
         let counter = [stream, u32::from(self.site) << 16 | u32::from(position), self.step];
         for (g, group) in mask.chunks_mut(GROUP).enumerate() {
@@ -66,6 +97,7 @@ impl Dropout {
                 for (w, word) in philox_lanes(s, keys, block, counter).into_iter().enumerate() {
                     let (low, high) = s.halves(word);
                     for (q, bits) in [(2 * w, low), (2 * w + 1, high)] {
+                        // The last group of a row may be narrower.
                         if let Some(to) = group.get_mut(q * GROUP_BLOCKS + l..) {
                             s.store_fitting(s.where_less_u32(bits, threshold, dropped, kept), to);
                         }
@@ -76,15 +108,18 @@ impl Dropout {
     }
 }
 
-/// [`Philox::block`] for a vector of first counter words.
+/// [`Philox::block`] of as many counters as a vector has lanes: `block` holds their first words,
+/// `rest` the other three, which they share.
 #[inline(always)]
 fn philox_lanes<S: Simd>(s: S, keys: [[u32; 2]; 10], block: S::U32, rest: [u32; 3]) -> [S::U32; 4] {
     let [mut c0, mut c1, mut c2, mut c3] = [block, s.splat_u32(rest[0]), s.splat_u32(rest[1]), s.splat_u32(rest[2])];
     for [k0, k1] in keys {
         let (high0, low0) = s.mul_wide(c0, s.splat_u32(M[0]));
         let (high1, low1) = s.mul_wide(c2, s.splat_u32(M[1]));
-        (c0, c1, c2, c3) =
-            (s.xor(s.xor(high1, c1), s.splat_u32(k0)), low1, s.xor(s.xor(high0, c3), s.splat_u32(k1)), low0);
+        c0 = s.xor(s.xor(high1, c1), s.splat_u32(k0));
+        c1 = low1;
+        c2 = s.xor(s.xor(high0, c3), s.splat_u32(k1));
+        c3 = low0;
     }
     [c0, c1, c2, c3]
 }
@@ -98,13 +133,14 @@ struct Mask<'a> {
 
 impl Kernel for Mask<'_> {
     type Output = ();
+
     #[inline(always)]
     fn run<S: Simd>(self, s: S, _: &mut [f32]) {
         self.dropout.mask_with(s, self.stream, self.position, self.mask);
     }
 }
 
-/// `x ← x ⊙ m`, in place; `x` (N, C).
+/// `x ← x ⊙ m`; `x` (N, C).
 pub(crate) fn forward(x: &mut ndarray::Array2<f32>, dropout: &Dropout, rows: &Rows) {
     let width = x.ncols();
     rows.split_sentences(flat_mut(x), width).into_par_iter().enumerate().for_each(|(sentence, x)| {
@@ -112,11 +148,12 @@ pub(crate) fn forward(x: &mut ndarray::Array2<f32>, dropout: &Dropout, rows: &Ro
     });
 }
 
-/// `dx ← dy ⊙ m`, in place: the same function.
+/// `dy ← dy ⊙ m`: dropout is linear in `x`, so its backward is the same function.
 pub(crate) fn backward(dy: &mut ndarray::Array2<f32>, dropout: &Dropout, rows: &Rows) {
     forward(dy, dropout, rows);
 }
 
+/// One sentence.
 struct Apply<'a> {
     dropout: &'a Dropout,
     stream: u32,
@@ -157,11 +194,15 @@ mod tests {
 
     proptest! {
         #[test]
-        fn mask_is_as_defined(
-            rate in 0.0f32..0.9, seed: u64, step: u32, site: u16, stream: u32, position in 0..512usize, width in 0..700usize,
+        fn a_mask_is_as_defined(
+            rate in 0.0f32..0.9,
+            (seed, step, site, stream) in any::<(u64, u32, u16, u32)>(),
+            position in 0..512usize,
+            width in 0..700usize,
         ) {
             let dropout = Dropout { rate, philox: Philox::new(seed), step, site };
-            let (mut mask, mut portable) = (vec![f32::NAN; width], vec![f32::NAN; width]);
+            let mut mask = vec![f32::NAN; width];
+            let mut portable = mask.clone();
             dropout.mask(stream, position, &mut mask);
             dropout.mask_with(Portable, stream, position, &mut portable);
             prop_assert_eq!(&mask, &portable);
@@ -172,7 +213,7 @@ mod tests {
         }
 
         #[test]
-        fn masks_each_row_of_each_sentence(lengths in prop::collection::vec(0..6usize, 0..40), width in 1..150usize) {
+        fn every_row_of_every_sentence_has_its_own_mask(lengths in prop::collection::vec(0..6usize, 0..40), width in 1..150usize) {
             let dropout = Dropout { rate: 0.3, philox: Philox::new(7), step: 3, site: 5 };
             let streams = (0..lengths.len() as u32).map(|s| s ^ 1).collect();
             let rows = Rows::new(lengths.iter().copied(), streams);

@@ -1,6 +1,7 @@
 //! Sums of table rows: `y[i] = Σ_t table_t[index_t[i]]`.
 //!
-//! PyTorch: `word_embeddings(input_ids) + token_type_embeddings(token_type_ids) + position_embeddings(position_ids)`.
+//! PyTorch: `word_embeddings(input_ids) + position_embeddings(position_ids)`, and the like. Each
+//! table (V, C), each index (N), `y` (N, C).
 
 use std::sync::Arc;
 
@@ -10,18 +11,18 @@ use rayon::prelude::*;
 use crate::ops::elementwise::{flat, flat_mut};
 use crate::params::{Grads, Params, Slot};
 
-/// A table and the row of it that each token takes.
+/// A table, and the row of it that each token uses.
 #[derive(Clone, Debug)]
 pub struct Lookup {
-    /// The table.
+    /// The table, (V, C).
     pub table: Slot,
-    /// Its rows, (N).
+    /// The table's row for each token, (N).
     pub index: Arc<[u32]>,
-    /// The row that gets no gradient. PyTorch: `nn.Embedding`'s `padding_idx`.
+    /// A row that gets no gradient. PyTorch: `padding_idx` of `nn.Embedding`.
     pub padding: Option<u32>,
 }
 
-/// `y` (N, C).
+/// Writes `y` (N, C).
 pub(crate) fn forward(lookups: &[Lookup], params: &Params, y: &mut Array2<f32>) {
     let width = y.ncols();
     flat_mut(y).par_chunks_mut(width).enumerate().for_each(|(i, y)| {
@@ -33,23 +34,32 @@ pub(crate) fn forward(lookups: &[Lookup], params: &Params, y: &mut Array2<f32>) 
     });
 }
 
-/// `dtable_t[index_t[i]] += dy[i]`, in the order of `i`, but for the padding row.
+/// `dtable_t[index_t[i]] += dy[i]`, in the order of `i`, except for the padding row.
 pub(crate) fn backward(lookups: &[Lookup], dy: &Array2<f32>, grads: &mut Grads) {
     let width = dy.ncols();
     for Lookup { table, index, padding } in lookups {
+        // Many tokens share a row, so threads cannot simply divide the tokens: two would write to
+        // one row, and the order of its sum, hence its bits, would depend on timing. Instead the
+        // tokens are sorted by their row. The sort is stable, so the tokens of a row stay in their
+        // order in the batch, and one task adds up all of them.
         let mut tokens: Vec<u32> = (0..index.len() as u32).filter(|&i| Some(index[i as usize]) != *padding).collect();
-        tokens.sort_by_key(|&i| index[i as usize]); // stable: equal ids stay in order
-        let same: Vec<&[u32]> = tokens.chunk_by(|&i, &j| index[i as usize] == index[j as usize]).collect();
-        let (mut rest, mut next) = (grads.slice_mut(*table), 0);
-        let mut rows = Vec::with_capacity(same.len());
-        for tokens in same {
+        tokens.sort_by_key(|&i| index[i as usize]);
+        let groups = tokens.chunk_by(|&i, &j| index[i as usize] == index[j as usize]);
+
+        // Each task gets its row of the gradient as a slice of its own. The groups come in
+        // ascending order of rows, so splitting the table from front to back finds them all.
+        let mut rest = grads.slice_mut(*table);
+        let mut next = 0; // the row at which `rest` starts
+        let mut tasks = Vec::new();
+        for tokens in groups {
             let row = index[tokens[0] as usize] as usize;
             let (_, tail) = rest.split_at_mut((row - next) * width);
             let (drow, tail) = tail.split_at_mut(width);
-            (rest, next) = (tail, row + 1);
-            rows.push((tokens, drow));
+            rest = tail;
+            next = row + 1;
+            tasks.push((tokens, drow));
         }
-        rows.into_par_iter().for_each(|(tokens, drow)| {
+        tasks.into_par_iter().for_each(|(tokens, drow)| {
             for &i in tokens {
                 let dy = &flat(dy)[i as usize * width..][..width];
                 drow.iter_mut().zip(dy).for_each(|(drow, dy)| *drow += dy);
@@ -71,25 +81,35 @@ mod tests {
 
     proptest! {
         #[test]
-        fn agrees_with_f64(rows in sentences(), width in 1..9usize, tables in prop::collection::vec(1..9u32, 1..4), seed: u64) {
-            let draw = |table: u32, i: usize| (i as u32).wrapping_mul(2_654_435_761).rotate_left(table) % table;
-            let index: Vec<Arc<[u32]>> = tables.iter().map(|&t| (0..rows.tokens()).map(|i| draw(t, i)).collect()).collect();
+        fn agrees_with_f64(
+            rows in sentences(),
+            width in 1..9usize,
+            tables in prop::collection::vec(1..9u32, 1..4),
+            seed: u64,
+        ) {
             let tokens = rows.tokens();
+            let draw = |table: u32, i: usize| (i as u32).wrapping_mul(2_654_435_761).rotate_left(table) % table;
+            let index: Vec<Arc<[u32]>> = tables.iter().map(|&t| (0..tokens).map(|i| draw(t, i)).collect()).collect();
             let params = tables.iter().map(|&table| (table as usize, width)).collect();
             check(
                 &Case { rows, inputs: vec![], params, seed },
-                |tape, _, p| tape.embedding(
-                    p.iter().zip(&index).map(|(&table, index)| Lookup { table, index: index.clone(), padding: None }).collect()
-                ),
-                |_, p| Array2::from_shape_fn((tokens, width), |(i, c)| {
-                    p.iter().zip(&index).map(|(table, index)| table[[index[i] as usize, c]]).sum()
-                }),
+                |tape, _, p| {
+                    let lookups = p.iter().zip(&index);
+                    let lookups =
+                        lookups.map(|(&table, index)| Lookup { table, index: index.clone(), padding: None });
+                    tape.embedding(lookups.collect())
+                },
+                |_, p| {
+                    Array2::from_shape_fn((tokens, width), |(i, c)| {
+                        p.iter().zip(&index).map(|(table, index)| table[[index[i] as usize, c]]).sum()
+                    })
+                },
             );
         }
     }
 
     #[test]
-    fn padding_gets_no_gradient() {
+    fn the_padding_row_gets_no_gradient() {
         let mut layout = Layout::default();
         let table = layout.push("", &[3, 1], true, true);
         let mut grads = Grads::zeros(Arc::new(layout));

@@ -1,68 +1,65 @@
 //! `y = x·Wᵀ + b`.
 //!
-//! PyTorch: `torch.nn.functional.linear(x, W, b)`. `x` (N, in), `W` (out, in), `b` (out), `y` (N, out).
+//! PyTorch: `torch.nn.functional.linear(x, W, b)`. `x` (N, in), `W` (out, in), `b` (out), `y` (N,
+//! out).
 
 use ndarray::Array2;
 use rayon::prelude::*;
 
 use crate::gemm::{Addend, gemm};
+use crate::ops::context::Context;
 use crate::ops::elementwise::{flat, flat_mut};
-use crate::params::{Grads, Params, Slot};
-use crate::precision::Precision;
-use crate::rows::Rows;
+use crate::params::{Grads, Slot};
 use crate::simd::math;
 use crate::simd::{Kernel, Simd, dispatch};
 
-/// `y` (N, out).
-pub(crate) fn forward(
-    precision: Precision,
-    x: &Array2<f32>,
-    weight: Slot,
-    bias: Slot,
-    params: &Params,
-    y: &mut Array2<f32>,
-) {
-    let addend = Addend::Bias(params.slice(bias));
-    gemm(precision, x.view(), params.matrix(weight).reversed_axes(), addend, &[x.ncols()], flat_mut(y));
+/// The parameters of a linear map: `W` (out, in) and `b` (out).
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Linear {
+    pub(crate) weight: Slot,
+    pub(crate) bias: Slot,
 }
 
-/// `dW += dyᵀ·x`, `db += Σ_i dy[i]`, both as partial sums over blocks of sentences.
+/// Writes `y` (N, out).
+pub(crate) fn forward(context: Context, x: &Array2<f32>, linear: Linear, y: &mut Array2<f32>) {
+    let weight = context.params.matrix(linear.weight);
+    let addend = Addend::Bias(context.params.slice(linear.bias));
+    gemm(context.precision, x.view(), weight.reversed_axes(), addend, &[x.ncols()], flat_mut(y));
+}
+
+/// `dW += dyᵀ·x` and `db += Σ_i dy[i]`, with one partial sum per block of sentences.
 pub(crate) fn backward_parameters(
-    precision: Precision,
+    context: Context,
     x: &Array2<f32>,
-    weight: Slot,
-    bias: Slot,
-    rows: &Rows,
+    linear: Linear,
     dy: &Array2<f32>,
     grads: &mut Grads,
 ) {
-    let ends = rows.block_ends();
-    gemm(precision, dy.t(), x.view(), Addend::Existing, &ends, grads.slice_mut(weight));
-    add_column_sums(dy, &ends, grads.slice_mut(bias));
+    let ends = context.rows.block_ends();
+    gemm(context.precision, dy.t(), x.view(), Addend::Existing, &ends, grads.slice_mut(linear.weight));
+    add_column_sums(dy, &ends, grads.slice_mut(linear.bias));
 }
 
-/// `dx = dy·W`, or `dx += dy·W` where `addend` keeps what is there; `dx` (N, in).
-pub(crate) fn backward_input(
-    precision: Precision,
-    weight: Slot,
-    params: &Params,
-    dy: &Array2<f32>,
-    addend: Addend,
-    dx: &mut Array2<f32>,
-) {
-    gemm(precision, dy.view(), params.matrix(weight), addend, &[dy.ncols()], flat_mut(dx));
+/// `dx = addend + dy·W`; `dx` (N, in). With [`Addend::Existing`], the gradient is added to `dx`.
+pub(crate) fn backward_input(context: Context, linear: Linear, dy: &Array2<f32>, addend: Addend, dx: &mut Array2<f32>) {
+    let weight = context.params.matrix(linear.weight);
+    gemm(context.precision, dy.view(), weight, addend, &[dy.ncols()], flat_mut(dx));
 }
 
-/// `sums[j] += Σ_i x[i][j]`: one partial sum per run of rows, added in order.
+/// `sums[j] += Σ_i x[i][j]`: one partial sum per range of rows that ends at one of `ends`, added in
+/// order.
 fn add_column_sums(x: &Array2<f32>, ends: &[usize], sums: &mut [f32]) {
+    // Tasks divide the columns, not the rows: each sum then has one fixed order, and needs no
+    // second pass over partial sums of other threads.
     const COLUMNS: usize = 256;
-    let (x, width) = (flat(x), x.ncols());
+    let width = x.ncols();
+    let x = flat(x);
     sums.par_chunks_mut(COLUMNS).enumerate().for_each(|(chunk, sums)| {
         dispatch(ColumnSums { x, width, first: chunk * COLUMNS, ends, sums });
     });
 }
 
-/// The sums of the columns from `first` on.
+/// The sums of `sums.len()` columns from column `first` on.
 struct ColumnSums<'a> {
     x: &'a [f32],
     width: usize,
@@ -80,7 +77,9 @@ impl Kernel for ColumnSums<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S, partial: &mut [f32]) {
-        const AHEAD: usize = 8; // rows that are asked for before their turn
+        // Prefetched this many rows ahead: a task reads a strip of each row, and hardware does not
+        // follow jumps of a whole row.
+        const AHEAD: usize = 8;
         let mut start = 0;
         for &end in self.ends {
             partial.fill(0.0);
@@ -108,7 +107,8 @@ mod tests {
     proptest! {
         #[test]
         fn agrees_with_f64(rows in sentences(), width in 1..7usize, out in 1..7usize, seed: u64) {
-            let (inputs, params) = (vec![(rows.tokens(), width)], vec![(out, width), (out, 1)]);
+            let inputs = vec![(rows.tokens(), width)];
+            let params = vec![(out, width), (out, 1)];
             check(
                 &Case { rows, inputs, params, seed },
                 |tape, x, p| tape.linear(x[0], p[0], p[1]),

@@ -1,16 +1,20 @@
 //! Rows of unit length: `y = x / max(‖x‖, ε)`, `ε = 10⁻¹²`.
 //!
-//! PyTorch: `torch.nn.functional.normalize(x, p=2, dim=1)`. `x`, `y` (S, C).
+//! PyTorch: `torch.nn.functional.normalize(x, p=2, dim=1)`. `x` and `y` (S, C).
+//!
+//! A batch has few such rows, so a plain loop in f64 costs nothing and needs no care about
+//! overflow.
 
 use ndarray::{Array2, Axis};
 
-/// The least length that is divided by.
+/// The least length to divide by.
 const EPS: f64 = 1e-12;
 
 /// Overwrites `x` with `y`; returns the lengths (S), no less than ε.
 pub(crate) fn forward(x: &mut Array2<f32>) -> Vec<f32> {
     let normalize = |mut row: ndarray::ArrayViewMut1<f32>| {
-        let square = row.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>(); // f64: 10³⁰ squared is no infinity
+        // In f64, 10³⁰ squared is finite.
+        let square = row.iter().map(|&x| f64::from(x) * f64::from(x)).sum::<f64>();
         let length = square.sqrt().max(EPS);
         row.mapv_inplace(|x| (f64::from(x) / length) as f32);
         length as f32
@@ -18,7 +22,8 @@ pub(crate) fn forward(x: &mut Array2<f32>) -> Vec<f32> {
     x.axis_iter_mut(Axis(0)).map(normalize).collect()
 }
 
-/// Overwrites `dy` with `dx = (dy − y·(y·dy))/‖x‖`; below ε the length is a constant, and `dx = dy/ε`.
+/// Overwrites `dy` with `dx = (dy − y·(y·dy))/‖x‖`. Up to ε the length is a constant, so
+/// `dx = dy/ε`.
 pub(crate) fn backward(y: &Array2<f32>, lengths: &[f32], dy: &mut Array2<f32>) {
     for ((y, mut dy), &length) in y.axis_iter(Axis(0)).zip(dy.axis_iter_mut(Axis(0))).zip(lengths) {
         let along = y.iter().zip(&dy).map(|(&y, &dy)| f64::from(y) * f64::from(dy)).sum::<f64>();

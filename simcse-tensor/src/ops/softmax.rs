@@ -1,6 +1,7 @@
 //! The softmax of rows: `pᵢ = e^(scale·xᵢ − h) / Σⱼ e^(scale·xⱼ − h)`, `h = maxⱼ scale·xⱼ`.
 //!
-//! PyTorch: `torch.softmax(scale * x, dim=1)`. Attention and the loss have the same rows inside of kernels of their own.
+//! PyTorch: `torch.softmax(scale * x, dim=1)`. Attention and the loss apply the same function to
+//! the rows that they have at hand, inside kernels of their own.
 
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -9,15 +10,25 @@ use crate::ops::elementwise::{CHUNK, flat_mut};
 use crate::simd::math;
 use crate::simd::{Kernel, Simd, dispatch};
 
-/// `x ← softmax(scale·x)`, row by row. The absolute error is below 10⁻⁶; the relative one is below 6·10⁻⁶ where |scale·x| is at
-/// most 20, and what is below e^−87 of the row's largest value is 0.
+/// `x ← softmax(scale·x)`, row by row.
+///
+/// The absolute error is below 10⁻⁶; the relative error is below 6·10⁻⁶ where |scale·x| is at most
+/// 20. A value below e^−87 times its row's largest becomes 0.
+///
+/// ```
+/// use ndarray::array;
+///
+/// let mut x = array![[1.0, 1.0, 1.0, 1.0], [0.0, 0.0, 0.0, 100.0]];
+/// simcse_tensor::softmax(20.0, &mut x);
+/// assert_eq!(x, array![[0.25, 0.25, 0.25, 0.25], [0.0, 0.0, 0.0, 1.0]]);
+/// ```
 ///
 /// # Panics
 /// If the matrix is not row-major without gaps.
 pub fn softmax(scale: f32, x: &mut Array2<f32>) {
     let width = x.ncols().max(1);
-    let rows_of_a_task = (CHUNK / width).max(1);
-    flat_mut(x).par_chunks_mut(rows_of_a_task * width).for_each(|rows| dispatch(Softmax { scale, width, rows }));
+    let rows_per_task = (CHUNK / width).max(1);
+    flat_mut(x).par_chunks_mut(rows_per_task * width).for_each(|rows| dispatch(Softmax { scale, width, rows }));
 }
 
 struct Softmax<'a> {
@@ -28,6 +39,7 @@ struct Softmax<'a> {
 
 impl Kernel for Softmax<'_> {
     type Output = ();
+
     #[inline(always)]
     fn run<S: Simd>(self, s: S, _: &mut [f32]) {
         for row in self.rows.chunks_exact_mut(self.width) {
@@ -59,8 +71,9 @@ mod tests {
                 let e = x.mapv(|x| (f64::from(SCALE) * f64::from(x)).exp());
                 let total = e.sum();
                 for (e, p) in e.iter().zip(p) {
-                    let (p, expected) = (f64::from(*p), e / total);
-                    prop_assert!((p - expected).abs() <= 6e-6 * expected, "{p}, not {expected}");
+                    let p = f64::from(*p);
+                    let expected = e / total;
+                    prop_assert!((p - expected).abs() <= 6e-6 * expected, "{p}, expected {expected}");
                 }
             }
         }

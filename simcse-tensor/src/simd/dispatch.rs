@@ -1,4 +1,4 @@
-//! From a kernel to its instance for this processor.
+//! Runs a kernel's instance for this processor.
 
 use crate::simd::isa::Isa;
 use crate::simd::portable::Portable;

@@ -1,4 +1,4 @@
-//! Instruction sets: which ones there are, and which one this process uses.
+//! The instruction sets, and which one this process uses.
 
 #![allow(unsafe_code)]
 
@@ -9,18 +9,18 @@ use crate::named::{Named, UnknownName};
 /// The instruction sets that kernels are compiled for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Isa {
-    /// Whatever the target has; matrix products by the crate matrixmultiply.
+    /// Whatever the compilation target has; matrix products by the crate matrixmultiply.
     Portable,
     /// AVX2 with fused multiply-add.
     Avx2,
-    /// AVX-512: its foundation, `bw`, `dq` and `vl`.
+    /// AVX-512: `f`, `bw`, `dq` and `vl`, and for bf16 products `bf16` where present.
     Avx512,
-    /// AVX-512 with its bf16 instructions, and AMX's tiles for products of bf16.
+    /// AVX-512 with its bf16 instructions, and AMX's tiles for bf16 products.
     Amx,
 }
 
 impl Named for Isa {
-    /// From the plainest to the best.
+    /// From the most basic to the best.
     const ALL: &'static [Self] = &[Self::Portable, Self::Avx2, Self::Avx512, Self::Amx];
 
     fn name(self) -> &'static str {
@@ -37,10 +37,11 @@ impl Isa {
     /// The environment variable that names the best instruction set to use.
     pub const VARIABLE: &'static str = "SIMCSE_ISA";
 
-    /// The best instruction set that this processor has, but none better than the environment allows. Results have the
-    /// same bits on one instruction set only.
+    /// The best instruction set of this processor that the environment allows. Different
+    /// instruction sets give results that differ in their last bits.
     ///
-    /// A name that [`Isa::allowed`] refuses is no limit here: whoever reads the environment for a user checks it first.
+    /// A name that [`Isa::allowed`] refuses sets no limit here; a program should check it first and
+    /// tell its user.
     pub fn detected() -> Self {
         static ISA: OnceLock<Isa> = OnceLock::new();
         *ISA.get_or_init(|| {
@@ -49,10 +50,10 @@ impl Isa {
         })
     }
 
-    /// The best instruction set that `SIMCSE_ISA` allows; all of them if it is not set.
+    /// The best instruction set that `SIMCSE_ISA` allows; without the variable, the best there is.
     ///
     /// # Errors
-    /// [`UnknownName`] if it names none.
+    /// [`UnknownName`] if the variable does not name an instruction set.
     pub fn allowed() -> Result<Self, UnknownName> {
         match std::env::var_os(Self::VARIABLE) {
             Some(name) => Self::from_name(&name.to_string_lossy()),
@@ -60,7 +61,7 @@ impl Isa {
         }
     }
 
-    /// Values in a vector of this set.
+    /// The number of f32 values in a vector.
     pub(crate) fn lanes(self) -> usize {
         match self {
             Self::Portable | Self::Avx2 => 8,
@@ -87,7 +88,7 @@ impl Isa {
     }
 }
 
-/// Whether this processor has AMX's bf16 tiles and the system lets this process use them.
+/// Whether this processor has AMX's bf16 tiles, and the system lets this process use them.
 #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 fn has_amx() -> bool {
     use std::arch::x86_64::{__cpuid, __cpuid_count};
@@ -99,17 +100,18 @@ fn has_amx() -> bool {
     if __cpuid(0).eax < 7 || __cpuid_count(7, 0).edx & (BF16 | TILE) != BF16 | TILE {
         return false;
     }
-    // SAFETY: asks the kernel to save tiles for this process; it changes nothing else, and fails where it does not know how.
+    // SAFETY: the call asks Linux to save and restore tiles for this process, and changes nothing
+    // else. A kernel that does not know the request returns an error.
     unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0 }
 }
 
-/// AMX needs the system's permission, and only Linux is known to give it.
+/// AMX needs the system's permission, and it is known how to ask only Linux for it.
 #[cfg(all(target_arch = "x86_64", not(target_os = "linux")))]
 fn has_amx() -> bool {
     false
 }
 
-/// Whether this processor multiplies bf16 and the detected instruction set makes use of it.
+/// Whether this processor multiplies bf16 with the detected instruction set.
 pub(crate) fn has_bf16() -> bool {
     #[cfg(target_arch = "x86_64")]
     return match Isa::detected() {

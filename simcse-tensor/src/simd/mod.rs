@@ -1,7 +1,8 @@
-//! A small vector trait: every kernel is written once over [`Simd`], and instruction sets only instantiate it.
+//! A small vector trait: every kernel is written once over [`Simd`], and instruction sets merely
+//! instantiate it.
 //!
-//! This room knows registers, lanes and the processor it runs on, and lends kernels their scratch memory. It must not know
-//! what the numbers mean: no shapes, no operations, no matrix products.
+//! This room knows registers, lanes and the processor it runs on, and lends kernels their scratch
+//! memory. It must not know what the numbers mean: no shapes, no operations, no matrix products.
 
 mod dispatch;
 mod isa;

@@ -3,7 +3,7 @@
 use crate::buffers::scratch;
 use crate::simd::vector::{KernelOn, Simd};
 
-/// Arrays of eight, for the compiler to vectorize as it can.
+/// Arrays of eight values, for the compiler to vectorize.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Portable;
 

@@ -1,13 +1,14 @@
 //! The vector trait that every kernel is written over, and what a kernel is.
 //!
-//! A value of an instruction set's type is the proof that the processor has it: only a function compiled for that set
-//! makes one, and only after the processor was asked.
+//! A value of an instruction set's type proves that the processor has the set: only a function that
+//! is compiled for the set creates one, and only after checking the processor. So every operation
+//! of the trait is safe to call.
 
 /// Vectors of [`Simd::LANES`] f32 or u32 values of one instruction set.
 ///
-/// Slices must hold at least [`Simd::LANES`] values; what is behind them is left alone.
+/// Slices must hold at least [`Simd::LANES`] values, of which the operations use the first.
 pub(crate) trait Simd: Copy + Send + Sync {
-    /// Values in a vector.
+    /// The number of values in a vector.
     const LANES: usize;
     /// A vector of f32.
     type F32: Copy;
@@ -16,17 +17,18 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// [`Simd::LANES`] vectors.
     type Square: AsRef<[Self::F32]> + AsMut<[Self::F32]>;
 
-    /// Runs a kernel, in a function compiled for this instruction set, with the working memory that it wants.
+    /// Runs a kernel, with the scratch memory that it needs, in a function that is compiled for
+    /// this instruction set.
     ///
     /// # Panics
     /// If the processor does not have the instruction set.
     fn call<K: KernelOn<Self>>(kernel: K) -> K::Output;
 
-    /// All lanes `x`.
+    /// `x` in all lanes.
     fn splat(self, x: f32) -> Self::F32;
-    /// The first lanes of a slice.
+    /// The first values of a slice.
     fn load(self, from: &[f32]) -> Self::F32;
-    /// Writes the lanes to the beginning of a slice.
+    /// Writes the lanes to the front of a slice.
     fn store(self, v: Self::F32, to: &mut [f32]);
     /// `a + b`.
     fn add(self, a: Self::F32, b: Self::F32) -> Self::F32;
@@ -40,7 +42,7 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn fma(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
     /// `√a`.
     fn sqrt(self, a: Self::F32) -> Self::F32;
-    /// The larger; `b` where either is NaN.
+    /// The larger one; `b` where either is NaN.
     fn max(self, a: Self::F32, b: Self::F32) -> Self::F32;
     /// The nearest integers, ties to even.
     fn round(self, a: Self::F32) -> Self::F32;
@@ -49,7 +51,7 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// `x` where `a < b`, else `y`.
     fn where_less(self, a: Self::F32, b: Self::F32, x: Self::F32, y: Self::F32) -> Self::F32;
 
-    /// All lanes `x`.
+    /// `x` in all lanes.
     fn splat_u32(self, x: u32) -> Self::U32;
     /// `0, 1, 2, …`.
     fn lane_index(self) -> Self::U32;
@@ -57,11 +59,12 @@ pub(crate) trait Simd: Copy + Send + Sync {
     fn add_u32(self, a: Self::U32, b: Self::U32) -> Self::U32;
     /// `a ⊕ b`.
     fn xor(self, a: Self::U32, b: Self::U32) -> Self::U32;
-    /// High and low halves of the 64-bit products `a · b`.
+    /// The high and the low halves of the 64-bit products `a · b`.
     fn mul_wide(self, a: Self::U32, b: Self::U32) -> (Self::U32, Self::U32);
     /// The low and the high 16 bits of each lane.
     fn halves(self, a: Self::U32) -> (Self::U32, Self::U32);
-    /// `x` where `a < b`, else `y`; `a` and `b` below 2³¹.
+    /// `x` where `a < b`, else `y`; `a` and `b` must be below 2³¹, because AVX2 compares signed
+    /// numbers.
     fn where_less_u32(self, a: Self::U32, b: Self::U32, x: Self::F32, y: Self::F32) -> Self::F32;
 
     /// Vectors of zeros.
@@ -69,12 +72,13 @@ pub(crate) trait Simd: Copy + Send + Sync {
     /// Lane `j` of vector `i` becomes lane `i` of vector `j`.
     fn transpose(self, square: Self::Square) -> Self::Square;
 
-    /// Asks for the cache line at an address, which need not be valid.
+    /// Prefetches the cache line at an address, which need not be valid.
     fn prefetch(self, at: *const f32);
-    /// As [`Simd::prefetch`], but no nearer than the second cache.
+    /// As [`Simd::prefetch`], but only into L2.
     fn prefetch_l2(self, at: *const f32);
 
-    /// The first lanes of a slice that may be shorter than a vector; `pad` in the lanes behind its end.
+    /// The first values of a slice, which may be shorter than a vector: lanes past its end are
+    /// `pad`.
     #[inline(always)]
     fn load_padded(self, from: &[f32], pad: f32) -> Self::F32 {
         if from.len() >= Self::LANES {
@@ -85,7 +89,8 @@ pub(crate) trait Simd: Copy + Send + Sync {
         self.load(&lanes)
     }
 
-    /// Writes as many lanes as a slice, which may be shorter than a vector, has room for.
+    /// Writes the lanes to a slice, which may be shorter than a vector: lanes past its end are
+    /// dropped.
     #[inline(always)]
     fn store_fitting(self, v: Self::F32, to: &mut [f32]) {
         if to.len() >= Self::LANES {
@@ -96,13 +101,13 @@ pub(crate) trait Simd: Copy + Send + Sync {
         to.copy_from_slice(&lanes[..to.len()]);
     }
 
-    /// `Σ lanes`, pairwise.
+    /// The sum of the lanes, added pairwise.
     #[inline(always)]
     fn sum(self, v: Self::F32) -> f32 {
         self.fold(v, |a, b| a + b)
     }
 
-    /// The lanes combined pairwise: halves, quarters, eighths.
+    /// The lanes combined pairwise: the two halves, then the two quarters, and so on.
     #[inline(always)]
     fn fold(self, v: Self::F32, f: impl Fn(f32, f32) -> f32) -> f32 {
         let mut lanes = [0.0; MAX_LANES];
@@ -118,35 +123,41 @@ pub(crate) trait Simd: Copy + Send + Sync {
     }
 }
 
-/// A [`Simd`] that multiplies pairs of bf16 values. A lane of 32 bits holds a pair, the first in the low half.
+/// A [`Simd`] that multiplies pairs of bf16 values. A lane of 32 bits holds a pair, its first value
+/// in the low half.
 pub(crate) trait SimdBf16: Simd {
     /// The pairs `(first, second)` of each lane, rounded to nearest even.
     fn pairs(self, first: Self::F32, second: Self::F32) -> Self::F32;
-    /// The pairs of neighbors in `low` and then in `high`, rounded to nearest even.
+    /// The pairs of neighboring lanes, those of `low` first, then those of `high`, rounded to
+    /// nearest even.
     fn neighbors(self, low: Self::F32, high: Self::F32) -> Self::F32;
-    /// `a₁·b₁ + a₀·b₀ + c` of pairs `a` and `b` and f32 `c`; denormal operands and results count as 0.
+    /// `a₁·b₁ + a₀·b₀ + c` for pairs `a` and `b` and f32 `c`; denormal operands and results count
+    /// as 0.
     fn dot_pairs(self, a: Self::F32, b: Self::F32, c: Self::F32) -> Self::F32;
 }
 
-/// The most lanes that an instruction set has.
+/// The lanes of the widest instruction set.
 pub(crate) const MAX_LANES: usize = 16;
 
-/// An algorithm over any instruction set, with its arguments.
+/// An algorithm over any instruction set, together with its arguments.
 pub(crate) trait Kernel {
     /// What it returns.
     type Output;
 
-    /// How many values of working memory it wants, with vectors of `lanes` values.
+    /// The number of values of scratch memory that it needs, with vectors of `lanes` values.
     fn scratch(&self, _lanes: usize) -> usize {
         0
     }
 
-    /// Runs it with working memory of unspecified contents, aligned to a cache line. Implementations are `#[inline(always)]`,
-    /// and so is what they call (closures too must be small): only what is inlined is compiled for the instruction set.
+    /// Runs it with scratch memory of unspecified contents, aligned to a cache line.
+    ///
+    /// Implementations must be `#[inline(always)]`, and so must everything they call: only what is
+    /// inlined is compiled for the instruction set. Closures cannot be marked, so they must be
+    /// small enough for the compiler to inline them anyway.
     fn run<S: Simd>(self, s: S, scratch: &mut [f32]) -> Self::Output;
 }
 
-/// An algorithm over one instruction set: as [`Kernel`], which is one over each.
+/// An algorithm over one instruction set. Every [`Kernel`] is one over each set.
 pub(crate) trait KernelOn<S> {
     /// What it returns.
     type Output;

@@ -1,4 +1,4 @@
-//! Instances for x86-64: AVX2 and AVX-512.
+//! The instances for x86-64: AVX2 and AVX-512.
 
 #![allow(unsafe_code)]
 
@@ -8,7 +8,7 @@ use crate::buffers::scratch;
 use crate::simd::isa::{Isa, has_bf16};
 use crate::simd::vector::{KernelOn, Simd, SimdBf16};
 
-/// Eight lanes of AVX2. Only [`run_avx2`] makes one.
+/// Eight lanes of AVX2. Only [`run_avx2`] creates one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Avx2(());
 
@@ -19,8 +19,8 @@ unsafe fn run_avx2<K: KernelOn<Avx2>>(kernel: K, scratch: &mut [f32]) -> K::Outp
     kernel.run(Avx2(()), scratch)
 }
 
-// SAFETY of every block: an `Avx2` exists only inside `run_avx2`, whose caller vouches for the processor; loads and
-// stores are of eight values that the slice index has checked.
+// SAFETY of every block: an `Avx2` exists only inside `run_avx2`, whose caller has checked the
+// processor; loads and stores are of eight values that indexing the slice has checked.
 #[rustfmt::skip]
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl Simd for Avx2 {
@@ -36,16 +36,24 @@ impl Simd for Avx2 {
     #[inline(always)] fn zero_square(self) -> [__m256; 8] { [self.splat(0.0); 8] }
     #[inline(always)] fn transpose(self, [a, b, c, d, e, f, g, h]: [__m256; 8]) -> [__m256; 8] {
         unsafe {
-            let (pairs, quads) = (
-                |a, b| (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b)),
-                |a, b| {
-                    let (a, b) = (_mm256_castps_pd(a), _mm256_castps_pd(b));
-                    (_mm256_castpd_ps(_mm256_unpacklo_pd(a, b)), _mm256_castpd_ps(_mm256_unpackhi_pd(a, b)))
-                },
-            );
-            let ((ab, ab_), (cd, cd_), (ef, ef_), (gh, gh_)) = (pairs(a, b), pairs(c, d), pairs(e, f), pairs(g, h));
-            let ((p0, p1), (p2, p3)) = (quads(ab, cd), quads(ab_, cd_)); // columns 0–3 and 4–7 of rows a–d
-            let ((q0, q1), (q2, q3)) = (quads(ef, gh), quads(ef_, gh_));
+            // Within each half of the register: first pairs from two rows, then quads from four.
+            let pairs = |a, b| (_mm256_unpacklo_ps(a, b), _mm256_unpackhi_ps(a, b));
+            let quads = |a, b| {
+                let a = _mm256_castps_pd(a);
+                let b = _mm256_castps_pd(b);
+                (_mm256_castpd_ps(_mm256_unpacklo_pd(a, b)), _mm256_castpd_ps(_mm256_unpackhi_pd(a, b)))
+            };
+            // `_01` has columns 0, 1 and 4, 5 of its rows, `_23` columns 2, 3 and 6, 7.
+            let (ab_01, ab_23) = pairs(a, b);
+            let (cd_01, cd_23) = pairs(c, d);
+            let (ef_01, ef_23) = pairs(e, f);
+            let (gh_01, gh_23) = pairs(g, h);
+            let (p0, p1) = quads(ab_01, cd_01); // columns 0 and 4 of rows a to d; columns 1 and 5
+            let (p2, p3) = quads(ab_23, cd_23);
+            let (q0, q1) = quads(ef_01, gh_01);
+            let (q2, q3) = quads(ef_23, gh_23);
+            // Then the halves of two registers: columns 0 to 3 are in the low ones, 4 to 7 in the
+            // high.
             let low = |p, q| _mm256_permute2f128_ps::<0x20>(p, q);
             let high = |p, q| _mm256_permute2f128_ps::<0x31>(p, q);
             [low(p0, q0), low(p1, q1), low(p2, q2), low(p3, q3), high(p0, q0), high(p1, q1), high(p2, q2), high(p3, q3)]
@@ -96,34 +104,37 @@ impl Simd for Avx2 {
         unsafe { _mm256_blendv_ps(y, x, _mm256_castsi256_ps(_mm256_cmpgt_epi32(b, a))) }
     }
 }
-/// Sixteen lanes of AVX-512, perhaps with its bf16 instructions. Only [`run_avx512`] and [`run_avx512_bf16`] make one.
+
+/// Sixteen lanes of AVX-512, optionally with its bf16 instructions. Only [`run_avx512`] and
+/// [`run_avx512_bf16`] create one.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Avx512<const BF16: bool>(());
 
 /// # Safety
-/// The processor has AVX2, FMA, and of AVX-512 the foundation, BW, DQ and VL.
+/// The processor has AVX2, FMA, and AVX-512 F, BW, DQ and VL.
 #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl")]
 unsafe fn run_avx512<K: KernelOn<Avx512<BF16>>, const BF16: bool>(kernel: K, scratch: &mut [f32]) -> K::Output {
     kernel.run(Avx512(()), scratch)
 }
 
 /// # Safety
-/// As [`run_avx512`], and it has the BF16 instructions.
+/// As [`run_avx512`]; the processor also has AVX-512 BF16.
 #[target_feature(enable = "avx2,fma,avx512f,avx512bw,avx512dq,avx512vl,avx512bf16")]
 unsafe fn run_avx512_bf16<K: KernelOn<Avx512<BF16>>, const BF16: bool>(kernel: K, scratch: &mut [f32]) -> K::Output {
     kernel.run(Avx512(()), scratch)
 }
 
 impl<const BF16: bool> Avx512<BF16> {
-    /// The mask of the first `n` lanes, or of all.
+    /// The mask of the first `n` lanes; all lanes if there are no more.
     #[inline(always)]
     fn first(n: usize) -> __mmask16 {
         ((1u32 << n.min(16)) - 1) as __mmask16
     }
 }
 
-// SAFETY of every block: an `Avx512` exists only inside `run_avx512…`, whose caller vouches for the processor; loads and
-// stores are of sixteen values that the slice index has checked, or masked by the slice's length.
+// SAFETY of every block: an `Avx512` exists only inside `run_avx512…`, whose caller has checked the
+// processor; loads and stores are of sixteen values that indexing the slice has checked, or masked
+// by the slice's length.
 #[rustfmt::skip]
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl<const BF16: bool> Simd for Avx512<BF16> {
@@ -142,32 +153,32 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
     #[inline(always)] fn zero_square(self) -> [__m512; 16] { [self.splat(0.0); 16] }
     #[inline(always)] fn transpose(self, rows: [__m512; 16]) -> [__m512; 16] {
         unsafe {
+            // Within each group of four lanes: first pairs from two rows, then quads from four.
             let mut t = rows;
             for i in (0..16).step_by(2) {
-                (t[i], t[i + 1]) = (_mm512_unpacklo_ps(rows[i], rows[i + 1]), _mm512_unpackhi_ps(rows[i], rows[i + 1]));
+                t[i] = _mm512_unpacklo_ps(rows[i], rows[i + 1]);
+                t[i + 1] = _mm512_unpackhi_ps(rows[i], rows[i + 1]);
             }
-            let mut u = t; // lane group l of u[4g + c]: column 4l + c of rows 4g..4g + 4
+            let mut u = t; // group l of u[4g + c]: column 4l + c of rows 4g..4g + 4
             for g in (0..16).step_by(4) {
                 for c in 0..2 {
-                    let (a, b) = (_mm512_castps_pd(t[g + c]), _mm512_castps_pd(t[g + c + 2]));
+                    let a = _mm512_castps_pd(t[g + c]);
+                    let b = _mm512_castps_pd(t[g + c + 2]);
                     u[g + 2 * c] = _mm512_castpd_ps(_mm512_unpacklo_pd(a, b));
                     u[g + 2 * c + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(a, b));
                 }
             }
+            // Then whole groups: 0x88 picks groups 0 and 2 of both registers, 0xdd groups 1 and 3.
             let mut columns = u;
             for c in 0..4 {
-                let (even, even_) = (
-                    _mm512_shuffle_f32x4::<0x88>(u[c], u[4 + c]),
-                    _mm512_shuffle_f32x4::<0x88>(u[8 + c], u[12 + c]),
-                ); // groups 0 and 2
-                let (odd, odd_) = (
-                    _mm512_shuffle_f32x4::<0xdd>(u[c], u[4 + c]),
-                    _mm512_shuffle_f32x4::<0xdd>(u[8 + c], u[12 + c]),
-                ); // groups 1 and 3
-                columns[c] = _mm512_shuffle_f32x4::<0x88>(even, even_);
-                columns[4 + c] = _mm512_shuffle_f32x4::<0x88>(odd, odd_);
-                columns[8 + c] = _mm512_shuffle_f32x4::<0xdd>(even, even_);
-                columns[12 + c] = _mm512_shuffle_f32x4::<0xdd>(odd, odd_);
+                let even_top = _mm512_shuffle_f32x4::<0x88>(u[c], u[4 + c]);
+                let even_bottom = _mm512_shuffle_f32x4::<0x88>(u[8 + c], u[12 + c]);
+                let odd_top = _mm512_shuffle_f32x4::<0xdd>(u[c], u[4 + c]);
+                let odd_bottom = _mm512_shuffle_f32x4::<0xdd>(u[8 + c], u[12 + c]);
+                columns[c] = _mm512_shuffle_f32x4::<0x88>(even_top, even_bottom);
+                columns[4 + c] = _mm512_shuffle_f32x4::<0x88>(odd_top, odd_bottom);
+                columns[8 + c] = _mm512_shuffle_f32x4::<0xdd>(even_top, even_bottom);
+                columns[12 + c] = _mm512_shuffle_f32x4::<0xdd>(odd_top, odd_bottom);
             }
             columns
         }
@@ -225,12 +236,16 @@ impl<const BF16: bool> Simd for Avx512<BF16> {
         unsafe { _mm512_mask_blend_ps(_mm512_cmplt_epi32_mask(a, b), y, x) }
     }
 }
-// SAFETY of every block: an `Avx512<true>` exists only inside `run_avx512_bf16`, whose caller vouches for the processor.
+
+// SAFETY of every block: an `Avx512<true>` exists only inside `run_avx512_bf16`, whose caller has
+// checked the processor.
 #[rustfmt::skip]
 #[allow(clippy::undocumented_unsafe_blocks)]
 impl SimdBf16 for Avx512<true> {
     #[inline(always)] fn pairs(self, first: __m512, second: __m512) -> __m512 {
         unsafe {
+            // The conversion puts all of `first` below all of `second`; the permutation interleaves
+            // them.
             let lanes = _mm512_add_epi32(self.lane_index(), _mm512_slli_epi32::<16>(self.lane_index()));
             let index = _mm512_add_epi32(lanes, _mm512_set1_epi32(16 << 16)); // 0, 16, 1, 17, …
             let halves = std::mem::transmute::<__m512bh, __m512i>(_mm512_cvtne2ps_pbh(second, first));

@@ -1,64 +1,28 @@
-//! The learning rate's course: linear warm-up from 0, then linear decay to 0.
+//! The learning-rate schedule: linear warm-up from 0, then linear decay to 0.
 //!
-//! `factor(t) = t / w` for `t < w`, then `(T − t) / (T − w)`, with `w` warm-up steps of `T`.
-//! transformers: `get_linear_schedule_with_warmup`.
-
-use std::fmt;
-
-use serde::{Deserialize, Serialize};
-
-/// How long the learning rate rises, under the HF Trainer's names.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
-pub enum Warmup {
-    /// `⌈ratio · steps⌉` steps. transformers: `TrainingArguments.get_warmup_steps`.
-    #[serde(rename = "warmup_ratio")]
-    Ratio(f64),
-    /// `⌊ratio · steps⌋` steps, as scripts from before the HF Trainer round.
-    #[serde(rename = "warmup_ratio_rounded_down")]
-    RatioDown(f64),
-    /// So many steps.
-    #[serde(rename = "warmup_steps")]
-    Steps(u64),
-}
-
-impl Warmup {
-    /// The steps of the warm-up in a run of `total_steps`.
-    #[must_use]
-    pub fn steps(self, total_steps: u64) -> u64 {
-        match self {
-            Self::Ratio(ratio) => (ratio * total_steps as f64).ceil() as u64,
-            Self::RatioDown(ratio) => (ratio * total_steps as f64) as u64,
-            Self::Steps(steps) => steps,
-        }
-    }
-}
-
-impl fmt::Display for Warmup {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Ratio(ratio) | Self::RatioDown(ratio) => write!(f, "{ratio} of the steps"),
-            Self::Steps(steps) => write!(f, "{steps} steps"),
-        }
-    }
-}
+//! `factor(t) = t / w` for `t < w`, then `(T − t) / (T − w)`, with `w` warm-up steps among `T`
+//! steps. transformers: `get_linear_schedule_with_warmup`.
 
 /// A factor on the learning rate for each step.
+///
+/// ```
+/// use simcse_train::optim::schedule::LinearSchedule;
+///
+/// let schedule = LinearSchedule { warmup_steps: 2, total_steps: 6 };
+/// let factors: Vec<f64> = (0..6).map(|step| schedule.factor(step)).collect();
+/// assert_eq!(factors, [0.0, 0.5, 1.0, 0.75, 0.5, 0.25]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinearSchedule {
     /// Steps until the factor is 1.
     pub warmup_steps: u64,
-    /// Steps of the run, warm-up included.
+    /// Steps of the run, including the warm-up.
     pub total_steps: u64,
 }
 
 impl LinearSchedule {
-    /// The course of a run of `total_steps`.
-    #[must_use]
-    pub fn new(warmup: Warmup, total_steps: u64) -> Self {
-        Self { warmup_steps: warmup.steps(total_steps), total_steps }
-    }
-
-    /// The factor for the optimizer step with `step` steps before it: 0 for the first one if there is a warm-up.
+    /// The factor for the step that `step` steps come before. With a warm-up, the first step's is
+    /// 0.
     #[must_use]
     pub fn factor(&self, step: u64) -> f64 {
         let Self { warmup_steps, total_steps } = *self;
@@ -74,31 +38,24 @@ impl LinearSchedule {
 mod tests {
     use super::*;
 
-    fn factors(schedule: LinearSchedule, steps: u64) -> Vec<f64> {
-        (0..steps).map(|step| schedule.factor(step)).collect()
+    fn factors(warmup_steps: u64, total_steps: u64) -> Vec<f64> {
+        let schedule = LinearSchedule { warmup_steps, total_steps };
+        (0..=total_steps).map(|step| schedule.factor(step)).collect()
     }
 
     #[test]
     fn warms_up_from_zero_and_decays_to_zero() {
-        let schedule = LinearSchedule::new(Warmup::Ratio(0.21), 10);
-        assert_eq!(schedule.warmup_steps, 3);
-        let expected =
-            [0.0, 1.0 / 3.0, 2.0 / 3.0, 1.0, 6.0 / 7.0, 5.0 / 7.0, 4.0 / 7.0, 3.0 / 7.0, 2.0 / 7.0, 1.0 / 7.0];
-        assert_eq!(factors(schedule, 10), expected);
-        assert_eq!((schedule.factor(10), schedule.factor(u64::MAX)), (0.0, 0.0));
+        let rises = [0.0, 1.0 / 3.0, 2.0 / 3.0];
+        let falls = [1.0, 6.0 / 7.0, 5.0 / 7.0, 4.0 / 7.0, 3.0 / 7.0, 2.0 / 7.0, 1.0 / 7.0, 0.0];
+        assert_eq!(factors(3, 10), [&rises[..], &falls].concat());
+        assert_eq!(LinearSchedule { warmup_steps: 3, total_steps: 10 }.factor(u64::MAX), 0.0);
     }
 
     #[test]
-    fn ratios_are_rounded() {
-        let steps = [Warmup::Ratio(0.1), Warmup::RatioDown(0.1), Warmup::Steps(500)].map(|warmup| warmup.steps(288));
-        assert_eq!(steps, [29, 28, 500]);
-    }
-
-    #[test]
-    fn without_or_with_nothing_but_warm_up() {
-        assert_eq!(factors(LinearSchedule::new(Warmup::Ratio(0.0), 2), 3), [1.0, 0.5, 0.0]);
-        assert_eq!(factors(LinearSchedule::new(Warmup::Ratio(1.0), 2), 3), [0.0, 0.5, 0.0]);
-        assert_eq!(factors(LinearSchedule::new(Warmup::Ratio(0.1), 1), 2), [0.0, 0.0]);
-        assert_eq!(factors(LinearSchedule::new(Warmup::Ratio(0.1), 0), 1), [0.0]);
+    fn the_warm_up_may_be_absent_or_the_whole_run() {
+        assert_eq!(factors(0, 2), [1.0, 0.5, 0.0]);
+        assert_eq!(factors(2, 2), [0.0, 0.5, 0.0]);
+        assert_eq!(factors(1, 1), [0.0, 0.0]);
+        assert_eq!(factors(0, 0), [0.0]);
     }
 }

@@ -1,162 +1,314 @@
-//! The settings of a run, with the defaults and names of the Hugging Face Trainer and sentence-transformers.
+//! The settings of a run, each declared once.
+//!
+//! This room knows names, defaults, ranges, how a setting is written in `run.toml`, and which
+//! settings concern the model. It must not know how a run is carried out; other rooms ask it for
+//! the values that they need. Names and defaults are those of the Hugging Face Trainer and of
+//! sentence-transformers.
 
-pub(crate) mod recipe;
+mod recipe;
+mod setting;
 
 use serde::de::Error as _;
+use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
-use simcse_model::{DropoutPlan, Named, Pooling, Precision};
+use simcse_model::{DropoutPlan, Named, Pooling, Precision, SentenceEncoder};
 use simcse_tensor::Rows;
 
 use crate::data::batches::{BatchSampler, Batching};
 use crate::error::{Error, Result};
-use crate::optim::schedule::Warmup;
-use crate::settings::recipe::Recipe;
+
+pub use recipe::Recipe;
+pub use setting::Setting;
+use setting::{Value, literal, named_from_toml, optional, settings, shown};
 
 /// The largest integer of TOML.
 const LARGEST: u64 = i64::MAX as u64;
 
-/// Every setting of a run, as resolved.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-pub struct Settings {
-    /// The recipe that gave what no flag did.
-    pub recipe: Option<Recipe>,
-    /// Sentences in a batch; each is the others' negative.
-    pub batch_size: usize,
-    /// Batches whose mean gradient makes a step; negatives come from a sentence's own batch alone.
-    pub gradient_accumulation_steps: usize,
-    /// The most tokens, both views counted, that go through the encoder at a time; the whole batch if `None`.
-    pub mini_batch_tokens: Option<usize>,
-    /// Tokens at which a sentence is cut, special tokens included.
-    pub max_seq_length: usize,
-    /// Passes over the sentences, unless `max_steps` is given.
-    pub epochs: u32,
-    /// Steps of the run; passes over the sentences go on until then.
-    pub max_steps: Option<u64>,
-    /// How the tokens of a sentence become its embedding.
-    #[serde(serialize_with = "by_name", deserialize_with = "named")]
-    pub pooling: Pooling,
-    /// What cosines are multiplied by: the inverse of the paper's temperature.
-    pub scale: f32,
-    /// AdamW's peak learning rate.
-    pub learning_rate: f64,
-    /// AdamW's decoupled weight decay; biases and LayerNorm are exempt.
-    pub weight_decay: f64,
-    /// AdamW's ε.
-    pub adam_epsilon: f64,
-    /// The steps in which the learning rate rises from 0.
-    #[serde(flatten)]
-    pub warmup: Warmup,
-    /// Gradients longer than this are scaled down to it.
-    pub max_grad_norm: f64,
-    /// Dropout of everything but the attention probabilities.
-    pub hidden_dropout: f32,
-    /// Dropout of the attention probabilities.
-    pub attention_dropout: f32,
-    /// Whether equal sentences may meet in a batch.
-    #[serde(serialize_with = "by_name", deserialize_with = "named")]
-    pub batch_sampler: BatchSampler,
-    /// What the operands of the products with weights are rounded to.
-    #[serde(serialize_with = "by_name", deserialize_with = "named")]
-    pub precision: Precision,
-    /// Seed of the order of the sentences and of all dropout masks.
-    pub seed: u64,
-    /// Steps between checkpoints.
-    pub save_steps: u64,
-    /// Checkpoints that are kept; older ones are deleted.
-    pub save_total_limit: Option<usize>,
-    /// Steps between evaluations while training.
-    pub eval_steps: Option<u64>,
-    /// Whether the final model is the best evaluated one.
-    pub load_best_model_at_end: bool,
+settings! {
+    /// Every setting of a run.
+    ///
+    /// ```
+    /// use simcse_train::Settings;
+    ///
+    /// let settings = Settings { batch_size: 64, max_steps: Some(100), ..Settings::default() };
+    /// assert!(settings.check().is_ok());
+    /// let error = Settings { batch_size: 1, ..settings }.check().unwrap_err();
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "--batch-size: expected 2 or more: a sentence needs negatives, found 1"
+    /// );
+    /// ```
+    #[derive(Clone, Debug, PartialEq)]
+    pub struct Settings {
+        /// Published settings; flags take precedence over them. st-2021: the script that produced
+        /// sentence-transformers' figures on AskUbuntu; st-6: the defaults of
+        /// sentence-transformers 6's trainer
+        recipe: Option<Recipe> = None, "NAME", "a recipe" if |_| true;
+
+        /// Sentences per batch; each is a negative for all the others
+        batch_size: usize = 128, "N", "2 or more: a sentence needs negatives" if |&size| size >= 2;
+
+        /// Batches per step; their gradients are averaged. This does not add negatives, because a
+        /// sentence's negatives come from its own batch: for more of them, raise --batch-size
+        gradient_accumulation_steps: usize = 1, "N", "1 or more" if |&batches| batches >= 1;
+
+        /// Encode at most N tokens at a time (both views count, in multiples of 512) to save memory
+        /// (GradCache): memory no longer grows with the batch, results stay the same to the last
+        /// bit, and a step takes up to a third longer. Chosen automatically if a whole batch would
+        /// not fit in --memory-limit
+        mini_batch_tokens: Option<usize> = None, "N" default "the whole batch",
+            "512 or more tokens" if |&tokens| tokens.is_none_or(|tokens| tokens >= Rows::BLOCK);
+
+        /// Truncate sentences to this many tokens, special tokens included
+        max_seq_length: usize = 32, "N", "3 or more tokens" if |&tokens| tokens >= 3;
+
+        /// Passes over the sentences
+        epochs: u32 = 1, "N" replaces max_steps, "1 or more" if |&epochs| epochs >= 1;
+
+        /// Steps of the run, instead of --epochs; epochs are repeated as needed
+        max_steps: Option<u64> = None, "N", "1 or more" if |&steps| within(steps);
+
+        /// How token embeddings are combined into a sentence embedding: mean, cls or max
+        pooling: Pooling = Pooling::Mean, "MODE" default "the model's, or mean", "a pooling mode" if |_| true;
+
+        /// Factor on the cosine similarities: the inverse of the temperature
+        scale: f32 = 20.0, "X", "a positive number" if |&scale| positive(scale.into());
+
+        /// AdamW's peak learning rate
+        learning_rate: f64 = 5e-5, "X", "a positive number" if |&rate| positive(rate);
+
+        /// AdamW's weight decay; biases and LayerNorm are exempt
+        weight_decay: f64 = 0.0, "X", "at least 0 and below 1" if |decay| (0.0..1.0).contains(decay);
+
+        /// AdamW's epsilon
+        adam_epsilon: f64 = 1e-8, "X", "a positive number" if |&epsilon| positive(epsilon);
+
+        /// Share of the steps during which the learning rate rises from 0
+        warmup_ratio: f64 = 0.1, "X" replaces warmup_steps, "0 to 1" if |ratio| (0.0..=1.0).contains(ratio);
+
+        /// Number of steps during which the learning rate rises from 0, instead of --warmup-ratio
+        warmup_steps: Option<u64> = None, "N", "below 2^63" if |&steps| steps.is_none_or(|steps| steps <= LARGEST);
+
+        /// How --warmup-ratio is rounded to whole steps: up, as in the Hugging Face Trainer, or
+        /// down, as in older scripts
+        warmup_rounding: Rounding = Rounding::Up, "DIRECTION", "a direction" if |_| true;
+
+        /// Clip gradients to this norm
+        max_grad_norm: f64 = 1.0, "X", "a positive number" if |&norm| positive(norm);
+
+        /// Dropout rate, except that of the attention probabilities
+        hidden_dropout: f32 = 0.1, "P" default "the model's",
+            "at least 0 and below 1" if |rate| (0.0..1.0).contains(rate);
+
+        /// Dropout rate of the attention probabilities
+        attention_dropout: f32 = 0.1, "P" default "the model's",
+            "at least 0 and below 1" if |rate| (0.0..1.0).contains(rate);
+
+        /// no-duplicates: equal sentences are never in the same batch; batch: they may be, which is
+        /// sentence-transformers' default
+        batch_sampler: BatchSampler = BatchSampler::NoDuplicates, "NAME", "a batch sampler" if |_| true;
+
+        /// Operands of matrix products: f32, bf16 (faster, on processors with instructions for it),
+        /// or auto, the fastest on this processor
+        precision: Precision = Precision::F32, "NAME",
+            "f32, or bf16 on a processor with instructions for it" if |precision| precision.is_available();
+
+        /// Seed of the order of the sentences and of dropout
+        seed: u64 = 42, "N", "below 2^63" if |&seed| seed <= LARGEST;
+
+        /// Steps between checkpoints; the last step always has one
+        save_steps: u64 = 500, "N", "1 or more" if |&steps| within(Some(steps));
+
+        /// Keep only the N newest checkpoints, and the best one with --load-best-model-at-end
+        save_total_limit: Option<usize> = None, "N", "1 or more" if |&limit| within(limit.map(|limit| limit as u64));
+
+        /// Steps between evaluations during training
+        eval_steps: Option<u64> = None, "N", "1 or more" if |&steps| within(steps);
+
+        /// Make the best evaluated model the final one; it gets a checkpoint of its own
+        load_best_model_at_end: bool = false, "", "true or false" if |_| true;
+    }
 }
 
-impl Default for Settings {
-    fn default() -> Self {
-        Self {
-            recipe: None,
-            batch_size: 128,
-            gradient_accumulation_steps: 1,
-            mini_batch_tokens: None,
-            max_seq_length: 32,
-            epochs: 1,
-            max_steps: None,
-            pooling: Pooling::Mean,
-            scale: 20.0,
-            learning_rate: 5e-5,
-            weight_decay: 0.0,
-            adam_epsilon: 1e-8,
-            warmup: Warmup::Ratio(0.1),
-            max_grad_norm: 1.0,
-            hidden_dropout: 0.1,
-            attention_dropout: 0.1,
-            batch_sampler: BatchSampler::NoDuplicates,
-            precision: Precision::F32,
-            seed: 42,
-            save_steps: 500,
-            save_total_limit: None,
-            eval_steps: None,
-            load_best_model_at_end: false,
+fn positive(x: f64) -> bool {
+    x > 0.0 && x.is_finite()
+}
+
+fn within(steps: Option<u64>) -> bool {
+    steps.is_none_or(|steps| (1..=LARGEST).contains(&steps))
+}
+
+/// How the share of warm-up steps is rounded to a number of steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rounding {
+    /// `⌈ratio · steps⌉`. transformers: `TrainingArguments.get_warmup_steps`.
+    Up,
+    /// `⌊ratio · steps⌋`.
+    Down,
+}
+
+impl Named for Rounding {
+    const ALL: &'static [Self] = &[Self::Up, Self::Down];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
         }
     }
 }
 
+/// Settings whose values are chosen by name.
+macro_rules! named_values {
+    ($($Type:ty),*) => {$(
+        impl Value for $Type {
+            fn from_toml(value: &toml::Value) -> std::result::Result<Self, String> {
+                named_from_toml(value)
+            }
+
+            fn to_toml(&self) -> Option<toml::Value> {
+                Some(self.name().into())
+            }
+        }
+    )*};
+}
+
+named_values!(BatchSampler, Pooling, Recipe, Rounding);
+
+impl Value for Precision {
+    /// `auto` is the fastest one on this processor.
+    fn from_toml(value: &toml::Value) -> std::result::Result<Self, String> {
+        match value.as_str() {
+            Some("auto") => Ok(Self::fastest()),
+            _ => named_from_toml(value).map_err(|_| "f32, bf16 or auto".to_owned()),
+        }
+    }
+
+    fn to_toml(&self) -> Option<toml::Value> {
+        Some(self.name().into())
+    }
+}
+
 impl Settings {
+    /// The defaults for training `encoder`: its own pooling and dropout rates.
+    pub fn for_model(encoder: &SentenceEncoder) -> Self {
+        let config = encoder.config();
+        Self {
+            pooling: encoder.directory.pooling,
+            hidden_dropout: config.hidden_dropout_prob,
+            attention_dropout: config.attention_probs_dropout_prob,
+            ..Self::default()
+        }
+    }
+
+    /// Gives `encoder` the length, pooling and precision of the settings.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the model cannot encode sentences of that length.
+    pub(crate) fn apply_to(&self, encoder: &mut SentenceEncoder) -> Result<()> {
+        let most = encoder.config().max_tokens();
+        if self.max_seq_length > most {
+            return Err(Error::Setting {
+                setting: "max-seq-length".to_owned(),
+                expected: format!("at most {most} for this model"),
+                found: self.max_seq_length.to_string(),
+            });
+        }
+        encoder.directory.max_seq_length = self.max_seq_length;
+        encoder.directory.pooling = self.pooling;
+        encoder.precision = self.precision;
+        Ok(())
+    }
+
+    /// The same settings under a recipe, which takes precedence where it names a value.
+    ///
+    /// ```
+    /// use simcse_train::{Recipe, Settings};
+    ///
+    /// let settings = Settings { learning_rate: 1e-4, epochs: 3, ..Settings::default() };
+    /// let published = settings.with_recipe(Recipe::St2021);
+    /// assert_eq!((published.learning_rate, published.epochs), (2e-5, 3));
+    /// ```
+    #[must_use]
+    pub fn with_recipe(mut self, recipe: Recipe) -> Self {
+        self.recipe = Some(recipe);
+        for (name, text) in recipe.values() {
+            self.set(name, text).expect("a recipe names settings and their values");
+        }
+        self
+    }
+
+    /// Parses a value and sets it. A setting that it replaces is reset to its default.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if there is no such setting, or if the text is not a value of its type.
+    /// Ranges are checked by [`Settings::check`].
+    ///
+    /// ```
+    /// use simcse_train::Settings;
+    ///
+    /// let mut settings = Settings { max_steps: Some(100), ..Settings::default() };
+    /// settings.set("epochs", "3")?;
+    /// assert_eq!((settings.epochs, settings.max_steps), (3, None));
+    /// # Ok::<(), simcse_train::Error>(())
+    /// ```
+    pub fn set(&mut self, name: &str, text: &str) -> Result<()> {
+        self.set_value(name, &literal(text))
+    }
+
+    fn set_value(&mut self, name: &str, value: &toml::Value) -> Result<()> {
+        let setting = named(name)?;
+        if let Some(replaced) = setting.replaces {
+            (named(replaced)?.reset)(self);
+        }
+        (setting.set)(self, value).map_err(|expected| Error::Setting {
+            setting: setting.flag(),
+            expected,
+            found: shown(value),
+        })
+    }
+
     /// Checks every range.
     ///
     /// # Errors
     /// [`Error::Setting`], naming the flag.
     pub fn check(&self) -> Result<()> {
-        let rate = |x: f32| (0.0..1.0).contains(&x);
-        let shown = |x: Option<u64>| x.map_or_else(String::new, |x| x.to_string());
-        let within = |x: Option<u64>| x.is_none_or(|x| (1..=LARGEST).contains(&x));
-        let limit = self.save_total_limit.map(|limit| limit as u64);
-        let positive = |x: f64| x > 0.0 && x.is_finite();
-        let (warmup_is_share, warmup) = match self.warmup {
-            Warmup::Ratio(ratio) | Warmup::RatioDown(ratio) => ((0.0..=1.0).contains(&ratio), ratio),
-            Warmup::Steps(steps) => (steps <= LARGEST, steps as f64),
-        };
-        let (accumulation, piece) = (self.gradient_accumulation_steps, self.mini_batch_tokens.unwrap_or(usize::MAX));
-        let checks: [(&'static str, bool, &'static str, String); 18] = [
-            ("batch-size", self.batch_size >= 2, "2 or more: a sentence needs negatives", self.batch_size.to_string()),
-            ("gradient-accumulation-steps", accumulation >= 1, "1 or more", accumulation.to_string()),
-            ("mini-batch-tokens", piece >= Rows::BLOCK, "512 or more tokens", piece.to_string()),
-            ("max-seq-length", self.max_seq_length >= 3, "3 or more tokens", self.max_seq_length.to_string()),
-            ("epochs", self.epochs >= 1, "1 or more", self.epochs.to_string()),
-            ("max-steps", within(self.max_steps), "1 or more", shown(self.max_steps)),
-            ("scale", positive(self.scale.into()), "a positive number", self.scale.to_string()),
-            ("learning-rate", positive(self.learning_rate), "a positive number", self.learning_rate.to_string()),
-            ("weight-decay", (0.0..1.0).contains(&self.weight_decay), "0 to below 1", self.weight_decay.to_string()),
-            ("adam-epsilon", positive(self.adam_epsilon), "a positive number", self.adam_epsilon.to_string()),
-            ("warmup-ratio", warmup_is_share, "0 to 1", warmup.to_string()),
-            ("max-grad-norm", positive(self.max_grad_norm), "a positive number", self.max_grad_norm.to_string()),
-            ("hidden-dropout", rate(self.hidden_dropout), "0 to below 1", self.hidden_dropout.to_string()),
-            ("attention-dropout", rate(self.attention_dropout), "0 to below 1", self.attention_dropout.to_string()),
-            ("seed", self.seed <= LARGEST, "below 2^63", self.seed.to_string()),
-            ("save-steps", within(Some(self.save_steps)), "1 or more", self.save_steps.to_string()),
-            ("save-total-limit", within(limit), "1 or more", shown(limit)),
-            ("eval-steps", within(self.eval_steps), "1 or more", shown(self.eval_steps)),
-        ];
-        match checks.into_iter().find(|(_, holds, ..)| !holds) {
-            Some((setting, _, expected, found)) => Err(Error::Setting { setting, expected, found }),
-            None => Ok(()),
-        }
+        let Some(setting) = Self::TABLE.iter().find(|setting| !(setting.check)(self)) else { return Ok(()) };
+        let found = (setting.get)(self).as_ref().map_or_else(|| "nothing".to_owned(), shown);
+        Err(Error::Setting { setting: setting.flag(), expected: setting.expected.to_owned(), found })
     }
 
-    /// Checks that a resumed run is given no other settings than these.
+    /// Checks that a resumed run is given the settings that it was started with.
     ///
     /// # Errors
-    /// [`Error::Changed`], naming the first setting that is another.
+    /// [`Error::Changed`], naming the first setting that differs.
     pub fn check_same(&self, given: &Self) -> Result<()> {
-        let [recorded, given] = [self, given].map(|s| toml::Table::try_from(s).expect("settings are TOML"));
-        let shown = |value: Option<&toml::Value>| value.map_or("nothing".to_owned(), toml::Value::to_string);
-        let differing = given.keys().chain(recorded.keys()).find(|name| recorded.get(*name) != given.get(*name));
-        differing.map_or(Ok(()), |name| {
-            let what = format!("--{}", name.replace('_', "-"));
-            Err(Error::Changed { what, recorded: shown(recorded.get(name)), given: shown(given.get(name)) })
+        let differs = |setting: &&Setting<Self>| (setting.get)(self) != (setting.get)(given);
+        let Some(setting) = Self::TABLE.iter().find(differs) else { return Ok(()) };
+        let value = |settings| (setting.get)(settings).as_ref().map_or_else(|| "nothing".to_owned(), shown);
+        Err(Error::Changed { what: format!("--{}", setting.flag()), recorded: value(self), given: value(given) })
+    }
+
+    /// The number of warm-up steps in a run of `total_steps`.
+    pub fn warmup_steps_of(&self, total_steps: u64) -> u64 {
+        let share = self.warmup_ratio * total_steps as f64;
+        self.warmup_steps.unwrap_or(match self.warmup_rounding {
+            Rounding::Up => share.ceil() as u64,
+            Rounding::Down => share as u64,
         })
     }
 
-    /// The dropout of batch `number` of the step that has `step` steps before it. No two batches of a run share a mask.
+    /// The warm-up in words: `0.1 of the steps` or `500 steps`.
+    pub fn warmup(&self) -> String {
+        match self.warmup_steps {
+            Some(1) => "1 step".to_owned(),
+            Some(steps) => format!("{steps} steps"),
+            None => format!("{} of the steps", self.warmup_ratio),
+        }
+    }
+
+    /// The dropout of a step's batch `number`, where `step` steps come before that step. No two
+    /// batches of a run share a mask.
     pub(crate) fn dropout(&self, step: u64, number: usize) -> DropoutPlan {
         let batch = step * self.gradient_accumulation_steps as u64 + number as u64;
         DropoutPlan {
@@ -167,12 +319,12 @@ impl Settings {
         }
     }
 
-    /// Sentences in a step; the last one of an epoch may have fewer batches.
+    /// Sentences per step; the last step of an epoch may have fewer.
     pub fn sentences_per_step(&self) -> usize {
         self.gradient_accumulation_steps * self.batch_size
     }
 
-    /// What a step takes, in words: `128 sentences`, `4 × 128 sentences`.
+    /// The size of a step in words: `128 sentences` or `4 × 128 sentences`.
     pub fn step_size(&self) -> String {
         match self.gradient_accumulation_steps {
             1 => format!("{} sentences", self.batch_size),
@@ -180,59 +332,49 @@ impl Settings {
         }
     }
 
-    /// How the sentences are put into batches.
+    /// How the sentences are arranged in batches.
     pub fn batching(&self) -> Batching {
         Batching { sampler: self.batch_sampler, batch_size: self.batch_size, seed: self.seed }
     }
 }
 
-fn by_name<T: Named, S: Serializer>(value: &T, serializer: S) -> std::result::Result<S::Ok, S::Error> {
-    serializer.serialize_str(value.name())
+/// The setting with this name, written with underscores or hyphens.
+fn named(name: &str) -> Result<&'static Setting<Settings>> {
+    let found = Settings::TABLE.iter().find(|setting| setting.name == name || setting.flag() == name);
+    found.ok_or_else(|| Error::Setting {
+        setting: name.to_owned(),
+        expected: "the name of a setting".to_owned(),
+        found: "another".to_owned(),
+    })
 }
 
-fn named<'de, T: Named, D: Deserializer<'de>>(deserializer: D) -> std::result::Result<T, D::Error> {
-    T::from_name(&String::deserialize(deserializer)?).map_err(D::Error::custom)
+/// The table `[settings]` in `run.toml`: a key for every setting that has a value.
+impl Serialize for Settings {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let mut map = serializer.serialize_map(None)?;
+        for setting in Self::TABLE {
+            if let Some(value) = (setting.get)(self) {
+                map.serialize_entry(setting.name, &value)?;
+            }
+        }
+        map.end()
+    }
+}
+
+/// A setting without a key gets its default.
+impl<'de> Deserialize<'de> for Settings {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
+        let mut settings = Self::default();
+        for (name, value) in toml::Table::deserialize(deserializer)? {
+            let setting = named(&name).map_err(D::Error::custom)?;
+            (setting.set)(&mut settings, &value).map_err(|expected| {
+                D::Error::custom(format_args!("{name}: expected {expected}, found {}", shown(&value)))
+            })?;
+        }
+        Ok(settings)
+    }
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn ranges_are_checked() {
-        for recipe in [Recipe::St2021, Recipe::St6] {
-            recipe.settings().check().unwrap();
-        }
-        let message = |settings: Settings| settings.check().unwrap_err().to_string();
-        let defaults = Settings::default;
-        assert_eq!(
-            message(Settings { warmup: Warmup::RatioDown(1.5), ..defaults() }),
-            "--warmup-ratio: expected 0 to 1, found 1.5"
-        );
-        assert_eq!(
-            message(Settings { adam_epsilon: 0.0, ..defaults() }),
-            "--adam-epsilon: expected a positive number, found 0"
-        );
-        assert!(message(Settings { hidden_dropout: f32::NAN, ..defaults() }).starts_with("--hidden-dropout: expected"));
-    }
-
-    #[test]
-    fn no_two_batches_share_masks() {
-        let settings = Settings { gradient_accumulation_steps: 3, ..Settings::default() };
-        let batches = (0..4).flat_map(|step| (0..3).map(move |number| (step, number)));
-        let found: Vec<u32> = batches.map(|(step, number)| settings.dropout(step, number).step).collect();
-        assert_eq!(found, (0..12).collect::<Vec<_>>());
-    }
-
-    #[test]
-    fn they_are_written_under_their_names() {
-        let written = |settings: Settings| toml::to_string(&settings).unwrap();
-        assert!(written(Settings::default()).contains("warmup_ratio = 0.1\n"));
-        let text = written(Recipe::St2021.settings());
-        assert!(
-            text.contains("recipe = \"st-2021\"\n") && text.contains("warmup_ratio_rounded_down = 0.1\n"),
-            "{text}"
-        );
-        assert!(written(Recipe::St6.settings()).contains("warmup_steps = 0\n"));
-    }
-}
+#[path = "tests/settings.rs"]
+mod tests;

@@ -1,13 +1,16 @@
-//! A step's gradient. Of each batch: encode → loss on the embeddings → backward from the embeddings' gradient.
+//! A step's gradient. For each batch: encode → loss of the embeddings → backward from the
+//! embeddings' gradient.
 //!
-//! The batch goes through the encoder in pieces, so that its size is not bound by memory (Gao et al. 2021, "Scaling Deep
-//! Contrastive Learning Batch Size under Memory Limited Setup", GradCache): every piece is encoded without recording, the
-//! loss and its gradient are formed over the embeddings of all, and every piece is encoded again, now recording and under
-//! the same dropout masks, to go back from its own embeddings' gradient. The first piece is recorded at once and not encoded
-//! again: the plain step is the one with a single piece.
+//! The batch goes through the encoder in pieces, so that memory does not limit its size (GradCache:
+//! Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup").
+//! Every piece is encoded without recording; the loss and its gradient are computed from the
+//! embeddings of all pieces; then every piece is encoded again, this time recorded and with the
+//! same dropout masks, and the backward pass starts from its own rows of the embeddings' gradient.
+//! One piece is recorded when it is first encoded and need not be encoded again: the plain step is
+//! a step of a single piece.
 //!
-//! A piece is so many blocks of sentences ([`Rows::blocks`]), the last one what is left. Parameter gradients are sums over blocks,
-//! in order, so pieces of every size give the same bits.
+//! A piece consists of whole blocks of sentences ([`Rows::blocks`]). Parameter gradients are sums
+//! over blocks, added in order, so pieces of every size give the same bits.
 
 use std::ops::Range;
 
@@ -15,54 +18,92 @@ use ndarray::s;
 use simcse_model::{DropoutPlan, ModelConfig, SentenceEncoder, TokenBatch};
 use simcse_tensor::{BufferPool, Grads, Rows, Tape, Var};
 
-use crate::step::contrastive::contrastive;
+use crate::step::objectives::Objective;
 
-/// Buffers that go from step to step, and how much of a batch they hold at a time.
+/// Buffers that are reused from step to step, and the largest piece that they are for.
+///
+/// ```
+/// # mod common { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_model.rs")); }
+/// # let encoder = common::small_model(&["boot from usb"]);
+/// use simcse_tensor::Grads;
+/// use simcse_train::{Contrastive, StepBuffers, accumulate_gradient};
+///
+/// // Token ids of 100 sentences, 1400 tokens in both views.
+/// let sentences: Vec<Vec<u32>> = (0..100).map(|i| vec![2, 9 + i, 9, 8, 7, 6, 3]).collect();
+/// let objective = Contrastive { scale: 20.0 };
+/// let mut gradients = Vec::new();
+/// for mini_batch_tokens in [None, Some(512)] {
+///     let mut buffers = StepBuffers::new(mini_batch_tokens);
+///     let mut grads = Grads::zeros(encoder.params.layout().clone());
+///     accumulate_gradient(&encoder, &sentences, None, &objective, &mut buffers, &mut grads);
+///     gradients.push(grads.values().to_vec());
+/// }
+/// // Encoded whole or in pieces, the gradients are the same to the last bit.
+/// assert_eq!(gradients[0], gradients[1]);
+/// ```
 #[derive(Debug, Default)]
-pub struct Workspace {
+pub struct StepBuffers {
     mini_batch_tokens: Option<usize>,
-    /// Of the pieces.
+    /// For one piece at a time.
     activations: BufferPool,
-    /// Of the whole batch.
+    /// For the whole batch.
     embeddings: BufferPool,
 }
 
-impl Workspace {
-    /// For pieces of at most `mini_batch_tokens` tokens (both views counted), in whole blocks of sentences and one at least, or
-    /// for whole batches. Gradients do not depend on it.
+impl StepBuffers {
+    /// For pieces of at most `mini_batch_tokens` tokens (both views count), rounded down to whole
+    /// blocks of sentences but at least one block; or, with `None`, for whole batches. Gradients do
+    /// not depend on it.
     #[must_use]
     pub fn new(mini_batch_tokens: Option<usize>) -> Self {
         Self { mini_batch_tokens, ..Self::default() }
     }
 
-    /// The same, with buffers for pieces that have at most `tokens` tokens; longer ones let them grow.
+    /// The same, with buffers of the right size for pieces of at most `tokens` tokens. For a longer
+    /// piece they grow.
     #[must_use]
     pub fn with_room(self, tokens: usize) -> Self {
         Self { activations: BufferPool::with_room(tokens), ..self }
     }
 
-    /// The bytes of a piece's activations.
+    /// Bytes of a piece's activations.
     pub(crate) fn activation_bytes(&self) -> usize {
         self.activations.free_bytes()
     }
 
-    /// How many buffers were ever allocated.
+    /// The number of buffers allocated so far.
     pub fn allocations(&self) -> usize {
         self.activations.allocations() + self.embeddings.allocations()
     }
 }
 
-/// Overwrites `grads` with the mean of the gradients of a step's batches, and returns their mean loss. Batch `i` draws its
-/// masks from `dropout(i)`.
+/// Overwrites `grads` with the mean of the gradients of a step's batches, given as token ids, and
+/// returns their mean loss. Batch `i` takes its dropout masks from `dropout(i)`.
 ///
 /// # Panics
-/// If there is no batch, or one without sentences.
+/// If there is no batch, or if a batch has no sentences.
+///
+/// ```
+/// # mod common { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_model.rs")); }
+/// # let encoder = common::small_model(&["boot from usb"]);
+/// use simcse_model::DropoutPlan;
+/// use simcse_tensor::Grads;
+/// use simcse_train::{Contrastive, StepBuffers, mean_gradient};
+///
+/// let batches = vec![vec![vec![2, 9, 3], vec![2, 8, 3]], vec![vec![2, 7, 3], vec![2, 6, 3]]];
+/// let dropout = |batch| DropoutPlan { hidden: 0.1, attention: 0.1, seed: 42, step: batch as u32 };
+/// let objective = Contrastive { scale: 20.0 };
+/// let mut grads = Grads::zeros(encoder.params.layout().clone());
+/// let mut buffers = StepBuffers::default();
+/// let loss = mean_gradient(&encoder, &batches, dropout, &objective, &mut buffers, &mut grads);
+/// assert!(loss > 0.0 && grads.values().iter().any(|&gradient| gradient != 0.0));
+/// ```
 pub fn mean_gradient(
     encoder: &SentenceEncoder,
     batches: &[Vec<Vec<u32>>],
     dropout: impl Fn(usize) -> DropoutPlan,
-    scale: f32,
-    workspace: &mut Workspace,
+    objective: &dyn Objective,
+    buffers: &mut StepBuffers,
     grads: &mut Grads,
 ) -> f32 {
     assert!(!batches.is_empty(), "a step has batches");
@@ -70,7 +111,7 @@ pub fn mean_gradient(
     grads.clear();
     let mut loss = 0.0;
     for (i, sentences) in batches.iter().enumerate() {
-        loss += share * accumulate_gradient(encoder, sentences, Some(&dropout(i)), scale, workspace, grads);
+        loss += share * accumulate_gradient(encoder, sentences, Some(&dropout(i)), objective, buffers, grads);
     }
     if batches.len() > 1 {
         grads.scale(share);
@@ -78,7 +119,8 @@ pub fn mean_gradient(
     loss
 }
 
-/// Adds the loss's gradient for a batch of sentences, given as token ids, to `grads`, and returns the loss.
+/// Adds the gradient of the loss of one batch, given as token ids, to `grads`, and returns the
+/// loss. [`StepBuffers`] has an example.
 ///
 /// # Panics
 /// If there are no sentences.
@@ -86,15 +128,17 @@ pub fn accumulate_gradient(
     encoder: &SentenceEncoder,
     sentences: &[Vec<u32>],
     dropout: Option<&DropoutPlan>,
-    scale: f32,
-    workspace: &mut Workspace,
+    objective: &dyn Objective,
+    buffers: &mut StepBuffers,
     grads: &mut Grads,
 ) -> f32 {
-    let Workspace { mini_batch_tokens, activations, embeddings: pool } = workspace;
+    let StepBuffers { mini_batch_tokens, activations, embeddings: pool } = buffers;
     let pieces = pieces(encoder.config(), sentences, blocks_in(*mini_batch_tokens));
     let (first, rest) = pieces.split_first().expect("a batch has sentences");
 
-    let mut embeddings = pool.take(2 * sentences.len(), encoder.dimension());
+    // The first piece is encoded last, because its recording must stay until the loss is known, and
+    // while it does, no other piece can use the buffers.
+    let mut embeddings = pool.take(2 * sentences.len(), encoder.dimension()); // (2B, C)
     for piece in rest {
         let (tape, encoded) = piece.encode(encoder, dropout, activations, false);
         embeddings.slice_mut(s![piece.views.clone(), ..]).assign(tape.value(encoded));
@@ -102,8 +146,11 @@ pub fn accumulate_gradient(
     let (tape, encoded) = first.encode(encoder, dropout, activations, true);
     embeddings.slice_mut(s![first.views.clone(), ..]).assign(tape.value(encoded));
 
-    let (loss, dembeddings) = contrastive(embeddings, scale, encoder.precision, pool);
+    // The gradient is (2B, C), too.
+    let (loss, dembeddings) = objective.loss_and_gradient(embeddings, encoder.precision, pool);
 
+    // Backward in the order of the pieces: the sums of parameter gradients are over blocks in this
+    // order, whatever the size of the pieces.
     tape.backward(&[(encoded, dembeddings.slice(s![first.views.clone(), ..]))], grads);
     for piece in rest {
         let (tape, encoded) = piece.encode(encoder, dropout, activations, true);
@@ -115,7 +162,8 @@ pub fn accumulate_gradient(
 
 /// Consecutive views that go through the encoder together.
 struct Piece {
-    /// Rows of the embeddings: 0..B are the sentences' first views, B..2B the second.
+    /// Their rows in the embeddings: 0..B are the first views of the sentences, B..2B the second
+    /// views.
     views: Range<usize>,
     batch: TokenBatch,
 }
@@ -134,15 +182,16 @@ impl Piece {
     }
 }
 
-/// How many blocks of sentences make a piece.
+/// The number of blocks of sentences in a piece.
 pub(crate) fn blocks_in(mini_batch_tokens: Option<usize>) -> usize {
     mini_batch_tokens.map_or(usize::MAX, |tokens| (tokens / Rows::BLOCK).max(1))
 }
 
-/// Cuts the two views of a batch into pieces of `length` blocks. The last one has what is left: not the first, which alone is
-/// encoded but once.
+/// Splits the two views of a batch into pieces of `length` blocks. The blocks that are left make
+/// the last piece, not the first: the first piece is encoded only once, so it should be a full one.
 ///
-/// A view's stream of dropout masks is twice the sentence's number in the batch, plus one for the second view.
+/// A view's stream of dropout masks is 2i for the first view of sentence i, and 2i + 1 for the
+/// second.
 fn pieces(config: &ModelConfig, sentences: &[Vec<u32>], length: usize) -> Vec<Piece> {
     let views: Vec<&[u32]> = sentences.iter().chain(sentences).map(Vec::as_slice).collect();
     let numbers = 0..sentences.len() as u32;
@@ -163,24 +212,28 @@ mod tests {
     use simcse_model::Architecture;
 
     use super::*;
+    use crate::step::objectives::Contrastive;
     use crate::testing::{batch, encoder};
+
+    const OBJECTIVE: Contrastive = Contrastive { scale: 20.0 };
 
     #[test]
     fn a_step_takes_the_mean_over_its_batches() {
         let encoder = encoder(Architecture::Bert, 1, 32);
         let batches: Vec<_> = (0..3).map(|seed| batch(20, seed)).collect();
         let dropout = |i| DropoutPlan { hidden: 0.1, attention: 0.1, seed: 1, step: 7 + i as u32 };
-        let (mut workspace, mut grads) = (Workspace::default(), Grads::zeros(encoder.params.layout().clone()));
+        let mut buffers = StepBuffers::default();
+        let mut grads = Grads::zeros(encoder.params.layout().clone());
         let mut expected = vec![0.0; grads.values().len()];
         let mut losses = 0.0;
         for (i, sentences) in batches.iter().enumerate() {
             grads.clear();
             losses +=
-                accumulate_gradient(&encoder, sentences, Some(&dropout(i)), 20.0, &mut workspace, &mut grads) / 3.0;
+                accumulate_gradient(&encoder, sentences, Some(&dropout(i)), &OBJECTIVE, &mut buffers, &mut grads) / 3.0;
             expected.iter_mut().zip(grads.values()).for_each(|(sum, &g)| *sum += f64::from(g) / 3.0);
         }
 
-        let loss = mean_gradient(&encoder, &batches, dropout, 20.0, &mut workspace, &mut grads);
+        let loss = mean_gradient(&encoder, &batches, dropout, &OBJECTIVE, &mut buffers, &mut grads);
         assert!((loss - losses).abs() < 1e-6, "{loss}, expected {losses}");
         let largest = expected.iter().fold(0.0, |largest: f64, g| largest.max(g.abs()));
         assert!(largest > 1e-3, "{largest}");
@@ -190,7 +243,7 @@ mod tests {
     }
 
     #[test]
-    fn pieces_have_at_most_their_tokens() {
+    fn pieces_are_as_full_as_whole_blocks_allow() {
         let encoder = encoder(Architecture::Bert, 1, 32);
         let sentences = batch(400, 5);
         let tokens = 2 * sentences.iter().map(Vec::len).sum::<usize>();

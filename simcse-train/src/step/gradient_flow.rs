@@ -1,25 +1,48 @@
-//! A check before the first step: does the loss reach every parameter that is to be trained?
+//! A check before the first step: does the loss reach every trainable parameter?
 
 use simcse_model::{DropoutPlan, SentenceEncoder, TokenBatch};
 use simcse_tensor::{BufferPool, Grads};
 
 use crate::error::{Error, Result};
-use crate::step::gradient::{Workspace, accumulate_gradient};
+use crate::step::gradient::{StepBuffers, accumulate_gradient};
+use crate::step::objectives::Objective;
 
-/// Sentences that the check looks at.
+/// Sentences that the check uses, at most.
 const SENTENCES: usize = 16;
 
-/// Takes the gradient of a few sentences and checks that each trainable tensor's is finite and not zero, and that the two
-/// views of a sentence differ if there is dropout. Leaves `grads` as it comes.
+/// Computes the gradient of a few sentences and checks that each trainable tensor's gradient is
+/// finite and not zero, and that dropout, if there is any, makes the two views of a sentence
+/// differ. Overwrites `grads`.
 ///
 /// # Errors
 /// [`Error::GradientFlow`], naming the tensor and what is wrong.
+///
+/// ```
+/// # mod common { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_model.rs")); }
+/// # let encoder = common::small_model(&["boot from usb"]);
+/// use simcse_model::DropoutPlan;
+/// use simcse_tensor::Grads;
+/// use simcse_train::{Contrastive, StepBuffers, check_gradient_flow};
+///
+/// let mut grads = Grads::zeros(encoder.params.layout().clone());
+/// let mut buffers = StepBuffers::default();
+/// let mut check = |sentences: &[Vec<u32>]| {
+///     let dropout = DropoutPlan { hidden: 0.1, attention: 0.1, seed: 42, step: 0 };
+///     let objective = Contrastive { scale: 20.0 };
+///     check_gradient_flow(&encoder, sentences, &dropout, &objective, &mut buffers, &mut grads)
+/// };
+/// check(&[vec![2, 9, 3], vec![2, 8, 3]])?;
+/// // A single sentence has no negatives, and so no gradient.
+/// let error = check(&[vec![2, 9, 3]]).unwrap_err().to_string();
+/// assert!(error.contains("is zero everywhere"));
+/// # Ok::<(), simcse_train::Error>(())
+/// ```
 pub fn check_gradient_flow(
     encoder: &SentenceEncoder,
     sentences: &[Vec<u32>],
     dropout: &DropoutPlan,
-    scale: f32,
-    workspace: &mut Workspace,
+    objective: &dyn Objective,
+    buffers: &mut StepBuffers,
     grads: &mut Grads,
 ) -> Result<()> {
     let sentences = &sentences[..sentences.len().min(SENTENCES)];
@@ -27,7 +50,7 @@ pub fn check_gradient_flow(
         views_differ(encoder, &sentences[0], dropout)?;
     }
     grads.clear();
-    accumulate_gradient(encoder, sentences, Some(dropout), scale, workspace, grads);
+    accumulate_gradient(encoder, sentences, Some(dropout), objective, buffers, grads);
     for tensor in grads.layout().parameters().iter().filter(|tensor| tensor.trainable) {
         let values = &grads.values()[tensor.range()];
         let problem = if values.iter().any(|g| !g.is_finite()) {

@@ -1,4 +1,5 @@
-//! The system's allocator, observed: it serves every program that is linked with this crate.
+//! The system's allocator, observed. It becomes the allocator of every program that links this
+//! crate.
 
 #![allow(unsafe_code)]
 
@@ -20,7 +21,7 @@ unsafe impl GlobalAlloc for Observed {
         let live = LIVE.fetch_add(layout.size(), Relaxed) + layout.size();
         PEAK.fetch_max(live, Relaxed);
         LARGEST.fetch_max(layout.size(), Relaxed);
-        // SAFETY: the caller's promises are this method's.
+        // SAFETY: the caller's promises are those that the system's allocator requires.
         unsafe { System.alloc(layout) }
     }
 
@@ -31,18 +32,19 @@ unsafe impl GlobalAlloc for Observed {
     }
 }
 
-/// Bytes of memory.
+/// What some work did with memory, in bytes.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
-    /// The most that were held at once, beyond those before.
+    /// The most bytes held at once, in addition to those held before.
     pub peak: usize,
-    /// Held at the end, beyond those before.
+    /// The bytes held at the end, in addition to those held before.
     pub kept: isize,
-    /// The largest piece that was asked for.
+    /// The largest single allocation.
     pub largest: usize,
 }
 
-/// What `work` returns, and the memory that it took. The whole process is observed: one at a time.
+/// Runs `work`, and returns its result and the memory that it took. The whole process is observed,
+/// so only one observation may run at a time.
 pub fn observe<T>(work: impl FnOnce() -> T) -> (T, Memory) {
     let before = LIVE.load(Relaxed);
     PEAK.store(before, Relaxed);
@@ -61,7 +63,8 @@ mod tests {
 
     #[test]
     fn memory_is_counted() {
-        const LARGE: usize = 10 << 20; // beside it, what the test's harness allocates meanwhile is nothing
+        // Large enough that what the test harness allocates in the meantime does not matter.
+        const LARGE: usize = 10 << 20;
         let near = |found: isize, expected: usize| found.abs_diff(expected as isize) < LARGE / 100;
         let (kept, memory) = observe(|| {
             drop(black_box(vec![0_u8; 3 * LARGE]));

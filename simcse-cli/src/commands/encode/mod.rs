@@ -14,9 +14,9 @@ use clap::builder::{NonEmptyStringValueParser, OsStringValueParser, TypedValuePa
 use indicatif::ProgressBar;
 use serde::Serialize;
 use simcse_eval::metrics::unit_rows;
-use simcse_model::{BufferPool, SentenceEncoder};
+use simcse_model::{BufferPool, Prompt, SentenceEncoder};
 
-use crate::args::{JsonArgs, ModelArgs};
+use crate::args::{JsonArgs, ModelArgs, PromptArgs};
 use crate::commands::encode::input::{Chunk, Input};
 use crate::commands::encode::output::{Format, Output, write_file};
 use crate::error::Failure;
@@ -38,8 +38,12 @@ empty ones. Texts are not trimmed.
 
 An existing file is replaced once the new one is complete.
 
+A model's default prompt, if it has one, is put in front of every sentence, as sentence-transformers
+does it; what is written as \"text\" is the line alone.
+
 Examples:
   simcse encode --model output/my-model titles.txt --output titles.npy
+  simcse encode --model intfloat/e5-small-v2 queries.txt --prompt 'query: ' --output queries.npy
   simcse encode --model output/my-model pairs.csv --text-column sent0 -o pairs.npy
   zcat titles.txt.gz | simcse encode --model output/my-model -o - | head -1";
 
@@ -63,12 +67,16 @@ pub(crate) struct EncodeArgs {
     #[arg(long)]
     normalize: bool,
     #[command(flatten)]
+    prompt: PromptArgs,
+    #[command(flatten)]
     json: JsonArgs,
 }
 
 #[derive(Serialize)]
-struct Summary {
+struct Summary<'a> {
     sentences: usize,
+    /// What was put in front of every sentence; empty for nothing.
+    prompt: &'a str,
     /// Sentences longer than the model's maximum length.
     cut: usize,
     dimension: usize,
@@ -84,8 +92,9 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
     let input = Input { path: args.input.unwrap_or_else(|| "-".into()), column: args.text_column };
     args.output.refuse(&input.path)?;
     let sentences = input.count()?;
-    let encoder = load(&args.model.model, &args.model.precision)?;
+    let encoder = load(&args.model.model, args.model.precision.get())?;
     let dimension = encoder.dimension();
+    let prompt = args.prompt.resolve(&encoder)?;
 
     let started = Instant::now();
     let (name, format) = match &args.output {
@@ -96,6 +105,7 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
     let bar = if to_terminal { ProgressBar::hidden() } else { progress::sentences_bar(sentences) };
     let mut encoding = Encoding {
         encoder: &encoder,
+        prompt,
         normalize: args.normalize,
         input: &input,
         output: &name,
@@ -116,7 +126,8 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
     let sentences_per_second = if sentences == 0 { 0.0 } else { sentences as f64 / seconds };
     let cut = encoding.cut;
     if args.json.json {
-        return report::print_json(&Summary { sentences, cut, dimension, seconds, sentences_per_second });
+        let prompt = prompt.text;
+        return report::print_json(&Summary { sentences, prompt, cut, dimension, seconds, sentences_per_second });
     }
     let embeddings = counted(sentences, "embedding", "embeddings");
     report::note(&format!(
@@ -131,6 +142,7 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
 
 struct Encoding<'a> {
     encoder: &'a SentenceEncoder,
+    prompt: Prompt<'a>,
     normalize: bool,
     input: &'a Input,
     /// What errors call the output.
@@ -166,8 +178,8 @@ impl Encoding<'_> {
 
     /// Encodes and writes the next sentences.
     fn write_chunk(&mut self, out: &mut impl Write, Chunk { texts, lines }: &Chunk) -> Result<(), Failure> {
-        let tokens = self.encoder.tokenize(texts)?;
-        let mut embeddings = self.encoder.encode_tokens(&tokens.ids, &mut self.pool);
+        let tokens = self.encoder.tokenize_with_prompt(self.prompt, texts)?;
+        let mut embeddings = self.encoder.encode_tokens_after(self.prompt.excluded, &tokens.ids, &mut self.pool);
         if let Some(row) = embeddings.rows().into_iter().position(|row| row.iter().any(|value| !value.is_finite())) {
             return Err(Failure::Failed(format!(
                 "{}, line {}: the model gives an embedding with NaN or infinite values: its weights are damaged or \

@@ -1,55 +1,46 @@
-//! `--resume-from-checkpoint`: a run that goes on as what it began as.
+//! `--resume-from-checkpoint`: completes the arguments from the run's record, and checks that
+//! nothing has changed.
 
 use std::path::{Path, PathBuf};
 
 use simcse_model::{Isa, Named};
 use simcse_train::optim::schedule::LinearSchedule;
-use simcse_train::{Checkpoint, Error, OutputDirectory, Provenance, RunDirectory, Settings};
+use simcse_train::{Checkpoint, Error, ModelSource, OutputDirectory, Provenance, Settings, Trainer, total_steps};
 
-use super::task::{ExcludeBy, Task};
-use super::{Job, TrainArgs, announce, data_source, embedded, memory_note, model_source};
-use crate::commands::load;
+use crate::commands::train::args::{ExcludeBy, TrainArgs};
+use crate::commands::train::data::Data;
+use crate::commands::train::embedded;
+use crate::commands::train::prepared::Prepared;
 use crate::error::Failure;
+use crate::inputs::load;
 use crate::report;
 
-/// Goes on `from` a checkpoint directory, or `auto`. Nothing is written before all has been checked.
-pub(super) fn resume(from: &Path, mut args: TrainArgs) -> Result<Job, Failure> {
+/// Resumes `from` a checkpoint directory, or `auto`. Everything is checked before anything is
+/// written.
+pub(super) fn prepare(from: &Path, mut args: TrainArgs) -> Result<Prepared, Failure> {
     let (output, checkpoint) = open(from, args.output_dir.as_deref())?;
-    let recorded = &checkpoint.provenance;
-    take_over(&mut args, recorded)?;
-    let settings = settings(&args, &recorded.settings)?;
-    let mut task = Task::read(&args, Some(&checkpoint))?;
-    recorded.check_same_data(&data_source(&task))?;
-    recorded.check_same_evaluation(&task.scorer.source()?)?;
+    let recorded = checkpoint.provenance.clone();
+    let path = checkpoint.path().to_path_buf();
+    take_over(&mut args, &recorded)?;
+    let settings = args.settings.over(recorded.settings.clone())?;
+    let data = Data::read(&args)?;
+    recorded.check_same_evaluation(&data.scorer.source()?)?;
+    let before = total_steps(&recorded.settings, &data.sentences)?;
 
-    let total_steps = simcse_train::total_steps(&settings, &task.sentences)?;
-    let before = simcse_train::total_steps(&recorded.settings, &task.sentences)?;
-    if total_steps < before {
-        recorded.settings.check_same(&settings)?; // which they are not
+    let trainer = Trainer::resume(output, checkpoint, &data.sentences, settings)?;
+    let mut notes = vec![format!("resuming from {} after step {}", path.display(), trainer.done())];
+    if trainer.total_steps() > before {
+        notes.push(new_schedule(trainer.settings(), before, trainer.total_steps(), trainer.done()));
     }
-    let done = checkpoint.step();
-    let plan = task.plan_memory(total_steps, args.memory_limit)?;
-    announce(&task, total_steps, output.path());
-    report::note(&memory_note(&plan, task.settings.mini_batch_tokens));
-    report::note(&format!("resuming from {} after step {done}", checkpoint.path().display()));
-    if total_steps > before {
-        report::note(&new_schedule(&settings, before, total_steps, done));
-    }
-    warn_of_other_bits(recorded);
-
-    let provenance = Provenance { settings: task.settings.clone(), ..recorded.clone() };
-    let (run, aside) = RunDirectory::resume(output, checkpoint, provenance)?;
-    for path in aside {
-        report::note(&format!("a later checkpoint is now {}: the run will make it again", path.display()));
-    }
-    Ok(Job { task, run, done, total_steps, plan })
+    notes.extend(other_bits(&recorded));
+    Ok(Prepared { data, trainer, notes })
 }
 
-/// The run's directory, locked, and the checkpoint.
+/// The run's locked directory, and the checkpoint.
 fn open(from: &Path, output_dir: Option<&Path>) -> Result<(OutputDirectory, Checkpoint), Failure> {
     if from == Path::new("auto") {
         let Some(output) = output_dir else {
-            let message = "--resume-from-checkpoint auto: name the run with --output-dir";
+            let message = "--resume-from-checkpoint auto: say which run with --output-dir";
             return Err(Failure::Usage(message.to_owned()));
         };
         let output = OutputDirectory::lock_existing(output)?;
@@ -62,7 +53,7 @@ fn open(from: &Path, output_dir: Option<&Path>) -> Result<(OutputDirectory, Chec
     let parent = from.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if let Some(output) = output_dir.filter(|output| output.canonicalize().ok() != parent.canonicalize().ok()) {
         return Err(Failure::Usage(format!(
-            "--output-dir: a run goes on where its checkpoints are, in {}, found {}",
+            "--output-dir: expected the directory of the checkpoint's run, {}, found {}",
             parent.display(),
             output.display()
         )));
@@ -71,15 +62,16 @@ fn open(from: &Path, output_dir: Option<&Path>) -> Result<(OutputDirectory, Chec
     Ok((OutputDirectory::lock_existing(parent)?, checkpoint))
 }
 
-/// Completes the arguments by what the run has recorded; what is given must agree.
+/// Completes the arguments from the run's record. Arguments that are given must agree with it.
 fn take_over(args: &mut TrainArgs, recorded: &Provenance) -> Result<(), Failure> {
     let Provenance { inputs, model, data, .. } = recorded;
     if let Some(given) = &args.model {
-        recorded.check_same_model(&model_source(given, &load(given, &args.settings.precision)?))?;
+        let encoder = load(given, args.settings.precision())?;
+        recorded.check_same_model(&ModelSource::of(given, &encoder))?;
     }
     args.model = (model.name != embedded::MODEL).then(|| model.name.clone());
     if args.sentences.is_none() && args.data.is_none() {
-        // Sentences and development sets are compared by what they are, not by where they lie.
+        // Sentences and development sets are compared by their contents, not by where they are.
         args.sentences = inputs.sentences.as_ref().map(PathBuf::from);
         args.data = inputs.data.as_ref().map(PathBuf::from);
     }
@@ -95,7 +87,7 @@ fn take_over(args: &mut TrainArgs, recorded: &Provenance) -> Result<(), Failure>
     Ok(())
 }
 
-/// What is recorded, if what is given is nothing else.
+/// The recorded value, unless another one is given.
 fn agreed(flag: &str, given: Option<String>, recorded: Option<&String>) -> Result<Option<String>, Failure> {
     match given {
         Some(given) if Some(&given) != recorded => {
@@ -106,45 +98,37 @@ fn agreed(flag: &str, given: Option<String>, recorded: Option<&String>) -> Resul
     }
 }
 
-/// The recorded settings, with the epochs or steps that are given, and the pieces, which change no bit of the result.
-fn settings(args: &TrainArgs, recorded: &Settings) -> Result<Settings, Failure> {
-    let given = args.settings.over(recorded.clone());
-    let Settings { epochs, max_steps, mini_batch_tokens, .. } = given;
-    Settings { epochs, max_steps, mini_batch_tokens, ..recorded.clone() }.check_same(&given)?;
-    if given.precision.is_available() {
-        return Ok(given);
-    }
-    Err(Failure::Failed(format!(
-        "the run began with --precision {0}, which this processor does not have",
-        given.precision.name()
-    )))
-}
-
-/// What more steps do to the learning rate.
+/// Says what additional steps do to the learning rate.
 fn new_schedule(settings: &Settings, before: u64, total_steps: u64, done: u64) -> String {
-    let rate = |total| settings.learning_rate * LinearSchedule::new(settings.warmup, total).factor(done);
+    let rate = |total_steps| {
+        let schedule = LinearSchedule { warmup_steps: settings.warmup_steps_of(total_steps), total_steps };
+        settings.learning_rate * schedule.factor(done)
+    };
     format!(
-        "{total_steps} steps instead of {before}: the learning rate goes on at {:.2e} instead of {:.2e} and falls to 0 at \
-         step {total_steps}; the steps so far had the rates of the shorter run, so this is not what a run begun with \
-         {total_steps} steps comes to",
+        "{total_steps} steps instead of {before}: the learning rate continues at {:.2e} instead of {:.2e} \
+         and falls to 0 at step {total_steps}; the steps so far had the rates of the shorter run, so the \
+         result differs from that of a run started with {total_steps} steps",
         rate(total_steps),
         rate(before)
     )
 }
 
-fn warn_of_other_bits(recorded: &Provenance) {
+/// Warnings, if this program will not continue the run to the same bits.
+fn other_bits(recorded: &Provenance) -> Vec<String> {
+    let mut warnings = Vec::new();
     let isa = Isa::detected().name();
     if recorded.instruction_set != isa {
-        report::note(&format!(
-            "warning: the run began on {}, this is {isa}: the result will differ in its last bits",
+        warnings.push(format!(
+            "warning: the run started on {}, this is {isa}: the result will differ in its last bits",
             recorded.instruction_set
         ));
     }
     let version = env!("CARGO_PKG_VERSION");
     if recorded.version != version {
-        report::note(&format!(
-            "warning: the run began under version {}, this is {version}: the result may differ",
+        warnings.push(format!(
+            "warning: the run started under version {}, this is {version}: the result may differ",
             recorded.version
         ));
     }
+    warnings
 }

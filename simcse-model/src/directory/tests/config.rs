@@ -13,11 +13,18 @@ fn refused(json: &str, message: &str) {
 #[test]
 fn defaults_are_those_of_transformers() {
     let bert = parse(r#"{"model_type": "bert"}"#).unwrap();
-    assert_eq!((bert.vocab_size, bert.num_hidden_layers, bert.type_vocab_size), (30522, 12, 2));
+    assert_eq!(bert.vocab_size, 30522);
+    assert_eq!(bert.num_hidden_layers, 12);
+    assert_eq!(bert.type_vocab_size, 2);
+
     let roberta = parse(r#"{"model_type": "roberta"}"#).unwrap();
-    assert_eq!((roberta.vocab_size, roberta.pad_token_id, roberta.max_tokens()), (50265, 1, 510));
+    assert_eq!(roberta.vocab_size, 50265);
+    assert_eq!(roberta.pad_token_id, 1);
+    assert_eq!(roberta.max_tokens(), 510);
+
     let distilbert = parse(r#"{"model_type": "distilbert"}"#).unwrap();
-    assert_eq!((distilbert.num_hidden_layers, distilbert.type_vocab_size), (6, 0));
+    assert_eq!(distilbert.num_hidden_layers, 6);
+    assert_eq!(distilbert.type_vocab_size, 0);
     assert_eq!(distilbert.layer_norm_eps, 1e-12);
 }
 
@@ -26,26 +33,41 @@ fn distilbert_has_names_of_its_own() {
     let json = r#"{"model_type": "distilbert", "dim": 8, "n_layers": 1, "n_heads": 2, "hidden_dim": 16,
         "dropout": 0.2, "attention_dropout": 0.3, "sinusoidal_pos_embds": true, "layer_norm_eps": 0.5}"#;
     let config = parse(json).unwrap();
-    assert_eq!((config.hidden_size, config.num_hidden_layers, config.num_attention_heads), (8, 1, 2));
-    assert_eq!((config.intermediate_size, config.hidden_dropout_prob), (16, 0.2));
-    assert_eq!((config.attention_probs_dropout_prob, config.layer_norm_eps), (0.3, 1e-12));
+    assert_eq!(config.hidden_size, 8);
+    assert_eq!(config.num_hidden_layers, 1);
+    assert_eq!(config.num_attention_heads, 2);
+    assert_eq!(config.intermediate_size, 16);
+    assert_eq!(config.hidden_dropout_prob, 0.2);
+    assert_eq!(config.attention_probs_dropout_prob, 0.3);
+    assert_eq!(config.layer_norm_eps, 1e-12);
 }
 
 #[test]
 fn what_is_written_is_read_back() {
     for architecture in Architecture::ALL {
-        let config = ModelConfig { hidden_size: 8, num_attention_heads: 2, ..ModelConfig::defaults(*architecture) };
-        assert_eq!(parse(&config.to_json()).unwrap(), config);
+        for activation in Activation::ALL {
+            let config = ModelConfig {
+                hidden_size: 8,
+                num_attention_heads: 2,
+                hidden_act: *activation,
+                ..ModelConfig::defaults(*architecture)
+            };
+            assert_eq!(parse(&config.to_json()).unwrap(), config);
+        }
     }
 }
 
 #[test]
 fn bad_values_are_named() {
-    refused("{}", "config.json: model_type: expected bert, roberta, distilbert, found nothing");
+    refused("{}", "config.json: model_type: expected bert, roberta or distilbert, found nothing");
     refused(r#"{"model_type": "mpnet"}"#, r#"found "mpnet""#);
     refused("[]", "expected a JSON object");
     for (fields, message) in [
-        (r#""hidden_act": "gelu_new""#, r#"hidden_act: expected "gelu", found "gelu_new""#),
+        (
+            r#""hidden_act": "mish""#,
+            "hidden_act: expected gelu, gelu_python, gelu_new, gelu_pytorch_tanh, gelu_fast, quick_gelu, silu or relu, \
+             found \"mish\"",
+        ),
         (r#""position_embedding_type": "relative_key""#, "position_embedding_type"),
         (r#""is_decoder": true"#, "is_decoder: expected false, found true"),
         (r#""add_cross_attention": true"#, "add_cross_attention"),

@@ -150,6 +150,7 @@ fn the_length_never_exceeds_the_positions() {
     assert_eq!(ModelDirectory::read(dir.path()).unwrap().max_seq_length, 20);
     let config = std::fs::read_to_string(dir.path().join("config.json")).unwrap();
     put(&dir, "config.json", &config.replace("bert", "roberta"));
+    put(&dir, "tokenizer_config.json", r#"{"tokenizer_class": "BertTokenizer"}"#);
     assert_eq!(ModelDirectory::read(dir.path()).unwrap().max_seq_length, 18);
 }
 
@@ -174,13 +175,38 @@ fn modules_that_cannot_be_honoured_are_named() {
 
 #[test]
 fn poolings_that_cannot_be_honoured_are_named() {
+    let refused = |fields: &str, message| {
+        refused("1_Pooling/config.json", &format!(r#"{{"word_embedding_dimension": 8, {fields}}}"#), message);
+    };
+    refused(r#""pooling_mode_cls_token": true, "pooling_mode_mean_tokens": true"#, "found cls and mean");
+    refused(r#""pooling_mode_lasttoken": true"#, "found lasttoken");
+    refused(r#""pooling_mode": "weightedmean""#, "found weightedmean");
+    refused(r#""pooling_mode": ["cls", "max"]"#, r#"found ["cls","max"]"#);
+    refused(r#""embedding_dimension": 9"#, "embedding_dimension: expected 8, found 9");
+    refused(r#""pooling_mode_cls_token": 1"#, "expected true or false, found 1");
+    refused(r#""include_prompt": "no""#, r#"include_prompt: expected true or false, found "no""#);
+    refused(r#""pooling_mode_first_token": true"#, "pooling_mode_first_token: expected no such field");
+}
+
+#[test]
+fn the_files_that_modules_json_names_are_there() {
     let file = "1_Pooling/config.json";
-    refused(file, r#"{"pooling_mode_cls_token": true, "pooling_mode_mean_tokens": true}"#, "found cls and mean");
-    refused(file, r#"{"pooling_mode_lasttoken": true}"#, "expected mean, cls, max, found lasttoken");
-    refused(file, r#"{"pooling_mode": "weightedmean"}"#, "found weightedmean");
-    refused(file, r#"{"pooling_mode": ["cls", "max"]}"#, r#"found ["cls","max"]"#);
-    refused(file, r#"{"word_embedding_dimension": 9}"#, "word_embedding_dimension: expected 8, found 9");
-    refused(file, r#"{"pooling_mode_cls_token": 1}"#, "expected true or false, found 1");
+    refused(file, "{}", "1_Pooling/config.json: expected an object with fields, found: an empty one");
+    refused(file, "", "1_Pooling/config.json: expected a JSON object, found: EOF");
+    refused(file, r#"{"pooling_mode": "cls"}"#, "word_embedding_dimension: expected 8, found nothing");
+    refused("sentence_bert_config.json", "", "sentence_bert_config.json: expected a JSON object");
+    let dir = classic();
+    std::fs::remove_file(dir.path().join(file)).unwrap();
+    let error = ModelDirectory::read(dir.path()).unwrap_err().to_string();
+    assert!(error.ends_with("1_Pooling/config.json: not found: modules.json names a Pooling module there"), "{error}");
+
+    let dir = classic();
+    let normalize = POOLING.replace("1_Pooling", "2_Normalize").replace("Pooling\"}", "Normalize\"}");
+    put(&dir, "modules.json", &format!("[{TRANSFORMER}, {POOLING}, {normalize}]"));
+    assert!(ModelDirectory::read(dir.path()).unwrap().normalize, "the classic layout has no file for it");
+    put(&dir, "2_Normalize/config.json", r#"{"module_input_name": "token_embeddings"}"#);
+    let error = ModelDirectory::read(dir.path()).unwrap_err().to_string();
+    assert!(error.contains(r#"module_input_name: expected "sentence_embedding""#), "{error}");
 }
 
 #[test]
@@ -191,13 +217,57 @@ fn settings_that_cannot_be_honoured_are_named() {
     refused(file, r#"{"transformer_task": "fill-mask"}"#, "transformer_task");
     refused(file, r#"{"processing_kwargs": {"text": {"max_length": 3}}}"#, "processing_kwargs: expected {}");
     refused(file, r#"{"query_length": 3}"#, "query_length: expected null, found 3");
+    refused(file, r#"{"tokenizer_name_or_path": "other"}"#, "tokenizer_name_or_path: expected no such field");
     let file = "config_sentence_transformers.json";
-    refused(file, r#"{"prompts": {"q": "query: "}, "default_prompt_name": "q"}"#, "default_prompt_name");
+    refused(file, r#"{"truncate_dim": 4}"#, "truncate_dim: expected null, found 4");
     refused(file, r#"{"prompts": {}, "default_prompt_name": "q"}"#, "default_prompt_name");
     refused(file, r#"{"prompts": 1}"#, "prompts: expected an object");
     refused(file, r#"{"model_type": "SparseEncoder"}"#, r#"found "SparseEncoder""#);
     refused("config.json", r#"{"model_type": "t5"}"#, "config.json: model_type");
-    refused("vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\na\nb", "vocab_size 6, found 6");
+    refused("vocab.txt", "1\n2\n3\n4\n5\n[CLS]\n[SEP]", "vocab_size 6, found 6");
+}
+
+#[test]
+fn what_would_make_another_model_is_named() {
+    refused("adapter_config.json", "{}", "adapter_config.json: expected no adapter");
+    for field in [r#""auto_map": {"AutoModel": "x.Y"}"#, r#""quantization_config": {"bits": 4}"#] {
+        let dir = plain();
+        let config = std::fs::read_to_string(dir.path().join("config.json")).unwrap();
+        put(&dir, "config.json", &config.replacen('{', &format!("{{{field}, "), 1));
+        let error = ModelDirectory::read(dir.path()).unwrap_err().to_string();
+        assert!(error.contains("is not supported), found {"), "{error}");
+    }
+    let dir = plain();
+    let config = std::fs::read_to_string(dir.path().join("config.json")).unwrap();
+    put(&dir, "config.json", &config.replacen('{', r#"{"architectures": ["BertForCausalLM"], "#, 1));
+    let error = ModelDirectory::read(dir.path()).unwrap_err().to_string();
+    assert!(error.contains("architectures: expected a model that is not causal"), "{error}");
+}
+
+#[test]
+fn a_vocabulary_may_be_larger_than_the_model() {
+    let dir = plain();
+    put(&dir, "vocab.txt", "[PAD]\n[UNK]\n[CLS]\n[SEP]\n[MASK]\ncat\ndog\n\n");
+    let model = ModelDirectory::read(dir.path()).unwrap();
+    assert_eq!(model.tokenizer.encode_batch(&["cat"], 9).unwrap().ids, [[2, 5, 3]]);
+    model.tokenizer.encode_batch(&["dog"], 9).unwrap_err();
+}
+
+#[test]
+fn prompts_and_what_pooling_does_with_them_survive_saving() {
+    let dir = classic();
+    let settings = r#"{"prompts": {"q": "q: ", "document": "d: "}, "default_prompt_name": "q"}"#;
+    put(&dir, "config_sentence_transformers.json", settings);
+    put(&dir, "1_Pooling/config.json", r#"{"word_embedding_dimension": 8, "include_prompt": false}"#);
+    let model = ModelDirectory::read(dir.path()).unwrap();
+    let out = tempfile::tempdir().unwrap();
+    model.write(out.path()).unwrap();
+    let again = ModelDirectory::read(out.path()).unwrap();
+    for model in [model, again] {
+        assert!(!model.include_prompt);
+        assert_eq!(model.prompts.default_prompt(), "q: ");
+        assert_eq!((model.prompts.query(), model.prompts.document()), ("", "d: "));
+    }
 }
 
 #[test]

@@ -1,5 +1,5 @@
-//! A layer, and the encoder with its pooling, against a naive f64 oracle of the whole: the forward directly, the gradient of
-//! every parameter by central differences of the oracle.
+//! A layer, and the encoder followed by pooling, compared with a naive f64 oracle: forward values
+//! directly, the gradient of every parameter with central differences of the oracle.
 
 use std::cell::OnceCell;
 use std::ops::Range;
@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ndarray::{Array2, ArrayView2, s};
 use proptest::prelude::*;
 use simcse_tensor::rng::Philox;
-use simcse_tensor::{BufferPool, Grads, Params, Pooling, Rows};
+use simcse_tensor::{Activation, BufferPool, Grads, Named, Params, Pooling, Rows};
 
 use super::*;
 use crate::directory::config::Architecture::{self, Bert, DistilBert, Roberta};
@@ -16,15 +16,16 @@ use crate::directory::config::Architecture::{self, Bert, DistilBert, Roberta};
 const VOCABULARY: usize = 20;
 const PAD: u32 = 1;
 
-fn config(architecture: Architecture) -> ModelConfig {
+fn config(architecture: Architecture, hidden_act: Activation) -> ModelConfig {
     ModelConfig {
+        hidden_act,
         vocab_size: VOCABULARY,
         hidden_size: 8,
         num_hidden_layers: 1,
         num_attention_heads: 2,
         intermediate_size: 12,
         max_position_embeddings: 12,
-        layer_norm_eps: 1e-3, // so large that an epsilon in the wrong place shows
+        layer_norm_eps: 1e-3, // large enough that an epsilon in the wrong place shows
         hidden_dropout_prob: 0.0,
         attention_probs_dropout_prob: 0.0,
         pad_token_id: PAD as usize,
@@ -33,11 +34,16 @@ fn config(architecture: Architecture) -> ModelConfig {
     }
 }
 
-/// One sentence, one of only special tokens, a few, or more than a block of gradients holds; some tokens are padding.
+/// One sentence; one that has special tokens only; a few; or more than a block of gradients holds.
+/// Some tokens are padding.
 fn sentences() -> impl Strategy<Value = Vec<Vec<u32>>> {
     let token = || prop_oneof![1 => Just(PAD), 4 => 0..VOCABULARY as u32];
     let some = |count, length| prop::collection::vec(prop::collection::vec(token(), length), count);
     prop_oneof![some(1..2, 1..10), Just(vec![vec![2, 3]]), some(2..6, 1..8), some(Rows::BLOCK / 9 + 1..70, 9..10)]
+}
+
+fn activation() -> impl Strategy<Value = Activation> {
+    prop::sample::select(Activation::ALL)
 }
 
 fn architecture() -> impl Strategy<Value = Architecture> {
@@ -51,7 +57,9 @@ fn plan() -> impl Strategy<Value = Option<DropoutPlan>> {
 
 /// `Φ(x)` by the series `½ + φ(x)·(x + x³/3 + x⁵/15 + …)` (Marsaglia 2004).
 fn cdf(x: f64) -> f64 {
-    let (mut term, mut sum, mut k) = (x, x, 1.0);
+    let mut term = x;
+    let mut sum = x;
+    let mut k = 1.0;
     while term.abs() > 1e-18 {
         k += 2.0;
         term *= x * x / k;
@@ -60,20 +68,49 @@ fn cdf(x: f64) -> f64 {
     0.5 + sum * (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt()
 }
 
-/// The reference models as their papers and transformers' modules have them, with the names of their `state_dict`s.
+/// Activation functions, as in transformers' `activations.py`. Whether ReLU lets `h` pass is up to
+/// `positive`.
+fn activated(activation: Activation, h: f64, positive: bool) -> f64 {
+    let tanh = |inner: f64| 0.5 * h * (1.0 + inner.tanh());
+    match activation {
+        Activation::Gelu | Activation::GeluPython => h * cdf(h),
+        Activation::GeluNew | Activation::GeluPytorchTanh => {
+            tanh((2.0 / std::f64::consts::PI).sqrt() * (h + 0.044715 * h.powi(3)))
+        }
+        Activation::GeluFast => tanh(h * 0.7978845608 * (1.0 + 0.044715 * h * h)),
+        Activation::QuickGelu => h / (1.0 + (-1.702 * h).exp()),
+        Activation::Silu => h / (1.0 + (-h).exp()),
+        Activation::Relu => h * f64::from(u8::from(positive)),
+    }
+}
+
+/// The side of each kink that the oracle was on in its first call, on which it stays: otherwise a
+/// difference quotient could compare the one side with the other.
+#[derive(Default)]
+struct Kinks {
+    /// The token with the maximum, for each sentence and column.
+    highest: OnceCell<Array2<usize>>,
+    /// Whether the input of an activation function is positive.
+    positive: OnceCell<Array2<bool>>,
+}
+
+/// The reference models, as their papers and transformers' modules define them, with the names in
+/// their `state_dict`s.
 struct Oracle<'a> {
     config: &'a ModelConfig,
     layout: &'a Layout,
     values: &'a [f64],
     rows: &'a Rows,
     plan: Option<&'a DropoutPlan>,
+    kinks: &'a Kinks,
 }
 
 impl Oracle<'_> {
     /// A parameter; a vector is one row.
     fn parameter(&self, name: &str) -> ArrayView2<'_, f64> {
         let tensor = self.layout.parameters().iter().find(|tensor| tensor.name == name).expect(name);
-        let shape = (tensor.len() / tensor.shape[tensor.shape.len() - 1], tensor.shape[tensor.shape.len() - 1]);
+        let columns = tensor.shape[tensor.shape.len() - 1];
+        let shape = (tensor.len() / columns, columns);
         ArrayView2::from_shape(shape, &self.values[tensor.range()]).unwrap()
     }
 
@@ -138,14 +175,17 @@ impl Oracle<'_> {
             attended = self.dropout(attended, Site::AttentionOutput(number));
         }
         let a = self.norm(attended + x, &name("attention.output.LayerNorm", "sa_layer_norm"));
-        let h = self.linear(&a, &name("intermediate.dense", "ffn.lin1")).mapv(|h| h * cdf(h));
+        let mut h = self.linear(&a, &name("intermediate.dense", "ffn.lin1"));
+        let positive = self.kinks.positive.get_or_init(|| h.mapv(|h| h > 0.0));
+        h.zip_mut_with(positive, |h, &positive| *h = activated(self.config.hidden_act, *h, positive));
         let fed = self.dropout(self.linear(&h, &name("output.dense", "ffn.lin2")), Site::Output(number));
         self.norm(fed + a, &name("output.LayerNorm", "output_layer_norm"))
     }
 
     fn embeddings(&self, sentences: &[Vec<u32>]) -> Array2<f64> {
         let table = |name| self.parameter(&format!("embeddings.{name}_embeddings.weight")).to_owned();
-        let (words, positions) = (table("word"), table("position"));
+        let words = table("word");
+        let positions = table("position");
         let mut sum = Array2::zeros((0, self.config.hidden_size));
         for ids in sentences {
             for (i, &id) in ids.iter().enumerate() {
@@ -163,13 +203,11 @@ impl Oracle<'_> {
         self.dropout(self.norm(sum, "embeddings.LayerNorm"), Site::Embeddings)
     }
 
-    /// Maxima stay with the tokens that had them at the first call, in `highest`: where two are nearly equal, a difference quotient
-    /// would compare one with the other.
-    fn pool(&self, x: &Array2<f64>, pooling: Pooling, highest: &OnceCell<Array2<usize>>) -> Array2<f64> {
+    fn pool(&self, x: &Array2<f64>, pooling: Pooling) -> Array2<f64> {
         let sentence = |i| self.rows.sentence(i);
         let top = |i, c| sentence(i).max_by(|&a, &b| x[[a, c]].total_cmp(&x[[b, c]])).unwrap();
         let shape = (self.rows.sentences(), x.ncols());
-        let highest = highest.get_or_init(|| Array2::from_shape_fn(shape, |(i, c)| top(i, c)));
+        let highest = self.kinks.highest.get_or_init(|| Array2::from_shape_fn(shape, |(i, c)| top(i, c)));
         Array2::from_shape_fn(shape, |(i, c)| match pooling {
             Pooling::Mean => x.slice(s![sentence(i), c]).mean().unwrap(),
             Pooling::Cls => x[[sentence(i).start, c]],
@@ -178,9 +216,9 @@ impl Oracle<'_> {
     }
 }
 
-/// `build` runs the model on a tape and `oracle` runs it in f64, given the values of all parameters. `input`, if any, is a
-/// matrix of the layout that stands for what comes from outside; `build` gets it as a node. The `untrained` values get no
-/// gradient.
+/// Compares `build`, which runs a model on a tape, with `oracle`, which runs it in f64, given the
+/// values of all parameters. `input`, if there is one, is the place in the layout of what is not a
+/// parameter: `build` gets it as a node. The `untrained` values have no gradient.
 fn check(
     layout: Layout,
     input: Option<Slot>,
@@ -203,7 +241,8 @@ fn check(
     let input = input.map(|slot| (slot, tape.input(params.matrix(slot).to_owned())));
     let y = build(&mut tape, input.map(|(_, var)| var));
     let expected = oracle(&values);
-    let (value, expected_values) = (tape.value(y).as_slice().unwrap(), expected.as_slice().unwrap());
+    let value = tape.value(y).as_slice().unwrap();
+    let expected_values = expected.as_slice().unwrap();
     assert_close("forward", value, expected_values, largest(expected_values));
 
     let dy = Array2::from_shape_fn(expected.dim(), |(i, c)| random(i * expected.ncols() + c, 1));
@@ -237,7 +276,7 @@ fn assert_close(what: &str, got: &[f32], expected: &[f64], scale: f64) {
     assert_eq!(got.len(), expected.len(), "{what}");
     for (i, (&got, &expected)) in got.iter().zip(expected).enumerate() {
         let error = (f64::from(got) - expected).abs();
-        assert!(error <= TOLERANCE * scale, "{what}[{i}]: {got}, expected {expected}, of at most {scale}");
+        assert!(error <= TOLERANCE * scale, "{what}[{i}]: {got}, expected {expected} on a scale of {scale}");
     }
 }
 
@@ -247,12 +286,15 @@ proptest! {
     #[test]
     fn a_layer_agrees_with_f64(
         architecture in architecture(),
+        hidden_act in activation(),
         lengths in sentences().prop_map(|sentences| sentences.iter().map(Vec::len).collect::<Vec<_>>()),
         plan in plan(),
         seed: u64,
     ) {
-        let (config, mut layout) = (config(architecture), Layout::default());
-        let number = 3; // as in a deeper model: it is part of names and masks
+        let config = config(architecture, hidden_act);
+        let kinks = Kinks::default();
+        let mut layout = Layout::default();
+        let number = 3; // as in a deeper model: the number is part of names and masks
         let layer = Layer::push(&mut layout, &config, number);
         let streams = (0..lengths.len() as u32).map(|s| s ^ 1).collect();
         let rows = Arc::new(Rows::new(lengths, streams));
@@ -266,7 +308,7 @@ proptest! {
             seed,
             |tape, x| layer.forward(&config, tape, x.unwrap(), plan.as_ref()),
             |values| {
-                let oracle = Oracle { config: &config, layout: &table, values, rows: &rows, plan: plan.as_ref() };
+                let oracle = Oracle { config: &config, layout: &table, values, rows: &rows, plan: plan.as_ref(), kinks: &kinks };
                 oracle.layer(number, &oracle.parameter("input").to_owned())
             },
         );
@@ -275,20 +317,22 @@ proptest! {
     #[test]
     fn the_encoder_agrees_with_f64(
         architecture in architecture(),
+        hidden_act in activation(),
         sentences in sentences(),
         pooling in prop::sample::select(vec![Pooling::Mean, Pooling::Cls, Pooling::Max]),
         plan in plan(),
         seed: u64,
     ) {
-        let config = config(architecture);
+        let config = config(architecture, hidden_act);
+        let kinks = Kinks::default();
         let (encoder, layout) = Encoder::new(config.clone(), false);
         let streams = (0..sentences.len() as u32).map(|s| s ^ 1).collect();
         let batch = TokenBatch::new(&config, &sentences, streams);
-        let (rows, table) = (batch.rows(), layout.clone());
-        // PyTorch's padding_idx: in the word embeddings, and in RoBERTa's position embeddings.
+        let rows = batch.rows();
+        let table = layout.clone();
+        // PyTorch's padding_idx, in the word embeddings and in RoBERTa's position embeddings.
         let padding_row = |table: usize| (table + PAD as usize) * config.hidden_size;
         let padding = [0, VOCABULARY].map(|table| padding_row(table)..padding_row(table + 1));
-        let highest = OnceCell::new();
         check(
             layout,
             None,
@@ -300,8 +344,8 @@ proptest! {
                 tape.pooling(hidden, pooling)
             },
             |values| {
-                let oracle = Oracle { config: &config, layout: &table, values, rows, plan: plan.as_ref() };
-                oracle.pool(&oracle.layer(0, &oracle.embeddings(&sentences)), pooling, &highest)
+                let oracle = Oracle { config: &config, layout: &table, values, rows, plan: plan.as_ref(), kinks: &kinks };
+                oracle.pool(&oracle.layer(0, &oracle.embeddings(&sentences)), pooling)
             },
         );
     }

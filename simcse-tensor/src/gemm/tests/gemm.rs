@@ -24,7 +24,7 @@ fn case() -> impl Strategy<Value = (Array2<f32>, Array2<f32>, Vec<usize>)> {
 
 fn precision() -> impl Strategy<Value = Precision> {
     prop_oneof![Just(Precision::F32), Just(Precision::Bf16)]
-        .prop_filter("needs a processor that has it", |precision| precision.is_available())
+        .prop_filter("needs a processor with bf16 instructions", |precision| precision.is_available())
 }
 
 /// `x` as an operand, by the definition of bf16: the upper half of an f32, rounded to nearest even.
@@ -36,7 +36,7 @@ fn operand(precision: Precision, x: f32) -> f64 {
     })
 }
 
-/// `A·B` in f64 at one place, and the sum of the products' magnitudes, which bounds the error.
+/// One element of `A·B` in f64, and the sum of the products' magnitudes, which bounds the error.
 fn oracle(precision: Precision, a: &Array2<f32>, b: &Array2<f32>, i: usize, j: usize) -> (f64, f64) {
     let products = (0..a.ncols()).map(|k| operand(precision, a[[i, k]]) * operand(precision, b[[k, j]]));
     products.fold((0.0, 0.0), |(sum, size), p| (sum + p, size + p.abs()))
@@ -44,8 +44,14 @@ fn oracle(precision: Precision, a: &Array2<f32>, b: &Array2<f32>, i: usize, j: u
 
 proptest! {
     #[test]
-    fn equals_the_naive_product((a, b, ends) in case(), precision in precision(), mode in 0..3, by_matrixmultiply: bool) {
-        let (m, n) = (a.nrows(), b.ncols());
+    fn equals_the_naive_product(
+        (a, b, ends) in case(),
+        precision in precision(),
+        mode in 0..3,
+        by_matrixmultiply: bool,
+    ) {
+        let m = a.nrows();
+        let n = b.ncols();
         let bias: Vec<f32> = (0..n).map(|j| j as f32 / 7.0).collect();
         let (addend, before) = match mode {
             0 => (Addend::Zero, f32::NAN),
@@ -59,17 +65,19 @@ proptest! {
             gemm(precision, a.view(), b.view(), addend, &ends, &mut c);
         }
         for (at, &c) in c.iter().enumerate() {
-            let (i, j) = (at / n, at % n);
+            let [i, j] = [at / n, at % n];
             let (sum, size) = oracle(precision, &a, &b, i, j);
             let expected = sum + match mode { 0 => 0.0, 1 => f64::from(bias[j]), _ => 0.5 };
-            prop_assert!((f64::from(c) - expected).abs() <= 1e-6 * (size + 1.0 + expected.abs()), "C[{i}, {j}] = {c}, not {expected}");
+            let error = (f64::from(c) - expected).abs();
+            prop_assert!(error <= 1e-6 * (size + 1.0 + expected.abs()), "C[{i}, {j}] = {c}, expected {expected}");
         }
     }
 
-    /// A row's bits depend on nothing but that row, and the pieces of K may come in several calls.
+    /// The bits of a row of C depend on that row of A alone, and K may be split over several calls.
     #[test]
     fn bits_depend_on_the_row_alone((a, b, ends) in case(), precision in precision(), threads in 1..4usize) {
-        let (m, n) = (a.nrows(), b.ncols());
+        let m = a.nrows();
+        let n = b.ncols();
         let mut whole = vec![0.0; m * n];
         gemm(precision, a.view(), b.view(), Addend::Existing, &ends, &mut whole);
         let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();

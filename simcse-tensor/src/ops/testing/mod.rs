@@ -1,5 +1,10 @@
-//! Checks an operation on the tape against a naive f64 oracle: the forward directly, the backward by central differences of
-//! the oracle, for random shapes and random upstream gradients.
+//! Tests only: checks an operation on the tape against a naive f64 oracle.
+//!
+//! The forward is compared directly, the backward with central differences of the oracle, for
+//! random shapes and random upstream gradients. An operation's own test, at the foot of its file,
+//! is a call of [`check`]; `edges` has the numerical edges of all of them.
+//!
+//! This room knows the tape and may use everything. Nothing outside of tests may use it.
 
 mod edges;
 
@@ -11,7 +16,7 @@ use proptest::prelude::*;
 use crate::rng::Philox;
 use crate::{BufferPool, Grads, Layout, Params, Rows, Slot, Tape, Var};
 
-/// A random instance: sentences, the shapes of the inputs and of the parameters, and what their values are drawn from.
+/// A random instance: sentences, the shapes of inputs and parameters, and the seed of their values.
 #[derive(Clone, Debug)]
 pub(crate) struct Case {
     pub(crate) rows: Arc<Rows>,
@@ -20,7 +25,8 @@ pub(crate) struct Case {
     pub(crate) seed: u64,
 }
 
-/// Up to 40 sentences (more than two blocks of gradients) of 0 to 4 tokens, or one or two longer ones.
+/// Up to 40 sentences (more than two blocks of gradients) of 0 to 4 tokens, or one or two longer
+/// ones.
 pub(crate) fn sentences() -> impl Strategy<Value = Arc<Rows>> {
     let lengths = prop_oneof![prop::collection::vec(0..5usize, 1..40), prop::collection::vec(1..20usize, 1..3)];
     lengths.prop_map(|lengths| {
@@ -29,7 +35,8 @@ pub(crate) fn sentences() -> impl Strategy<Value = Arc<Rows>> {
     })
 }
 
-/// A permutation of an even grid on −1..1 without 0: random, and no two values so close that a maximum might turn within a difference.
+/// A random permutation of an even grid on −1..1 that leaves out 0. No two values are so close that
+/// a maximum could move to the other one within a difference quotient.
 fn random((rows, cols): (usize, usize), philox: Philox, stream: u32) -> Array2<f32> {
     let n = (rows * cols) as u32;
     let mut order: Vec<u32> = (0..n).collect();
@@ -40,12 +47,13 @@ fn random((rows, cols): (usize, usize), philox: Philox, stream: u32) -> Array2<f
 
 type Matrices = Vec<Array2<f64>>;
 
-/// `build` does the operation on the tape, given inputs and parameter slots; `oracle` does it in f64.
+/// Checks an operation: `build` does it on the tape, given inputs and parameters; `oracle` in f64.
 pub(crate) fn check(
     case: &Case,
     build: impl Fn(&mut Tape, &[Var], &[Slot]) -> Var,
     oracle: impl Fn(&[Array2<f64>], &[Array2<f64>]) -> Array2<f64>,
 ) {
+    // Gradients of parameters must be added to what is there, not written over it.
     const GRADIENTS_BEFORE: f32 = 0.5;
     let philox = Philox::new(case.seed);
     let mut layout = Layout::default();
@@ -56,6 +64,7 @@ pub(crate) fn check(
     }
     let inputs: Vec<_> = case.inputs.iter().enumerate().map(|(i, &shape)| random(shape, philox, i as u32)).collect();
 
+    // Both runs share a pool, so that the second one gets used buffers.
     let mut pool = BufferPool::new();
     let mut run = |recording| {
         let mut tape = Tape::new(&params, &mut pool, case.rows.clone(), recording);
@@ -109,12 +118,12 @@ fn central_differences(matrices: &mut Matrices, i: usize, f: impl Fn(&Matrices) 
     gradient
 }
 
-fn assert_close(what: &str, got: &Array2<f32>, expected: &Array2<f64>) {
+fn assert_close(what: &str, found: &Array2<f32>, expected: &Array2<f64>) {
     const TOLERANCE: f64 = 2e-5;
-    assert_eq!(got.dim(), expected.dim(), "{what}: shape");
+    assert_eq!(found.dim(), expected.dim(), "{what}: shape");
     let largest = expected.iter().fold(1.0, |largest: f64, x| largest.max(x.abs()));
-    Zip::indexed(got).and(expected).for_each(|at, &got, &expected| {
-        let error = (f64::from(got) - expected).abs();
-        assert!(error <= TOLERANCE * largest, "{what}{at:?}: {got}, expected {expected}");
+    Zip::indexed(found).and(expected).for_each(|at, &found, &expected| {
+        let error = (f64::from(found) - expected).abs();
+        assert!(error <= TOLERANCE * largest, "{what}{at:?}: {found}, expected {expected}");
     });
 }

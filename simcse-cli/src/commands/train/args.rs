@@ -1,0 +1,132 @@
+//! The arguments of `simcse train`.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+use clap::builder::{NonEmptyStringValueParser, PathBufValueParser};
+use simcse_model::Named;
+use simcse_model::io::is_standard_input;
+use simcse_train::Inputs;
+
+use crate::args::{JsonArgs, named, size};
+use crate::commands::train::settings::SettingArgs;
+
+const HELP: &str = "\
+Every sentence is encoded twice under dropout; its two embeddings are pulled together and pushed away
+from those of the other sentences in the batch (SimCSE, Gao et al. 2021). sentence-transformers can
+load the output directory.
+
+Without SENTENCES, --data and --model, a small model with random weights is trained on sentences
+embedded in the binary, in about a minute, and scored before and after.
+
+Examples:
+  simcse train
+  simcse train titles.txt --model distilroberta-base --output-dir output/my-model
+  simcse train --data askubuntu --model distilroberta-base --recipe st-2021
+  simcse train titles.txt --model path/to/bert --eval-rerank dev.jsonl --eval-steps 100
+  simcse train --resume-from-checkpoint auto --output-dir output/my-model";
+
+#[derive(Clone, Debug, Args)]
+#[command(after_help = HELP)]
+pub(crate) struct TrainArgs {
+    /// Text to train on, one sentence per line, UTF-8, plain or .gz; - is standard input
+    pub(super) sentences: Option<PathBuf>,
+    /// Train on the titles in a directory like github.com/taolei87/askubuntu, except for the
+    /// questions of its development and test sets, and score on those sets; `askubuntu` stands for
+    /// the directory that `simcse fetch askubuntu` downloads
+    #[arg(long, value_name = "DIR", conflicts_with = "sentences")]
+    pub(super) data: Option<PathBuf>,
+    /// Exclude the held-out questions of --data by `id`, or also all questions with the same `text`
+    /// [default: text; with --recipe st-2021, id]
+    #[arg(long, value_name = "KEY", requires = "data", value_parser = named::<ExcludeBy>)]
+    pub(super) exclude_by: Option<ExcludeBy>,
+    /// The model to train: a Hugging Face or sentence-transformers directory, or a name on the hub
+    #[arg(long, value_name = "MODEL", value_parser = NonEmptyStringValueParser::new())]
+    pub(super) model: Option<String>,
+    /// Directory for the model and its checkpoints [default: output/simcse-<model>-<time>]
+    #[arg(long, value_name = "DIR")]
+    pub(super) output_dir: Option<PathBuf>,
+    /// Resume from a checkpoint directory or, with `auto`, from the newest complete one in
+    /// --output-dir. Sentences, model and settings are the run's own; flags that are given must
+    /// agree with them, except that --epochs and --max-steps may be raised
+    #[arg(long, value_name = "DIR", value_parser = PathBufValueParser::new())]
+    pub(super) resume_from_checkpoint: Option<PathBuf>,
+    /// Skip lines of fewer than N characters [default: 10]
+    #[arg(long, value_name = "N")]
+    pub(super) min_length: Option<usize>,
+    #[command(flatten)]
+    pub(super) settings: SettingArgs,
+    /// Use at most this much memory, such as 3.5GB or 800MB. If batches would need more, they are
+    /// encoded in pieces (see --mini-batch-tokens); if that is not enough, the run is refused, with
+    /// the largest setting that fits [default: what is available]
+    #[arg(long, value_name = "SIZE", value_parser = size)]
+    pub(super) memory_limit: Option<u64>,
+    /// Score this reranking set before, during and after training: a .jsonl file of {"query",
+    /// "positive", "negative"}, or a directory like github.com/taolei87/askubuntu
+    #[arg(long, value_name = "PATH", requires = "sentences")]
+    pub(super) eval_rerank: Option<PathBuf>,
+    /// Score this set of semantic textual similarity before, during and after training
+    #[arg(long, value_name = "FILE")]
+    pub(super) eval_sts: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) json: JsonArgs,
+}
+
+impl TrainArgs {
+    /// The minimum length of a sentence, in characters.
+    pub(super) fn min_length(&self) -> usize {
+        self.min_length.unwrap_or(10)
+    }
+
+    /// Where the inputs are, so that the run can be resumed from any working directory.
+    pub(super) fn inputs(&self) -> Inputs {
+        let absolute = |path: &Option<PathBuf>| path.as_deref().map(absolute);
+        Inputs {
+            sentences: absolute(&self.sentences),
+            data: absolute(&self.data),
+            min_length: self.min_length(),
+            eval_rerank: absolute(&self.eval_rerank),
+            eval_sts: absolute(&self.eval_sts),
+        }
+    }
+
+    /// The directory of a new run. Unless one is given, it is `output/simcse-<model>-<seconds since
+    /// 1970>`.
+    pub(super) fn output(&self) -> PathBuf {
+        if let Some(output) = &self.output_dir {
+            return output.clone();
+        }
+        let model = Path::new(self.model.as_deref().unwrap_or("default"));
+        let name = model.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy());
+        let now = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default();
+        PathBuf::from(format!("output/simcse-{name}-{}", now.as_secs()))
+    }
+}
+
+/// The absolute path. Names that are not paths (`-`, `askubuntu`) are unchanged.
+fn absolute(path: &Path) -> String {
+    let kept = is_standard_input(path) || !path.exists();
+    let absolute = if kept { None } else { std::path::absolute(path).ok() };
+    absolute.as_deref().unwrap_or(path).to_string_lossy().into_owned()
+}
+
+/// What identifies a held-out question.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum ExcludeBy {
+    /// Its id; other questions with the same title are trained on. As in the script of
+    /// sentence-transformers 1.2.
+    Id,
+    /// Its title. As in `train_askubuntu_simcse.py` of sentence-transformers 6.2.
+    Text,
+}
+
+impl Named for ExcludeBy {
+    const ALL: &'static [Self] = &[Self::Id, Self::Text];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Id => "id",
+            Self::Text => "text",
+        }
+    }
+}

@@ -1,0 +1,185 @@
+//! Downloads of whole models from the hub.
+
+use std::fs;
+use std::path::Path;
+use std::thread;
+use std::time::Duration;
+
+use super::super::config::{HubConfig, Token};
+use super::server::{Reply, Repo, Server, git_blob, sha256};
+use super::{COMMIT, HubError, MODULES, PLAIN, config, lay_out, notices, offline, resolve};
+
+fn serve(files: &[(&str, &str)]) -> Server {
+    let repo = Repo::new(files);
+    Server::start(move |request| repo.answer(request))
+}
+
+fn refuse(reply: Reply) -> HubError {
+    let dir = tempfile::tempdir().unwrap();
+    let server = Server::start(move |_| reply.clone());
+    let error = resolve(&config(dir.path(), &server.url), "o/n@v1").unwrap_err();
+    assert_eq!(server.log().len(), 1, "no retry would help");
+    assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+    error
+}
+
+#[test]
+fn a_plain_model_is_stored_in_the_layout_of_python() {
+    let dir = tempfile::tempdir().unwrap();
+    let extra = [("pytorch_model.bin", "pickle"), ("onnx/model.onnx", "graph"), ("README.md", "card")];
+    let server = serve(&[PLAIN, &extra].concat());
+    let config = config(dir.path(), &server.url);
+    let found = resolve(&config, "distilroberta-base").unwrap();
+
+    let home = dir.path().join("models--distilroberta-base");
+    assert_eq!(found, home.join("snapshots").join(COMMIT));
+    assert_eq!(fs::read_to_string(home.join("refs/main")).unwrap(), COMMIT);
+    let mut names: Vec<_> =
+        fs::read_dir(&found).unwrap().map(|e| e.unwrap().file_name().into_string().unwrap()).collect();
+    names.sort();
+    assert_eq!(names, ["config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"]);
+    let blobs = home.join("blobs");
+    assert_eq!(fs::read_to_string(blobs.join(sha256(b"weights"))).unwrap(), "weights");
+    assert_eq!(fs::read_to_string(blobs.join(git_blob(b"{}"))).unwrap(), "{}");
+    #[cfg(unix)]
+    assert_eq!(
+        fs::read_link(found.join("model.safetensors")).unwrap(),
+        Path::new("../../blobs").join(sha256(b"weights"))
+    );
+    assert!(home.join(".no_exist").join(COMMIT).join("modules.json").is_file());
+
+    let before = server.log().len();
+    assert_eq!(resolve(&config, "distilroberta-base").unwrap(), found);
+    assert_eq!(resolve(&offline(dir.path()), "distilroberta-base").unwrap(), found);
+    assert_eq!(server.log().len(), before, "complete: no further request");
+}
+
+#[test]
+fn a_sentence_model_is_downloaded_with_its_modules() {
+    let dir = tempfile::tempdir().unwrap();
+    let more =
+        [("modules.json", MODULES), ("1_Pooling/config.json", "{\"p\": 1}"), ("sentence_bert_config.json", "{}")];
+    let server = serve(&[PLAIN, &more].concat());
+    let found = resolve(&config(dir.path(), &server.url), "mini@refs/pr/1").unwrap();
+    assert_eq!(fs::read_to_string(found.join("1_Pooling/config.json")).unwrap(), "{\"p\": 1}");
+    assert_eq!(server.log()[0].path, "/api/models/sentence-transformers/mini/revision/refs%2Fpr%2F1");
+    let home = dir.path().join("models--sentence-transformers--mini");
+    assert_eq!(fs::read_to_string(home.join("refs/refs/pr/1")).unwrap(), COMMIT);
+    let is_absent = |name: &str| home.join(".no_exist").join(COMMIT).join(name).is_file();
+    assert!(is_absent("config_sentence_transformers.json") && !is_absent("sentence_roberta_config.json"));
+    assert_eq!(resolve(&offline(dir.path()), "mini@refs/pr/1").unwrap(), found);
+}
+
+#[test]
+fn a_doubtful_snapshot_is_completed_or_used_unchanged() {
+    let dir = tempfile::tempdir().unwrap();
+    lay_out(dir.path(), "o/n", PLAIN);
+    let (found, notices) = notices(&config(dir.path(), "http://127.0.0.1:9"), "o/n");
+    let last = notices.last().map_or("", String::as_str);
+    assert!(found.is_ok() && last.contains("without modules.json"), "{notices:?}");
+
+    let server = serve(&[PLAIN, &[("modules.json", MODULES), ("1_Pooling/config.json", "{}")]].concat());
+    let found = resolve(&config(dir.path(), &server.url), "o/n").unwrap();
+    assert!(found.join("1_Pooling/config.json").is_file());
+    assert_eq!(server.count("GET", "model.safetensors"), 0, "it was there");
+}
+
+#[test]
+fn the_token_goes_to_the_endpoint_and_to_no_other_host() {
+    let dir = tempfile::tempdir().unwrap();
+    let storage = Server::start(|request| Reply::file(request, b"weights"));
+    let mut repo = Repo::new(PLAIN);
+    repo.storage = Some(storage.url.clone());
+    let server = Server::start(move |request| match request.path.strip_prefix("/o/old") {
+        Some(rest) => Reply::status(307).header("Location", format!("/o/new{rest}")),
+        None => repo.answer(request),
+    });
+    let config = HubConfig { token: Some(Token("hf_x".into())), ..config(dir.path(), &server.url) };
+    let found = resolve(&config, "o/old").unwrap();
+    assert_eq!(fs::read_to_string(found.join("model.safetensors")).unwrap(), "weights");
+    assert!(
+        server.log().iter().all(|r| { r.headers.get("authorization").is_some_and(|value| value == "Bearer hf_x") })
+    );
+    assert!(server.count("GET", "/o/new/resolve/0123456789abcdef0123456789abcdef01234567/config.json") == 1);
+    assert_eq!(storage.log().len(), 1);
+    assert!(storage.log().iter().all(|r| !r.headers.contains_key("authorization")), "{:?}", storage.log());
+}
+
+#[test]
+fn refusals_say_what_to_do() {
+    let coded = |status, code| Reply::status(status).header("X-Error-Code", code);
+    let error = refuse(coded(401, "RepoNotFound"));
+    assert!(matches!(&error, HubError::NoSuchRepository { repo, .. } if repo == "o/n"), "{error}");
+    assert!(matches!(refuse(Reply::status(404)), HubError::NoSuchRepository { .. }));
+    let error = refuse(coded(404, "RevisionNotFound"));
+    assert!(matches!(&error, HubError::NoSuchRevision { revision, .. } if revision == "v1"), "{error}");
+    let error = refuse(coded(403, "GatedRepo")).to_string();
+    assert!(error.contains("accept its conditions at http://127.0.0.1") && error.contains("HF_TOKEN"), "{error}");
+    let error = refuse(Reply::status(401).header("X-Error-Message", "Invalid \u{9b}credentials")).to_string();
+    assert!(error.contains("Invalid") && error.contains("HF_TOKEN") && !error.contains(char::is_control), "{error}");
+    assert!(matches!(refuse(Reply::status(403)), HubError::Refused { status: 403, .. }));
+    assert!(matches!(refuse(Reply::status(418)), HubError::Status { status: 418, .. }));
+}
+
+#[test]
+fn a_server_that_is_not_a_hub_is_named() {
+    let bad_sha = r#"{"sha": "../../x", "siblings": []}"#;
+    for body in ["<html>please log in</html>", "{}", bad_sha, ""] {
+        let error = refuse(Reply::status(200).body(body));
+        assert!(matches!(error, HubError::NotAHub { .. }), "{body}: {error}");
+    }
+}
+
+#[test]
+fn an_etag_never_becomes_a_path() {
+    let dir = tempfile::tempdir().unwrap();
+    let repo = Repo::new(PLAIN);
+    let server = Server::start(move |request| {
+        let mut reply = repo.answer(request);
+        reply.headers.iter_mut().filter(|(name, _)| *name == "ETag").for_each(|(_, v)| *v = "\"../../../x\"".into());
+        reply
+    });
+    let error = resolve(&config(dir.path(), &server.url), "o/n").unwrap_err();
+    assert!(matches!(error, HubError::NotAHub { .. }), "{error}");
+}
+
+#[test]
+fn a_repository_without_safetensors_is_refused_before_anything_large_is_downloaded() {
+    for (more, tool) in [(None, "transformers"), (Some(("modules.json", MODULES)), "sentence_transformers")] {
+        let dir = tempfile::tempdir().unwrap();
+        let mut files = vec![PLAIN[0], PLAIN[1], ("pytorch_model.bin", "pickle")];
+        files.extend(more);
+        let server = serve(&files);
+        let error = resolve(&config(dir.path(), &server.url), "o/old").unwrap_err();
+        let text = error.to_string();
+        assert!(matches!(error, HubError::OnlyPickle { .. }), "{text}");
+        assert!(text.contains(&format!("from {tool} import")) && text.contains("o/old"), "{text}");
+        assert_eq!(server.count("GET", "pytorch_model.bin"), 0);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve(&[("README.md", "a data set, perhaps")]);
+    let error = resolve(&config(dir.path(), &server.url), "o/data").unwrap_err();
+    assert!(matches!(error, HubError::NotAModel { missing: "config.json", .. }), "{error}");
+}
+
+#[test]
+fn two_at_once_download_a_blob_once() {
+    let dir = tempfile::tempdir().unwrap();
+    let repo = Repo::new(PLAIN);
+    let server = Server::start(move |request| {
+        if request.method == "GET" {
+            thread::sleep(Duration::from_millis(30));
+        }
+        repo.answer(request)
+    });
+    let config = config(dir.path(), &server.url);
+    let found = thread::scope(|scope| {
+        let runs = [(); 2].map(|()| scope.spawn(|| resolve(&config, "o/n").unwrap()));
+        runs.map(|run| run.join().unwrap())
+    });
+    assert_eq!(found[0], found[1]);
+    assert_eq!(server.count("GET", "model.safetensors"), 1);
+    assert_eq!(server.count("GET", "/config.json"), 1);
+    let blobs = dir.path().join("models--o--n/blobs");
+    assert_eq!(fs::read_dir(blobs).unwrap().count(), 2, "`{{}}` and the weights, nothing incomplete");
+}

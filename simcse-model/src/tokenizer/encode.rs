@@ -1,0 +1,233 @@
+//! Texts to token ids.
+
+use std::path::Path;
+
+use rayon::prelude::*;
+use serde_json::{Map, Value};
+use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
+
+use crate::error::{Error, Result};
+use crate::tokenizer::build::{Built, build};
+use crate::tokenizer::caught::caught;
+use crate::tokenizer::files::{CONFIG, Files, TOKENIZER};
+use crate::tokenizer::made;
+
+/// Token ids of texts, special tokens included.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Tokens {
+    /// One list a text.
+    pub ids: Vec<Vec<u32>>,
+    /// How many texts were too long and lost an end.
+    pub cut: usize,
+}
+
+/// Turns texts into token ids. It holds the bytes of the files that it was made from, to write them back.
+#[derive(Debug)]
+pub struct Tokenizer {
+    built: Built,
+    files: Files,
+    /// A `tokenizer_config.json` to write where the files have none.
+    made_config: Option<Map<String, Value>>,
+    /// How many tokens the model has embeddings for.
+    embeddings: usize,
+}
+
+impl Tokenizer {
+    /// Reads the tokenizer in `dir`, as transformers' `AutoTokenizer` would build it.
+    ///
+    /// # Errors
+    /// [`Error::Missing`] if there is none of the files that its class needs; [`Error::Format`], [`Error::Field`] for what
+    /// transformers refuses and for what is not supported here; [`Error::Io`].
+    pub fn read(dir: &Path) -> Result<Self> {
+        let files = Files::read(dir)?;
+        let built = build(&files)?;
+        if files.has(TOKENIZER) {
+            return Ok(Self::new(built, files, None));
+        }
+        let (files, made_config) = made::with_tokenizer_json(files, &built)?;
+        Ok(Self::new(built, files, made_config))
+    }
+
+    /// A BERT tokenizer over `vocabulary`, whose words are in the order of their ids.
+    ///
+    /// # Errors
+    /// [`Error::Field`] if one of `[PAD]`, `[UNK]`, `[CLS]`, `[SEP]`, `[MASK]` is missing.
+    pub fn word_piece<W: AsRef<str>>(vocabulary: &[W], do_lower_case: bool) -> Result<Self> {
+        let built = build(&made::words(vocabulary, do_lower_case)?)?;
+        let files = Files::new().with(TOKENIZER, made::tokenizer_json(&built)?);
+        let made_config = Some(made::config(&built));
+        Ok(Self::new(built, files, made_config))
+    }
+
+    /// A byte-level BPE tokenizer of at most `vocab_size` tokens, trained on `sentences`: lower-cased, with BERT's special
+    /// tokens in its template. The same sentences give the same tokenizer.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if the tokenizers library refuses.
+    pub fn byte_level_bpe<S: AsRef<str> + Sync>(sentences: &[S], vocab_size: usize) -> Result<Self> {
+        let files = Files::new().with(TOKENIZER, made::byte_level_bpe(sentences, vocab_size)?);
+        let built = build(&files.clone().with(CONFIG, made::bert_config()))?;
+        let made_config = Some(made::config(&built));
+        Ok(Self::new(built, files, made_config))
+    }
+
+    fn new(built: Built, files: Files, made_config: Option<Map<String, Value>>) -> Self {
+        Self { built, files, made_config, embeddings: usize::MAX }
+    }
+
+    /// The token ids of each text, special tokens included, at most `max_length` of them: what is too long loses its end,
+    /// or its beginning if the tokenizer's settings say so. The texts are taken as they are, not trimmed.
+    ///
+    /// # Errors
+    /// [`Error::Field`] if `max_length` leaves no room beside the special tokens, [`Error::Encode`].
+    pub fn encode_batch<S: AsRef<str> + Sync>(&self, texts: &[S], max_length: usize) -> Result<Tokens> {
+        self.encode_prompted("", texts, max_length)
+    }
+
+    /// [`Tokenizer::encode_batch`] with `prompt` in front of every text; it counts toward the length.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode_batch`].
+    pub fn encode_prompted<S: AsRef<str> + Sync>(
+        &self,
+        prompt: &str,
+        texts: &[S],
+        max_length: usize,
+    ) -> Result<Tokens> {
+        let special = self.built.template.len();
+        let room = max_length.checked_sub(special).filter(|&room| room > 0).ok_or_else(|| {
+            let expected = format_args!("more than the {special} special tokens");
+            Error::field(&self.built.path, "max_seq_length", expected, max_length)
+        })?;
+        let encode = |text: &S| match prompt {
+            "" => self.encode(text.as_ref(), room),
+            _ => self.encode(&format!("{prompt}{}", text.as_ref()), room),
+        };
+        let encoded: Vec<_> = texts.par_iter().map(encode).collect::<Result<_>>()?;
+        let cut = encoded.iter().filter(|(_, cut)| *cut).count();
+        Ok(Tokens { ids: encoded.into_iter().map(|(ids, _)| ids).collect(), cut })
+    }
+
+    /// How many of a text's first tokens are those of `prompt` in front of it, as sentence-transformers counts them: the
+    /// prompt alone is encoded, and a special token at its end left out.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode_batch`].
+    pub fn prompt_length(&self, prompt: &str, max_length: usize) -> Result<usize> {
+        if prompt.is_empty() {
+            return Ok(0);
+        }
+        let ids = self.encode_batch(&[prompt], max_length)?.ids.concat();
+        let closed = ids.last().is_some_and(|last| self.built.special_ids.contains(last));
+        Ok(ids.len() - usize::from(closed))
+    }
+
+    /// The ids of a text and whether it was cut.
+    fn encode(&self, text: &str, room: usize) -> Result<(Vec<u32>, bool)> {
+        let encode = || {
+            let mut encoding = self.built.inner.encode_fast(text, false)?;
+            let cut = encoding.len() > room;
+            encoding.truncate(room, 0, self.built.truncation);
+            encoding.take_overflowing();
+            let ids = self.built.inner.post_process(encoding, None, true)?.get_ids().to_vec();
+            Ok::<_, tokenizers::Error>((ids, cut))
+        };
+        let failed = |reason: String| Error::Encode { file: self.built.path.clone(), text: text.to_owned(), reason };
+        let (ids, cut) = caught(encode).map_err(failed)?.map_err(|error| failed(error.to_string()))?;
+        if ids.is_empty() {
+            return Err(failed("it has no token, and so no embedding".to_owned()));
+        }
+        // What a template of the file's own makes of the text must still fit the model.
+        if ids.len() > room + self.built.template.len() {
+            return Err(failed(format!("{} tokens, {} of them special", ids.len(), self.built.template.len())));
+        }
+        if let Some(&id) = ids.iter().find(|&&id| id > self.built.max_id || id as usize >= self.embeddings) {
+            return Err(failed(self.beyond(id)));
+        }
+        Ok((ids, cut))
+    }
+
+    /// Why a text cannot have this token.
+    fn beyond(&self, id: u32) -> String {
+        let token = self.built.inner.id_to_token(id).unwrap_or_default();
+        let limit = self.embeddings.min(self.built.max_id as usize + 1);
+        format!("token {token:?} has id {id}, expected less than the model's vocab_size {limit}")
+    }
+
+    /// Lower-cases texts before anything else happens to them, unless the tokenizer's normalizer does so: what
+    /// sentence-transformers does for `do_lower_case: true`. The written files do not change.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if the normalizer cannot be replaced.
+    pub fn lower_case_first(&mut self) -> Result<()> {
+        let steps = match self.built.inner.get_normalizer() {
+            None => Vec::new(),
+            Some(NormalizerWrapper::Sequence(sequence)) => sequence.as_ref().to_vec(),
+            Some(other) => vec![other.clone()],
+        };
+        if steps.iter().any(|step| matches!(step, NormalizerWrapper::Lowercase(_))) {
+            return Ok(());
+        }
+        let steps = std::iter::once(NormalizerWrapper::Lowercase(Lowercase)).chain(steps).collect();
+        let refused = |reason: String| Error::format(&self.built.path, "a tokenizer", reason);
+        let replaced = caught(|| self.built.inner.with_normalizer(Some(Sequence::new(steps))).map(drop));
+        replaced.map_err(refused)?.map_err(|error| refused(error.to_string()))
+    }
+
+    /// The largest token id.
+    pub fn max_id(&self) -> u32 {
+        self.built.max_id
+    }
+
+    /// `model_max_length` of `tokenizer_config.json`, if it sets a limit.
+    pub fn model_max_length(&self) -> Option<usize> {
+        self.built.model_max_length
+    }
+
+    /// Whether the model would be told token types other than 0.
+    pub(crate) fn has_token_types(&self) -> bool {
+        self.built.has_token_types
+    }
+
+    /// Encodes for a model with `embeddings` word embeddings from now on. A token without one may be in the vocabulary, as
+    /// long as no text has it.
+    ///
+    /// # Errors
+    /// [`Error::Field`] if every text would have such a token, or the padding that sentence-transformers adds.
+    pub(crate) fn fit(&mut self, embeddings: usize) -> Result<()> {
+        let expected = |what| format!("{what} with an id less than the model's vocab_size {embeddings}");
+        if let Some(id) = self.built.template.iter().find(|&&id| id as usize >= embeddings) {
+            return Err(Error::field(&self.built.path, "special tokens", expected("tokens"), id));
+        }
+        let pad =
+            self.built.pad_id.ok_or_else(|| Error::field(&self.files.path(CONFIG), "pad_token", "a token", "none"))?;
+        if pad as usize >= embeddings {
+            return Err(Error::field(&self.files.path(CONFIG), "pad_token", expected("a token"), pad));
+        }
+        self.embeddings = embeddings;
+        Ok(())
+    }
+
+    /// Writes the files that the tokenizer was made from, and where they have no `tokenizer.json`, the one that does the
+    /// same. A tokenizer that was not read from a directory gets a `tokenizer_config.json` that makes transformers use it as
+    /// it is; `takes_token_types` says whether its model does.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub fn write(&self, dir: &Path, takes_token_types: bool) -> Result<()> {
+        self.files.write(dir)?;
+        match &self.made_config {
+            Some(config) => made::write_config(dir, config, takes_token_types),
+            None => Ok(()),
+        }
+    }
+
+    /// The bytes of the files that were read.
+    pub(crate) fn size_on_disk(&self) -> usize {
+        self.files.size()
+    }
+}
+
+#[cfg(test)]
+#[path = "tests/encode.rs"]
+mod tests;

@@ -1,0 +1,142 @@
+//! Files for tokenizers that have no `tokenizer.json`: the file, and where nothing else says how to use it, a
+//! `tokenizer_config.json`.
+//!
+//! The made configuration names `PreTrainedTokenizerFast`: without it transformers takes the class from the model's
+//! configuration, and that class keeps only the vocabulary of a `tokenizer.json`.
+
+use std::path::Path;
+
+use serde_json::{Map, Value, json};
+use tokenizers::models::TrainerWrapper;
+use tokenizers::models::bpe::{BPE, BpeTrainer};
+use tokenizers::normalizers::Lowercase;
+use tokenizers::pre_tokenizers::byte_level::ByteLevel;
+use tokenizers::processors::template::TemplateProcessing;
+use tokenizers::{AddedToken, TruncationDirection};
+
+use crate::error::{Error, Result};
+use crate::io::files::write_bytes;
+use crate::tokenizer::build::{Built, build};
+use crate::tokenizer::class::BERT;
+use crate::tokenizer::files::{ADDED_TOKENS, CONFIG, Files, SPECIAL_TOKENS, TOKENIZER, WORDS};
+
+/// The files of a directory that has a vocabulary alone, with the `tokenizer.json` that it stands for, and the
+/// `tokenizer_config.json` that goes with them if they have none.
+///
+/// The settings of the directory are kept if they make the same tokenizer of the made file; the few that do not are left
+/// out, because the made file has in it what they say.
+pub(crate) fn with_tokenizer_json(files: Files, built: &Built) -> Result<(Files, Option<Map<String, Value>>)> {
+    let made = config(built);
+    let has_config = files.has(CONFIG);
+    let files = files.with(TOKENIZER, tokenizer_json(built)?);
+    let complete = if has_config { files.clone() } else { files.clone().with(CONFIG, with_inputs(&made, false)) };
+    let same = match build(&complete) {
+        Ok(again) => tokenizer_json(&again)? == tokenizer_json(built)? && settings(&again) == settings(built),
+        Err(_) => false,
+    };
+    match same {
+        true if has_config => Ok((files, None)),
+        true => Ok((files, Some(made))),
+        false => Ok((files.without(&[CONFIG, SPECIAL_TOKENS, ADDED_TOKENS]), Some(made))),
+    }
+}
+
+/// What a `tokenizer.json` does not hold.
+fn settings(built: &Built) -> impl PartialEq + use<> {
+    let left = matches!(built.truncation, TruncationDirection::Left);
+    let ids = (built.template.clone(), built.special_ids.clone(), built.pad_id);
+    (left, built.splits_special_tokens, built.model_max_length, ids)
+}
+
+/// The `tokenizer.json` that does what a tokenizer does.
+pub(crate) fn tokenizer_json(built: &Built) -> Result<Vec<u8>> {
+    let json = built.inner.to_string(false).map_err(|error| Error::format(&built.path, "a tokenizer", error))?;
+    Ok(json.into_bytes())
+}
+
+/// The `tokenizer_config.json` that makes transformers use a `tokenizer.json` as it is.
+pub(crate) fn config(built: &Built) -> Map<String, Value> {
+    let mut config = Map::new();
+    let mut put = |name: &str, value: Value| config.insert(name.to_owned(), value);
+    put("tokenizer_class", json!("PreTrainedTokenizerFast"));
+    put("clean_up_tokenization_spaces", json!(false));
+    for (role, content) in built.special.spellings() {
+        put(role, json!(content));
+    }
+    let extra: Vec<_> = built.special.extra().collect();
+    if !extra.is_empty() {
+        put("extra_special_tokens", json!(extra));
+    }
+    if let Some(length) = built.model_max_length {
+        put("model_max_length", json!(length));
+    }
+    if matches!(built.truncation, TruncationDirection::Left) {
+        put("truncation_side", json!("left"));
+    }
+    if built.splits_special_tokens {
+        put("split_special_tokens", json!(true));
+    }
+    config
+}
+
+/// Writes a made `tokenizer_config.json`.
+pub(crate) fn write_config(dir: &Path, config: &Map<String, Value>, takes_token_types: bool) -> Result<()> {
+    write_bytes(&dir.join(CONFIG), &with_inputs(config, takes_token_types))
+}
+
+/// Older sentence-transformers pass on every one of the inputs, and only BERT takes token types.
+fn with_inputs(config: &Map<String, Value>, takes_token_types: bool) -> Vec<u8> {
+    let inputs: &[&str] = match takes_token_types {
+        true => &["input_ids", "token_type_ids", "attention_mask"],
+        false => &["input_ids", "attention_mask"],
+    };
+    let mut config = config.clone();
+    config.insert("model_input_names".to_owned(), json!(inputs));
+    format!("{:#}\n", Value::Object(config)).into_bytes()
+}
+
+/// The files of a BERT tokenizer over `vocabulary`, whose words are in the order of their ids.
+pub(crate) fn words<W: AsRef<str>>(vocabulary: &[W], do_lower_case: bool) -> Result<Files> {
+    for (_, token) in BERT {
+        if vocabulary.iter().all(|word| word.as_ref() != token) {
+            return Err(Error::field(Path::new(WORDS), token, "a word of the vocabulary", "none"));
+        }
+    }
+    let words: String = vocabulary.iter().flat_map(|word| [word.as_ref(), "\n"]).collect();
+    let config = json!({ "do_lower_case": do_lower_case });
+    Ok(Files::new().with(WORDS, words.into_bytes()).with(CONFIG, config.to_string().into_bytes()))
+}
+
+/// The `tokenizer_config.json` of a tokenizer with BERT's special tokens.
+pub(crate) fn bert_config() -> Vec<u8> {
+    let roles = BERT.into_iter().map(|(role, token)| (role.to_owned(), json!(token)));
+    Value::Object(roles.collect()).to_string().into_bytes()
+}
+
+/// The `tokenizer.json` of a byte-level BPE of at most `vocab_size` tokens: lower-cased, with BERT's special tokens.
+pub(crate) fn byte_level_bpe<S: AsRef<str> + Sync>(sentences: &[S], vocab_size: usize) -> Result<Vec<u8>> {
+    let train = || {
+        let byte_level = ByteLevel::new(true, true, true);
+        let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(|token| AddedToken::from(token, true));
+        let trainer = BpeTrainer::builder()
+            .vocab_size(vocab_size)
+            .special_tokens(special.to_vec())
+            .initial_alphabet(ByteLevel::alphabet().into_iter().collect())
+            .show_progress(false)
+            .build();
+        let mut inner = tokenizers::Tokenizer::new(BPE::default());
+        inner.with_normalizer(Some(Lowercase))?;
+        inner.with_pre_tokenizer(Some(byte_level)).with_decoder(Some(byte_level));
+        inner.train(&mut TrainerWrapper::from(trainer), sentences.iter().map(AsRef::as_ref))?;
+        let template = ["[CLS]", "[SEP]"].map(|token| (token, inner.token_to_id(token).unwrap_or_default()));
+        let template = TemplateProcessing::builder()
+            .try_single("[CLS] $A [SEP]")?
+            .try_pair("[CLS] $A [SEP] $B:1 [SEP]:1")?
+            .special_tokens(template.to_vec())
+            .build()?;
+        inner.with_post_processor(Some(template));
+        inner.to_string(false)
+    };
+    let json: tokenizers::Result<String> = train();
+    json.map(String::into_bytes).map_err(|error| Error::format(Path::new(TOKENIZER), "a byte-level BPE", error))
+}

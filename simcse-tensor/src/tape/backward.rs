@@ -1,0 +1,144 @@
+//! The way back over the tape: which function, which buffers, whose gradient.
+
+use ndarray::{Array2, ArrayView2};
+
+use crate::gemm::Addend;
+use crate::ops::context::Context;
+use crate::ops::elementwise::flat;
+use crate::ops::layer_norm::{self, LayerNorm};
+use crate::ops::linear::{self, Linear};
+use crate::ops::{activation_linear, attention, contrastive, dropout, embedding, normalize, pooling};
+use crate::params::Grads;
+use crate::profile::{Part, time};
+use crate::tape::forward::Tape;
+use crate::tape::gradients::NodeGradients;
+use crate::tape::node::{Node, Op, Var};
+
+impl Tape<'_> {
+    /// Goes back over the tape, starting from the given nodes and the loss's gradients with respect
+    /// to them. Adds to the parameters' gradients and returns those of the inputs. Afterwards, all
+    /// of the tape's buffers are back in the pool.
+    ///
+    /// # Panics
+    /// If the tape does not record, or a gradient does not have the shape of its node.
+    pub fn backward(mut self, from: &[(Var, ArrayView2<f32>)], grads: &mut Grads) -> NodeGradients {
+        assert!(self.recording, "backward on a tape that does not record");
+        let mut gradients = NodeGradients::new(self.nodes.len());
+        for (var, gradient) in from {
+            assert_eq!(gradient.dim(), self.value(*var).dim(), "the gradient of node {}", var.0);
+            let mut copy = self.buffers.take(gradient.nrows(), gradient.ncols());
+            copy.assign(gradient);
+            gradients.add(*var, copy, self.buffers);
+        }
+        while let Some(Node { op, value }) = self.nodes.pop() {
+            let var = Var(self.nodes.len());
+            if matches!(op, Op::Input) {
+                self.buffers.give(value);
+                continue; // its gradient is the caller's
+            }
+            if let Some(dy) = gradients.take_existing(var) {
+                self.backward_op(op, &value, dy, &mut gradients, grads);
+            }
+            self.buffers.give(value);
+        }
+        gradients
+    }
+
+    /// One operation, given its output `y` and the gradient `dy` of it; `d` has the gradients of
+    /// its inputs.
+    fn backward_op(&mut self, op: Op, y: &Array2<f32>, mut dy: Array2<f32>, d: &mut NodeGradients, grads: &mut Grads) {
+        let rows = &self.rows;
+        let context = Context { params: self.params, rows, precision: self.precision };
+        match op {
+            Op::Input => unreachable!("an input has no backward"),
+            Op::Embedding { lookups } => {
+                time(Part::EMBEDDING, || embedding::backward(&lookups, &dy, grads));
+                self.buffers.give(dy);
+            }
+            Op::Linear { x, linear } => self.backward_linear(x, linear, dy, d, grads),
+            Op::ActivationLinear { h, activation, mut saved, linear } => {
+                let mut dh = self.buffers.take(saved.nrows(), saved.ncols());
+                activation_linear::backward(context, activation, &mut saved, linear, &dy, &mut dh, grads);
+                self.buffers.give(saved);
+                self.buffers.give(dy);
+                d.add(h, dh, self.buffers);
+            }
+            Op::LayerNorm { x, residual, op, saved, statistics } => {
+                let [dx, dr] = self.backward_layer_norm(&op, residual.is_some(), saved, statistics, dy, grads);
+                d.add(x, dx, self.buffers);
+                match residual {
+                    Some(residual) => d.add(residual, dr, self.buffers),
+                    None => self.buffers.give(dr),
+                }
+            }
+            Op::Dropout { x, dropout } => {
+                time(Part::DROPOUT, || dropout::backward(&mut dy, &dropout, rows));
+                d.add(x, dy, self.buffers);
+            }
+            Op::Attention { qkv, op, mut saved, statistics } => {
+                time(Part::ATTENTION_BACKWARD, || attention::backward(&op, &mut saved, rows, pairs(&statistics), &dy));
+                self.buffers.give(statistics);
+                self.buffers.give(dy);
+                d.add(qkv, saved, self.buffers);
+            }
+            Op::Pooling { x, mode, excluded } => {
+                let mut dx = self.buffers.take(rows.tokens(), dy.ncols());
+                let value = &self.nodes[x.0].value;
+                time(Part::POOLING, || pooling::backward(mode, excluded, value, rows, &dy, &mut dx));
+                self.buffers.give(dy);
+                d.add(x, dx, self.buffers);
+            }
+            Op::Normalize { x, lengths } => {
+                time(Part::LOSS, || normalize::backward(y, &lengths, &mut dy));
+                d.add(x, dy, self.buffers);
+            }
+            Op::Contrastive { z, mut dz } => {
+                time(Part::LOSS, || contrastive::backward(&mut dz, dy[[0, 0]]));
+                d.add(z, dz, self.buffers);
+            }
+        }
+    }
+
+    fn backward_linear(&mut self, x: Var, linear: Linear, dy: Array2<f32>, d: &mut NodeGradients, grads: &mut Grads) {
+        let context = Context { params: self.params, rows: &self.rows, precision: self.precision };
+        let value = &self.nodes[x.0].value;
+        time(Part::DW, || linear::backward_parameters(context, value, linear, &dy, grads));
+        // Where x already has a gradient, the product adds to it: no second buffer, no second pass.
+        let (mut dx, addend) = match d.take_existing(x) {
+            Some(dx) => (dx, Addend::Existing),
+            None => (self.buffers.take(value.nrows(), value.ncols()), Addend::Zero),
+        };
+        time(Part::DX, || linear::backward_input(context, linear, &dy, addend, &mut dx));
+        d.add(x, dx, self.buffers);
+        self.buffers.give(dy);
+    }
+
+    /// The gradients of `x` and of the residual; the latter is empty if there is no residual.
+    fn backward_layer_norm(
+        &mut self,
+        op: &LayerNorm,
+        has_residual: bool,
+        saved: Array2<f32>,
+        statistics: Array2<f32>,
+        mut dy: Array2<f32>,
+        grads: &mut Grads,
+    ) -> [Array2<f32>; 2] {
+        // The kernel turns dy into ds, which is the residual's gradient. That of x needs a matrix
+        // of its own if there is a residual, or if dropout makes it differ from ds.
+        let mut dx = (has_residual || op.dropout.is_some()).then(|| self.buffers.take(saved.nrows(), saved.ncols()));
+        time(Part::LAYER_NORM, || {
+            layer_norm::backward(self.context(), op, &saved, pairs(&statistics), &mut dy, dx.as_mut(), grads);
+        });
+        self.buffers.give(saved);
+        self.buffers.give(statistics);
+        match dx {
+            Some(dx) => [dx, dy],
+            None => [dy, Array2::default((0, 0))],
+        }
+    }
+}
+
+/// A matrix of pairs, such as statistics, as a slice of them.
+fn pairs(matrix: &Array2<f32>) -> &[[f32; 2]] {
+    flat(matrix).as_chunks().0
+}

@@ -1,0 +1,273 @@
+//! The tape itself, and a method for each operation.
+
+use std::sync::Arc;
+
+use ndarray::Array2;
+
+use crate::buffers::pool::BufferPool;
+use crate::ops::activation_linear::{self, Activation};
+use crate::ops::attention::{self, Attention};
+use crate::ops::context::Context;
+use crate::ops::dropout::Dropout;
+use crate::ops::elementwise::flat_mut;
+use crate::ops::embedding::{self, Lookup};
+use crate::ops::layer_norm::{self, LayerNorm};
+use crate::ops::linear::{self, Linear};
+use crate::ops::pooling::{self, Pooling};
+use crate::ops::{contrastive, dropout, normalize};
+use crate::params::{Params, Slot};
+use crate::precision::Precision;
+use crate::profile::{Part, time};
+use crate::rows::Rows;
+use crate::tape::node::{Node, Op, Var};
+
+/// The operations done on one piece of a batch.
+///
+/// Nodes are pushed in topological order. Some operations take over an input's buffer, because no
+/// other operation of an encoder reads that input; their methods say so. A tape that does not
+/// record keeps nothing for a backward, and frees all other buffers at a
+/// [`keep_only`](Self::keep_only).
+///
+/// ```
+/// use std::sync::Arc;
+/// use ndarray::array;
+/// use simcse_tensor::{BufferPool, Grads, Layout, Params, Rows, Tape};
+///
+/// let mut layout = Layout::default();
+/// let weight = layout.push("weight", &[1, 2], true, true);
+/// let bias = layout.push("bias", &[1], false, true);
+/// let mut params = Params::zeros(Arc::new(layout));
+/// params.slice_mut(weight).copy_from_slice(&[3.0, 4.0]);
+///
+/// let mut buffers = BufferPool::new();
+/// let rows = Arc::new(Rows::new([2], vec![0]));
+/// let mut tape = Tape::new(&params, &mut buffers, rows, true);
+/// let x = tape.input(array![[1.0, 0.0], [0.0, 2.0]]);
+/// let y = tape.linear(x, weight, bias);
+/// assert_eq!(tape.value(y), array![[3.0], [8.0]]);
+///
+/// let mut grads = Grads::zeros(params.layout().clone());
+/// let dy = array![[1.0], [10.0]];
+/// let mut gradients = tape.backward(&[(y, dy.view())], &mut grads);
+/// assert_eq!(grads.slice(weight), [1.0, 20.0]);
+/// assert_eq!(gradients.take(x), array![[3.0, 4.0], [30.0, 40.0]]);
+/// ```
+#[derive(Debug)]
+pub struct Tape<'a> {
+    pub(super) nodes: Vec<Node>,
+    pub(super) params: &'a Params,
+    pub(super) buffers: &'a mut BufferPool,
+    pub(super) rows: Arc<Rows>,
+    pub(super) recording: bool,
+    pub(super) precision: Precision,
+}
+
+impl<'a> Tape<'a> {
+    /// An empty tape over the sentences of `rows`. Without `recording` there is no backward, and
+    /// less memory is needed.
+    pub fn new(params: &'a Params, buffers: &'a mut BufferPool, rows: Arc<Rows>, recording: bool) -> Self {
+        buffers.begin(rows.tokens());
+        Self { nodes: Vec::new(), params, buffers, rows, recording, precision: Precision::F32 }
+    }
+
+    /// The same tape, with the operands of large matrix products rounded to `precision`, forward
+    /// and backward.
+    pub fn with_precision(mut self, precision: Precision) -> Self {
+        self.precision = precision;
+        self
+    }
+
+    /// Where the sentences are.
+    pub fn rows(&self) -> &Rows {
+        &self.rows
+    }
+
+    /// The value of a node.
+    ///
+    /// # Panics
+    /// If a later operation has taken over its buffer.
+    pub fn value(&self, var: Var) -> &Array2<f32> {
+        let value = &self.nodes[var.0].value;
+        let there = !value.is_empty() || self.rows.tokens() == 0;
+        assert!(there, "a later operation has taken over the value of node {}", var.0);
+        value
+    }
+
+    /// A matrix from outside the tape, whose gradient [`backward`](Self::backward) returns.
+    pub fn input(&mut self, value: Array2<f32>) -> Var {
+        self.push(Op::Input, value)
+    }
+
+    /// `Σ_t table_t[index_t[i]]`, (N, C). PyTorch: the sum of the model's `nn.Embedding`s.
+    ///
+    /// # Panics
+    /// If an index is outside of its table.
+    pub fn embedding(&mut self, lookups: Vec<Lookup>) -> Var {
+        for Lookup { table, index, .. } in &lookups {
+            let outside = index.iter().find(|&&i| i as usize >= table.rows());
+            assert!(outside.is_none(), "embedding: index {outside:?} into a table of {} rows", table.rows());
+        }
+        let mut y = self.buffers.take(self.rows.tokens(), lookups[0].table.cols());
+        time(Part::EMBEDDING, || embedding::forward(&lookups, self.params, &mut y));
+        self.push(Op::Embedding { lookups }, y)
+    }
+
+    /// `x·Wᵀ + b`, (N, out). PyTorch: `nn.functional.linear(x, W, b)`.
+    pub fn linear(&mut self, x: Var, weight: Slot, bias: Slot) -> Var {
+        let linear = Linear { weight, bias };
+        let mut y = self.buffers.take(self.value(x).nrows(), weight.rows());
+        time(Part::FORWARD, || linear::forward(self.context(), self.value(x), linear, &mut y));
+        self.push(Op::Linear { x, linear }, y)
+    }
+
+    /// `f(h)·Wᵀ + b` with an activation function `f`, (N, out). Takes over `h`. PyTorch:
+    /// `linear(f(h), W, b)`.
+    pub fn activation_linear(&mut self, h: Var, activation: Activation, weight: Slot, bias: Slot) -> Var {
+        let linear = Linear { weight, bias };
+        let saved = self.take_over(h);
+        let mut fh = self.buffers.take(saved.nrows(), saved.ncols());
+        let mut y = self.buffers.take(saved.nrows(), weight.rows());
+        activation_linear::forward(self.context(), activation, &saved, linear, &mut fh, &mut y);
+        self.buffers.give(fh);
+        let saved = self.keep(saved);
+        self.push(Op::ActivationLinear { h, activation, saved, linear }, y)
+    }
+
+    /// `LayerNorm(residual + dropout(x))`, (N, C). Takes over `x`. PyTorch:
+    /// `nn.functional.layer_norm(r + dropout(x), …)`.
+    pub fn layer_norm(
+        &mut self,
+        x: Var,
+        residual: Option<Var>,
+        dropout: Option<Dropout>,
+        [gamma, beta]: [Slot; 2],
+        eps: f32,
+    ) -> Var {
+        let op = LayerNorm { gamma, beta, eps, dropout: active(dropout) };
+        let mut saved = self.take_over(x);
+        let mut statistics = self.buffers.take(saved.nrows(), 2);
+        let mut y = self.buffers.take(saved.nrows(), saved.ncols());
+        let r = residual.map(|r| self.value(r));
+        time(Part::LAYER_NORM, || {
+            layer_norm::forward(self.context(), &op, &mut saved, r, pairs_mut(&mut statistics), &mut y);
+        });
+        let saved = self.keep(saved);
+        let statistics = self.keep(statistics);
+        self.push(Op::LayerNorm { x, residual, op, saved, statistics }, y)
+    }
+
+    /// `dropout(x)`, (N, C). Takes over `x`. PyTorch: `nn.functional.dropout(x, p=rate)`.
+    pub fn dropout(&mut self, x: Var, dropout: Dropout) -> Var {
+        let Some(dropout) = active(Some(dropout)) else { return x };
+        let mut y = self.take_over(x);
+        time(Part::DROPOUT, || dropout::forward(&mut y, &dropout, &self.rows));
+        self.push(Op::Dropout { x, dropout }, y)
+    }
+
+    /// Self-attention within each sentence: `qkv` (N, 3C) to contexts (N, C). Takes over `qkv`.
+    /// PyTorch: `scaled_dot_product_attention`.
+    ///
+    /// # Panics
+    /// If C is not a multiple of the number of heads.
+    pub fn attention(&mut self, qkv: Var, heads: usize, dropout: Option<Dropout>) -> Var {
+        let op = Attention { heads, dropout: active(dropout) };
+        let saved = self.take_over(qkv);
+        let tokens = saved.nrows();
+        let width = saved.ncols() / 3;
+        assert!(width.is_multiple_of(heads), "attention: {heads} heads do not divide {width} columns");
+        let mut statistics = self.buffers.take(tokens, 2 * heads);
+        let mut o = self.buffers.take(tokens, width);
+        time(Part::ATTENTION, || attention::forward(&op, &saved, &self.rows, pairs_mut(&mut statistics), &mut o));
+        let saved = self.keep(saved);
+        let statistics = self.keep(statistics);
+        self.push(Op::Attention { qkv, op, saved, statistics }, o)
+    }
+
+    /// One row per sentence, (S, C). sentence-transformers: `Pooling`.
+    pub fn pooling(&mut self, x: Var, mode: Pooling) -> Var {
+        self.pooling_after(0, x, mode)
+    }
+
+    /// [`pooling`](Self::pooling) that leaves out the first `excluded` rows of each sentence.
+    pub fn pooling_after(&mut self, excluded: usize, x: Var, mode: Pooling) -> Var {
+        let mut y = self.buffers.take(self.rows.sentences(), self.value(x).ncols());
+        time(Part::POOLING, || pooling::forward(mode, excluded, self.value(x), &self.rows, &mut y));
+        self.push(Op::Pooling { x, mode, excluded }, y)
+    }
+
+    /// Rows of unit length, (S, C). Takes over `x`. PyTorch: `nn.functional.normalize(x, dim=1)`.
+    pub fn normalize(&mut self, x: Var) -> Var {
+        let mut y = self.take_over(x);
+        let lengths = time(Part::LOSS, || normalize::forward(&mut y));
+        self.push(Op::Normalize { x, lengths }, y)
+    }
+
+    /// The contrastive loss of the two halves of `z` (2B, C), (1, 1): the positive of row `i` is
+    /// row `B + i`. sentence-transformers: `MultipleNegativesRankingLoss(scale=scale)` of
+    /// normalized embeddings.
+    pub fn contrastive(&mut self, z: Var, scale: f32) -> Var {
+        let (rows, width) = self.value(z).dim();
+        let (height, size) = contrastive::similarities_shape(rows / 2);
+        let mut similarities = self.buffers.take(height, size);
+        let mut dz = self.buffers.take(rows, width);
+        let loss =
+            time(Part::LOSS, || contrastive::forward(self.precision, self.value(z), scale, &mut similarities, &mut dz));
+        self.buffers.give(similarities);
+        let dz = self.keep(dz);
+        self.push(Op::Contrastive { z, dz }, Array2::from_elem((1, 1), loss))
+    }
+
+    /// Promises that of all nodes so far only `var` will be read again. A tape that does not record
+    /// frees the buffers of the others.
+    pub fn keep_only(&mut self, var: Var) {
+        if !self.recording {
+            for i in (0..self.nodes.len()).filter(|&i| i != var.0) {
+                self.release(Var(i));
+            }
+        }
+    }
+
+    fn push(&mut self, op: Op, value: Array2<f32>) -> Var {
+        self.nodes.push(Node { op, value });
+        Var(self.nodes.len() - 1)
+    }
+
+    pub(super) fn context(&self) -> Context<'_> {
+        Context { params: self.params, rows: &self.rows, precision: self.precision }
+    }
+
+    fn take_over(&mut self, var: Var) -> Array2<f32> {
+        self.value(var); // panics if it is no longer there
+        std::mem::take(&mut self.nodes[var.0].value)
+    }
+
+    /// Keeps a buffer for the backward; gives it back if there will be none.
+    fn keep(&mut self, buffer: Array2<f32>) -> Array2<f32> {
+        if self.recording {
+            return buffer;
+        }
+        self.buffers.give(buffer);
+        Array2::default((0, 0))
+    }
+
+    fn release(&mut self, var: Var) {
+        let value = std::mem::take(&mut self.nodes[var.0].value);
+        self.buffers.give(value);
+    }
+}
+
+impl Drop for Tape<'_> {
+    fn drop(&mut self) {
+        (0..self.nodes.len()).for_each(|i| self.release(Var(i)));
+    }
+}
+
+/// A matrix of pairs, such as statistics, as a mutable slice of them.
+fn pairs_mut(matrix: &mut Array2<f32>) -> &mut [[f32; 2]] {
+    flat_mut(matrix).as_chunks_mut().0
+}
+
+/// `None` also for dropout that drops nothing.
+fn active(dropout: Option<Dropout>) -> Option<Dropout> {
+    dropout.filter(|d| d.rate > 0.0)
+}

@@ -1,0 +1,39 @@
+//! What a tape records of an operation.
+
+use ndarray::Array2;
+
+use crate::ops::activation_linear::Activation;
+use crate::ops::attention::Attention;
+use crate::ops::dropout::Dropout;
+use crate::ops::embedding::Lookup;
+use crate::ops::layer_norm::LayerNorm;
+use crate::ops::linear::Linear;
+use crate::ops::pooling::Pooling;
+
+/// A matrix on a [`Tape`](crate::Tape): the number of the node that computed it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Var(pub(super) usize);
+
+/// One operation: its inputs, its parameters, and what its backward needs. A `saved` buffer is that
+/// of an input, which the operation took over.
+#[derive(Debug)]
+pub(super) enum Op {
+    Input,
+    Embedding { lookups: Vec<Lookup> },
+    Linear { x: Var, linear: Linear },
+    ActivationLinear { h: Var, activation: Activation, saved: Array2<f32>, linear: Linear },
+    LayerNorm { x: Var, residual: Option<Var>, op: LayerNorm, saved: Array2<f32>, statistics: Array2<f32> },
+    Dropout { x: Var, dropout: Dropout },
+    Attention { qkv: Var, op: Attention, saved: Array2<f32>, statistics: Array2<f32> },
+    Pooling { x: Var, mode: Pooling, excluded: usize },
+    Normalize { x: Var, lengths: Vec<f32> },
+    Contrastive { z: Var, dz: Array2<f32> },
+}
+
+/// An operation and its result.
+#[derive(Debug)]
+pub(super) struct Node {
+    pub(super) op: Op,
+    /// The output; empty once a later operation has taken over its buffer.
+    pub(super) value: Array2<f32>,
+}

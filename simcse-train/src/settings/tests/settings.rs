@@ -1,0 +1,95 @@
+use super::*;
+
+#[test]
+fn ranges_are_checked() {
+    for &recipe in Recipe::ALL {
+        Settings::default().with_recipe(recipe).check().unwrap();
+    }
+    let message = |settings: Settings| settings.check().unwrap_err().to_string();
+    let defaults = Settings::default;
+    assert_eq!(message(Settings { warmup_ratio: 1.5, ..defaults() }), "--warmup-ratio: expected 0 to 1, found 1.5");
+    assert_eq!(
+        message(Settings { adam_epsilon: 0.0, ..defaults() }),
+        "--adam-epsilon: expected a positive number, found 0.0"
+    );
+    assert_eq!(message(Settings { max_steps: Some(0), ..defaults() }), "--max-steps: expected 1 or more, found 0");
+    assert!(message(Settings { seed: u64::MAX, ..defaults() }).starts_with("--seed: expected below 2^63"));
+    assert!(message(Settings { hidden_dropout: f32::NAN, ..defaults() }).starts_with("--hidden-dropout: expected"));
+}
+
+#[test]
+fn no_two_batches_share_masks() {
+    let settings = Settings { gradient_accumulation_steps: 3, ..Settings::default() };
+    let batches = (0..4).flat_map(|step| (0..3).map(move |number| (step, number)));
+    let found: Vec<u32> = batches.map(|(step, number)| settings.dropout(step, number).step).collect();
+    assert_eq!(found, (0..12).collect::<Vec<_>>());
+}
+
+#[test]
+fn the_warm_up_is_a_share_or_a_number_of_steps() {
+    let default = Settings::default();
+    assert_eq!(default.warmup_steps_of(288), 29);
+    assert_eq!(default.clone().with_recipe(Recipe::St2021).warmup_steps_of(288), 28);
+    assert_eq!(default.clone().with_recipe(Recipe::St6).warmup_steps_of(288), 0);
+    assert_eq!(Settings { warmup_steps: Some(500), ..default }.warmup_steps_of(288), 500);
+}
+
+#[test]
+fn setting_a_value_resets_the_one_it_replaces() {
+    let mut settings = Settings { max_steps: Some(9), ..Settings::default().with_recipe(Recipe::St6) };
+    settings.set("warmup-ratio", "0.5").unwrap();
+    settings.set("epochs", "3").unwrap();
+    assert_eq!((settings.warmup_steps, settings.warmup_ratio), (None, 0.5));
+    assert_eq!((settings.max_steps, settings.epochs), (None, 3));
+}
+
+#[test]
+fn texts_that_are_not_values_are_refused() {
+    let refused = |name: &str, text: &str| Settings::default().set(name, text).unwrap_err().to_string();
+    assert_eq!(refused("batch_size", "many"), "--batch-size: expected a whole number, 0 or more, found many");
+    assert_eq!(refused("batch_size", "-1"), "--batch-size: expected a whole number, 0 or more, found -1");
+    assert_eq!(refused("pooling", "avg"), "--pooling: expected mean, cls or max, found avg");
+    assert_eq!(refused("precision", "f16"), "--precision: expected f32, bf16 or auto, found f16");
+    assert_eq!(refused("recipe", "7"), "--recipe: expected st-2021 or st-6, found 7");
+    assert_eq!(refused("no_such", "7"), "--no_such: expected the name of a setting, found another");
+}
+
+#[test]
+fn written_settings_are_read_back() {
+    let numbers = Settings {
+        max_steps: Some(7),
+        hidden_dropout: 0.15,
+        scale: 14.285_714,
+        learning_rate: 3.1e-5,
+        load_best_model_at_end: true,
+        seed: LARGEST,
+        ..Settings::default()
+    };
+    let recipes = Recipe::ALL.iter().map(|&recipe| Settings::default().with_recipe(recipe));
+    for settings in recipes.chain([Settings::default(), numbers]) {
+        let text = toml::to_string(&settings).unwrap();
+        assert_eq!(toml::from_str::<Settings>(&text).unwrap(), settings, "{text}");
+    }
+    let text = toml::to_string(&Settings::default()).unwrap();
+    assert!(text.contains("warmup_ratio = 0.1\n") && text.contains("hidden_dropout = 0.1\n"), "{text}");
+}
+
+#[test]
+fn an_error_in_a_file_says_once_what_was_expected() {
+    let refused = |text: &str| toml::from_str::<Settings>(text).unwrap_err().message().to_owned();
+    let expected = "batch_sampler: expected no-duplicates or batch, found random";
+    assert_eq!(refused("batch_sampler = 'random'"), expected);
+    assert_eq!(refused("scale = 'big'"), "scale: expected a number, found big");
+    assert!(refused("no_such = 1").contains("no_such: expected the name of a setting"));
+}
+
+#[test]
+fn every_default_can_be_given_as_a_flag() {
+    for setting in Settings::TABLE {
+        let default = setting.default().filter(|_| setting.default_text.is_none());
+        for text in default.iter().filter(|_| !setting.is_switch()) {
+            setting.accepts(text).unwrap();
+        }
+        assert!(!setting.help.trim().is_empty() && !setting.help.ends_with('.'), "{}", setting.name);
+    }
+}

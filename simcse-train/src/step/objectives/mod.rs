@@ -1,0 +1,10 @@
+//! What a step minimizes: functions of the embeddings of a whole batch.
+//!
+//! One file per objective. An objective knows embeddings only. It must not know the encoder that
+//! computed them or how the batch was split into pieces.
+
+mod contrastive;
+mod objective;
+
+pub use contrastive::Contrastive;
+pub use objective::Objective;

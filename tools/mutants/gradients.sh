@@ -1,0 +1,109 @@
+#!/usr/bin/env bash
+# Do the unit tests notice a wrong gradient? Changes one line of the source at a time, in a copy of
+# the tree, and requires that the tests named with it fail. Prints a table; fails if a mistake goes
+# unnoticed, or no longer fits the source.
+#
+#     tools/mutants/gradients.sh [--check] [REGEX]
+#
+# REGEX selects mistakes by name; --check only checks that all of them fit the source.
+source "$(dirname "$0")/common.sh"
+export PROPTEST_MAX_SHRINK_ITERS=0 # a failure is enough, a minimal one would take longer
+
+print_header() { printf '| mistake | result |\n|---|---|\n'; }
+tests() { (cd "$copy" && nice -n 19 cargo test -j1 --quiet -p "$crate" --lib "$@") >"$copy/log" 2>&1; }
+
+# on CRATE FILTER FILE: the mistakes below are in FILE, and the tests of CRATE that FILTER selects
+# must notice them.
+on() {
+  crate=$1 filter=$2 checked=
+  in_file "$3"
+}
+
+check_unchanged() {
+  if [[ $checked ]]; then return; fi
+  checked=yes
+  if ! tests "$filter" || grep -q ' 0 passed' "$copy/log"; then
+    cat "$copy/log" >&2
+    echo "error: the tests $filter of $crate do not pass on the unchanged tree" >&2
+    exit 1
+  fi
+}
+
+try_mistake() {
+  local result=noticed
+  if ! tests --no-run; then
+    result='DOES NOT COMPILE'
+  elif tests "$filter"; then
+    result='NOT NOTICED'
+  fi
+  [[ $result == noticed ]] || failures=$((failures + 1))
+  echo "| $1 | $result |"
+}
+
+all_mistakes() {
+  on simcse-tensor ops::embedding ops/embedding.rs
+  plant 'embedding: last gradient of a row only' 's/\*drow += dy)/*drow = *dy)/'
+
+  on simcse-tensor ops::linear ops/linear.rs
+  plant 'linear: dW overwritten' 's/dy.t(), x.view(), Addend::Existing/dy.t(), x.view(), Addend::Zero/'
+  plant 'linear: db missing' 's/add_column_sums(dy, &ends, grads.slice_mut(linear.bias));/let _ = add_column_sums;/'
+  plant 'linear: dx added to what the buffer holds' 's/dy.view(), weight, addend,/dy.view(), weight, { let _ = addend; Addend::Existing },/'
+
+  on simcse-tensor ops::activation_linear ops/activation_linear.rs
+  plant "gelu: Φ instead of Φ + h·φ" 's/s.fma(s.mul(h, bell), s.splat(INV_SQRT_2PI), cdf)/{ let _ = (bell, INV_SQRT_2PI); cdf }/'
+  plant 'activation: dW from h instead of f(h)' 's/s.store_fitting(value, &mut self.h\[i..\]);/let _ = value;/'
+  plant 'gated activation: slope without p′' 's/s.mul(gate, complement)), dp, gate)/s.mul(gate, complement)), { let _ = dp; s.splat(1.0) }, gate)/'
+  plant 'tanh-gelu: p′ without the 3' 's/3.0 \* CUBIC/CUBIC/'
+  plant 'relu: slope 1 everywhere' 's/s.where_less(s.splat(0.0), h, s.splat(1.0), s.splat(0.0))/s.splat(1.0)/'
+
+  on simcse-tensor ops::layer_norm ops/layer_norm.rs
+  plant 'layer_norm: mean(g) missing' 's/s.sub(s.sub(g, mean_g), s.mul(x, mean_gx))/{ let _ = mean_g; s.sub(g, s.mul(x, mean_gx)) }/'
+  plant 'layer_norm: mean(g ⊙ x̂) missing' 's/s.sub(s.sub(g, mean_g), s.mul(x, mean_gx))/{ let _ = (x, mean_gx); s.sub(g, mean_g) }/'
+  plant 'layer_norm: dγ missing' 's/add(dgamma, grads.slice_mut(op.gamma));/let _ = dgamma;/'
+  plant 'layer_norm: dβ missing' 's/add(dbeta, grads.slice_mut(op.beta));/let _ = dbeta;/'
+  plant 'layer_norm: dx without the mask' 's/math::zip(s, dy, dx, |ds, m| s.mul(m, ds));/math::zip(s, dy, dx, |ds, _| ds);/'
+
+  on simcse-tensor ops::dropout ops/dropout.rs
+  plant 'dropout: kept values not scaled' 's|1.0 / (1.0 - self.rate)|1.0|'
+  plant 'dropout: dy passed through' 's/^    forward(dy, dropout, rows);/    let _ = (dy, dropout, rows);/'
+
+  on simcse-tensor ops::attention ops/attention.rs
+  plant 'attention: dS without 1/√D' 's/s.mul(s.mul(p, s.sub(dp, along)), scale)/{ let _ = scale; s.mul(p, s.sub(dp, along)) }/'
+  plant 'attention: rowsum(P ⊙ dP) missing' 's/s.mul(p, s.sub(dp, along))/{ let _ = along; s.mul(p, dp) }/'
+  plant 'attention: dP without the mask' 's/math::zip(s, mask, dp, |m, dp| s.mul(m, dp));//'
+  plant 'attention: dV without the mask' 's/math::zip(s, p, mask, |p, m| s.mul(p, m));/math::zip(s, p, mask, |p, _| p);/'
+  plant 'attention: dQ and dK exchanged' 's/Left::rows(dp, padded_tokens), (k,/Left::transposed(dp, padded_tokens), (k,/'
+
+  on simcse-tensor ops::pooling ops/pooling.rs
+  plant 'mean pooling: not divided' 's|\*dx = dy / length|{ let _ = length; *dx = *dy }|'
+  plant 'cls pooling: every row' 's/dx.iter_mut().zip(dy).for_each(|(dx, &dy)| \*dx = dy);/dx.iter_mut().zip(dy.iter().cycle()).for_each(|(dx, \&dy)| *dx = dy);/'
+  plant 'max pooling: the smallest' 's/if x\[i\] > x\[best\]/if x[i] < x[best]/'
+
+  on simcse-tensor ops::normalize ops/normalize.rs
+  plant 'normalize: projection missing' 's/(f64::from(\*dy) - f64::from(y) \* along)/{ let _ = (y, along); f64::from(*dy) }/'
+
+  on simcse-tensor ops::contrastive ops/contrastive.rs
+  plant 'contrastive: dz₁ missing' 's/gemm(precision, ds, z2.*/let _ = (ds, z2); dz1.fill(0.0);/'
+  plant 'contrastive: dz₂ of the last block only' 's/gemm(precision, ds.t(), z1, Addend::Existing/gemm(precision, ds.t(), z1, Addend::Zero/'
+  plant "contrastive: every block's labels from 0" 's/cross_entropy(rows, block \* ROWS, size, scale)/cross_entropy(rows, 0 * block, size, scale)/'
+  plant 'contrastive: the 1 not subtracted' 's/row\[label\] -= 1.0;//'
+  plant 'contrastive: gradient of the cosines not scaled' 's/s.splat(scale \/ row.len() as f32)/s.splat(1.0 \/ row.len() as f32)/'
+  plant 'contrastive: dloss ignored' 's/\*dz \*= dloss)/{ let _ = (dloss, dz); })/'
+
+  on simcse-model encoder::tests encoder/batch.rs
+  plant 'RoBERTa: positions from pad_token_id' 's/pad + next$/pad + next - 1/'
+  plant 'RoBERTa: padding has a position' 's/Architecture::Roberta if id == pad => pad,/Architecture::Roberta if id == u32::MAX => pad,/'
+
+  on simcse-model encoder::tests encoder/names.rs
+  plant 'DistilBERT: dropout of the attention output' 's/attention_output_dropout: false/attention_output_dropout: true/'
+
+  on simcse-model encoder::tests encoder/layer.rs
+  plant 'layer: residual from x instead of a' 's/tape.layer_norm(fed, Some(a)/tape.layer_norm(fed, Some(x)/'
+  plant 'layer: both outputs share a mask' 's/Site::Output(self.number)/Site::AttentionOutput(self.number)/'
+
+  on simcse-model encoder::tests tape/backward.rs
+  plant 'tape: an earlier gradient overwritten' 's/Some(dx) => (dx, Addend::Existing),/Some(dx) => (dx, Addend::Zero),/'
+  plant 'tape: gradient of the residual missing' 's/Some(residual) => d.add(residual, dr, self.buffers),/Some(_) => self.buffers.give(dr),/'
+}
+
+main "$@"

@@ -1,0 +1,53 @@
+#!/usr/bin/env bash
+# Trains models for ten steps and checks that sentence-transformers computes the same from what was
+# written: embeddings of 1,000 sentences with the final directory and of 50 with its checkpoint, and
+# for the first model MAP on a reranking set.
+#
+#     tools/peer/interop.sh PYTHON SENTENCES.txt RERANK.jsonl MODEL_DIR...
+#
+# A MODEL_DIR of `default` means the model and sentences embedded in the binary.
+# Environment: STEPS (10), BATCH_SIZE (16).
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+python=$1 sentences=$2 rerank=$3 steps=${STEPS:-10}
+shift 3
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+cargo build -q -p simcse-cli
+simcse=target/debug/simcse
+
+# compare DIR LINES: encodes the first LINES sentences with both, and puts the peer's report into
+# $theirs.
+compare() {
+  head -n "$2" "$sentences" > "$work/sentences.txt"
+  "$simcse" encode "$work/sentences.txt" --model "$1" --output "$work/ours.npy" 2> /dev/null
+  theirs=$("$python" tools/peer/evaluate.py "$1" --encode "$work/sentences.txt" --out "$work/theirs.npy" \
+    "${reranking[@]}" 2> /dev/null | tail -n 1)
+  echo "$name $(basename "$1"): $("$python" tools/peer/compare_embeddings.py "$work/ours.npy" "$work/theirs.npy")"
+}
+
+first=yes
+for model in "$@"; do
+  name=$(basename "$model")
+  out=$work/$name
+  task=("$sentences" --model "$model")
+  if [[ $model == default ]]; then task=(); fi
+  "$simcse" train "${task[@]}" --output-dir "$out" --max-steps "$steps" --batch-size "${BATCH_SIZE:-16}" \
+    > /dev/null 2> "$work/log" || { cat "$work/log"; exit 1; }
+  reranking=()
+  compare "$out/checkpoint-$steps" 50
+  if [[ $first ]]; then reranking=(--rerank "$rerank"); fi
+  compare "$out" 1000
+  if [[ $first ]]; then
+    ours=$("$simcse" eval askubuntu --model "$out" --data "$rerank" --json 2> /dev/null)
+    "$python" - "$name" "$ours" "$theirs" "$rerank" <<'PYTHON'
+import json, sys
+name, ours, theirs, rerank = sys.argv[1:]
+ours, theirs = json.loads(ours)["map"], json.loads(theirs)[rerank]["map"]
+print(f"{name}: MAP {ours:.6f} here, {theirs:.6f} by sentence-transformers")
+sys.exit(abs(ours - theirs) > 1e-4)
+PYTHON
+  fi
+  first=
+  rm -rf "$out"
+done
