@@ -92,7 +92,8 @@ impl Peaks {
 struct Line {
     name: &'static str,
     seconds: f64,
-    /// FLOP per second, and their share of the relevant peak; `None` for parts without matrix products.
+    /// FLOP per second, and their share of the relevant peak; `None` for parts without matrix
+    /// products.
     speed: Option<(f64, f64)>,
 }
 
@@ -108,8 +109,8 @@ impl Report<'_> {
         self.args.steps.into()
     }
 
-    /// Every part that took time, the time that no part accounts for, and the whole step, in seconds
-    /// per step.
+    /// Every part that took time, the time that no part accounts for, and the whole step, in
+    /// seconds per step.
     fn lines(&self) -> Vec<Line> {
         let Measured { time: whole, profile, .. } = &self.measured;
         let line = |name, time: Duration, work: Option<(f64, f64)>| {

@@ -198,7 +198,7 @@ impl Columns {
         }
     }
 
-    /// Whether the columns can be told by names: those of JSON arrays cannot.
+    /// Whether columns may have names: those of JSON arrays have none.
     fn can_have_names(&self) -> bool {
         self.has_keys || !self.is_json
     }
