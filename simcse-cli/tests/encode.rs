@@ -273,7 +273,7 @@ fn tables_are_read_by_their_column() {
 fn headers_and_quotes_in_lines_warn() {
     let workspace = Workspace::new();
     workspace.put("in.txt", "text\nslow boot\n");
-    let warning = "warning: in.txt: line 1 looks like a header, and is read as a sentence\n";
+    let warning = "warning: in.txt: line 1 looks like a header, and is read like every other line\n";
     let output = workspace.command("encode --model model in.txt --output out.npy").output().unwrap();
     assert!(text(&output.stderr).starts_with(warning), "{}", text(&output.stderr));
 

@@ -124,7 +124,7 @@ impl Texts {
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.looks_like_header {
-            warnings.push("line 1 looks like a header, and is read as a sentence".to_owned());
+            warnings.push("line 1 looks like a header, and is read like every other line".to_owned());
         }
         if self.count > 1 && self.quoted == self.count {
             warnings.push(
