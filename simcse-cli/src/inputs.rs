@@ -12,8 +12,8 @@ use crate::download_progress::DownloadProgress;
 use crate::error::Failure;
 use crate::{progress, report};
 
-/// The directory of the model that `--model` names: itself, or one in the hub's cache, downloaded if
-/// it is not there.
+/// The directory of the model that `--model` names: itself, or one in the hub's cache, downloaded
+/// if it is not there.
 fn model_dir(name: &str) -> Result<PathBuf, Failure> {
     use HubError::{BadName, NoSuchPath, NotADirectory};
 

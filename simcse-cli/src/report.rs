@@ -26,7 +26,8 @@ pub(crate) fn print_json(object: &impl Serialize) -> Result<(), Failure> {
     print(&serde_json::to_string(object)?)
 }
 
-/// Prints a line on standard error. That it cannot be written is no failure: nobody may be listening.
+/// Prints a line on standard error. A failure to write it is ignored: there may be no one to read
+/// it.
 pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{}", printable(text));
 }

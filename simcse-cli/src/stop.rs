@@ -1,9 +1,9 @@
 //! Ctrl-C and SIGTERM.
 //!
 //! Normally either signal ends the process at once: files are written under another name until they
-//! are complete, so nothing half-written is left under its own. While signals are [deferred](defer),
-//! the first one is only noted, and the work ends in good order; a second one ends the process at
-//! once.
+//! are complete, so nothing half-written is left under its own. While signals are
+//! [deferred](defer), the first one is only noted, and the work ends in good order; a second one
+//! ends the process at once.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};

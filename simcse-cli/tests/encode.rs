@@ -1,4 +1,4 @@
-//! `simcse encode` on sentences made here.
+//! `simcse encode` on small files.
 
 mod common;
 
@@ -14,7 +14,7 @@ use ndarray::{Array2, Axis};
 use safetensors::SafeTensors;
 use serde_json::Value;
 
-/// Empty lines, spaces at both ends, both line ends, a last line without one.
+/// Empty lines, spaces at both ends, both kinds of line ends, and a last line without one.
 const INPUT: &str = "how to install\r\n\n  slow\tboot \n\r\nthe sound ?";
 const LINES: [&str; 5] = ["how to install", "", "  slow\tboot ", "", "the sound ?"];
 
@@ -26,7 +26,7 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
     bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect()
 }
 
-/// Reads what is documented as NumPy's format 1.0.
+/// Reads NumPy's format 1.0 as its documentation describes it.
 fn npy(bytes: &[u8]) -> Array2<f32> {
     assert_eq!(&bytes[..8], b"\x93NUMPY\x01\x00");
     let end = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
@@ -133,14 +133,14 @@ fn many_and_no_lines() {
 }
 
 #[test]
-fn failures_leave_no_file_and_the_old_one_alone() {
+fn failures_leave_the_old_file_and_no_new_one() {
     let workspace = Workspace::new();
     workspace.put("out.npy", "old");
     workspace.put("bad.txt", b"fine\nnot \xff fine\n");
     let before = workspace.names();
     let error = workspace.error("encode --model model bad.txt --output out.npy", 1);
     assert!(error.starts_with("error: bad.txt, line 2: expected UTF-8"), "{error}");
-    // From a pipe the line is met after the work has begun.
+    // In a pipe, the bad line is found only after the work has started.
     let output = workspace.run_with("encode --model model --output out.npy", b"fine\n\nnot \xff fine\n");
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).starts_with("error: standard input, line 3: expected UTF-8"));
@@ -167,7 +167,7 @@ fn a_signal_ends_the_wait_for_a_pipe_and_leaves_no_file() {
         let mut pipe = child.stdin.take().unwrap();
         pipe.write_all("slow boot\n".repeat(600).as_bytes()).unwrap();
         while workspace.names() == before {
-            std::thread::sleep(Duration::from_millis(5)); // until there is a part of the file
+            std::thread::sleep(Duration::from_millis(5)); // until a part of the file is there
         }
         assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
         let output = child.wait_with_output().unwrap();
@@ -178,7 +178,7 @@ fn a_signal_ends_the_wait_for_a_pipe_and_leaves_no_file() {
 }
 
 #[test]
-fn values_that_are_not_finite_are_no_embedding() {
+fn embeddings_must_be_finite() {
     let workspace = Workspace::new();
     let mut damaged = encoder();
     let layout = damaged.params.layout().clone();
@@ -205,7 +205,7 @@ fn the_extension_names_the_format() {
 }
 
 #[test]
-fn a_reader_that_goes_away_ends_it_quietly() {
+fn a_closed_pipe_is_no_failure() {
     let workspace = Workspace::new();
     workspace.put("in.txt", "slow boot\n".repeat(5000));
     let mut child = workspace.command("encode --model model in.txt --output - --json").spawn().unwrap();
@@ -273,7 +273,7 @@ fn tables_are_read_by_their_column() {
 fn headers_and_quotes_in_lines_warn() {
     let workspace = Workspace::new();
     workspace.put("in.txt", "text\nslow boot\n");
-    let warning = "warning: in.txt: line 1 looks like a header, and is read as a sentence\n";
+    let warning = "warning: in.txt: line 1 looks like a header, and is read like every other line\n";
     let output = workspace.command("encode --model model in.txt --output out.npy").output().unwrap();
     assert!(text(&output.stderr).starts_with(warning), "{}", text(&output.stderr));
 

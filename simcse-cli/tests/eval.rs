@@ -1,4 +1,4 @@
-//! `simcse eval` on data made here.
+//! `simcse eval` on small data sets.
 
 #[expect(dead_code, reason = "other tests use more of it")]
 mod common;
@@ -28,7 +28,7 @@ fn keys(object: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn askubuntu_gives_the_figures_of_the_library() {
+fn askubuntu_prints_the_scores_of_the_library() {
     let workspace = Workspace::new();
     workspace.put("rerank.jsonl", RERANK);
     let stdout = workspace.stdout("eval askubuntu --model model --data rerank.jsonl --json");
@@ -66,7 +66,7 @@ fn the_baseline_needs_no_model() {
 }
 
 #[test]
-fn sts_gives_the_figures_of_the_library() {
+fn sts_prints_the_scores_of_the_library() {
     let workspace = Workspace::new();
     workspace.put("sts.tsv", STS);
     let report = json(&workspace.stdout("eval sts --model model --data sts.tsv --json"));
@@ -79,7 +79,7 @@ fn sts_gives_the_figures_of_the_library() {
 }
 
 #[test]
-fn wrong_usage_and_bad_files_are_told_apart() {
+fn wrong_usage_and_bad_files_have_different_statuses() {
     let workspace = Workspace::new();
     workspace.put("rerank.jsonl", RERANK);
     workspace.put("bad.jsonl", "{\"query\": \"a\u{1b}[2J\"}\n");

@@ -243,6 +243,22 @@ fn the_error_names_what_has_changed_since_the_run_was_started() {
 }
 
 #[test]
+fn a_run_on_a_table_resumes_with_the_column_it_started_with() {
+    let workspace = workspace();
+    let lines = fs::read_to_string(workspace.path("in.txt")).unwrap();
+    let record = |line: &str| format!("{{\"id\": \"7\", \"title\": \"other\", \"body\": \"{line}\"}}\n");
+    workspace.put("in.jsonl", lines.lines().map(record).collect::<String>());
+    let train = TRAIN.replace("in.txt", "in.jsonl --text-column body");
+    workspace.stdout(&format!("{train} whole --max-steps 4 --save-steps 2"));
+    copy(&workspace.path("whole"), &workspace.path("out"));
+    fs::remove_dir_all(workspace.path("out/checkpoint-4")).unwrap();
+    let error = workspace.error(&format!("{RESUME} out in.jsonl --text-column title"), 1);
+    assert!(error.contains("--text-column: the run started with body, found title"), "{error}");
+    workspace.stdout(&format!("{RESUME} out"));
+    assert_same(&workspace.path("out"), &workspace.path("whole"));
+}
+
+#[test]
 fn the_best_model_survives_rotation_and_resuming() {
     let workspace = workspace();
     let options = "--max-steps 40 --save-steps 4 --eval-steps 2 --save-total-limit 1 --load-best-model-at-end --json";

@@ -132,6 +132,50 @@ fn skipped_equal_and_truncated_sentences_of_standard_input_are_counted() {
     assert!(stdout.contains("16 of 16 sentences were longer than 5 tokens and were truncated"), "{stdout}");
 }
 
+/// `count` different sentences as a table: ids, and texts of which every other one has a line break.
+fn table(count: usize) -> String {
+    let text = |(id, text): (usize, &str)| format!("{id},\"{text},{}more\"\n", if id % 2 == 0 { "\n" } else { " " });
+    format!("id,text\n{}", sentences(count).lines().enumerate().map(text).collect::<String>())
+}
+
+#[test]
+fn a_table_is_trained_on_by_its_column() {
+    let workspace = workspace();
+    workspace.put("in.csv", table(16));
+    workspace.put("lines.txt", table(16).replace(",\nmore", ", more").replace("id,text\n", ""));
+    let run = |arguments: &str| {
+        let arguments = format!("train {arguments} --model model --output-dir out --batch-size 8 --max-steps 2");
+        let output = workspace.command(&arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        let record = fs::read_to_string(workspace.path("out/run.toml")).unwrap();
+        fs::remove_dir_all(workspace.path("out")).unwrap();
+        (text(&output.stderr), record)
+    };
+    let (stderr, record) = run("in.csv");
+    assert!(stderr.contains("in.csv: 16 sentences, 0 too short") && !stderr.contains("header"), "{stderr}");
+    assert!(!record.contains("text_column"), "{record}");
+    let (_, named) = run("in.csv --text-column text");
+    assert!(named.contains("\ntext_column = \"text\"\n"), "{named}");
+    let digest = |record: &str| record.split("[data]").nth(1).unwrap().to_owned();
+    assert_eq!(digest(&named), digest(&record));
+
+    workspace.put("in.txt", format!("text\n{}", sentences(16)));
+    let (stderr, _) = run("in.txt --min-length 1");
+    assert!(stderr.contains("warning: in.txt: line 1 looks like a header"), "{stderr}");
+
+    workspace.put("pairs.tsv", "slow boot install\tthe wifi install\n".repeat(9));
+    let before = workspace.names();
+    for (arguments, message) in [
+        ("pairs.tsv", "pairs.tsv: expected one column named text, sentence or the like (or --text-column"),
+        ("in.csv --text-column sent0", "in.csv: expected a column `sent0`, found id, text"),
+        ("in.txt --text-column text", "in.txt: expected a .csv, .tsv or .jsonl file because a column is named"),
+    ] {
+        let error = workspace.error(&format!("train {arguments} --model model --output-dir out"), 1);
+        assert!(error.contains(message), "{error}");
+    }
+    assert_eq!(workspace.names(), before);
+}
+
 #[test]
 fn flags_take_precedence_over_a_recipe() {
     let workspace = workspace();

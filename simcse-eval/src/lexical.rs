@@ -1,9 +1,9 @@
 //! The lexical baseline: texts as bags of words, weighted by how rare each word is.
 //!
-//! `x[w] = n(w) · ln(1 + (D − d(w) + ½) / (d(w) + ½))`, where `n(w)` is the word's count in the text
-//! and `d(w)` the number of the corpus's `D` documents that contain it: TF-IDF with BM25's inverse
-//! document frequency, which is never negative. The baseline's score is the cosine of two vectors,
-//! so [`crate::Reranking::score`] takes these vectors in place of embeddings.
+//! `x[w] = n(w) · ln(1 + (D − d(w) + ½) / (d(w) + ½))`, where `n(w)` is the word's count in the
+//! text and `d(w)` the number of the corpus's `D` documents that contain it: TF-IDF with BM25's
+//! inverse document frequency, which is never negative. The baseline's score is the cosine of two
+//! vectors, so [`crate::Reranking::score`] takes these vectors in place of embeddings.
 //!
 //! This room knows words. It must not know files, metrics or encoders.
 //!

@@ -156,8 +156,8 @@ impl RerankScores {
 }
 
 impl Reranking {
-    /// Reads one split of a directory, or a `.jsonl` file, which has no splits; [`data`](crate::data)
-    /// describes both layouts.
+    /// Reads one split of a directory, or a `.jsonl` file, which has no splits;
+    /// [`data`](crate::data) describes both layouts.
     ///
     /// A directory without a text file is read, too: it can score [`Reranking::baseline_bm25`].
     ///
@@ -233,8 +233,8 @@ impl Reranking {
         self.texts.as_deref().ok_or_else(|| Error::NoTexts { path: self.path.clone() })
     }
 
-    /// SHA-256, in hexadecimal, of what is scored: a JSON line `[query, [[candidate, relevant], …]]`
-    /// for each query.
+    /// SHA-256, in hexadecimal, of what is scored. For each query, a JSON line
+    /// `[query, [[candidate, relevant], …]]` is digested.
     ///
     /// # Errors
     /// [`Error::NoTexts`].
@@ -256,8 +256,8 @@ impl Reranking {
         self.score(encoder.encode(self.texts()?)?.view())
     }
 
-    /// Scores the rankings by the cosine similarity of `embeddings`, (texts, C): one row for each of
-    /// [`Reranking::texts`], whose norms do not matter.
+    /// Scores the rankings by the cosine similarity of `embeddings`, (texts, C): one row for each
+    /// of [`Reranking::texts`], whose norms do not matter.
     ///
     /// # Errors
     /// [`Error::NoTexts`], and [`Error::Query`] if a similarity is not finite.
@@ -278,8 +278,8 @@ impl Reranking {
         Ok(RerankScores::mean(&each))
     }
 
-    /// Scores the order in which the directory lists the candidates, which is BM25's. (BM25's scores
-    /// have ties; the order has none.)
+    /// Scores the order in which the directory lists the candidates, which is BM25's. (BM25's
+    /// scores have ties; the order has none.)
     ///
     /// # Errors
     /// [`Error::NoBm25Order`] for a `.jsonl` file.
@@ -289,7 +289,7 @@ impl Reranking {
         let mut comparable = Vec::new();
         let mut reciprocal_ranks = 0.0;
         for relevant in rankings {
-            // Metrics take scores: any that fall with the rank stand for the order.
+            // Metrics take scores, not ranks: any scores that fall with the rank will do.
             let falling: Vec<f32> = (0..relevant.len()).map(|rank| -(rank as f32)).collect();
             let undefined = |source| Error::Query { query: "BM25".to_owned(), source };
             let scores = RerankScores::of_query(relevant, &falling).map_err(undefined)?;

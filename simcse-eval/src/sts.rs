@@ -1,15 +1,20 @@
 //! Semantic textual similarity: correlation of cosine similarities with human scores.
 //!
 //! The figures are those of sentence-transformers' `EmbeddingSimilarityEvaluator`. A file has one
-//! pair per line: tab-separated without quoting, comma-separated with quotes, or JSON objects; plain
-//! or gzip. Pairs without a score are skipped and counted.
+//! pair per line: tab-separated without quoting, comma-separated with quotes, or JSON objects;
+//! plain or gzip. Pairs without a score are skipped and counted.
+//!
+//! Columns are found in the first of these ways that applies:
 //!
 //! | layout | columns |
 //! |---|---|
-//! | with names in the first line, or JSON keys | `score` (`relatedness_score`), `sentence1`, `sentence2` (`sentence_A`, `sentence_B`): GLUE, SICK, sbert.net |
-//! | STS-B | score in field 5, sentences in fields 6 and 7; the year in field 3 identifies it |
-//! | three fields | the only one that is a number is the score |
-//! | any other | if exactly one column could be the score, and exactly two could be sentences |
+//! | names in the first line, or JSON keys | `score`, `sentence1`, `sentence2`, as in GLUE |
+//! | STS-B: a year in field 3 | the score in field 5, sentences in fields 6 and 7 |
+//! | three fields | the only number is the score |
+//! | any other | the only one that could be the score, the only two that could be sentences |
+//!
+//! SICK's names are known, too: `relatedness_score`, `sentence_A`, `sentence_B`. What remains
+//! unclear is refused: [`StsOptions`] says which columns are meant.
 //!
 //! ```
 //! # use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, Tokenizer};
@@ -95,7 +100,8 @@ impl Sts {
     /// # Errors
     /// An unreadable file, [`Error::Columns`] if it is not clear which columns hold score and
     /// sentences, [`Error::Splits`] if there are several splits and none is chosen, lines with
-    /// missing or other fields, scores that are not finite numbers, and data without any scored pair.
+    /// missing or other fields, scores that are not finite numbers, and data without any scored
+    /// pair.
     pub fn read_with(path: impl AsRef<Path>, options: &StsOptions) -> Result<Self, Error> {
         let path = path.as_ref();
         let mut pairs = Vec::new();
@@ -136,12 +142,12 @@ impl Sts {
         self.score(encoder.encode(&self.texts)?.view())
     }
 
-    /// Correlates the cosine similarities of `embeddings`, (texts, C), with gold scores: one row for
-    /// each of [`Sts::texts`], whose norms do not matter.
+    /// Correlates the cosine similarities of `embeddings`, (texts, C), with gold scores: one row
+    /// for each of [`Sts::texts`], whose norms do not matter.
     ///
     /// # Errors
-    /// [`Error::Correlation`] if there is only one pair, if similarities or scores are all equal, or
-    /// if one is not finite.
+    /// [`Error::Correlation`] if there is only one pair, if similarities or scores are all equal,
+    /// or if one is not finite.
     ///
     /// # Panics
     /// If the number of rows is not that of the texts.

@@ -42,7 +42,8 @@ fn a_directory_is_read_with_each_text_once() {
     assert_eq!(reranking.queries[0].candidates, [1, 2, 2], "ids 2 and 5 have the same title");
     assert_eq!(reranking.queries[0].relevant, [false, true, false]);
 
-    // First query: "bad" wins, and "good" ties with itself, the negative first. Second query: "good" wins twice.
+    // First query: "bad" wins, and "good" ties with itself, the negative first. Second query:
+    // "good" wins twice.
     let embeddings = array![[0.0, 2.0], [0.1, 5.0], [3.0, 0.0], [1.0, -1.0]];
     let scores = reranking.score(embeddings.view()).unwrap();
     assert_eq!(scores.queries, 2);

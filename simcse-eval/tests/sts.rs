@@ -4,6 +4,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 
+use proptest::prelude::*;
 use simcse_eval::{Error, Sts, StsOptions};
 
 /// Split, genre, file, year, id, score and two sentences.
@@ -223,4 +224,63 @@ fn odd_lines_are_errors() {
     assert!(found.ends_with("pairs.csv, line 10: expected a closing quote, found the end of the file"), "{found}");
     let found = refusal("empty.tsv", "", "");
     assert!(found.ends_with("expected at least one pair with a score, found none (lines left out: 0)"), "{found}");
+}
+
+/// Column 0 is the score, 1 and 2 are the sentences; the others are what files have besides.
+fn column(column: usize, index: usize) -> String {
+    let [split, genre, file, year, id, score, a, b] = PAIRS[index];
+    match column {
+        0 => score.to_owned(),
+        1 => a.to_owned(),
+        2 => b.to_owned(),
+        3 => split.to_owned(),
+        4 => genre.to_owned(),
+        5 => file.to_owned(),
+        6 => year.to_owned(),
+        7 => id.to_owned(),
+        8 => index.to_string(),
+        9 => "none".to_owned(),
+        _ => String::new(),
+    }
+}
+
+/// The score, the two sentences, and any others.
+fn columns_in_any_order() -> impl Strategy<Value = Vec<usize>> {
+    let others = prop::sample::subsequence((3..11).collect::<Vec<usize>>(), 0..8);
+    others.prop_flat_map(|others| Just([vec![0, 1, 2], others].concat()).prop_shuffle())
+}
+
+proptest! {
+    /// Without a header, columns in any order and number are read as what they are, or refused.
+    #[test]
+    fn no_layout_is_misread(columns in columns_in_any_order()) {
+        let row = |index: usize, _: &[&str; 8]| columns.iter().map(|&number| column(number, index)).collect();
+        match read("pairs.tsv", tabs("", row)) {
+            Ok(sts) => {
+                prop_assert_eq!(sts.pairs.len(), PAIRS.len());
+                for (pair, [.., score, a, b]) in sts.pairs.iter().zip(PAIRS) {
+                    let mut sentences = pair.sentences.map(|text| sts.texts()[text].as_str());
+                    let mut expected = [a, b];
+                    sentences.sort_unstable();
+                    expected.sort_unstable();
+                    prop_assert_eq!((pair.score, sentences), (score.parse().unwrap(), expected), "{:?}", columns);
+                }
+            }
+            Err(Error::Columns { .. }) => {}
+            Err(error) => prop_assert!(false, "{error}"),
+        }
+    }
+
+    /// Whatever a file holds, it is read or refused, and what is read is consistent.
+    #[test]
+    fn no_file_is_a_panic(
+        text in "([0-5.,\"\t\n]|a b|score|sentence1|\\{\"a\": |\\}){0,40}",
+        name in "f\\.(tsv|csv|jsonl|txt)",
+        columns in "(|1,2,3|3,1,2|score,sentence1,a)",
+    ) {
+        if let Ok(sts) = read_with(&name, text, &columns, None) {
+            prop_assert!(sts.pairs.iter().all(|pair| pair.score.is_finite()));
+            prop_assert!(sts.pairs.iter().flat_map(|pair| pair.sentences).all(|text| text < sts.texts().len()));
+        }
+    }
 }

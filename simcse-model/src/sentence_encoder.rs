@@ -165,7 +165,8 @@ impl SentenceEncoder {
 
     /// The names of the tensors in the weights file that the encoder has no use for, such as the
     /// head of a training objective. Heads of transformers' own classes (`cls.`, `lm_head.`, …) are
-    /// not listed. Nothing is listed twice: [`save`](Self::save) writes the encoder only.
+    /// not listed. [`save`](Self::save) writes the encoder alone, so a saved model leaves nothing
+    /// out.
     pub fn left_out(&self) -> &[String] {
         &self.left_out
     }
@@ -244,7 +245,8 @@ impl SentenceEncoder {
         self.forward_after(0, tape, batch, dropout)
     }
 
-    /// [`forward`](Self::forward), but pooling excludes the first `excluded` tokens of each sentence.
+    /// [`forward`](Self::forward), but pooling excludes the first `excluded` tokens of each
+    /// sentence.
     pub fn forward_after(
         &self,
         excluded: usize,

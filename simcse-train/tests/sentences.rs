@@ -41,7 +41,7 @@ fn broken(mut bytes: Vec<u8>, from_end: usize) -> Vec<u8> {
     bytes
 }
 
-const NONE: &str = ": expected sentences of at least 3 characters, one per line, found none (lines too short: 0)";
+const NONE: &str = ": expected sentences of at least 3 characters, found none (too short: 0)";
 const LONG_FIRST: &str = ", line 1: expected at most 16 MiB, found a longer line";
 const LONG_SECOND: &str = ", line 2: expected at most 16 MiB, found a longer line";
 const NOT_GZIP: &str = ": expected gzip, as the name says, found something else";
@@ -55,7 +55,7 @@ fn rows() -> Vec<(&'static str, &'static str, Vec<u8>, Outcome)> {
     vec![
         // Line endings.
         ("an empty file", "txt", vec![], Refused(NONE)),
-        ("empty lines only", "txt", b"\n\n".to_vec(), Refused("(lines too short: 2)")),
+        ("empty lines only", "txt", b"\n\n".to_vec(), Refused("(too short: 2)")),
         ("no last newline", "txt", b"one\ntwo".to_vec(), Sees(&["one", "two"], 0, 0)),
         ("CRLF", "txt", b"one\r\n\r\ntwo\r\n".to_vec(), Sees(&["one", "two"], 1, 0)),
         ("a lone CR", "txt", b"one\rtwo\n".to_vec(), Sees(&["one\rtwo"], 0, 0)),
@@ -68,7 +68,7 @@ fn rows() -> Vec<(&'static str, &'static str, Vec<u8>, Outcome)> {
         ("form feed and vertical tab", "txt", "one\u{c}two\n\u{b}six\n".into(), Sees(&["one\u{c}two", "six"], 0, 0)),
         // Encodings.
         ("a byte-order mark", "txt", "\u{feff}one\ntwo\n".into(), Sees(&["one", "two"], 0, 0)),
-        ("only a byte-order mark", "txt", "\u{feff}".into(), Refused("(lines too short: 1)")),
+        ("only a byte-order mark", "txt", "\u{feff}".into(), Refused("(too short: 1)")),
         ("a second byte-order mark", "txt", "one\n\u{feff}two\n".into(), Sees(&["one", "\u{feff}two"], 0, 0)),
         ("UTF-16, little-endian", "txt", utf16("\u{feff}one\n", u16::to_le_bytes), Refused(UTF16)),
         ("UTF-16, big-endian", "txt", utf16("\u{feff}one\n", u16::to_be_bytes), Refused(UTF16)),
@@ -84,7 +84,7 @@ fn rows() -> Vec<(&'static str, &'static str, Vec<u8>, Outcome)> {
         ("NUL in a line", "txt", b"one\0two\nsix\0\n".to_vec(), Sees(&["one\0two", "six\0"], 0, 0)),
         ("NULs only", "txt", vec![0; 9], Count(1, 0, 0)),
         ("control characters", "txt", b"\x1b[2Jone\x07\n".to_vec(), Sees(&["\x1b[2Jone\x07"], 0, 0)),
-        ("whitespace only", "txt", " \t \n\u{3000}\u{a0}\u{2003}\n".into(), Refused("(lines too short: 2)")),
+        ("whitespace only", "txt", " \t \n\u{3000}\u{a0}\u{2003}\n".into(), Refused("(too short: 2)")),
         ("whitespace around", "txt", "\u{3000}one \t\n\u{a0}two\u{2003}\n".into(), Sees(&["one", "two"], 0, 0)),
         ("tabs and spaces within", "txt", "a\t b\n".into(), Sees(&["a\t b"], 0, 0)),
         ("zero-width characters", "txt", "\u{200b}\u{200d}\u{2060}\n".into(), Sees(&["\u{200b}\u{200d}\u{2060}"], 0, 0)),
@@ -92,7 +92,7 @@ fn rows() -> Vec<(&'static str, &'static str, Vec<u8>, Outcome)> {
         ("emoji", "txt", "\u{1f44d}\u{1f44d}\n\u{1f469}\u{200d}\u{1f467}\n".into(), Sees(&["\u{1f469}\u{200d}\u{1f467}"], 1, 0)),
         ("combining marks", "txt", "cafe\u{301}\ncaf\u{e9}\n".into(), Sees(&["cafe\u{301}", "caf\u{e9}"], 0, 0)),
         // Lengths and repetitions.
-        ("only short lines", "txt", b"a\nbc\n  d \n".to_vec(), Refused("(lines too short: 3)")),
+        ("only short lines", "txt", b"a\nbc\n  d \n".to_vec(), Refused("(too short: 3)")),
         ("characters, not bytes", "txt", "\u{e4}\u{f6}\u{fc}\n\u{e4}\u{f6}\n".into(), Sees(&["\u{e4}\u{f6}\u{fc}"], 1, 0)),
         ("duplicates", "txt", b"one\ntwo\n one\nOne\none\n".to_vec(), Sees(&["one", "two", "one", "One", "one"], 0, 2)),
         ("200,000 duplicates", "txt", "the same sentence\n".repeat(200_000).into(), Count(200_000, 0, 199_999)),
@@ -147,6 +147,42 @@ fn every_file_has_the_documented_outcome() {
         }
     }
     assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+#[test]
+fn a_table_gives_one_sentence_per_record_whatever_its_cells_contain() {
+    let dir = tempfile::tempdir().unwrap();
+    let put = |name: &str, bytes: &[u8]| {
+        let path = dir.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    };
+    let csv = "id,text\n1,\"one, or\ntwo\"\n2,\" \"\"three\"\" \"\n3,no\n4,\"\"\n";
+    for path in [put("in.csv", csv.as_bytes()), put("in.csv.gz", &gzip(csv))] {
+        let read = Sentences::read(&path, MIN_LENGTH).unwrap();
+        assert_eq!(all(&read), ["one, or\ntwo", "\"three\""]);
+        assert_eq!((read.skipped(), read.warnings()), (2, &[][..]));
+    }
+    let path = put("in.jsonl", b"{\"a\": \"one\", \"b\": \"six\"}\n{\"a\": \"two\", \"b\": \"ten\"}\n");
+    assert_eq!(all(&Sentences::read_column(&path, Some("b"), MIN_LENGTH).unwrap()), ["six", "ten"]);
+    let error = Sentences::read(&path, MIN_LENGTH).unwrap_err().to_string();
+    assert!(error.contains("--text-column") && error.ends_with("found a, b"), "{error}");
+    let error = Sentences::read(put("header.csv", b"id,text\n"), MIN_LENGTH).unwrap_err().to_string();
+    assert!(error.ends_with(NONE), "{error}");
+}
+
+#[test]
+fn a_header_in_a_file_of_lines_and_quotes_around_all_of_them_are_warned_about() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let warnings = |text: &str| {
+        fs::write(file.path(), text).unwrap();
+        Sentences::read(file.path(), MIN_LENGTH).unwrap().warnings().to_vec()
+    };
+    assert!(warnings("one\n\"two\"\n").is_empty());
+    assert!(warnings("text\none\n")[0].starts_with("line 1 looks like a header"));
+    assert!(warnings("\"one\"\n\"two\"\n")[0].starts_with("every sentence is in quotes"));
+    let error = Sentences::read_column(file.path(), Some("text"), MIN_LENGTH).unwrap_err().to_string();
+    assert!(error.contains("expected a .csv, .tsv or .jsonl file"), "{error}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use serde_json::{Value, json};
 use simcse_model::{Isa, Named, Precision, SentenceEncoder, Work};
 use simcse_train::memory::peak_memory;
@@ -29,8 +30,12 @@ Example:
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(crate) struct BenchArgs {
-    /// Text to train on, one sentence per line, UTF-8, plain or .gz; - for standard input
+    /// Text to train on: one sentence per line, UTF-8, plain or .gz, or a table: .csv, .tsv or
+    /// .jsonl; - for standard input
     sentences: PathBuf,
+    /// Column of a table that holds the sentences, as in `train`
+    #[arg(long, value_name = "COLUMN", value_parser = NonEmptyStringValueParser::new())]
+    text_column: Option<String>,
     #[command(flatten)]
     model: ModelArgs,
     /// Sentences per batch, 2 or more
@@ -53,7 +58,7 @@ pub(crate) struct BenchArgs {
 pub(crate) fn run(args: BenchArgs) -> Result<(), Failure> {
     let mut encoder = load(&args.model.model, args.model.precision.get())?;
     let settings = settings(&args, &encoder);
-    let sentences = Sentences::read(&args.sentences, 1)?;
+    let sentences = Sentences::read_column(&args.sentences, args.text_column.as_deref(), 1)?;
     let peaks = Peaks::measure(encoder.precision);
     let measured = measure_steps(&mut encoder, &sentences, &settings, args.steps)?;
     let report = Report { args: &args, encoder: &encoder, peaks, measured };
@@ -92,7 +97,8 @@ impl Peaks {
 struct Line {
     name: &'static str,
     seconds: f64,
-    /// FLOP per second, and their share of the relevant peak; `None` for parts without matrix products.
+    /// FLOP per second, and their share of the relevant peak; `None` for parts without matrix
+    /// products.
     speed: Option<(f64, f64)>,
 }
 
@@ -108,8 +114,8 @@ impl Report<'_> {
         self.args.steps.into()
     }
 
-    /// Every part that took time, the time that no part accounts for, and the whole step, in seconds
-    /// per step.
+    /// Every part that took time, the time that no part accounts for, and the whole step, in
+    /// seconds per step.
     fn lines(&self) -> Vec<Line> {
         let Measured { time: whole, profile, .. } = &self.measured;
         let line = |name, time: Duration, work: Option<(f64, f64)>| {

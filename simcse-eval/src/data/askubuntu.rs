@@ -3,7 +3,9 @@
 //! | file | fields, separated by tabs |
 //! |---|---|
 //! | `text_tokenized.txt.gz` or `.txt` | question id, title, body (only titles are used) |
-//! | `dev.txt`, `test.txt` | query id, similar ids, candidate ids, BM25 scores; lists separated by spaces |
+//! | `dev.txt`, `test.txt` | query id, similar ids, candidate ids, BM25 scores |
+//!
+//! Items of a list are separated by spaces.
 
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};

@@ -27,7 +27,8 @@ const SENTENCE_NAMES: [[&str; 2]; 5] = [
 const SPLIT_NAMES: [&str; 2] = ["split", "semeval_set"];
 /// What such a column holds.
 const SPLITS: [&str; 5] = ["train", "dev", "test", "validation", "trial"];
-/// Human scores of similarity: STS's go from 0 to 5, SICK's from 1 to 5, normalized ones from 0 to 1.
+/// Human scores of similarity: STS's go from 0 to 5, SICK's from 1 to 5, normalized ones from 0 to
+/// 1.
 const SCORES: RangeInclusive<f32> = 0.0..=5.0;
 
 /// The columns of a table that hold the score and the two sentences of a pair, by their names or
@@ -86,7 +87,7 @@ impl Table<'_> {
     /// The columns of score and sentences.
     ///
     /// # Errors
-    /// [`Error::Columns`] if they cannot be told, or are not there.
+    /// [`Error::Columns`] if it is not clear which they are, or if they are not there.
     pub(crate) fn layout(&self, columns: Option<&Columns>) -> Result<Layout, Error> {
         let names = self.names();
         if let Some(columns) = columns {
@@ -107,8 +108,8 @@ impl Table<'_> {
         Some(first.fields.iter().map(|field| normalized(field.as_deref().unwrap_or_default())).collect())
     }
 
-    /// The columns that the user names. Where they are numbered, a first line without a number for a
-    /// score is a header.
+    /// The columns that the user names. Where they are numbered, a first line without a number for
+    /// a score is a header.
     fn named(&self, Columns(columns): &Columns, names: &Option<Vec<String>>) -> Result<Layout, Error> {
         let names = names.as_deref().unwrap_or_default();
         let numbers: Vec<usize> = columns.iter().filter_map(|column| column.parse().ok()).collect();
@@ -133,7 +134,8 @@ impl Table<'_> {
         let [score, a, b] = [index(&columns[0])?, index(&columns[1])?, index(&columns[2])?];
         let has_header = self.keys.is_none() && (!numbered || !(names[score].is_empty() || is_number(&names[score])));
         let split = if has_header || self.keys.is_some() { split_name(names) } else { self.split_column() };
-        // Lines of the STS-B file differ in length, which matters only where nobody knows the columns.
+        // Lines of the STS-B file differ in length, so only quoting, which makes a wrong number of
+        // fields a sign of damage, requires an exact number.
         let width = (self.format == RecordFormat::Commas).then_some(names.len());
         Ok(Layout { score, sentences: [a, b], split, has_header, width })
     }
@@ -159,18 +161,20 @@ impl Table<'_> {
         }
     }
 
-    /// The classic STS-B file: genre, file, year, id, score, two sentences, and in some lines more.
-    /// The year tells it from other layouts, in which it is in another column.
+    /// The classic STS-B file: genre, file, year, id, score and two sentences. A year in field 3, a
+    /// score in field 5, and no text in front of them identify it, whatever the sentences are. Some
+    /// lines have more fields, which are ignored.
     fn classic(&self) -> Option<Layout> {
-        let is_classic = |record: &Record| match &record.fields[..] {
-            [_, _, Some(year), _, Some(score), Some(_), Some(_), ..] => {
-                begins_with_year(year) && (score.trim().is_empty() || is_number(score))
-            }
-            _ => false,
-        };
-        let classic = self.records.iter().filter(|record| is_classic(record)).count();
-        let most = self.format == RecordFormat::Tabs && 2 * classic > self.records.len();
-        most.then_some(Layout { score: 4, sentences: [5, 6], split: None, has_header: false, width: None })
+        const WIDTH: usize = 7;
+        const YEAR: usize = 2;
+        const SCORE: usize = 4;
+        let years = self.column(YEAR).filter(|year| begins_with_year(year)).count();
+        let is_classic = self.format == RecordFormat::Tabs
+            && self.width() == WIDTH
+            && 2 * years > self.column(YEAR).count()
+            && self.kind(SCORE) == Kind::Score
+            && (0..SCORE).all(|index| self.kind(index) != Kind::Text);
+        is_classic.then_some(Layout { score: SCORE, sentences: [5, 6], split: None, has_header: false, width: None })
     }
 
     /// The only column of scores and the only two of text.
@@ -201,7 +205,11 @@ impl Table<'_> {
     /// What the values of each column are. Most of a column's values decide, so that an odd line is
     /// reported as such.
     fn kinds(&self) -> Vec<Kind> {
-        (0..self.width()).map(|index| Kind::of(&self.column(index).collect::<Vec<_>>())).collect()
+        (0..self.width()).map(|index| self.kind(index)).collect()
+    }
+
+    fn kind(&self, index: usize) -> Kind {
+        Kind::of(&self.column(index).collect::<Vec<_>>())
     }
 
     /// The filled fields of a column.

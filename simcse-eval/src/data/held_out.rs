@@ -17,7 +17,8 @@ use crate::error::Error;
 pub struct HeldOut {
     /// Question ids; empty for a `.jsonl` file.
     pub ids: HashSet<String>,
-    /// Trimmed titles: a training question with another id but one of these titles is held out, too.
+    /// Trimmed titles: a training question with another id but one of these titles is held out,
+    /// too.
     pub titles: HashSet<String>,
 }
 

@@ -3,17 +3,18 @@
 //! This room knows files, lines and fields. It must not know metrics, embeddings or encoders: what
 //! it reads is turned into something to score by `reranking` and `sts`.
 //!
-//! A reranking set is an AskUbuntu directory, see [`Split`] and [`Titles`], or a file of JSON lines,
-//! plain or gzip, in one of these layouts:
+//! A reranking set is an AskUbuntu directory, see [`Split`] and [`Titles`], or a file of JSON
+//! lines, plain or gzip, in one of these layouts:
 //!
-//! | keys | as in |
+//! | keys | what they hold |
 //! |---|---|
-//! | `query`, `positive`, `negative` | sentence-transformers and MTEB; also `positives`, `negatives`, and `pos`, `neg` |
-//! | `query`, `positive`, `documents` | sentence-transformers' cross-encoders; also `candidates` (MIRACL), `docs`, `passages`: all candidates, the positives among them |
-//! | `query`, `documents`, `labels` | a label for each candidate, 0 or 1; also `relevance` |
+//! | `query`, `positive`, `negative` | similar texts and others (sentence-transformers, MTEB) |
+//! | `query`, `positive`, `documents` | similar texts, and all candidates with them among them |
+//! | `query`, `documents`, `labels` | candidates, and a label for each, 0 or 1 |
 //!
-//! Each list of texts may be a single string. [`sts`](crate::sts) lists the layouts of pairs of
-//! sentences.
+//! `positives` and `pos`, `negatives` and `neg`, `candidates`, `docs` and `passages`, and
+//! `relevance` are other names of these keys. Each list of texts may be a single string.
+//! [`sts`](crate::sts) lists the layouts of pairs of sentences.
 //!
 //! ```
 //! use simcse_eval::HeldOut;

@@ -19,7 +19,7 @@ pub struct StsOptions {
 
 /// A line of the file.
 pub(crate) struct ScoredPair {
-    /// `None` for a pair that nobody has scored.
+    /// `None` for a pair without a score.
     pub(crate) score: Option<f32>,
     pub(crate) sentences: [String; 2],
 }

@@ -10,8 +10,8 @@
 
 use crate::metrics::error::{MetricError, check_finite};
 
-/// Average precision: `AP = Σₙ (Rₙ − Rₙ₋₁) Pₙ` over the distinct scores as thresholds, where `Rₙ` is
-/// the recall and `Pₙ` the precision at the threshold; 0 without a relevant candidate.
+/// Average precision: `AP = Σₙ (Rₙ − Rₙ₋₁) Pₙ` over the distinct scores as thresholds, where `Rₙ`
+/// is the recall and `Pₙ` the precision at the threshold; 0 without a relevant candidate.
 ///
 /// scikit-learn: `average_precision_score(relevant, scores)`.
 ///
@@ -53,8 +53,8 @@ pub fn precision(relevant: &[bool], scores: &[f32], k: usize) -> Result<f64, Met
 }
 
 /// Normalized discounted cumulative gain of the first `k` with binary gains, averaged over all
-/// orders of ties: `DCG = Σᵣ gainᵣ / log₂(r + 1)` over ranks `r` from 1, divided by that of the best
-/// order; 0 without a relevant candidate.
+/// orders of ties: `DCG = Σᵣ gainᵣ / log₂(r + 1)` over ranks `r` from 1, divided by that of the
+/// best order; 0 without a relevant candidate.
 ///
 /// scikit-learn: `ndcg_score([relevant], [scores], k=k)`; after McSherry & Najork (2008).
 ///
@@ -102,7 +102,8 @@ mod tests {
 
     use super::*;
 
-    /// scikit-learn's definition: precision and recall at every distinct threshold, from the highest.
+    /// scikit-learn's definition: precision and recall at every distinct threshold, from the
+    /// highest.
     fn naive_average_precision(relevant: &[bool], scores: &[f32]) -> f64 {
         let positives = relevant.iter().filter(|&&r| r).count();
         let mut thresholds = scores.to_vec();

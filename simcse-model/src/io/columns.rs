@@ -61,8 +61,8 @@ impl Texts {
     /// `query` or `content`.
     ///
     /// # Errors
-    /// [`RecordError`]: an unreadable file, a table without the column or with several that it could
-    /// be, and a column of a file that is not a table.
+    /// [`RecordError`]: an unreadable file, a table without the column or with several that it
+    /// could be, and a column of a file that is not a table.
     pub fn open(path: &Path, column: Option<&str>) -> Result<Self, RecordError> {
         let table = !is_standard_input(path) && RecordFormat::of_extension(path).is_some();
         let (source, first, looks_like_header) = match (table, column) {
@@ -118,13 +118,13 @@ impl Texts {
         Ok(line)
     }
 
-    /// What is odd about the texts so far, one sentence each: a first line that looks like a header,
-    /// and quotes around every text.
+    /// What is odd about the texts so far, one sentence each: a first line that looks like a
+    /// header, and quotes around every text.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
         if self.looks_like_header {
-            warnings.push("line 1 looks like a header, and is read as a sentence".to_owned());
+            warnings.push("line 1 looks like a header, and is read like every other line".to_owned());
         }
         if self.count > 1 && self.quoted == self.count {
             warnings.push(
@@ -154,8 +154,8 @@ impl Table {
     }
 }
 
-/// The column of texts, given the first record. Returns that record, too, if it is not a header, and
-/// whether it looks like one.
+/// The column of texts, given the first record. Returns that record, too, if it is not a header,
+/// and whether it looks like one.
 fn choose(
     records: Records,
     first: Record,
@@ -198,7 +198,7 @@ impl Columns {
         }
     }
 
-    /// Whether the columns can be told by names: those of JSON arrays cannot.
+    /// Whether columns may have names: those of JSON arrays have none.
     fn can_have_names(&self) -> bool {
         self.has_keys || !self.is_json
     }
@@ -216,7 +216,8 @@ impl Columns {
         }
     }
 
-    /// The index of the only column with a usual name, and whether it has one: JSON strings need none.
+    /// The index of the only column with a usual name, and whether it has one: JSON strings need
+    /// none.
     fn usual(&self) -> Result<(usize, bool), RecordError> {
         let names = self.names.iter().enumerate();
         let usual: Vec<usize> =

@@ -1,5 +1,5 @@
-//! Files: bounded reads, atomic writes, lines of text, records of tables, columns of texts, JSON fields,
-//! and foreign text in messages.
+//! Files: bounded reads, atomic writes, lines of text, records of tables, columns of texts, JSON
+//! fields, and foreign text in messages.
 //!
 //! This room knows file systems and bytes. It must not know what a model, a tokenizer, or a run is.
 //! Every crate above uses it, so that there is one atomic replace, one line reader, and one way of

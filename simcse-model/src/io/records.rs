@@ -280,8 +280,8 @@ struct LineBytes {
     /// How many of `bytes` have been read.
     read: usize,
     ended: bool,
-    /// The first line of the record that is being read, once it is known. The CSV reader's own count
-    /// is off after blank lines and `\r\n`.
+    /// The first line of the record that is being read, once it is known. The CSV reader's own
+    /// count is off after blank lines and `\r\n`.
     record_line: Option<u64>,
     /// Bytes of the record so far.
     record_bytes: usize,

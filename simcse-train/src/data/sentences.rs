@@ -6,26 +6,23 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use simcse_model::io::hexadecimal;
-use simcse_model::io::{LineError, Lines, source_name};
+use simcse_model::io::{RecordError, Texts, source_name};
 
 /// Why there are no sentences to train on. `name` is the file as given, or "standard input", with
 /// control characters escaped.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// A file cannot be read as lines of text.
+    /// A file cannot be read as lines of text, or as a table with a column of sentences.
     #[error(transparent)]
-    Line(#[from] LineError),
-    /// No line is long enough.
-    #[error(
-        "{name}: expected sentences of at least {min_length} characters, one per line, found none \
-         (lines too short: {skipped})"
-    )]
+    Record(#[from] RecordError),
+    /// No sentence is long enough.
+    #[error("{name}: expected sentences of at least {min_length} characters, found none (too short: {skipped})")]
     Empty {
         /// The file.
         name: String,
         /// The minimum length, in characters.
         min_length: usize,
-        /// How many lines are shorter.
+        /// How many sentences are shorter.
         skipped: u64,
     },
     /// There are more sentences than 32-bit indices can number.
@@ -53,8 +50,7 @@ pub enum DataError {
 /// let error = Sentences::from_texts("two lines", ["no", " "], 3).unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
-///     "two lines: expected sentences of at least 3 characters, one per line, found none \
-///      (lines too short: 2)"
+///     "two lines: expected sentences of at least 3 characters, found none (too short: 2)"
 /// );
 /// # Ok::<(), simcse_train::Error>(())
 /// ```
@@ -69,23 +65,48 @@ struct Shared {
     groups: Vec<u32>,
     skipped: u64,
     duplicates: usize,
+    warnings: Vec<String>,
 }
 
 impl Sentences {
-    /// Reads one sentence per line from a UTF-8 file, plain or gzip (recognized by its first two
-    /// bytes); `-` is standard input. A byte-order mark is dropped, lines are trimmed of
-    /// whitespace, and sentences of fewer than `min_length` characters are skipped and counted.
+    /// Reads the sentences of a UTF-8 file, plain or gzip (recognized by its first two bytes): one
+    /// per record of a `.csv`, `.tsv` or `.jsonl` file, one per line of any other; `-` is standard
+    /// input. A table must have one column with a usual name, such as `text`: see [`Texts::open`].
+    ///
+    /// A byte-order mark is dropped, sentences are trimmed of whitespace, and those of fewer than
+    /// `min_length` characters are skipped and counted.
     ///
     /// # Errors
-    /// [`DataError::Line`] if the file is not lines of text; [`DataError::Empty`];
-    /// [`DataError::TooMany`].
+    /// [`DataError::Record`] if the file is not lines of text, or not a table with such a column;
+    /// [`DataError::Empty`]; [`DataError::TooMany`].
     pub fn read(path: impl AsRef<Path>, min_length: usize) -> Result<Self, DataError> {
+        Self::read_column(path, None, min_length)
+    }
+
+    /// [`Sentences::read`] of a table whose sentences are in `column`, if it is given: a name in the
+    /// first line, a JSON key, or a number from 1.
+    ///
+    /// # Errors
+    /// As [`Sentences::read`].
+    ///
+    /// ```
+    /// use simcse_train::Sentences;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("pairs.csv");
+    /// # std::fs::write(&path, "sent0,sent1\nslow boot,\"boot, slowly\"\n")?;
+    ///
+    /// let sentences = Sentences::read_column(&path, Some("sent1"), 1)?;
+    /// assert_eq!(sentences.get(0), "boot, slowly");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn read_column(path: impl AsRef<Path>, column: Option<&str>, min_length: usize) -> Result<Self, DataError> {
         let path = path.as_ref();
+        let mut texts = Texts::open(path, column)?;
         let mut builder = SentencesBuilder::new(min_length);
-        let mut lines = Lines::open(path)?;
-        while let Some(line) = lines.next_line()? {
+        while let Some(line) = texts.next_text()? {
             builder.push(line.text);
         }
+        builder.warnings = texts.warnings();
         builder.finish(&source_name(path))
     }
 
@@ -134,7 +155,7 @@ impl Sentences {
         indices.iter().map(|&index| self.get(index as usize)).collect()
     }
 
-    /// The number of lines that were skipped because they are too short.
+    /// The number of sentences that were skipped because they are too short.
     #[must_use]
     pub fn skipped(&self) -> u64 {
         self.0.skipped
@@ -150,6 +171,13 @@ impl Sentences {
     #[must_use]
     pub fn groups(&self) -> &[u32] {
         &self.0.groups
+    }
+
+    /// What is odd about the file that the sentences were read from, a line each: a first line that
+    /// looks like a header, and quotes around every sentence.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.0.warnings
     }
 
     /// The SHA-256 of the sentences in order, each followed by a line feed, in hexadecimal.
@@ -183,13 +211,14 @@ pub struct SentencesBuilder {
     ends: Vec<u64>,
     skipped: u64,
     min_length: usize,
+    warnings: Vec<String>,
 }
 
 impl SentencesBuilder {
     /// A builder that skips sentences of fewer than `min_length` characters.
     #[must_use]
     pub fn new(min_length: usize) -> Self {
-        Self { text: String::new(), ends: Vec::new(), skipped: 0, min_length }
+        Self { text: String::new(), ends: Vec::new(), skipped: 0, min_length, warnings: Vec::new() }
     }
 
     /// Adds a sentence, trimmed of whitespace. If it is empty or too short, it is counted as
@@ -221,7 +250,8 @@ impl SentencesBuilder {
         let groups = group_equal(&self.text, &self.ends);
         let duplicates = groups.iter().enumerate().filter(|&(index, &first)| first as usize != index).count();
         let name = name.to_owned();
-        Ok(Sentences(Arc::new(Shared { name, text: self.text, ends: self.ends, groups, skipped, duplicates })))
+        let Self { text, ends, warnings, .. } = self;
+        Ok(Sentences(Arc::new(Shared { name, text, ends, groups, skipped, duplicates, warnings })))
     }
 }
 

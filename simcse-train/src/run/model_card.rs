@@ -32,7 +32,8 @@ pub(crate) fn render(provenance: &Provenance, encoder: &SentenceEncoder, summary
     card
 }
 
-/// The card names a `base_model` only if that is its name on the hub: a local path may look like one.
+/// The card names a `base_model` only if that is its name on the hub: a local path may look like
+/// one.
 fn front_matter(model: &ModelSource) -> String {
     let base_model = if model.on_hub { format!("base_model: {}\n", model.name) } else { String::new() };
     format!(

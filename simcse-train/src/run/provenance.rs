@@ -43,6 +43,8 @@ pub struct Provenance {
 pub struct Inputs {
     /// The file of sentences, an absolute path, or `-`.
     pub sentences: Option<String>,
+    /// The column of that file, if one was named.
+    pub text_column: Option<String>,
     /// A directory of questions, an absolute path.
     pub data: Option<String>,
     /// Characters of the shortest sentence that is not skipped.
@@ -201,7 +203,8 @@ impl Provenance {
     /// [`Error::Changed`].
     pub fn check_same_data(&self, sentences: &Sentences) -> Result<()> {
         let found = sentences.sha256();
-        if self.data.sha256 == found {
+        // The number counts, too: a sentence may have line breaks, which end one in the digest.
+        if self.data.sha256 == found && self.data.sentences == sentences.len() {
             return Ok(());
         }
         let describe = |count: usize, sha256: &str| format!("{count} sentences with SHA-256 {sha256}");

@@ -34,8 +34,8 @@ impl Input {
         source_name(&self.path)
     }
 
-    /// Reads a regular file once before the work starts, so that a line that is not UTF-8 is reported
-    /// at once, and the progress bar has an end. `None` for what can be read only once.
+    /// Reads a regular file once before the work starts, so that a line that is not UTF-8 is
+    /// reported at once, and the progress bar has an end. `None` for what can be read only once.
     pub(crate) fn count(&self) -> Result<Option<u64>, RecordError> {
         if !self.is_read_twice() {
             return Ok(None);
@@ -49,7 +49,8 @@ impl Input {
         Ok(Some(count))
     }
 
-    /// Sends all sentences in chunks, until the receiver is gone, and returns the warnings about them.
+    /// Sends all sentences in chunks, until the receiver is gone, and returns the warnings about
+    /// them.
     pub(crate) fn send(&self, chunks: &SyncSender<Chunk>) -> Result<Vec<String>, RecordError> {
         let mut texts = self.open()?;
         let mut chunk = Chunk::default();

@@ -1,7 +1,7 @@
 //! Files of embeddings: NumPy, safetensors, JSON lines.
 //!
-//! Rows are written as they are computed. The header's length does not depend on their number, so it
-//! is overwritten at the end, when the number is known.
+//! Rows are written as they are computed. The header's length does not depend on their number, so
+//! it is overwritten at the end, when the number is known.
 
 use std::ffi::OsString;
 use std::fs::{self, File};

@@ -29,8 +29,13 @@ Examples:
 #[derive(Clone, Debug, Args)]
 #[command(after_help = HELP)]
 pub(crate) struct TrainArgs {
-    /// Text to train on, one sentence per line, UTF-8, plain or .gz; - is standard input
+    /// Text to train on: one sentence per line, UTF-8, plain or .gz, or a table: .csv, .tsv or
+    /// .jsonl; - is standard input
     pub(super) sentences: Option<PathBuf>,
+    /// Column of a table that holds the sentences: its name in the first line, its JSON key, or its
+    /// number from 1 [default: the one named text, sentence, sent0, anchor or the like]
+    #[arg(long, value_name = "COLUMN", requires = "sentences", value_parser = NonEmptyStringValueParser::new())]
+    pub(super) text_column: Option<String>,
     /// Train on the titles in a directory like github.com/taolei87/askubuntu, except for the
     /// questions of its development and test sets, and score on those sets; `askubuntu` stands for
     /// the directory that `simcse fetch askubuntu` downloads
@@ -51,7 +56,7 @@ pub(crate) struct TrainArgs {
     /// agree with them, except that --epochs and --max-steps may be raised
     #[arg(long, value_name = "DIR", value_parser = PathBufValueParser::new())]
     pub(super) resume_from_checkpoint: Option<PathBuf>,
-    /// Skip lines of fewer than N characters [default: 10]
+    /// Skip sentences of fewer than N characters [default: 10]
     #[arg(long, value_name = "N")]
     pub(super) min_length: Option<usize>,
     #[command(flatten)]
@@ -83,6 +88,7 @@ impl TrainArgs {
         let absolute = |path: &Option<PathBuf>| path.as_deref().map(absolute);
         Inputs {
             sentences: absolute(&self.sentences),
+            text_column: self.text_column.clone(),
             data: absolute(&self.data),
             min_length: self.min_length(),
             eval_rerank: absolute(&self.eval_rerank),

@@ -38,7 +38,7 @@ impl Data {
         let rerank = args.eval_rerank.as_ref().map(|path| Reranking::read(path, Split::Dev)).transpose()?;
         let scorer = Scorer { rerank, sts: sts(args)?, test: None };
         scorer.check_used(args)?;
-        let sentences = Sentences::read(file, args.min_length())?;
+        let sentences = Sentences::read_column(file, args.text_column.as_deref(), args.min_length())?;
         Ok(Self { sentences, exclude_by: None, scorer, baseline: None })
     }
 

@@ -41,6 +41,10 @@ pub(crate) fn run(args: TrainArgs) -> Result<(), Failure> {
     let warnings = trainer.warnings()?;
     announce(&trainer, &plan);
     notes.iter().for_each(|note| report::note(note));
+    let sentences = trainer.sentences();
+    for warning in sentences.warnings() {
+        report::note(&format!("warning: {}: {warning}", sentences.name()));
+    }
     warnings.iter().for_each(|warning| report::note(&format!("warning: {warning}")));
 
     let output = trainer.output().to_path_buf();

@@ -75,6 +75,7 @@ fn take_over(args: &mut TrainArgs, recorded: &Provenance) -> Result<(), Failure>
         args.sentences = inputs.sentences.as_ref().map(PathBuf::from);
         args.data = inputs.data.as_ref().map(PathBuf::from);
     }
+    args.text_column = agreed("--text-column", args.text_column.take(), inputs.text_column.as_ref())?;
     let min_length = args.min_length.map(|length| length.to_string());
     agreed("--min-length", min_length, Some(&inputs.min_length.to_string()))?;
     args.min_length = Some(inputs.min_length);

@@ -93,7 +93,7 @@ fn records_without_the_column_are_errors() {
 #[test]
 fn headers_and_quotes_that_are_read_as_text_warn() {
     let warnings = |name: &str, content: &str, column| read(name, content, column).unwrap().1;
-    let header = ["line 1 looks like a header, and is read as a sentence"];
+    let header = ["line 1 looks like a header, and is read like every other line"];
     assert_eq!(warnings("f.txt", "sentence\nslow boot\n", None), header);
     assert_eq!(warnings("f.txt", "\"id\",\"text\"\n1,slow boot\n", None), header);
     assert_eq!(warnings("nli.csv", NLI, Some("1")), header);
