@@ -132,7 +132,8 @@ fn skipped_equal_and_truncated_sentences_of_standard_input_are_counted() {
     assert!(stdout.contains("16 of 16 sentences were longer than 5 tokens and were truncated"), "{stdout}");
 }
 
-/// `count` different sentences as a table: ids, and texts of which every other one has a line break.
+/// `count` different sentences as a table: ids, and texts of which every other one has a line
+/// break.
 fn table(count: usize) -> String {
     let text = |(id, text): (usize, &str)| format!("{id},\"{text},{}more\"\n", if id % 2 == 0 { "\n" } else { " " });
     format!("id,text\n{}", sentences(count).lines().enumerate().map(text).collect::<String>())

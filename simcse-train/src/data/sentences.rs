@@ -83,8 +83,8 @@ impl Sentences {
         Self::read_column(path, None, min_length)
     }
 
-    /// [`Sentences::read`] of a table whose sentences are in `column`, if it is given: a name in the
-    /// first line, a JSON key, or a number from 1.
+    /// [`Sentences::read`] of a table whose sentences are in `column`, if it is given: a name in
+    /// the first line, a JSON key, or a number from 1.
     ///
     /// # Errors
     /// As [`Sentences::read`].
