@@ -259,6 +259,28 @@ fn a_run_on_a_table_resumes_with_the_column_it_started_with() {
 }
 
 #[test]
+fn a_run_with_a_prompt_resumes_with_it() {
+    let workspace = workspace();
+    let prompts = r#"{"prompts": {"query": "how to ", "same": "how to "}}"#;
+    workspace.put("model/config_sentence_transformers.json", prompts);
+    let mut encoder = SentenceEncoder::load(workspace.path("model")).unwrap();
+    encoder.directory.include_prompt = false;
+    encoder.save(&workspace.path("model")).unwrap();
+    workspace.stdout(&format!("{TRAIN} whole --max-steps 4 --save-steps 2 --prompt-name query"));
+    for more in ["", "--prompt-name same"] {
+        let part = format!("part{}", more.len());
+        copy(&workspace.path("whole"), &workspace.path(&part));
+        fs::remove_dir_all(workspace.path(&part).join("checkpoint-4")).unwrap();
+        for other in ["--prompt how", "--prompt-name document"] {
+            let error = workspace.error(&format!("{RESUME} {part} {other}"), 1);
+            assert!(error.contains("--prompt: the run started with how to , found "), "{error}");
+        }
+        workspace.stdout(&format!("{RESUME} {part} {more}"));
+        assert_same(&workspace.path(&part), &workspace.path("whole"));
+    }
+}
+
+#[test]
 fn the_best_model_survives_rotation_and_resuming() {
     let workspace = workspace();
     let options = "--max-steps 40 --save-steps 4 --eval-steps 2 --save-total-limit 1 --load-best-model-at-end --json";

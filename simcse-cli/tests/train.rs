@@ -177,6 +177,60 @@ fn a_table_is_trained_on_by_its_column() {
     assert_eq!(workspace.names(), before);
 }
 
+const PROMPTS: &str = r#"{"prompts": {"query": "how to ", "long": "slow sound: "}, "default_prompt_name": "long"}"#;
+
+#[test]
+fn a_prompt_goes_in_front_of_every_sentence_and_is_recorded() {
+    let workspace = workspace();
+    workspace.put("model/config_sentence_transformers.json", PROMPTS);
+    let prompted = sentences(40).lines().map(|line| format!("how to {line}\n")).collect::<String>();
+    workspace.put("prompted.txt", prompted);
+    let options = "--model model --max-steps 3 --output-dir";
+    train(&workspace, &format!("prompted.txt {options} expected"));
+    train(&workspace, &format!("in.txt {options} out --prompt-name query"));
+    train(&workspace, &format!("in.txt {options} word --prompt 5"));
+    let read = |name: &str| fs::read_to_string(workspace.path(name)).unwrap();
+    let weights = |directory| fs::read(workspace.path(directory).join("model.safetensors")).unwrap();
+    assert_eq!(weights("out"), weights("expected"));
+    assert!(read("out/run.toml").contains("\nprompt = \"how to \"\n"));
+    assert!(read("word/run.toml").contains("\nprompt = \"5\"\n"));
+    assert!(!read("expected/run.toml").contains("prompt ="));
+    assert!(read("out/README.md").contains("| prompt in front of every sentence | `\"how to \"` |"));
+
+    // Those of the model survive.
+    let prompts = |directory: &str| -> Value {
+        let config: Value =
+            serde_json::from_str(&read(&format!("{directory}/config_sentence_transformers.json"))).unwrap();
+        [config["prompts"].clone(), config["default_prompt_name"].clone()].into_iter().collect()
+    };
+    assert_eq!(prompts("out"), prompts("model"));
+    assert_eq!(prompts("out/checkpoint-3"), prompts("model"));
+
+    let error = workspace.error(&format!("train in.txt {options} new --prompt-name document --prompt x"), 2);
+    assert!(error.contains("cannot be used with"), "{error}");
+    let error = workspace.error(&format!("train in.txt {options} new --prompt-name passage --max-seq-length 12"), 1);
+    assert!(error.contains("expected a prompt named passage, found query, document, long"), "{error}");
+    let arguments = format!("train in.txt {options} none --batch-size 8 --max-seq-length 12");
+    let stderr = text(&workspace.command(&arguments).output().unwrap().stderr);
+    assert!(stderr.contains("to train with it, give --prompt-name long"), "{stderr}");
+}
+
+#[test]
+fn a_prompt_is_left_out_of_pooling_if_the_model_says_so() {
+    let workspace = workspace();
+    let mut encoder = encoder();
+    encoder.directory.include_prompt = false;
+    encoder.save(&workspace.path("without")).unwrap();
+    let run = |model: &str, more: &str| {
+        let output = format!("of-{model}{}", more.len());
+        train(&workspace, &format!("in.txt --model {model} --output-dir {output} --max-steps 3 {more}"));
+        fs::read(workspace.path(&output).join("model.safetensors")).unwrap()
+    };
+    assert_eq!(run("without", ""), run("model", ""));
+    assert_ne!(run("without", "--prompt how"), run("model", "--prompt how"));
+    assert!(!SentenceEncoder::load(workspace.path("of-without12")).unwrap().directory.include_prompt);
+}
+
 #[test]
 fn flags_take_precedence_over_a_recipe() {
     let workspace = workspace();

@@ -4,7 +4,7 @@
 
 use std::collections::VecDeque;
 
-use simcse_model::{SentenceEncoder, Tokens};
+use simcse_model::{Prompt, SentenceEncoder, Tokens};
 
 use crate::data::sentences::Sentences;
 use crate::data::steps::{Step, Steps};
@@ -57,6 +57,8 @@ pub(crate) struct Draw {
 #[derive(Debug)]
 pub(crate) struct Draws {
     sentences: Sentences,
+    /// What goes in front of every sentence.
+    prompt: String,
     steps: Steps,
     ahead: VecDeque<Draw>,
 }
@@ -68,7 +70,7 @@ impl Draws {
         for _ in 0..done {
             steps.next();
         }
-        Self { sentences: sentences.clone(), steps, ahead: VecDeque::new() }
+        Self { sentences: sentences.clone(), prompt: settings.prompt.clone(), steps, ahead: VecDeque::new() }
     }
 
     /// The next draws: until they hold `sentences` sentences, but at most `steps` draws.
@@ -86,7 +88,7 @@ impl Draws {
         let mut seen: usize = self.ahead.iter().map(size).sum();
         while seen < sentences && (self.ahead.len() as u64) < steps {
             let Some(step) = self.steps.next() else { break };
-            let draw = tokenize(&self.sentences, encoder, &step)?;
+            let draw = self.tokenize(encoder, &step)?;
             seen += size(&draw);
             self.ahead.push_back(draw);
         }
@@ -105,18 +107,21 @@ impl Draws {
             Some(draw) => Ok(draw),
             None => {
                 let step = self.steps.next().expect("epochs without end");
-                tokenize(&self.sentences, encoder, &step)
+                self.tokenize(encoder, &step)
             }
         }
     }
-}
 
-fn tokenize(sentences: &Sentences, encoder: &SentenceEncoder, step: &Step) -> Result<Draw> {
-    let tokenized = step.batches.iter().map(|batch| encoder.tokenize(&sentences.select(batch)));
-    let tokenized = tokenized.collect::<simcse_model::Result<Vec<Tokens>>>()?;
-    let cut = tokenized.iter().map(|tokens| tokens.cut as u64).sum();
-    let batches = tokenized.into_iter().map(|tokens| tokens.ids).collect();
-    Ok(Draw { epoch: step.epoch, batches, cut })
+    fn tokenize(&self, encoder: &SentenceEncoder, step: &Step) -> Result<Draw> {
+        // What pooling excludes does not matter to the tokenizer.
+        let prompt = Prompt { text: &self.prompt, excluded: 0 };
+        let batches = step.batches.iter().map(|batch| self.sentences.select(batch));
+        let tokenized = batches.map(|batch| encoder.tokenize_with_prompt(prompt, &batch));
+        let tokenized = tokenized.collect::<simcse_model::Result<Vec<Tokens>>>()?;
+        let cut = tokenized.iter().map(|tokens| tokens.cut as u64).sum();
+        let batches = tokenized.into_iter().map(|tokens| tokens.ids).collect();
+        Ok(Draw { epoch: step.epoch, batches, cut })
+    }
 }
 
 #[cfg(test)]
@@ -194,6 +199,23 @@ mod tests {
         let encoder = encoder(4);
         let seen = |steps, sentences| draws(0).look_ahead(&encoder, steps, sentences).unwrap().len();
         assert_eq!((seen(0, 99), seen(2, 99), seen(99, 1), seen(99, 4), seen(99, 5)), (0, 2, 1, 1, 2));
+    }
+
+    #[test]
+    fn a_prompt_goes_in_front_of_every_sentence_and_counts_toward_the_length() {
+        let encoder = encoder(5);
+        let settings = Settings { prompt: "how to ".to_owned(), ..settings() };
+        let mut steps = steps(&settings, &sentences());
+        let draws = take(&mut Draws::new(&settings, &sentences(), 0), &encoder, 6);
+        for draw in &draws {
+            let step = steps.next().unwrap();
+            for (ids, batch) in draw.batches.iter().zip(&step.batches) {
+                let prompted: Vec<_> = sentences().select(batch).iter().map(|text| format!("how to {text}")).collect();
+                assert_eq!(*ids, encoder.tokenize(&prompted).unwrap().ids);
+            }
+            // Five tokens are [CLS], the prompt's two, one word, and [SEP].
+            assert_eq!(draw.cut as usize, draw.batches.concat().len());
+        }
     }
 
     /// Draws that were looked at keep their ids even when the tokenizer changes afterwards.

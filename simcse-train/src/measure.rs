@@ -76,7 +76,8 @@ pub fn measure_steps(
     total_steps(settings, sentences)?; // an error unless there is a batch
     let mut optimizer = AdamW::new(encoder.params.layout(), settings.weight_decay, settings.adam_epsilon);
     let mut grads = Grads::zeros(encoder.params.layout().clone());
-    let mut buffers = StepBuffers::new(settings.mini_batch_tokens);
+    let prompt = encoder.prompt(&settings.prompt)?;
+    let mut buffers = StepBuffers::new(settings.mini_batch_tokens).excluding(prompt.excluded);
     let objective = Contrastive { scale: settings.scale };
     let mut measured = Measured::default();
     let batches = settings.batching().batches(sentences, 0).cycle();
@@ -85,7 +86,7 @@ pub fn measure_steps(
         let dropout = settings.dropout(step.into(), 0);
         let started = Instant::now();
         let (tokens, profile) = record(|| {
-            let tokens = time(TOKENIZATION, || encoder.tokenize(&sentences))?.ids;
+            let tokens = time(TOKENIZATION, || encoder.tokenize_with_prompt(prompt, &sentences))?.ids;
             time(OPTIMIZER, || grads.clear());
             accumulate_gradient(encoder, &tokens, Some(&dropout), &objective, &mut buffers, &mut grads);
             time(OPTIMIZER, || {

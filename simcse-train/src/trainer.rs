@@ -244,7 +244,7 @@ impl Trainer {
         let mut optimizer = AdamW::new(encoder.params.layout(), settings.weight_decay, settings.adam_epsilon);
         let mut progress = run.restore(&mut optimizer)?;
         let mut grads = Grads::zeros(encoder.params.layout().clone());
-        let mut buffers = memory.buffers();
+        let mut buffers = memory.buffers().excluding(encoder.prompt(&settings.prompt)?.excluded);
 
         loop {
             let step = progress.global_step;

@@ -107,7 +107,7 @@ fn training(provenance: &Provenance, summary: &Summary) -> String {
 | steps | {steps} of {step_size} ({seconds:.0} s){skipped} |
 | mean training loss | {loss} |
 | maximum length | {length} tokens |
-| pooling | {pooling} |
+{prompt}| pooling | {pooling} |
 | scale | {scale} |
 | learning rate, weight decay, warm-up | {rate}, {decay}, {warmup} |
 | dropout: hidden, attention | {hidden}, {attention} |
@@ -119,6 +119,7 @@ fn training(provenance: &Provenance, summary: &Summary) -> String {
         seconds = summary.train_seconds,
         loss = figure(summary.train_loss),
         length = settings.max_seq_length,
+        prompt = prompt(&settings.prompt),
         pooling = settings.pooling.name(),
         scale = settings.scale,
         rate = settings.learning_rate,
@@ -129,6 +130,15 @@ fn training(provenance: &Provenance, summary: &Summary) -> String {
         seed = settings.seed,
         digest = data.sha256,
     )
+}
+
+/// The row of the prompt, if there is one: a JSON string, escaped for a code span in a table.
+fn prompt(text: &str) -> String {
+    if text.is_empty() {
+        return String::new();
+    }
+    let text = serde_json::Value::from(text).to_string().replace('`', "\\u0060").replace('|', "\\|");
+    format!("| prompt in front of every sentence | `{text}` |\n")
 }
 
 fn evaluation(card: &mut String, before: &Figures, after: &Figures) {
@@ -157,6 +167,13 @@ mod tests {
         let source = |on_hub| ModelSource { name: "owner/name".to_owned(), on_hub, sha256: String::new() };
         assert!(front_matter(&source(true)).contains("\nbase_model: owner/name\n"));
         assert!(!front_matter(&source(false)).contains("base_model"), "a local path looks the same");
+    }
+
+    #[test]
+    fn no_prompt_breaks_the_table() {
+        assert_eq!(prompt(""), "");
+        assert_eq!(prompt("query: "), "| prompt in front of every sentence | `\"query: \"` |\n");
+        assert_eq!(prompt("a|`\n"), "| prompt in front of every sentence | `\"a\\|\\u0060\\n\"` |\n");
     }
 
     #[test]

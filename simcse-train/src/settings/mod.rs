@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 
 pub use recipe::Recipe;
 pub use setting::Setting;
-use setting::{Value, literal, named_from_toml, optional, settings, shown};
+use setting::{Value, named_from_toml, optional, settings, shown};
 
 /// The largest integer of TOML.
 const LARGEST: u64 = i64::MAX as u64;
@@ -61,6 +61,11 @@ settings! {
 
         /// Truncate sentences to this many tokens, special tokens included
         max_seq_length: usize = 32, "N", "3 or more tokens" if |&tokens| tokens >= 3;
+
+        /// Put this text in front of every sentence that is trained on; it counts toward the length,
+        /// and is left out of pooling if the model says so. The model's default prompt is not used
+        /// in training unless it is given here, as in sentence-transformers
+        prompt: String = String::new(), "TEXT" default "none", "a text" if |_| true;
 
         /// Passes over the sentences
         epochs: u32 = 1, "N" replaces max_steps, "1 or more" if |&epochs| epochs >= 1;
@@ -253,18 +258,14 @@ impl Settings {
     /// # Ok::<(), simcse_train::Error>(())
     /// ```
     pub fn set(&mut self, name: &str, text: &str) -> Result<()> {
-        self.set_value(name, &literal(text))
-    }
-
-    fn set_value(&mut self, name: &str, value: &toml::Value) -> Result<()> {
         let setting = named(name)?;
         if let Some(replaced) = setting.replaces {
             (named(replaced)?.reset)(self);
         }
-        (setting.set)(self, value).map_err(|expected| Error::Setting {
+        (setting.parse)(self, text).map_err(|expected| Error::Setting {
             setting: setting.flag(),
             expected,
-            found: shown(value),
+            found: text.to_owned(),
         })
     }
 

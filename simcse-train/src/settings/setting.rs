@@ -32,6 +32,7 @@ pub struct Setting<S> {
     pub(super) check: fn(&S) -> bool,
     pub(super) get: fn(&S) -> Option<toml::Value>,
     pub(super) set: fn(&mut S, &toml::Value) -> Result<(), String>,
+    pub(super) parse: fn(&mut S, &str) -> Result<(), String>,
     pub(super) reset: fn(&mut S),
 }
 
@@ -57,7 +58,7 @@ impl<S: Default> Setting<S> {
     /// # Errors
     /// What was expected.
     pub fn accepts(&self, text: &str) -> Result<(), String> {
-        (self.set)(&mut S::default(), &literal(text))
+        (self.parse)(&mut S::default(), text)
     }
 }
 
@@ -70,7 +71,7 @@ pub(super) fn shown(value: &toml::Value) -> String {
 }
 
 /// The value that a text stands for: a number or a Boolean if it can be parsed as one.
-pub(super) fn literal(text: &str) -> toml::Value {
+fn literal(text: &str) -> toml::Value {
     if let Ok(whole) = text.parse::<i64>() {
         return whole.into();
     }
@@ -88,6 +89,11 @@ pub(super) fn literal(text: &str) -> toml::Value {
 pub(super) trait Value: Sized {
     /// Reads a value; the error says what was expected.
     fn from_toml(value: &toml::Value) -> Result<Self, String>;
+
+    /// Reads a value from a flag's text; the error says what was expected.
+    fn from_text(text: &str) -> Result<Self, String> {
+        Self::from_toml(&literal(text))
+    }
 
     /// The value to write; `None` if there is no value.
     fn to_toml(&self) -> Option<toml::Value>;
@@ -143,9 +149,29 @@ impl Value for bool {
     }
 }
 
+impl Value for String {
+    fn from_toml(value: &toml::Value) -> Result<Self, String> {
+        value.as_str().map(str::to_owned).ok_or_else(|| "a text".to_owned())
+    }
+
+    /// Unchanged, even if it looks like a number.
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok(text.to_owned())
+    }
+
+    /// An empty text is no value.
+    fn to_toml(&self) -> Option<toml::Value> {
+        (!self.is_empty()).then(|| self.as_str().into())
+    }
+}
+
 impl<T: Value> Value for Option<T> {
     fn from_toml(value: &toml::Value) -> Result<Self, String> {
         T::from_toml(value).map(Some)
+    }
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        T::from_text(text).map(Some)
     }
 
     fn to_toml(&self) -> Option<toml::Value> {
@@ -201,6 +227,10 @@ macro_rules! settings {
                     get: |settings| settings.$name.to_toml(),
                     set: |settings, value| {
                         settings.$name = Value::from_toml(value)?;
+                        Ok(())
+                    },
+                    parse: |settings, text| {
+                        settings.$name = Value::from_text(text)?;
                         Ok(())
                     },
                     reset: |settings| settings.$name = $default,

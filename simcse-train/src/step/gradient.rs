@@ -20,7 +20,8 @@ use simcse_tensor::{BufferPool, Grads, Rows, Tape, Var};
 
 use crate::step::objectives::Objective;
 
-/// Buffers that are reused from step to step, and the largest piece that they are for.
+/// What stays the same from step to step: buffers, the largest piece that they are for, and the
+/// tokens that pooling excludes.
 ///
 /// ```
 /// # mod common { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_model.rs")); }
@@ -44,6 +45,8 @@ use crate::step::objectives::Objective;
 #[derive(Debug, Default)]
 pub struct StepBuffers {
     mini_batch_tokens: Option<usize>,
+    /// How many leading tokens of every sentence pooling excludes.
+    excluded: usize,
     /// For one piece at a time.
     activations: BufferPool,
     /// For the whole batch.
@@ -64,6 +67,18 @@ impl StepBuffers {
     #[must_use]
     pub fn with_room(self, tokens: usize) -> Self {
         Self { activations: BufferPool::with_room(tokens), ..self }
+    }
+
+    /// The same, for a model whose pooling excludes the first `excluded` tokens of every sentence: a
+    /// prompt's ([`Prompt::excluded`](simcse_model::Prompt::excluded)).
+    #[must_use]
+    pub fn excluding(self, excluded: usize) -> Self {
+        Self { excluded, ..self }
+    }
+
+    /// The number of leading tokens that pooling excludes.
+    pub(crate) fn excluded(&self) -> usize {
+        self.excluded
     }
 
     /// Bytes of a piece's activations.
@@ -132,8 +147,8 @@ pub fn accumulate_gradient(
     buffers: &mut StepBuffers,
     grads: &mut Grads,
 ) -> f32 {
-    let StepBuffers { mini_batch_tokens, activations, embeddings: pool } = buffers;
-    let pieces = pieces(encoder.config(), sentences, blocks_in(*mini_batch_tokens));
+    let StepBuffers { mini_batch_tokens, excluded, activations, embeddings: pool } = buffers;
+    let pieces = pieces(encoder.config(), sentences, *excluded, blocks_in(*mini_batch_tokens));
     let (first, rest) = pieces.split_first().expect("a batch has sentences");
 
     // The first piece is encoded last, because its recording must stay until the loss is known, and
@@ -166,6 +181,8 @@ struct Piece {
     /// views.
     views: Range<usize>,
     batch: TokenBatch,
+    /// How many leading tokens of every view pooling excludes.
+    excluded: usize,
 }
 
 impl Piece {
@@ -177,7 +194,7 @@ impl Piece {
         recording: bool,
     ) -> (Tape<'a>, Var) {
         let mut tape = encoder.tape(pool, &self.batch, recording);
-        let encoded = encoder.forward(&mut tape, &self.batch, dropout);
+        let encoded = encoder.forward_after(self.excluded, &mut tape, &self.batch, dropout);
         (tape, encoded)
     }
 }
@@ -192,7 +209,7 @@ pub(crate) fn blocks_in(mini_batch_tokens: Option<usize>) -> usize {
 ///
 /// A view's stream of dropout masks is 2i for the first view of sentence i, and 2i + 1 for the
 /// second.
-fn pieces(config: &ModelConfig, sentences: &[Vec<u32>], length: usize) -> Vec<Piece> {
+fn pieces(config: &ModelConfig, sentences: &[Vec<u32>], excluded: usize, length: usize) -> Vec<Piece> {
     let views: Vec<&[u32]> = sentences.iter().chain(sentences).map(Vec::as_slice).collect();
     let numbers = 0..sentences.len() as u32;
     let streams: Vec<u32> = numbers.clone().map(|i| 2 * i).chain(numbers.map(|i| 2 * i + 1)).collect();
@@ -202,14 +219,14 @@ fn pieces(config: &ModelConfig, sentences: &[Vec<u32>], length: usize) -> Vec<Pi
     let piece = |run: &[Range<usize>]| {
         let range = run[0].start..run[run.len() - 1].end;
         let batch = TokenBatch::new(config, &views[range.clone()], streams[range.clone()].to_vec());
-        Piece { views: range, batch }
+        Piece { views: range, batch, excluded }
     };
     blocks.chunks(length).map(piece).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use simcse_model::Architecture;
+    use simcse_model::{Architecture, Pooling};
 
     use super::*;
     use crate::step::objectives::Contrastive;
@@ -243,13 +260,36 @@ mod tests {
     }
 
     #[test]
+    fn pooling_excludes_the_prompt_in_pieces_of_every_size() {
+        const PROMPT: usize = 2;
+        for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Max] {
+            let mut encoder = encoder(Architecture::Bert, 1, 32);
+            encoder.directory.pooling = pooling;
+            let sentences = batch(100, 3);
+            let run = |mini_batch_tokens, excluded| {
+                let mut buffers = StepBuffers::new(mini_batch_tokens).excluding(excluded);
+                let mut grads = Grads::zeros(encoder.params.layout().clone());
+                let loss = accumulate_gradient(&encoder, &sentences, None, &OBJECTIVE, &mut buffers, &mut grads);
+                (loss, grads.values().to_vec())
+            };
+            let whole = run(None, PROMPT);
+            let views = [&sentences[..], &sentences[..]].concat();
+            let embeddings = encoder.encode_tokens_after(PROMPT, &views, &mut BufferPool::new());
+            let (expected, _) = OBJECTIVE.loss_and_gradient(embeddings, encoder.precision, &mut BufferPool::new());
+            assert!((whole.0 - expected).abs() < 1e-5, "{pooling:?}: {}, expected {expected}", whole.0);
+            assert!(whole == run(Some(512), PROMPT), "{pooling:?}: pieces give other bits");
+            assert_ne!(whole.1, run(None, 0).1, "{pooling:?}");
+        }
+    }
+
+    #[test]
     fn pieces_are_as_full_as_whole_blocks_allow() {
         let encoder = encoder(Architecture::Bert, 1, 32);
         let sentences = batch(400, 5);
         let tokens = 2 * sentences.iter().map(Vec::len).sum::<usize>();
         let longest = sentences.iter().map(Vec::len).max().unwrap();
         for most in [512, 1024, 2000, 3000, tokens] {
-            let pieces = pieces(encoder.config(), &sentences, blocks_in(Some(most)));
+            let pieces = pieces(encoder.config(), &sentences, 0, blocks_in(Some(most)));
             let (last, others) = pieces.split_last().unwrap();
             let fullest = most / Rows::BLOCK * Rows::BLOCK;
             let emptiest = most / Rows::BLOCK * (Rows::BLOCK - longest);

@@ -47,7 +47,7 @@ pub fn check_gradient_flow(
 ) -> Result<()> {
     let sentences = &sentences[..sentences.len().min(SENTENCES)];
     if dropout.hidden > 0.0 || dropout.attention > 0.0 {
-        views_differ(encoder, &sentences[0], dropout)?;
+        views_differ(encoder, &sentences[0], buffers.excluded(), dropout)?;
     }
     grads.clear();
     accumulate_gradient(encoder, sentences, Some(dropout), objective, buffers, grads);
@@ -65,11 +65,11 @@ pub fn check_gradient_flow(
     Ok(())
 }
 
-fn views_differ(encoder: &SentenceEncoder, sentence: &[u32], dropout: &DropoutPlan) -> Result<()> {
+fn views_differ(encoder: &SentenceEncoder, sentence: &[u32], excluded: usize, dropout: &DropoutPlan) -> Result<()> {
     let mut pool = BufferPool::new();
     let batch = TokenBatch::new(encoder.config(), &[sentence, sentence], vec![0, 1]);
     let mut tape = encoder.tape(&mut pool, &batch, false);
-    let embeddings = encoder.forward(&mut tape, &batch, Some(dropout));
+    let embeddings = encoder.forward_after(excluded, &mut tape, &batch, Some(dropout));
     let views = tape.value(embeddings);
     if views.row(0) == views.row(1) {
         let problem = "are equal: dropout has no effect on this model";

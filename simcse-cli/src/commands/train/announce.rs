@@ -1,10 +1,13 @@
 //! What the user sees before the first step.
 
 use simcse_model::Named;
-use simcse_model::io::format_bytes;
+use simcse_model::io::{excerpt, format_bytes};
 use simcse_train::{MemoryPlan, Settings, Trainer};
 
 use crate::report::{self, counted};
+
+/// The longest piece of a prompt that is shown, in characters.
+const PROMPT: usize = 100;
 
 /// Describes the run that is about to start.
 pub(super) fn announce(trainer: &Trainer, plan: &MemoryPlan) {
@@ -67,6 +70,9 @@ fn describe_settings(settings: &Settings) {
         settings.precision.name(),
         settings.seed
     ));
+    if !settings.prompt.is_empty() {
+        report::note(&format!("in front of every sentence: {}", excerpt(&settings.prompt, PROMPT)));
+    }
 }
 
 /// How much memory the run will use, and whether its batches are encoded in pieces.

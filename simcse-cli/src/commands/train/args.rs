@@ -4,9 +4,9 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::{NonEmptyStringValueParser, PathBufValueParser};
-use simcse_model::Named;
 use simcse_model::io::is_standard_input;
-use simcse_train::Inputs;
+use simcse_model::{Named, Prompts};
+use simcse_train::{Inputs, Settings};
 
 use crate::args::{JsonArgs, named, size};
 use crate::commands::train::settings::SettingArgs;
@@ -59,6 +59,10 @@ pub(crate) struct TrainArgs {
     /// Skip sentences of fewer than N characters [default: 10]
     #[arg(long, value_name = "N")]
     pub(super) min_length: Option<usize>,
+    /// Use the model's prompt of this name (query, document, or a name in its
+    /// config_sentence_transformers.json) as the --prompt
+    #[arg(long, value_name = "NAME", conflicts_with = "prompt")]
+    pub(super) prompt_name: Option<String>,
     #[command(flatten)]
     pub(super) settings: SettingArgs,
     /// Use at most this much memory, such as 3.5GB or 800MB. If batches would need more, they are
@@ -81,6 +85,14 @@ impl TrainArgs {
     /// The minimum length of a sentence, in characters.
     pub(super) fn min_length(&self) -> usize {
         self.min_length.unwrap_or(10)
+    }
+
+    /// Sets the prompt that is given by name, one of a model's `prompts`.
+    pub(super) fn set_prompt(&self, settings: &mut Settings, prompts: &Prompts) -> simcse_model::Result<()> {
+        if let Some(name) = &self.prompt_name {
+            settings.prompt = prompts.resolve(None, Some(name))?.to_owned();
+        }
+        Ok(())
     }
 
     /// Where the inputs are, so that the run can be resumed from any working directory.

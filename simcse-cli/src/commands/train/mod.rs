@@ -71,7 +71,7 @@ fn prepare(args: &TrainArgs) -> Result<Prepared, Failure> {
     let output = args.output();
     RunDirectory::check_free(&output)?;
     let data = Data::read(args)?;
-    let (name, encoder, settings) = match &args.model {
+    let (name, encoder, mut settings) = match &args.model {
         Some(name) => {
             let encoder = load(name, args.settings.precision())?;
             let settings = args.settings.over(Settings::for_model(&encoder))?;
@@ -84,6 +84,7 @@ fn prepare(args: &TrainArgs) -> Result<Prepared, Failure> {
             (embedded::MODEL.to_owned(), encoder, settings)
         }
     };
+    args.set_prompt(&mut settings, &encoder.directory.prompts)?;
     let notes = notes_on_model(&name, &encoder, &settings, &data);
     let mut trainer = Trainer::new(encoder, &data.sentences, settings, output)?;
     trainer.sources = Sources {
@@ -111,6 +112,15 @@ fn notes_on_model(name: &str, encoder: &SentenceEncoder, settings: &Settings, da
         notes.push(format!(
             "warning: {name} is already a sentence-embedding model; the scores of such models usually get worse under \
              unsupervised training"
+        ));
+    }
+    let prompts = &encoder.directory.prompts;
+    if let Some(default) =
+        prompts.default_name().filter(|_| settings.prompt.is_empty() && !prompts.default_prompt().is_empty())
+    {
+        notes.push(format!(
+            "{name} puts its prompt {default} in front of texts by default, but training does not; to train with it, \
+             give --prompt-name {default}"
         ));
     }
     notes

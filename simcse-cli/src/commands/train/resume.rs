@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use simcse_model::{Isa, Named};
+use simcse_model::{Isa, ModelDirectory, Named};
 use simcse_train::optim::schedule::LinearSchedule;
 use simcse_train::{Checkpoint, Error, ModelSource, OutputDirectory, Provenance, Settings, Trainer, total_steps};
 
@@ -22,7 +22,10 @@ pub(super) fn prepare(from: &Path, mut args: TrainArgs) -> Result<Prepared, Fail
     let recorded = checkpoint.provenance.clone();
     let path = checkpoint.path().to_path_buf();
     take_over(&mut args, &recorded)?;
-    let settings = args.settings.over(recorded.settings.clone())?;
+    let mut settings = args.settings.over(recorded.settings.clone())?;
+    if args.prompt_name.is_some() {
+        args.set_prompt(&mut settings, &ModelDirectory::read(&path)?.prompts)?;
+    }
     let data = Data::read(&args)?;
     recorded.check_same_evaluation(&data.scorer.source()?)?;
     let before = total_steps(&recorded.settings, &data.sentences)?;

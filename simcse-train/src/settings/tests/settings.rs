@@ -55,6 +55,24 @@ fn texts_that_are_not_values_are_refused() {
 }
 
 #[test]
+fn a_text_is_taken_unchanged_and_an_empty_one_is_none() {
+    let mut settings = Settings::default();
+    for text in ["1e3", "true", " query: ", "two\nlines \"quoted\""] {
+        settings.set("prompt", text).unwrap();
+        assert_eq!(settings.prompt, text);
+        let written = toml::to_string(&settings).unwrap();
+        assert_eq!(toml::from_str::<Settings>(&written).unwrap(), settings, "{written}");
+    }
+    let changed = settings.check_same(&Settings::default()).unwrap_err().to_string();
+    assert!(changed.starts_with("--prompt: the run started with two\nlines"), "{changed}");
+    settings.set("prompt", "").unwrap();
+    assert!(!toml::to_string(&settings).unwrap().contains("prompt"));
+    settings.check_same(&Settings::default()).unwrap();
+    let error = toml::from_str::<Settings>("prompt = 5").unwrap_err();
+    assert!(error.message().contains("prompt: expected a text, found 5"), "{error}");
+}
+
+#[test]
 fn written_settings_are_read_back() {
     let numbers = Settings {
         max_steps: Some(7),
