@@ -62,8 +62,8 @@ pub(crate) struct PromptArgs {
     /// Put this text in front of every sentence, instead of the model's default prompt; "" for none
     #[arg(long, value_name = "TEXT", conflicts_with = "prompt_name")]
     prompt: Option<String>,
-    /// Put the model's prompt of this name in front of every sentence (query, document, or a name in
-    /// its config_sentence_transformers.json)
+    /// Put the model's prompt of this name in front of every sentence (query, document, or a name
+    /// in its config_sentence_transformers.json)
     #[arg(long, value_name = "NAME")]
     prompt_name: Option<String>,
 }

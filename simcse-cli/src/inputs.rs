@@ -12,8 +12,8 @@ use crate::download_progress::DownloadProgress;
 use crate::error::Failure;
 use crate::{progress, report};
 
-/// The directory of the model that `--model` names: itself, or one in the hub's cache, downloaded
-/// if it is not there.
+/// The directory of the model that `--model` names: the name itself if it is a directory, else one
+/// in the hub's cache, downloaded if it is not there.
 fn model_dir(name: &str) -> Result<PathBuf, Failure> {
     use HubError::{BadName, NoSuchPath, NotADirectory};
 
@@ -44,7 +44,7 @@ pub(crate) fn default_askubuntu_dir() -> PathBuf {
     hub::user_cache_dir().join("simcse").join("askubuntu")
 }
 
-/// Loads the model that `--model` names, and tells what in it is ignored.
+/// Loads the model that `--model` names, and warns about anything in it that is ignored.
 pub(crate) fn load(name: &str, precision: Precision) -> Result<SentenceEncoder, Failure> {
     let mut encoder = SentenceEncoder::load_directory(&model_dir(name)?)?;
     encoder.precision = precision;

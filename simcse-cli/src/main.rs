@@ -6,7 +6,7 @@
 //! | `commands/` | one file or folder for each command: its arguments and what it does |
 //! | `inputs.rs` | the models and data sets that arguments name |
 //! | `args.rs` | arguments that several commands share |
-//! | `report.rs`, `progress.rs` | what the user sees: lines, tables and progress bars |
+//! | `report.rs`, `progress.rs`, `download_progress.rs` | what the user sees: lines, tables, bars |
 //! | `error.rs`, `stop.rs` | why a command ends early |
 //!
 //! No mathematics and no file formats: those are the libraries'.

@@ -6,7 +6,7 @@ use std::fmt::Write;
 
 use indicatif::{ProgressBar, ProgressFinish, ProgressState, ProgressStyle};
 
-/// A bar that counts sentences, or a spinner if their number is not known. It is cleared when
+/// A bar that counts sentences, or a spinner if their number is unknown. It is cleared when
 /// dropped.
 pub(crate) fn sentences_bar(total: Option<u64>) -> ProgressBar {
     let (bar, template) = match total {

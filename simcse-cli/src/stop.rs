@@ -1,9 +1,9 @@
 //! Ctrl-C and SIGTERM.
 //!
-//! Normally either signal ends the process at once: files are written under another name until they
-//! are complete, so nothing half-written is left under its own. While signals are
-//! [deferred](defer), the first one is only noted, and the work ends in good order; a second one
-//! ends the process at once.
+//! Normally, either signal ends the process immediately: files are written under another name until
+//! they are complete, so no partial file is left under a final name. While signals are
+//! [deferred](defer), the first one only sets a flag, so that the work can end cleanly; a second
+//! one ends the process immediately.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};

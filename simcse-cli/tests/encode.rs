@@ -81,7 +81,7 @@ fn sentences_that_are_cut_are_counted() {
     workspace.put("in.txt", format!("{}\nslow boot\n", "slow ".repeat(15))); // 17 tokens with the special ones, 16 fit
     let output = workspace.command("encode --model model in.txt --output out.npy").output().unwrap();
     assert!(
-        text(&output.stderr).ends_with("\n1 sentence was longer than 16 tokens and cut\n"),
+        text(&output.stderr).ends_with("\n1 sentence was longer than 16 tokens and truncated\n"),
         "{}",
         text(&output.stderr)
     );
@@ -172,7 +172,7 @@ fn a_signal_ends_the_wait_for_a_pipe_and_leaves_no_file() {
         assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(130));
-        assert!(text(&output.stderr).ends_with("stopped; out.npy is not written\n"), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).ends_with("stopped; out.npy was not written\n"), "{}", text(&output.stderr));
         assert_eq!(workspace.names(), before);
     }
 }
@@ -291,7 +291,7 @@ fn the_input_is_never_overwritten() {
     let before = workspace.names();
     for output in ["in.jsonl", "./model/../in.jsonl"] {
         let error = workspace.error(&format!("encode --model model in.jsonl --output {output}"), 2);
-        assert_eq!(error, format!("error: --output: expected another file than the input, found the same: {output}"));
+        assert_eq!(error, format!("error: --output: expected a file other than the input, found the input: {output}"));
     }
     let append = || fs::OpenOptions::new().append(true).open(workspace.path("in.jsonl")).unwrap();
     let output = workspace.command("encode --model model in.jsonl --output -").stdout(append()).output().unwrap();
@@ -314,7 +314,7 @@ fn links_to_the_input_are_the_input() {
     fs::hard_link(workspace.path("in.txt"), workspace.path("hard.npy")).unwrap();
     for output in ["soft.npy", "hard.npy"] {
         let error = workspace.error(&format!("encode --model model in.txt --output {output}"), 2);
-        assert!(error.contains("expected another file than the input"), "{error}");
+        assert!(error.contains("expected a file other than the input"), "{error}");
     }
     assert_eq!(fs::read_to_string(workspace.path("in.txt")).unwrap(), "slow boot\n");
 }

@@ -33,7 +33,7 @@ fn lines(workspace: &Workspace, name: &str) -> Vec<Value> {
     text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// An [AskUbuntu directory](simcse_eval::askubuntu) with one query in each split and 30 other
+/// An AskUbuntu directory (see `simcse_eval::data`) with one query in each split and 30 other
 /// questions, of which one has the title of a candidate.
 fn put_askubuntu(workspace: &Workspace) {
     fs::create_dir(workspace.path("data")).unwrap();
@@ -302,10 +302,14 @@ fn bad_models_are_an_error_in_one_line_and_nothing_is_written() {
         assert!(!workspace.path("out").exists(), "{to}");
     };
     bad("\"bert\"", "\"t5\"", "model_type: expected bert, roberta or distilbert, found \"t5\"");
-    bad("\"gelu\"", "\"relu\"", "hidden_act: expected \"gelu\", found \"relu\"");
+    bad("\"gelu\"", "\"mish\"", "hidden_act: expected gelu, ");
     bad("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3", "encoder.layer.2.attention");
     bad("\"intermediate_size\": 32", "\"intermediate_size\": 48", "expected shape [48, 16], found shape [32, 16]");
-    bad("\"vocab_size\": 14", "\"vocab_size\": 13", "largest token id: expected less than the model's vocab_size 13");
+    bad(
+        "\"vocab_size\": 14",
+        "\"vocab_size\": 13",
+        "word_embeddings.weight: expected shape [13, 16], found shape [14, 16]",
+    );
 }
 
 #[test]

@@ -43,7 +43,7 @@ fn show(name: &str, scores: RerankScores) {
     println!("{name}: MAP {:.4}, MRR@10 {:.4}, {} queries", scores.map, scores.mrr_at_10, scores.queries);
 }
 
-/// A small BERT that nothing has trained, with the words of the queries as its vocabulary.
+/// A small untrained BERT, whose vocabulary is the words of the queries.
 fn random_encoder() -> Result<SentenceEncoder, Box<dyn Error>> {
     let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
     let words = ["how", "to", "install", "the", "wifi", "driver", "slow", "boot", "no", "sound", "is", "silent"];

@@ -1,11 +1,12 @@
 //! Scores sentence encoders: reranking (AskUbuntu and others), semantic textual similarity, and the
-//! metrics beneath them.
+//! metrics that they use.
 //!
 //! A data set is read into a [`Reranking`] or an [`Sts`]; both score a
 //! [`SentenceEncoder`](simcse_model::SentenceEncoder), or embeddings made by anything else:
 //!
 //! ```
-//! # use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, Tokenizer};
+//! # use simcse_model::{Architecture, ModelConfig, ModelDirectory};
+//! # use simcse_model::{Pooling, SentenceEncoder, Tokenizer};
 //! use simcse_eval::{Reranking, Split};
 //! # let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "slow", "boot", "wifi"];
 //! # let config = ModelConfig {
@@ -21,7 +22,8 @@
 //! # let encoder = SentenceEncoder::random(directory, 42);
 //! # let dir = tempfile::tempdir()?;
 //! # let path = dir.path().join("dev.jsonl");
-//! # std::fs::write(&path, r#"{"query": "slow boot", "positive": ["boot"], "negative": ["wifi"]}"#)?;
+//! # let text = r#"{"query": "slow boot", "positive": ["boot"], "negative": ["wifi"]}"#;
+//! # std::fs::write(&path, text)?;
 //!
 //! let set = Reranking::read(&path, Split::Dev)?;
 //! let scores = set.evaluate(&encoder)?;

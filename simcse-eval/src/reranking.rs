@@ -4,7 +4,8 @@
 //! the query, and queries without positives, or without negatives, are left out.
 //!
 //! ```
-//! # use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, Tokenizer};
+//! # use simcse_model::{Architecture, ModelConfig, ModelDirectory};
+//! # use simcse_model::{Pooling, SentenceEncoder, Tokenizer};
 //! use simcse_eval::Reranking;
 //! # let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "slow", "boot", "wifi"];
 //! # let config = ModelConfig {

@@ -17,7 +17,8 @@
 //! unclear is refused: [`StsOptions`] says which columns are meant.
 //!
 //! ```
-//! # use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, Tokenizer};
+//! # use simcse_model::{Architecture, ModelConfig, ModelDirectory};
+//! # use simcse_model::{Pooling, SentenceEncoder, Tokenizer};
 //! use simcse_eval::Sts;
 //! # let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "slow", "boot", "wifi"];
 //! # let config = ModelConfig {
@@ -33,7 +34,8 @@
 //! # let encoder = SentenceEncoder::random(directory, 42);
 //! # let dir = tempfile::tempdir()?;
 //! # let path = dir.path().join("sts.tsv");
-//! # std::fs::write(&path, "4.5\tslow boot\tboot slow\n0.5\tslow boot\twifi\n2\tboot\tslow boot\n")?;
+//! # let text = "4.5\tslow boot\tboot slow\n0.5\tslow boot\twifi\n2\tboot\tslow boot\n";
+//! # std::fs::write(&path, text)?;
 //!
 //! let set = Sts::read(&path)?;
 //! let scores = set.evaluate(&encoder)?;
@@ -55,7 +57,7 @@ use crate::error::Error;
 use crate::metrics::correlation::{pearson, spearman};
 use crate::metrics::unit_rows::unit_rows;
 
-/// Two sentences and how similar people find them.
+/// Two sentences, and how similar people judged them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pair {
     /// The gold score; only its order and proportions matter (STS-B's goes from 0 to 5).
@@ -87,7 +89,7 @@ pub struct StsScores {
 }
 
 impl Sts {
-    /// Reads a file whose layout leaves no choice.
+    /// Reads a file whose layout is unambiguous.
     ///
     /// # Errors
     /// As for [`Sts::read_with`].
@@ -95,7 +97,7 @@ impl Sts {
         Self::read_with(path, &StsOptions::default())
     }
 
-    /// Reads a file, with options that say what its layout does not.
+    /// Reads a file, with options for what its layout leaves open.
     ///
     /// # Errors
     /// An unreadable file, [`Error::Columns`] if it is not clear which columns hold score and

@@ -145,7 +145,7 @@ fn published_layouts_of_jsonl_are_read() {
     assert_eq!(digest(r#"{"query": "q", "positive": "a", "negative": "b"}"#).unwrap(), one);
 
     for (line, found) in [
-        (r#"{"anchor": "q", "positive": "a"}"#, r#"no "query", but the keys "anchor", "positive""#),
+        (r#"{"anchor": "q", "positive": "a"}"#, r#"no "query", only the keys "anchor", "positive""#),
         (r#"{"query": "q", "positive": ["a"]}"#, r#"the keys "query", "positive""#),
         (r#"{"query": "q", "positive_passages": []}"#, r#"the keys "query", "positive_passages""#),
         (r#"{"query": "q", "positive": [], "pos": []}"#, r#"both "positive" and "pos""#),
@@ -157,7 +157,7 @@ fn published_layouts_of_jsonl_are_read() {
             r#"{"query": "q", "positive": [{"text": "a"}], "negative": []}"#,
             r#""positive" with an object in place of a string"#,
         ),
-        (r#"{"query": "q", "positive": ["z"], "docs": ["a"]}"#, r#"a positive that is no candidate: "z""#),
+        (r#"{"query": "q", "positive": ["z"], "docs": ["a"]}"#, r#"a positive that is not a candidate: "z""#),
         (r#"{"query": "q", "docs": ["a"], "labels": [1, 0]}"#, "candidates: 1, labels: 2"),
         (
             r#"{"query": "q", "docs": ["a"], "labels": [2]}"#,

@@ -41,7 +41,7 @@
 //!
 //! # Rooms
 //!
-//! [`SentenceEncoder`] is the roof. Under it, each room knows only what is named here:
+//! [`SentenceEncoder`] is at the top. Below it, each room knows only what is listed here:
 //!
 //! - `encoder`: token ids to hidden states, on simcse-tensor's tape. It knows a [`ModelConfig`] and
 //!   nothing else of this crate, neither files nor texts.

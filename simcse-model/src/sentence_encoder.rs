@@ -100,13 +100,14 @@ impl SentenceEncoder {
     /// [`load_directory`](Self::load_directory).
     ///
     /// # Errors
-    /// A name that leads nowhere, and those of [`load_directory`](Self::load_directory).
+    /// [`Error::Hub`](crate::Error::Hub) for a name that cannot be resolved; those of
+    /// [`load_directory`](Self::load_directory).
     pub fn load(model: impl AsRef<Path>) -> Result<Self> {
         Self::load_directory(&resolve(model, &mut |_| {})?)
     }
 
     /// Loads a model directory of sentence-transformers or plain Hugging Face. Afterwards,
-    /// [`warnings`](Self::warnings) tells whether anything in it was ignored.
+    /// [`warnings`](Self::warnings) lists anything in it that was ignored.
     ///
     /// # Errors
     /// Whatever is missing or malformed, and whatever the reference would compute differently: see
@@ -171,8 +172,8 @@ impl SentenceEncoder {
         &self.left_out
     }
 
-    /// What a user should know about the model as it was loaded, a line each. Foreign text in it is
-    /// escaped for a terminal.
+    /// Warnings about the model as it was loaded, one line each. Foreign text in them is escaped
+    /// for a terminal.
     pub fn warnings(&self) -> Vec<String> {
         const NAMES: usize = 4;
         const NAME: usize = 100;
@@ -363,7 +364,7 @@ impl SentenceEncoder {
         embeddings
     }
 
-    /// An upper bound, and a close one, on the bytes that [`save`](Self::save) writes.
+    /// A close upper bound on the bytes that [`save`](Self::save) writes.
     pub fn size_on_disk(&self) -> u64 {
         let carried: usize = self.carried.iter().map(CarriedTensor::size).sum();
         let weights = size_of_val(self.params.values()) + carried + 256 * self.params.layout().parameters().len();

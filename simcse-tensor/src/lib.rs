@@ -1,7 +1,7 @@
 //! Reverse-mode automatic differentiation over ndarray, for sentence encoders on the CPU.
 //!
 //! A [`Tape`] records coarse operations (a linear map, attention, LayerNorm) over matrices, and
-//! goes back over them for the gradients. Parameters and their gradients are flat buffers
+//! runs backward over them to compute gradients. Parameters and their gradients are flat buffers
 //! ([`Params`], [`Grads`]) that share one [`Layout`]. A batch has no padding: the tokens of all
 //! sentences are laid end to end, one row each, and [`Rows`] says where each sentence starts. Every
 //! dropout mask is a function of its coordinates ([`rng`]), so nothing random is ever stored.

@@ -2,7 +2,7 @@
 //!
 //! Parts may nest; the time of an inner part counts for that part alone. While nothing is recorded,
 //! [`time`] costs one read of a thread-local variable. The tape's own parts are constants of
-//! [`Part`]; a caller times its own work under names of its own:
+//! [`Part`]; a caller can time its own work under its own names:
 //!
 //! ```
 //! use simcse_tensor::profile::{Part, record, time};
@@ -102,7 +102,7 @@ pub fn time<R>(part: Part, f: impl FnOnce() -> R) -> R {
     let Some(before) = counted() else { return f() };
     let started = Instant::now();
     let result = f();
-    // Whatever the profile has gained meanwhile belongs to the parts inside `f`.
+    // What the profile gained in the meantime belongs to the parts inside `f`.
     let inner = counted().unwrap_or(before) - before;
     let own = started.elapsed().saturating_sub(inner);
     RECORD.with_borrow_mut(|record| record.iter_mut().for_each(|profile| profile.add(part, own)));

@@ -73,7 +73,7 @@ impl Draws {
         Self { sentences: sentences.clone(), prompt: settings.prompt.clone(), steps, ahead: VecDeque::new() }
     }
 
-    /// The next draws: until they hold `sentences` sentences, but at most `steps` draws.
+    /// Looks ahead until the draws hold `sentences` sentences, but at most `steps` draws.
     /// [`Draws::next`] returns them later without tokenizing them again.
     ///
     /// # Errors

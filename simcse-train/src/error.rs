@@ -71,8 +71,8 @@ pub enum Error {
     },
     /// The tokenizer turns all sentences into the same token ids.
     #[error(
-        "{name}: expected sentences that differ, found only ones that are the same to the model's tokenizer: is the \
-         model for another language?"
+        "{name}: expected sentences that differ, found only sentences that the model's tokenizer cannot tell apart: is \
+         the model for another language?"
     )]
     NothingToLearn {
         /// Where the sentences come from.

@@ -12,7 +12,6 @@ use crate::error::Result;
 use crate::optim::adamw::{AdamW, clip_scale, gradient_norm};
 use crate::settings::Settings;
 use crate::step::gradient::{StepBuffers, accumulate_gradient};
-use crate::step::objectives::Contrastive;
 
 /// From sentences to token ids.
 const TOKENIZATION: Part = Part("tokenization");
@@ -78,7 +77,7 @@ pub fn measure_steps(
     let mut grads = Grads::zeros(encoder.params.layout().clone());
     let prompt = encoder.prompt(&settings.prompt)?;
     let mut buffers = StepBuffers::new(settings.mini_batch_tokens).excluding(prompt.excluded);
-    let objective = Contrastive { scale: settings.scale };
+    let objective = settings.objective();
     let mut measured = Measured::default();
     let batches = settings.batching().batches(sentences, 0).cycle();
     for (step, batch) in (0..=steps).zip(batches) {

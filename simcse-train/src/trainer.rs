@@ -1,4 +1,5 @@
-//! A run from its settings to its final model: what is trained on what, and the training loop.
+//! A run, from its settings to its final model: checks the inputs against each other, then runs
+//! the training loop.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -24,7 +25,6 @@ use crate::run::summary::Summary;
 use crate::settings::Settings;
 use crate::step::gradient::mean_gradient;
 use crate::step::gradient_flow::check_gradient_flow;
-use crate::step::objectives::Contrastive;
 use crate::warnings::warnings;
 
 /// A run that is about to start or resume: a model, sentences, settings and a directory, checked
@@ -89,7 +89,7 @@ enum Start {
     Resumed(OutputDirectory, Box<Checkpoint>),
 }
 
-/// What a run returns; on disk, it leaves the output directory.
+/// What a finished run returns, in addition to the output directory on disk.
 #[derive(Debug)]
 pub struct Trained {
     /// The final model.
@@ -117,7 +117,7 @@ impl Trainer {
         Self::prepare(encoder, sentences, settings, sources, Start::New(output.into()))
     }
 
-    /// The run that `checkpoint` in `output` belongs to, resumed from there. `settings` are those
+    /// Resumes the run in `output` from `checkpoint`, which belongs to it. `settings` are those
     /// that the checkpoint records, or differ from them only in having more steps or another
     /// `mini_batch_tokens`.
     ///
@@ -240,7 +240,7 @@ impl Trainer {
         let Self { mut encoder, settings, total_steps, mut draws, .. } = self;
 
         let schedule = LinearSchedule { warmup_steps: settings.warmup_steps_of(total_steps), total_steps };
-        let objective = Contrastive { scale: settings.scale };
+        let objective = settings.objective();
         let mut optimizer = AdamW::new(encoder.params.layout(), settings.weight_decay, settings.adam_epsilon);
         let mut progress = run.restore(&mut optimizer)?;
         let mut grads = Grads::zeros(encoder.params.layout().clone());

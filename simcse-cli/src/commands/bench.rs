@@ -44,7 +44,7 @@ pub(crate) struct BenchArgs {
     /// Encode at most N tokens of both views at a time, in multiples of 512, as `train` does
     #[arg(long, value_name = "N")]
     mini_batch_tokens: Option<usize>,
-    /// Longest sentence in tokens, 3 or more; longer ones are cut
+    /// Truncate sentences to this many tokens, 3 or more, special tokens included
     #[arg(long, value_name = "N", default_value_t = 32)]
     max_seq_length: usize,
     /// Steps to measure, after one warm-up step
@@ -66,16 +66,12 @@ pub(crate) fn run(args: BenchArgs) -> Result<(), Failure> {
 }
 
 fn settings(args: &BenchArgs, encoder: &SentenceEncoder) -> Settings {
-    let config = encoder.config();
     Settings {
         batch_size: args.batch_size,
         mini_batch_tokens: args.mini_batch_tokens,
         max_seq_length: args.max_seq_length,
-        pooling: encoder.directory.pooling,
         precision: encoder.precision,
-        hidden_dropout: config.hidden_dropout_prob,
-        attention_dropout: config.attention_probs_dropout_prob,
-        ..Settings::default()
+        ..Settings::for_model(encoder)
     }
 }
 
@@ -129,7 +125,7 @@ impl Report<'_> {
         lines
     }
 
-    /// FLOP of a part, and the peak that they compare with: attention is f32 in any precision.
+    /// FLOP of a part, and the peak to compare them with: attention is f32 in any precision.
     fn part_work(&self, part: Part) -> Option<(f64, f64)> {
         let Work { linear, attention } = self.measured.forward;
         match part {

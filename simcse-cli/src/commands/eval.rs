@@ -53,8 +53,8 @@ struct AskubuntuArgs {
     model: Option<String>,
     /// The data: a directory in the layout of github.com/taolei87/askubuntu (text_tokenized.txt.gz
     /// or .txt, dev.txt, test.txt; only titles are used), `askubuntu` for the directory that
-    /// `simcse fetch askubuntu` downloads, or a .jsonl file with lines of {"query": "…",
-    /// "positive": ["…"], "negative": ["…"]}
+    /// `simcse fetch askubuntu` downloads, or a .jsonl file with lines of
+    /// {"query": "…", "positive": ["…"], "negative": ["…"]}
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
     /// Queries to score: dev or test. A .jsonl file has no splits

@@ -27,7 +27,7 @@ const SENTENCE_NAMES: [[&str; 2]; 5] = [
 const SPLIT_NAMES: [&str; 2] = ["split", "semeval_set"];
 /// What such a column holds.
 const SPLITS: [&str; 5] = ["train", "dev", "test", "validation", "trial"];
-/// Human scores of similarity: STS's go from 0 to 5, SICK's from 1 to 5, normalized ones from 0 to
+/// The range of human scores: STS's go from 0 to 5, SICK's from 1 to 5, normalized ones from 0 to
 /// 1.
 const SCORES: RangeInclusive<f32> = 0.0..=5.0;
 

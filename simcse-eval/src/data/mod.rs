@@ -20,7 +20,8 @@
 //! use simcse_eval::HeldOut;
 //! # let dir = tempfile::tempdir()?;
 //! # let path = dir.path().join("dev.jsonl");
-//! # std::fs::write(&path, r#"{"query": "slow boot", "positive": ["boot is slow"], "negative": []}"#)?;
+//! # let text = r#"{"query": "slow boot", "positive": ["boot is slow"], "negative": []}"#;
+//! # std::fs::write(&path, text)?;
 //!
 //! // What a training run must not see, because a model is scored on it.
 //! let held_out = HeldOut::read(&path)?;

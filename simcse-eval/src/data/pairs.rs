@@ -8,7 +8,7 @@ use simcse_model::io::{Record, Records};
 use crate::data::columns::{Columns, Layout, Table};
 use crate::error::{Error, shown};
 
-/// How to read a file of pairs where its layout leaves a choice.
+/// How to read a file of pairs whose layout is ambiguous.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct StsOptions {
     /// The columns of score and sentences.

@@ -45,7 +45,7 @@ fn parse(text: &str) -> Result<Sample, String> {
     let query = match only(&object, QUERY)? {
         Some((_, Value::String(query))) => query.clone(),
         Some((_, value)) => return Err(format!("a query that is {}", kind(value))),
-        None => return Err(format!("no \"query\", but {}", keys(&object))),
+        None => return Err(format!("no \"query\", only {}", keys(&object))),
     };
     let positive = only(&object, POSITIVE)?;
     let negative = only(&object, NEGATIVE)?;
@@ -64,7 +64,7 @@ fn parse(text: &str) -> Result<Sample, String> {
             let positives: HashSet<&String> = positive.iter().collect();
             let distinct: HashSet<&String> = candidates.iter().collect();
             if let Some(stray) = positives.difference(&distinct).next() {
-                return Err(format!("a positive that is no candidate: \"{stray}\""));
+                return Err(format!("a positive that is not a candidate: \"{stray}\""));
             }
             let relevant = candidates.iter().map(|text| positives.contains(text)).collect();
             Ok(Sample { query, candidates, relevant })

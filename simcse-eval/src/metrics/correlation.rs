@@ -79,7 +79,8 @@ mod tests {
         };
         let sum = |f: &dyn Fn(usize) -> f64| (0..x.len()).map(f).sum::<f64>();
         let (rx, ry) = (|i| rank(x, i), |i| rank(y, i));
-        let (n, sx, sy) = (x.len() as f64, sum(&rx), sum(&ry));
+        let n = x.len() as f64;
+        let (sx, sy) = (sum(&rx), sum(&ry));
         let (sxx, syy, sxy) = (sum(&|i| rx(i) * rx(i)), sum(&|i| ry(i) * ry(i)), sum(&|i| rx(i) * ry(i)));
         (n * sxy - sx * sy) / ((n * sxx - sx * sx) * (n * syy - sy * sy)).sqrt()
     }

@@ -118,8 +118,8 @@ impl Texts {
         Ok(line)
     }
 
-    /// What is odd about the texts so far, one sentence each: a first line that looks like a
-    /// header, and quotes around every text.
+    /// Warnings about the texts so far, one line each: a first line that looks like a header, and
+    /// quotes around every text.
     #[must_use]
     pub fn warnings(&self) -> Vec<String> {
         let mut warnings = Vec::new();
@@ -241,7 +241,7 @@ fn is_usual(name: &str) -> bool {
     USUAL_NAMES.contains(&name.trim().to_lowercase().as_str())
 }
 
-/// Whether a line of text is rather the header of a table: single words, one of which is a usual
+/// Whether a line of text looks like the header of a table: single words, one of which is a usual
 /// name.
 fn is_header(line: &str) -> bool {
     let mut names = line.split(['\t', ',']).map(|name| name.trim().trim_matches('"'));

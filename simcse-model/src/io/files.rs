@@ -40,7 +40,7 @@ fn read_at_most(path: &Path, most: u64, expected: &'static str) -> Result<Option
     let Some(file) = open_regular(path)? else {
         return Ok(None);
     };
-    // One byte beyond the limit shows that the file is too large. Its length is not asked for,
+    // One byte beyond the limit shows that the file is too large. Its length is not queried,
     // because a file may grow while it is read.
     let mut bytes = Vec::new();
     file.take(most + 1).read_to_end(&mut bytes).map_err(Error::io(path))?;

@@ -71,8 +71,8 @@ impl RecordFormat {
         }
     }
 
-    /// The format of a file whose first line is `line`. A tab decides against commas even in a
-    /// `.csv`, because the published STS-B files are tab-separated under that name.
+    /// The format of a file whose first line is `line`. A tab takes precedence over commas even in
+    /// a `.csv`, because the published STS-B files are tab-separated under that name.
     fn of_first_line(path: &Path, line: &str) -> Self {
         match Self::of_extension(path) {
             Some(Self::Json) => Self::Json,

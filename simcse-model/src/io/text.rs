@@ -34,7 +34,7 @@ pub fn excerpt(text: impl Display, most: usize) -> String {
     shown
 }
 
-/// Bytes as digests are written: two hexadecimal digits each.
+/// Bytes in hexadecimal, two digits each, as digests are written.
 ///
 /// ```
 /// assert_eq!(simcse_model::io::hexadecimal([0, 171, 255]), "00abff");
@@ -44,7 +44,7 @@ pub fn hexadecimal(bytes: impl AsRef<[u8]>) -> String {
     bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A number of bytes as people read it.
+/// A human-readable number of bytes.
 ///
 /// ```
 /// assert_eq!(simcse_model::io::format_bytes(812_000_000), "812 MB");
@@ -57,7 +57,7 @@ pub fn format_bytes(bytes: u64) -> String {
     if bytes < 1000.0 * MEGA { format!("{:.0} MB", bytes / MEGA) } else { format!("{:.2} GB", bytes / (1000.0 * MEGA)) }
 }
 
-/// A loss as people read it: four decimals, but never 0.0000 where it is not zero.
+/// A human-readable loss: four decimals, but never 0.0000 unless it is zero.
 ///
 /// ```
 /// use simcse_model::io::figure;

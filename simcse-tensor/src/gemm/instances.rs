@@ -45,7 +45,7 @@ impl MicroKernel for AmxBf16 {
 
     #[inline(always)]
     fn begin(_: Self::S) -> Self {
-        // The value of AVX-512 is no proof of AMX, so this one asks.
+        // The value of AVX-512 does not prove AMX, so this checks.
         assert_eq!(Isa::detected(), Isa::Amx, "this processor does not have AMX");
         // SAFETY: asserted above.
         unsafe { amx::configure() };

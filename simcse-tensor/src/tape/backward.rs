@@ -1,4 +1,5 @@
-//! The way back over the tape: which function, which buffers, whose gradient.
+//! The backward pass over the tape: which function runs, on which buffers, and whose gradient it
+//! adds to.
 
 use ndarray::{Array2, ArrayView2};
 
@@ -15,9 +16,9 @@ use crate::tape::gradients::NodeGradients;
 use crate::tape::node::{Node, Op, Var};
 
 impl Tape<'_> {
-    /// Goes back over the tape, starting from the given nodes and the loss's gradients with respect
-    /// to them. Adds to the parameters' gradients and returns those of the inputs. Afterwards, all
-    /// of the tape's buffers are back in the pool.
+    /// Runs backward over the tape, starting from the given nodes and the loss's gradients with
+    /// respect to them. Adds to the parameters' gradients and returns those of the inputs.
+    /// Afterwards, all of the tape's buffers are back in the pool.
     ///
     /// # Panics
     /// If the tape does not record, or a gradient does not have the shape of its node.

@@ -21,11 +21,11 @@ use crate::profile::{Part, time};
 use crate::rows::Rows;
 use crate::tape::node::{Node, Op, Var};
 
-/// The operations done on one piece of a batch.
+/// The operations that ran on one piece of a batch.
 ///
 /// Nodes are pushed in topological order. Some operations take over an input's buffer, because no
 /// other operation of an encoder reads that input; their methods say so. A tape that does not
-/// record keeps nothing for a backward, and frees all other buffers at a
+/// record keeps nothing for a backward pass, and frees all other buffers at a
 /// [`keep_only`](Self::keep_only).
 ///
 /// ```
@@ -241,7 +241,7 @@ impl<'a> Tape<'a> {
         std::mem::take(&mut self.nodes[var.0].value)
     }
 
-    /// Keeps a buffer for the backward; gives it back if there will be none.
+    /// Keeps a buffer for the backward pass; gives it back if there will be none.
     fn keep(&mut self, buffer: Array2<f32>) -> Array2<f32> {
         if self.recording {
             return buffer;

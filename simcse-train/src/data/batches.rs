@@ -37,7 +37,7 @@ pub enum BatchSampler {
     /// sentence-transformers: `BatchSamplers.NO_DUPLICATES`.
     #[default]
     NoDuplicates,
-    /// Yes, wherever the order brings them together. sentence-transformers:
+    /// They may, wherever the order brings them together. sentence-transformers:
     /// `BatchSamplers.BATCH_SAMPLER`, its default.
     Batch,
 }

@@ -173,7 +173,7 @@ impl Sentences {
         &self.0.groups
     }
 
-    /// What is odd about the file that the sentences were read from, a line each: a first line that
+    /// Warnings about the file that the sentences were read from, one line each: a first line that
     /// looks like a header, and quotes around every sentence.
     #[must_use]
     pub fn warnings(&self) -> &[String] {

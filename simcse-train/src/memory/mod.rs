@@ -48,7 +48,6 @@ use crate::draws::Draws;
 use crate::error::{Error, Result};
 use crate::settings::Settings;
 use crate::step::gradient::{StepBuffers, accumulate_gradient, blocks_in};
-use crate::step::objectives::Contrastive;
 
 pub use system::peak as peak_memory;
 
@@ -86,7 +85,7 @@ impl MemoryPlan {
 }
 
 /// Forecasts the memory of a run's next `steps` steps. If whole batches would not fit and the
-/// settings do not ask for pieces, it finds the largest pieces that fit.
+/// settings do not request pieces, it finds the largest pieces that fit.
 ///
 /// `evaluated` is the number of texts in the largest set that the run evaluates on. `limit` is in
 /// bytes; by default it is what the process uses now plus what is available.
@@ -236,7 +235,7 @@ impl Demand {
         blocks_in(mini_batch_tokens).saturating_mul(self.block_tokens).min(self.batch_tokens)
     }
 
-    /// The `mini_batch_tokens` of the settings or, if they ask for whole batches and only pieces
+    /// The `mini_batch_tokens` of the settings or, if they request whole batches and only pieces
     /// fit, the largest that fits; and the peak in bytes.
     fn fit(&self, settings: &Settings, limit: u64) -> Result<(Option<usize>, u64)> {
         let requested = settings.mini_batch_tokens;
@@ -302,7 +301,7 @@ impl Probe {
             encoder,
             std::slice::from_ref(&sentence),
             Some(&dropout),
-            &Contrastive { scale: settings.scale },
+            &settings.objective(),
             &mut buffers,
             &mut grads,
         );

@@ -21,8 +21,8 @@ pub struct LinearSchedule {
 }
 
 impl LinearSchedule {
-    /// The factor for the step that `step` steps come before. With a warm-up, the first step's is
-    /// 0.
+    /// The factor for the step that follows the first `step` steps. With a warm-up, the first
+    /// step's is 0.
     #[must_use]
     pub fn factor(&self, step: u64) -> f64 {
         let Self { warmup_steps, total_steps } = *self;

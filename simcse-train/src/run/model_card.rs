@@ -32,8 +32,8 @@ pub(crate) fn render(provenance: &Provenance, encoder: &SentenceEncoder, summary
     card
 }
 
-/// The card names a `base_model` only if that is its name on the hub: a local path may look like
-/// one.
+/// The card names a `base_model` only if it is known to be a name on the hub, because a local path
+/// may look like one.
 fn front_matter(model: &ModelSource) -> String {
     let base_model = if model.on_hub { format!("base_model: {}\n", model.name) } else { String::new() };
     format!(
@@ -50,7 +50,8 @@ pipeline_tag: sentence-similarity
     )
 }
 
-/// A model or a text as others may know it: cards are published, so local directories stay out.
+/// The name of a model or a text file for others: cards are published, so local directories are
+/// left out.
 fn public_name(name: &str) -> &str {
     Path::new(name).file_name().and_then(|name| name.to_str()).unwrap_or(name)
 }

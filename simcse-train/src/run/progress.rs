@@ -24,7 +24,7 @@ pub(crate) struct Progress {
     pub(crate) epoch: f64,
     /// Evaluations, one line each; that of step 0 comes first.
     pub(crate) log_history: Vec<Map<String, Value>>,
-    /// The highest objective of an evaluation after step 0.
+    /// The highest metric of an evaluation after step 0.
     pub(crate) best_metric: Option<f64>,
     /// The step of that evaluation.
     pub(crate) best_global_step: Option<u64>,
@@ -97,9 +97,9 @@ impl Progress {
     /// Adds an evaluation and returns whether it is the best one so far; that of step 0 never is.
     pub(crate) fn add_evaluation(&mut self, evaluation: &Evaluation) -> bool {
         self.log_history.push(self.line(evaluation));
-        let better = self.global_step > 0 && self.best_metric.is_none_or(|best| evaluation.objective > best);
+        let better = self.global_step > 0 && self.best_metric.is_none_or(|best| evaluation.metric > best);
         if better {
-            self.best_metric = Some(evaluation.objective);
+            self.best_metric = Some(evaluation.metric);
             self.best_global_step = Some(self.global_step);
         }
         better
@@ -188,7 +188,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let mut progress = Progress { train_loss: 0.1 + 0.2, ..Progress::default() };
         let evaluation =
-            |objective: f64| Evaluation { figures: Map::from_iter([("eval_map".into(), json!(objective))]), objective };
+            |metric: f64| Evaluation { figures: Map::from_iter([("eval_map".into(), json!(metric))]), metric };
         assert!(!progress.add_evaluation(&evaluation(0.9)), "the model before training");
         progress.add(&record(1, 1.0, 1.0), 0).unwrap();
         assert!(progress.add_evaluation(&evaluation(1.0 / 3.0)));

@@ -16,6 +16,7 @@ use simcse_tensor::Rows;
 
 use crate::data::batches::{BatchSampler, Batching};
 use crate::error::{Error, Result};
+use crate::step::objectives::Contrastive;
 
 pub use recipe::Recipe;
 pub use setting::Setting;
@@ -62,9 +63,9 @@ settings! {
         /// Truncate sentences to this many tokens, special tokens included
         max_seq_length: usize = 32, "N", "3 or more tokens" if |&tokens| tokens >= 3;
 
-        /// Put this text in front of every sentence that is trained on; it counts toward the length,
-        /// and is left out of pooling if the model says so. The model's default prompt is not used
-        /// in training unless it is given here, as in sentence-transformers
+        /// Put this text in front of every sentence that is trained on; it counts toward the
+        /// length, and is left out of pooling if the model says so. The model's default prompt is
+        /// not used in training unless it is given here, as in sentence-transformers
         prompt: String = String::new(), "TEXT" default "none", "a text" if |_| true;
 
         /// Passes over the sentences
@@ -92,7 +93,7 @@ settings! {
         warmup_ratio: f64 = 0.1, "X" replaces warmup_steps, "0 to 1" if |ratio| (0.0..=1.0).contains(ratio);
 
         /// Number of steps during which the learning rate rises from 0, instead of --warmup-ratio
-        warmup_steps: Option<u64> = None, "N", "below 2^63" if |&steps| steps.is_none_or(|steps| steps <= LARGEST);
+        warmup_steps: Option<u64> = None, "N", "less than 2^63" if |&steps| steps.is_none_or(|steps| steps <= LARGEST);
 
         /// How --warmup-ratio is rounded to whole steps: up, as in the Hugging Face Trainer, or
         /// down, as in older scripts
@@ -119,7 +120,7 @@ settings! {
             "f32, or bf16 on a processor with instructions for it" if |precision| precision.is_available();
 
         /// Seed of the order of the sentences and of dropout
-        seed: u64 = 42, "N", "below 2^63" if |&seed| seed <= LARGEST;
+        seed: u64 = 42, "N", "less than 2^63" if |&seed| seed <= LARGEST;
 
         /// Steps between checkpoints; the last step always has one
         save_steps: u64 = 500, "N", "1 or more" if |&steps| within(Some(steps));
@@ -308,7 +309,7 @@ impl Settings {
         }
     }
 
-    /// The dropout of a step's batch `number`, where `step` steps come before that step. No two
+    /// The dropout of batch `number` in the step that follows the first `step` steps. No two
     /// batches of a run share a mask.
     pub(crate) fn dropout(&self, step: u64, number: usize) -> DropoutPlan {
         let batch = step * self.gradient_accumulation_steps as u64 + number as u64;
@@ -333,6 +334,11 @@ impl Settings {
         }
     }
 
+    /// What the run minimizes.
+    pub(crate) fn objective(&self) -> Contrastive {
+        Contrastive { scale: self.scale }
+    }
+
     /// How the sentences are arranged in batches.
     pub fn batching(&self) -> Batching {
         Batching { sampler: self.batch_sampler, batch_size: self.batch_size, seed: self.seed }
@@ -345,7 +351,7 @@ fn named(name: &str) -> Result<&'static Setting<Settings>> {
     found.ok_or_else(|| Error::Setting {
         setting: name.to_owned(),
         expected: "the name of a setting".to_owned(),
-        found: "another".to_owned(),
+        found: "an unknown name".to_owned(),
     })
 }
 

@@ -108,8 +108,9 @@ macro_rules! whole_numbers {
             }
 
             fn to_toml(&self) -> Option<toml::Value> {
-                // TOML's integers have 63 bits; each setting's check refuses larger numbers.
-                Some(i64::try_from(*self).unwrap_or(i64::MAX).into())
+                // TOML's integers have 63 bits. A larger number is only ever shown in the error
+                // about it.
+                Some(i64::try_from(*self).map_or_else(|_| self.to_string().into(), toml::Value::from))
             }
         }
     )*};

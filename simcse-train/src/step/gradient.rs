@@ -69,8 +69,8 @@ impl StepBuffers {
         Self { activations: BufferPool::with_room(tokens), ..self }
     }
 
-    /// The same, for a model whose pooling excludes the first `excluded` tokens of every sentence: a
-    /// prompt's ([`Prompt::excluded`](simcse_model::Prompt::excluded)).
+    /// The same, for a model whose pooling excludes the first `excluded` tokens of every sentence:
+    /// a prompt's ([`Prompt::excluded`](simcse_model::Prompt::excluded)).
     #[must_use]
     pub fn excluding(self, excluded: usize) -> Self {
         Self { excluded, ..self }

@@ -46,8 +46,9 @@ fn walk(directory: &Path, files: &mut Vec<PathBuf>) {
 
 /// The production code of a file: without comments, and without the tests, which are at its end.
 fn code(text: &str) -> String {
-    let production = text.split("#[cfg(test)]\nmod tests").next().unwrap();
-    let production = production.split("#[cfg(test)]\n#[path").next().unwrap();
+    let heads = ["#[cfg(test)]\nmod tests", "#[cfg(test)]\npub(crate) mod tests", "#[cfg(test)]\n#[path"];
+    let end = heads.iter().filter_map(|head| text.find(head)).min().unwrap_or(text.len());
+    let production = &text[..end];
     production.lines().map(|line| line.split("//").next().unwrap()).collect::<Vec<_>>().join("\n")
 }
 

@@ -38,8 +38,8 @@ empty ones. Texts are not trimmed.
 
 An existing file is replaced once the new one is complete.
 
-A model's default prompt, if it has one, is put in front of every sentence, as sentence-transformers
-does it; what is written as \"text\" is the line alone.
+A model's default prompt, if it has one, is put in front of every sentence, as in
+sentence-transformers; \"text\" in the output is the line without it.
 
 Examples:
   simcse encode --model output/my-model titles.txt --output titles.npy
@@ -135,7 +135,10 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
     ));
     if cut > 0 {
         let most = encoder.directory.max_seq_length;
-        report::note(&format!("{} longer than {most} tokens and cut", counted(cut, "sentence was", "sentences were")));
+        report::note(&format!(
+            "{} longer than {most} tokens and truncated",
+            counted(cut, "sentence was", "sentences were")
+        ));
     }
     Ok(())
 }
@@ -159,11 +162,11 @@ impl Encoding<'_> {
     fn write(&mut self, out: &mut impl Write) -> Result<usize, Failure> {
         let input = self.input.clone();
         let (sender, chunks) = sync_channel(1);
-        // On a thread of its own, because a pipe may keep it waiting forever.
+        // On its own thread, because reading a pipe may block forever.
         let reader = thread::spawn(move || input.send(&sender));
         loop {
             if stop::requested() {
-                return Err(Failure::Stopped(format!("stopped; {} is not written", self.output)));
+                return Err(Failure::Stopped(format!("stopped; {} was not written", self.output)));
             }
             match chunks.recv_timeout(PAUSE) {
                 Ok(chunk) => self.write_chunk(out, &chunk)?,

@@ -1,7 +1,7 @@
 //! Files of embeddings: NumPy, safetensors, JSON lines.
 //!
 //! Rows are written as they are computed. The header's length does not depend on their number, so
-//! it is overwritten at the end, when the number is known.
+//! the header is overwritten at the end, when the number is known.
 
 use std::ffi::OsString;
 use std::fs::{self, File};
@@ -62,7 +62,7 @@ impl Output {
         Ok(Self::File(path, format))
     }
 
-    /// Refuses to overwrite the input while it is read, or to grow it for ever.
+    /// Refuses to overwrite the input while it is read, or to append to it forever.
     pub(crate) fn refuse(&self, input: &Path) -> Result<(), Failure> {
         let input = if is_standard_input(input) { Handle::stdin() } else { regular(input) };
         let output = match self {
@@ -70,7 +70,7 @@ impl Output {
             Self::File(path, _) => regular(path),
         };
         let (Ok(input), Ok(output)) = (input, output) else {
-            return Ok(()); // one of them is not there yet, or cannot be read: not for this to say
+            return Ok(()); // a missing or unreadable file is reported elsewhere
         };
         let is_file = output.as_file().metadata().is_ok_and(|metadata| metadata.is_file());
         if !is_file || input != output {
@@ -80,11 +80,11 @@ impl Output {
             Self::StandardOutput => STANDARD_OUTPUT.to_owned(),
             Self::File(path, _) => path.display().to_string(),
         };
-        Err(Failure::Usage(format!("--output: expected another file than the input, found the same: {name}")))
+        Err(Failure::Usage(format!("--output: expected a file other than the input, found the input: {name}")))
     }
 }
 
-/// A handle of a regular file: to open anything else may wait for its writer.
+/// A handle of a regular file: opening anything else could block until it has a writer.
 fn regular(path: &Path) -> io::Result<Handle> {
     if fs::metadata(path)?.is_file() { Handle::from_path(path) } else { Err(io::Error::other("not a regular file")) }
 }

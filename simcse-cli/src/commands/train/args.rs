@@ -17,7 +17,7 @@ from those of the other sentences in the batch (SimCSE, Gao et al. 2021). senten
 load the output directory.
 
 Without SENTENCES, --data and --model, a small model with random weights is trained on sentences
-embedded in the binary, in about a minute, and scored before and after.
+embedded in the binary, in about half a minute, and scored before and after.
 
 Examples:
   simcse train

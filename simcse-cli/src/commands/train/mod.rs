@@ -1,4 +1,4 @@
-//! `simcse train`: from the arguments to a run, and what came out of it.
+//! `simcse train`: from the arguments to a run and its results.
 //!
 //! This room knows arguments, what runs are trained and scored on, and how to report a run. It must
 //! not know how a run is carried out or recorded: that is simcse-train's.

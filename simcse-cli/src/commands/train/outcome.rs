@@ -1,4 +1,4 @@
-//! What came out of a run, as JSON and as text.
+//! The results of a run, as JSON and as text.
 
 use std::path::PathBuf;
 
@@ -10,7 +10,7 @@ use simcse_train::{Figures, MemoryPlan, Settings, Summary};
 use crate::commands::train::embedded;
 use crate::report::{self, counted};
 
-/// What came out of a run.
+/// The results of a run.
 pub(super) struct Outcome {
     pub(super) output: PathBuf,
     pub(super) settings: Settings,

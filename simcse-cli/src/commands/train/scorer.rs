@@ -71,13 +71,13 @@ pub(super) fn rerank(
 ) -> Result<Option<Evaluation>, simcse_eval::Error> {
     let Some(embeddings) = encode(encoder, set.texts()?)? else { return Ok(None) };
     let scores = set.score(embeddings.view())?;
-    Ok(Some(Evaluation { figures: figures(&json!(scores), prefix), objective: scores.map }))
+    Ok(Some(Evaluation { figures: figures(&json!(scores), prefix), metric: scores.map }))
 }
 
 fn sts(set: &Sts, encoder: &SentenceEncoder) -> Result<Option<Evaluation>, simcse_eval::Error> {
     let Some(embeddings) = encode(encoder, set.texts())? else { return Ok(None) };
     let scores = set.score(embeddings.view())?;
-    Ok(Some(Evaluation { figures: figures(&json!(scores), "eval"), objective: scores.spearman_cosine }))
+    Ok(Some(Evaluation { figures: figures(&json!(scores), "eval"), metric: scores.spearman_cosine }))
 }
 
 /// The embeddings of `texts`, one row each; `None` if a stop was requested.

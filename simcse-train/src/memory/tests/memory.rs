@@ -26,7 +26,7 @@ fn activations_are_predicted() {
                     &encoder,
                     batch,
                     Some(&settings.dropout(1, 0)),
-                    &Contrastive { scale: 20.0 },
+                    &settings.objective(),
                     &mut buffers,
                     &mut grads,
                 );

@@ -5,8 +5,8 @@ use simcse_tensor::{BufferPool, Precision};
 
 /// A loss that is a function of all embeddings of a batch.
 ///
-/// A step encodes the batch, asks the objective for the loss and its gradient with respect to the
-/// embeddings, and starts the backward pass from that gradient. An objective therefore sees the
+/// A step encodes the batch, has the objective compute the loss and its gradient with respect to
+/// the embeddings, and starts the backward pass from that gradient. An objective therefore sees the
 /// whole batch, even if it was encoded in pieces.
 ///
 /// ```
