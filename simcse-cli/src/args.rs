@@ -1,6 +1,8 @@
 //! Arguments that several commands share, and parsers of their values.
 //!
 //! A command's own arguments are declared next to the command.
+//!
+//! This file must not know any one command.
 
 use clap::{Args, builder::NonEmptyStringValueParser};
 use simcse_model::{Isa, Named, Precision, Prompt, SentenceEncoder};

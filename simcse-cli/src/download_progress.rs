@@ -1,7 +1,7 @@
 //! What the user sees of a download: on a terminal a bar for each file, elsewhere a line for each.
 
 use indicatif::{HumanBytes, ProgressBar};
-use simcse_model::hub::Progress;
+use simcse_model::hub::DownloadEvent;
 
 use crate::{progress, report};
 
@@ -13,16 +13,16 @@ pub(crate) struct DownloadProgress {
 
 impl DownloadProgress {
     /// The callback for the hub's functions.
-    pub(crate) fn show(&mut self, progress: Progress<'_>) {
+    pub(crate) fn show(&mut self, progress: DownloadEvent<'_>) {
         match progress {
-            Progress::Bytes { file, bytes, total } => {
+            DownloadEvent::Bytes { file, bytes, total } => {
                 let bar = self.bar(file, total);
                 bar.set_position(bytes);
                 if total == Some(bytes) {
                     bar.finish_and_clear();
                 }
             }
-            Progress::Notice(text) => match &self.current {
+            DownloadEvent::Notice(text) => match &self.current {
                 Some((_, bar)) => bar.suspend(|| report::note(text)),
                 None => report::note(text),
             },

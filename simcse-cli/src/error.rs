@@ -1,4 +1,6 @@
 //! Why a command ends early. `main` prints it and turns it into an exit status.
+//!
+//! This file must not know how a failure is shown.
 
 use std::error::Error;
 use std::fmt::Display;

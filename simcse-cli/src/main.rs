@@ -5,7 +5,7 @@
 //! | `main.rs` | the commands there are, and what exit status a failure has |
 //! | `commands/` | one file or folder for each command: its arguments and what it does |
 //! | `inputs.rs` | the models and data sets that arguments name |
-//! | `args.rs` | arguments that several commands share |
+//! | `args.rs`, `setting_args.rs` | arguments that several commands share; flags of settings |
 //! | `report.rs`, `progress.rs`, `download_progress.rs` | what the user sees: lines, tables, bars |
 //! | `error.rs`, `stop.rs` | why a command ends early |
 //!
@@ -18,6 +18,7 @@ mod error;
 mod inputs;
 mod progress;
 mod report;
+mod setting_args;
 mod stop;
 
 use std::process::ExitCode;

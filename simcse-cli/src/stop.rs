@@ -4,6 +4,8 @@
 //! they are complete, so no partial file is left under a final name. While signals are
 //! [deferred](defer), the first one only sets a flag, so that the work can end cleanly; a second
 //! one ends the process immediately.
+//!
+//! This file must not know what is being stopped.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};

@@ -32,6 +32,8 @@
 //! assert_eq!(set.score(counts.view())?.map, 1.0);
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! This file must not know how the embeddings were computed.
 
 use std::path::{Path, PathBuf};
 

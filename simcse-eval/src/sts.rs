@@ -43,6 +43,8 @@
 //! assert!((-1.0..=1.0).contains(&scores.spearman_cosine));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
+//!
+//! This file must not know how the embeddings were computed.
 
 use std::path::{Path, PathBuf};
 

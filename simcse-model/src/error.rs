@@ -5,6 +5,8 @@ use std::fmt::Display;
 use std::io;
 use std::path::{Path, PathBuf};
 
+use simcse_tensor::{Isa, UnknownName};
+
 use crate::hub::error::HubError;
 use crate::io::text::excerpt;
 
@@ -91,6 +93,9 @@ pub enum Error {
         /// The tokenizer's message.
         reason: String,
     },
+    /// `SIMCSE_ISA` names no instruction set.
+    #[error("{}: {}", Isa::VARIABLE, printable(.0))]
+    InstructionSet(#[from] UnknownName),
     /// A model could not be found by its name on the hub, or a file could not be downloaded.
     #[error(transparent)]
     Hub(#[from] HubError),

@@ -1,4 +1,6 @@
 //! A sentence encoder: tokenizer, encoder, pooling, and the directory that they came from.
+//!
+//! This file puts the rooms together. It must not know losses, optimizers or runs.
 
 use std::path::Path;
 use std::sync::Arc;
@@ -8,7 +10,7 @@ use ndarray_rand::RandomExt;
 use ndarray_rand::rand::SeedableRng;
 use ndarray_rand::rand::rngs::StdRng;
 use ndarray_rand::rand_distr::Normal;
-use simcse_tensor::{BufferPool, Params, Precision, Tape, Var};
+use simcse_tensor::{BufferPool, Isa, Params, Precision, Tape, Var};
 
 use crate::directory::ModelDirectory;
 use crate::directory::config::ModelConfig;
@@ -113,6 +115,7 @@ impl SentenceEncoder {
     /// Whatever is missing or malformed, and whatever the reference would compute differently: see
     /// [`Error`](crate::Error).
     pub fn load_directory(dir: &Path) -> Result<Self> {
+        Isa::allowed()?;
         let directory = ModelDirectory::read(dir)?;
         let config = &directory.config;
         // The file is checked before memory is allocated for what the configuration claims.

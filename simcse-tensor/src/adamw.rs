@@ -1,5 +1,7 @@
 //! AdamW's update of a run of parameters, and the sum of squares that clipping needs: one pass over
 //! memory each.
+//!
+//! This file knows slices. It must not know which parameters they are.
 
 use crate::simd::math;
 use crate::simd::{Kernel, Simd, dispatch};

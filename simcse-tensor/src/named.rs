@@ -1,4 +1,6 @@
 //! Values chosen by name: on the command line, in an environment variable, in a file.
+//!
+//! This file knows names. It must not know where they are read from.
 
 use std::fmt;
 

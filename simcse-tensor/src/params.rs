@@ -1,5 +1,7 @@
 //! One table of parameters, and the flat buffers that share it: values, gradients, and whatever
 //! the optimizer keeps.
+//!
+//! This file knows names, shapes and places. It must not know what a parameter is for.
 
 use std::marker::PhantomData;
 use std::sync::Arc;

@@ -2,6 +2,8 @@
 //!
 //! [`CHAINS`] sums that do not depend on one another keep all ports of a core busy; nothing is
 //! loaded or stored. The instructions are those that the matrix products use.
+//!
+//! This file knows instructions and clocks. It must not know what they are used for.
 
 #![allow(unsafe_code)]
 

@@ -1,4 +1,6 @@
 //! What the operands of the large matrix products are rounded to.
+//!
+//! This file knows two formats. It must not know which products are computed in them.
 
 use crate::named::Named;
 use crate::simd::has_bf16;

@@ -20,6 +20,8 @@
 //! assert_eq!(words, Philox::new(42).block([column, sentence, step, 0]));
 //! assert_ne!(words, philox.block([column, sentence, step + 1, 0]));
 //! ```
+//!
+//! This file knows integers. It must not know what is drawn with them.
 
 /// The multipliers of a round's two products.
 pub(crate) const M: [u32; 2] = [0xD251_1F53, 0xCD9E_8D57];

@@ -1,4 +1,6 @@
 //! Sentences laid end to end: one row per token, no padding.
+//!
+//! This file knows lengths. It must not know tokens or what a row holds.
 
 use std::ops::Range;
 

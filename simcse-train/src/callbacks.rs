@@ -1,4 +1,6 @@
 //! What the training loop calls back: to score the model, to report progress, and to be stopped.
+//!
+//! This file must not know evaluation sets or terminals.
 
 use std::path::{Path, PathBuf};
 

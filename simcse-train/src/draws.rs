@@ -1,6 +1,8 @@
 //! What the steps of a run draw from its sentences, as token ids.
 //!
 //! A draw is tokenized once, even if the memory plan looks at it before the first step.
+//!
+//! This file knows sentences, steps and a tokenizer. It must not know losses or files.
 
 use std::collections::VecDeque;
 

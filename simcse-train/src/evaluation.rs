@@ -1,4 +1,6 @@
 //! A model's scores, as a run records them.
+//!
+//! This file knows names and numbers. It must not know how they were computed.
 
 use serde_json::{Map, Value};
 

@@ -1,4 +1,6 @@
 //! Times training steps part by part: what `simcse bench` reports.
+//!
+//! This file knows steps and clocks. It must not know files or how the times are shown.
 
 use std::time::{Duration, Instant};
 

@@ -1,5 +1,7 @@
 //! A run, from its settings to its final model: checks the inputs against each other, then runs
 //! the training loop.
+//!
+//! This file must not know how models are scored, or who watches.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;

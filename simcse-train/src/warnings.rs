@@ -1,4 +1,6 @@
 //! What may keep a run from learning, found before its first step.
+//!
+//! This file knows settings and token ids. It must not know how warnings are shown.
 
 use std::collections::HashSet;
 

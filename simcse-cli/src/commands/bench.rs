@@ -12,10 +12,11 @@ use simcse_model::{Isa, Named, Precision, SentenceEncoder, Work};
 use simcse_train::memory::peak_memory;
 use simcse_train::{Measured, PARTS, Part, Sentences, Settings, measure_steps, peak_flops};
 
-use crate::args::{JsonArgs, ModelArgs};
+use crate::args::JsonArgs;
 use crate::error::Failure;
 use crate::inputs::load;
 use crate::report::{self, counted};
+use crate::setting_args::SettingArgs;
 
 const HELP: &str = "\
 Trains for a few steps, writes nothing, and prints the time that each part of a step takes: include \
@@ -36,17 +37,12 @@ pub(crate) struct BenchArgs {
     /// Column of a table that holds the sentences, as in `train`
     #[arg(long, value_name = "COLUMN", value_parser = NonEmptyStringValueParser::new())]
     text_column: Option<String>,
+    /// The model to train: a directory of sentence-transformers or Hugging Face, or its name on the
+    /// hub
+    #[arg(long, value_name = "MODEL", value_parser = NonEmptyStringValueParser::new())]
+    model: String,
     #[command(flatten)]
-    model: ModelArgs,
-    /// Sentences per batch, 2 or more
-    #[arg(long, value_name = "N", default_value_t = 128)]
-    batch_size: usize,
-    /// Encode at most N tokens of both views at a time, in multiples of 512, as `train` does
-    #[arg(long, value_name = "N")]
-    mini_batch_tokens: Option<usize>,
-    /// Truncate sentences to this many tokens, 3 or more, special tokens included
-    #[arg(long, value_name = "N", default_value_t = 32)]
-    max_seq_length: usize,
+    settings: SettingArgs,
     /// Steps to measure, after one warm-up step
     #[arg(long, value_name = "N", default_value_t = 5)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
@@ -56,23 +52,13 @@ pub(crate) struct BenchArgs {
 }
 
 pub(crate) fn run(args: BenchArgs) -> Result<(), Failure> {
-    let mut encoder = load(&args.model.model, args.model.precision.get())?;
-    let settings = settings(&args, &encoder);
+    let mut encoder = load(&args.model, args.settings.precision())?;
+    let settings = args.settings.over(Settings::for_model(&encoder))?;
     let sentences = Sentences::read_column(&args.sentences, args.text_column.as_deref(), 1)?;
     let peaks = Peaks::measure(encoder.precision);
     let measured = measure_steps(&mut encoder, &sentences, &settings, args.steps)?;
-    let report = Report { args: &args, encoder: &encoder, peaks, measured };
+    let report = Report { args: &args, settings: &settings, encoder: &encoder, peaks, measured };
     if args.json.json { report::print_json(&report.json()) } else { report::print(&report.text()) }
-}
-
-fn settings(args: &BenchArgs, encoder: &SentenceEncoder) -> Settings {
-    Settings {
-        batch_size: args.batch_size,
-        mini_batch_tokens: args.mini_batch_tokens,
-        max_seq_length: args.max_seq_length,
-        precision: encoder.precision,
-        ..Settings::for_model(encoder)
-    }
 }
 
 /// FLOP per second on registers, over all threads.
@@ -90,7 +76,7 @@ impl Peaks {
 }
 
 /// The figures of a part of a step, or of the whole step.
-struct Line {
+struct Row {
     name: &'static str,
     seconds: f64,
     /// FLOP per second, and their share of the relevant peak; `None` for parts without matrix
@@ -100,6 +86,7 @@ struct Line {
 
 struct Report<'a> {
     args: &'a BenchArgs,
+    settings: &'a Settings,
     encoder: &'a SentenceEncoder,
     peaks: Peaks,
     measured: Measured,
@@ -112,11 +99,11 @@ impl Report<'_> {
 
     /// Every part that took time, the time that no part accounts for, and the whole step, in
     /// seconds per step.
-    fn lines(&self) -> Vec<Line> {
+    fn lines(&self) -> Vec<Row> {
         let Measured { time: whole, profile, .. } = &self.measured;
         let line = |name, time: Duration, work: Option<(f64, f64)>| {
             let speed = work.map(|(flop, peak)| (flop / time.as_secs_f64(), flop / time.as_secs_f64() / peak));
-            Line { name, seconds: time.as_secs_f64() / self.steps(), speed }
+            Row { name, seconds: time.as_secs_f64() / self.steps(), speed }
         };
         let parts = PARTS.into_iter().filter(|&part| !profile.of(part).is_zero());
         let mut lines: Vec<_> = parts.map(|part| line(part.0, profile.of(part), self.part_work(part))).collect();
@@ -137,15 +124,16 @@ impl Report<'_> {
     }
 
     fn text(&self) -> String {
-        let BenchArgs { model, batch_size, .. } = self.args;
+        let model = &self.args.model;
+        let batch_size = self.settings.batch_size;
         let config = self.encoder.config();
         let precision = self.encoder.precision.name();
-        let sentences = 2.0 * self.steps() * *batch_size as f64;
+        let sentences = 2.0 * self.steps() * batch_size as f64;
         let mut text = format!(
             "{}: {}, {} wide, {precision} products on {}, {}\n\
              batches of {batch_size} sentences, two views, {:.1} tokens per sentence\n\
              peak of {}: f32 {:.0} GFLOP/s{}\n\n",
-            model.model,
+            model,
             counted(config.num_hidden_layers, "layer", "layers"),
             config.hidden_size,
             Isa::detected().name(),
@@ -161,12 +149,12 @@ impl Report<'_> {
         );
         let whole = self.measured.time.as_secs_f64() / self.steps();
         let _ = writeln!(text, "{:28}  {:>8}  {:>6}  {:>8}  {:>7}", "part", "ms/step", "share", "GFLOP/s", "of peak");
-        for Line { name, seconds, speed } in self.lines() {
+        for Row { name, seconds, speed } in self.lines() {
             let speed = speed
                 .map_or(String::new(), |(flops, share)| format!("  {:>8.1}  {:>6.1}%", flops / 1e9, 100.0 * share));
             let _ = writeln!(text, "{name:28}  {:>8.1}  {:>5.1}%{speed}", 1e3 * seconds, 100.0 * seconds / whole);
         }
-        let speed = self.steps() * *batch_size as f64 / self.measured.time.as_secs_f64();
+        let speed = self.steps() * batch_size as f64 / self.measured.time.as_secs_f64();
         let _ =
             write!(text, "\n{speed:.1} sentences/s, {:.3} TFLOP per step", self.measured.flop() / self.steps() / 1e12);
         if let Some(bytes) = peak_memory() {
@@ -177,17 +165,17 @@ impl Report<'_> {
 
     fn json(&self) -> Value {
         let lines = self.lines();
-        let part = |line: &Line| {
+        let part = |line: &Row| {
             let (flops, share) = line.speed.unzip();
             json!({ "part": line.name, "seconds": line.seconds, "flops": flops, "share_of_peak": share })
         };
         let (step, parts) = lines.split_last().expect("the step is the last line");
         json!({
-            "model": self.args.model.model,
+            "model": self.args.model,
             "precision": self.encoder.precision.name(),
             "instruction_set": Isa::detected().name(),
             "threads": rayon::current_num_threads(),
-            "batch_size": self.args.batch_size,
+            "batch_size": self.settings.batch_size,
             "tokens_per_step": self.measured.tokens as f64 / self.steps(),
             "flop_per_step": self.measured.flop() / self.steps(),
             "peak_flops_f32": self.peaks.f32,

@@ -22,11 +22,11 @@ const ASKUBUNTU_FILES: [&str; 3] = ["text_tokenized.txt.gz", "dev.txt", "test.tx
 #[derive(Debug, Args)]
 pub(crate) struct FetchArgs {
     #[command(subcommand)]
-    data: Data,
+    data: DataSet,
 }
 
 #[derive(Debug, Subcommand)]
-enum Data {
+enum DataSet {
     /// The AskUbuntu questions of github.com/taolei87/askubuntu, for --data askubuntu; prints their
     /// directory
     Askubuntu {
@@ -37,7 +37,7 @@ enum Data {
 }
 
 pub(crate) fn run(args: FetchArgs) -> Result<(), Failure> {
-    let Data::Askubuntu { output_dir } = args.data;
+    let DataSet::Askubuntu { output_dir } = args.data;
     let dir = output_dir.unwrap_or_else(default_askubuntu_dir);
     fetch_askubuntu(&dir)?;
     report::print(&dir.display().to_string())

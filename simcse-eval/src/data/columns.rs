@@ -63,7 +63,7 @@ impl FromStr for Columns {
 
 /// The indices of the columns.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct Layout {
+pub(crate) struct PairColumns {
     pub(crate) score: usize,
     pub(crate) sentences: [usize; 2],
     /// The column that says which split a pair belongs to.
@@ -88,7 +88,7 @@ impl Table<'_> {
     ///
     /// # Errors
     /// [`Error::Columns`] if it is not clear which they are, or if they are not there.
-    pub(crate) fn layout(&self, columns: Option<&Columns>) -> Result<Layout, Error> {
+    pub(crate) fn layout(&self, columns: Option<&Columns>) -> Result<PairColumns, Error> {
         let names = self.names();
         if let Some(columns) = columns {
             return self.named(columns, &names);
@@ -110,7 +110,7 @@ impl Table<'_> {
 
     /// The columns that the user names. Where they are numbered, a first line without a number for
     /// a score is a header.
-    fn named(&self, Columns(columns): &Columns, names: &Option<Vec<String>>) -> Result<Layout, Error> {
+    fn named(&self, Columns(columns): &Columns, names: &Option<Vec<String>>) -> Result<PairColumns, Error> {
         let names = names.as_deref().unwrap_or_default();
         let numbers: Vec<usize> = columns.iter().filter_map(|column| column.parse().ok()).collect();
         let numbered = self.keys.is_none() && numbers.len() == columns.len();
@@ -137,11 +137,11 @@ impl Table<'_> {
         // Lines of the STS-B file differ in length, so only quoting, which makes a wrong number of
         // fields a sign of damage, requires an exact number.
         let width = (self.format == RecordFormat::Commas).then_some(names.len());
-        Ok(Layout { score, sentences: [a, b], split, has_header, width })
+        Ok(PairColumns { score, sentences: [a, b], split, has_header, width })
     }
 
     /// The columns that a header, or JSON keys, name.
-    fn by_names(&self, names: &[String]) -> Result<Layout, Error> {
+    fn by_names(&self, names: &[String]) -> Result<PairColumns, Error> {
         let all = |wanted: &[&str]| (0..names.len()).filter(|&index| wanted.contains(&&names[index][..])).collect();
         let scores: Vec<usize> = all(&SCORE_NAMES);
         let pairs: Vec<[usize; 2]> = SENTENCE_NAMES
@@ -155,7 +155,7 @@ impl Table<'_> {
             ([score], [sentences]) => {
                 let has_header = self.keys.is_none();
                 let width = has_header.then_some(names.len());
-                Ok(Layout { score: *score, sentences: *sentences, split: split_name(names), has_header, width })
+                Ok(PairColumns { score: *score, sentences: *sentences, split: split_name(names), has_header, width })
             }
             _ => Err(self.unclear(format!("columns {}", names.join(", ")))),
         }
@@ -164,7 +164,7 @@ impl Table<'_> {
     /// The classic STS-B file: genre, file, year, id, score and two sentences. A year in field 3, a
     /// score in field 5, and no text in front of them identify it, whatever the sentences are. Some
     /// lines have more fields, which are ignored.
-    fn classic(&self) -> Option<Layout> {
+    fn classic(&self) -> Option<PairColumns> {
         const WIDTH: usize = 7;
         const YEAR: usize = 2;
         const SCORE: usize = 4;
@@ -174,11 +174,17 @@ impl Table<'_> {
             && 2 * years > self.column(YEAR).count()
             && self.kind(SCORE) == Kind::Score
             && (0..SCORE).all(|index| self.kind(index) != Kind::Text);
-        is_classic.then_some(Layout { score: SCORE, sentences: [5, 6], split: None, has_header: false, width: None })
+        is_classic.then_some(PairColumns {
+            score: SCORE,
+            sentences: [5, 6],
+            split: None,
+            has_header: false,
+            width: None,
+        })
     }
 
     /// The only column of scores and the only two of text.
-    fn by_types(&self) -> Option<Layout> {
+    fn by_types(&self) -> Option<PairColumns> {
         let kinds = self.kinds();
         let all = |wanted: &[Kind]| -> Vec<usize> {
             (0..kinds.len()).filter(|&index| wanted.contains(&kinds[index])).collect()
@@ -199,7 +205,7 @@ impl Table<'_> {
             return None;
         }
         let width = (self.format != RecordFormat::Json).then_some(kinds.len());
-        Some(Layout { score: *score, sentences: [*a, *b], split: self.split_column(), has_header: false, width })
+        Some(PairColumns { score: *score, sentences: [*a, *b], split: self.split_column(), has_header: false, width })
     }
 
     /// What the values of each column are. Most of a column's values decide, so that an odd line is

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use simcse_model::io::{Record, Records};
 
-use crate::data::columns::{Columns, Layout, Table};
+use crate::data::columns::{Columns, PairColumns, Table};
 use crate::error::{Error, shown};
 
 /// How to read a file of pairs whose layout is ambiguous.
@@ -72,7 +72,7 @@ fn keep_split(
     }
 }
 
-fn scored_pair(path: &Path, mut record: Record, layout: &Layout) -> Result<ScoredPair, Error> {
+fn scored_pair(path: &Path, mut record: Record, layout: &PairColumns) -> Result<ScoredPair, Error> {
     let found = record.fields.len();
     let [a, b] = layout.sentences;
     let needed = 1 + layout.score.max(a).max(b);

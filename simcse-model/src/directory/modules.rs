@@ -97,13 +97,13 @@ pub(crate) struct Modules {
 }
 
 #[derive(Deserialize)]
-struct Entry {
+struct ModuleEntry {
     path: String,
     #[serde(rename = "type")]
     class: String,
 }
 
-impl Entry {
+impl ModuleEntry {
     /// The name of a class that sentence-transformers defines, such as `Transformer`, without the
     /// path, which differs between versions.
     fn kind(&self) -> Option<&str> {
@@ -123,13 +123,13 @@ impl Modules {
         let Some(bytes) = read_configuration(&file)? else {
             return Ok(None);
         };
-        let entries: Vec<Entry> =
+        let entries: Vec<ModuleEntry> =
             serde_json::from_slice(&bytes).map_err(|error| Error::format(&file, "a list of modules", error))?;
         let known = ["Transformer", "Pooling", "Normalize"];
         if let Some(other) = entries.iter().find(|entry| !entry.kind().is_some_and(|kind| known.contains(&kind))) {
             return Err(Error::field(&file, "type", "a Transformer, Pooling or Normalize", &other.class));
         }
-        let kinds: Vec<_> = entries.iter().filter_map(Entry::kind).collect();
+        let kinds: Vec<_> = entries.iter().filter_map(ModuleEntry::kind).collect();
         let normalize = match kinds[..] {
             ["Transformer", "Pooling"] => None,
             ["Transformer", "Pooling", "Normalize"] => Some(inside(&file, &entries[2].path)?),

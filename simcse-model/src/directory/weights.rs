@@ -260,19 +260,19 @@ fn missing(path: &Path) -> Error {
 }
 
 /// A tensor to write.
-struct Output<'a> {
+struct TensorToWrite<'a> {
     name: String,
     dtype: Dtype,
     shape: &'a [usize],
-    data: Data<'a>,
+    data: TensorData<'a>,
 }
 
-enum Data<'a> {
+enum TensorData<'a> {
     Floats(&'a [f32]),
     Bytes(&'a [u8]),
 }
 
-impl Data<'_> {
+impl TensorData<'_> {
     fn size(&self) -> usize {
         match self {
             Self::Floats(values) => size_of_val(*values),
@@ -307,13 +307,13 @@ pub fn write_safetensors<'a, N: Into<String>>(
     let floats = tensors.into_iter().map(|(name, shape, values)| {
         let name = name.into();
         assert_eq!(shape.iter().product::<usize>(), values.len(), "{name}: shape {shape:?}");
-        Output { name, dtype: Dtype::F32, shape, data: Data::Floats(values) }
+        TensorToWrite { name, dtype: Dtype::F32, shape, data: TensorData::Floats(values) }
     });
-    let carried = carried.iter().map(|tensor| Output {
+    let carried = carried.iter().map(|tensor| TensorToWrite {
         name: tensor.name.clone(),
         dtype: tensor.dtype,
         shape: &tensor.shape,
-        data: Data::Bytes(&tensor.bytes),
+        data: TensorData::Bytes(&tensor.bytes),
     });
     let mut tensors: Vec<_> = floats.chain(carried).collect();
     // The widest types first: then each tensor is aligned to its type without any padding.
@@ -328,7 +328,7 @@ pub fn write_safetensors<'a, N: Into<String>>(
 }
 
 /// The header of a file with these tensors one after another.
-fn header(path: &Path, tensors: &[Output]) -> Result<Vec<u8>> {
+fn header(path: &Path, tensors: &[TensorToWrite]) -> Result<Vec<u8>> {
     let mut end = 0;
     let infos = tensors.iter().map(|tensor| {
         let begin = end;

@@ -29,7 +29,7 @@ pub(super) struct RepoCache {
 
 /// How much of a model a snapshot has.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum State {
+pub(super) enum Completeness {
     /// Everything that the repository has for us.
     Complete,
     /// Enough, but it is unknown whether the repository has this file, too.
@@ -88,14 +88,14 @@ impl Snapshot {
     ///
     /// # Errors
     /// A `modules.json` that cannot be read or used.
-    pub(super) fn state(&self) -> Result<State> {
+    pub(super) fn state(&self) -> Result<Completeness> {
         let files = self.files()?;
         let has = |name: &str| self.has(name);
         if files.only_pickle(has) {
-            return Ok(State::OnlyPickle { sentence_model: files.has_modules() });
+            return Ok(Completeness::OnlyPickle { sentence_model: files.has_modules() });
         }
         if files.missing(has).is_some() {
-            return Ok(State::Incomplete);
+            return Ok(Completeness::Incomplete);
         }
         let known = self.known_files();
         let is_unsure = |name: &String| {
@@ -103,7 +103,7 @@ impl Snapshot {
             !unlisted && !self.no_exist.join(name).is_file()
         };
         let unsure = files.telling_absences(has).into_iter().find(is_unsure);
-        Ok(unsure.map_or(State::Complete, State::Unsure))
+        Ok(unsure.map_or(Completeness::Complete, Completeness::Unsure))
     }
 
     /// The files that make up this model.

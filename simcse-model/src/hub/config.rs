@@ -23,7 +23,7 @@ pub(super) struct HubConfig {
     /// Whether requests are forbidden.
     pub(super) offline: bool,
     /// `HF_TOKEN`. Without it the token is read from `token_file` when the client is created.
-    pub(super) token: Option<Token>,
+    pub(super) token: Option<AccessToken>,
     /// Where `hf auth login` stores the token; `None` if tokens are not to be sent by default.
     pub(super) token_file: Option<PathBuf>,
     /// A PEM file of certificates to trust instead of Mozilla's.
@@ -42,11 +42,11 @@ pub(super) struct HubConfig {
 
 /// An access token, which never shows in a log.
 #[derive(Clone, PartialEq, Eq)]
-pub(super) struct Token(pub(super) String);
+pub(super) struct AccessToken(pub(super) String);
 
-impl fmt::Debug for Token {
+impl fmt::Debug for AccessToken {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("Token(…)")
+        f.write_str("AccessToken(…)")
     }
 }
 
@@ -77,7 +77,7 @@ impl HubConfig {
             cache_dir,
             endpoint: endpoint.trim_end_matches('/').to_owned(),
             offline: is_true(text("HF_HUB_OFFLINE").or_else(|| text("TRANSFORMERS_OFFLINE"))),
-            token: token.filter(|_| implicit_token).and_then(Token::clean),
+            token: token.filter(|_| implicit_token).and_then(AccessToken::clean),
             token_file: implicit_token.then(|| path("HF_TOKEN_PATH").unwrap_or_else(|| hf_home.join("token"))),
             ca_file: ["SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE"].into_iter().find_map(path),
             env_proxy: true,
@@ -101,12 +101,12 @@ impl HubConfig {
     ///
     /// # Errors
     /// A token file that exists and cannot be read.
-    pub(super) fn token(&self) -> Result<Option<Token>, HubError> {
+    pub(super) fn token(&self) -> Result<Option<AccessToken>, HubError> {
         let (None, Some(file)) = (&self.token, &self.token_file) else {
             return Ok(self.token.clone());
         };
         match fs::read_to_string(file) {
-            Ok(text) => Ok(Token::clean(text)),
+            Ok(text) => Ok(AccessToken::clean(text)),
             Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(e) => Err(HubError::io("read the token in", file)(e)),
         }
@@ -119,7 +119,7 @@ pub fn user_cache_dir() -> PathBuf {
     HubConfig::from_env().user_cache
 }
 
-impl Token {
+impl AccessToken {
     fn clean(text: String) -> Option<Self> {
         let text = text.replace(['\r', '\n'], "");
         Some(text.trim()).filter(|text| !text.is_empty()).map(|text| Self(text.to_owned()))

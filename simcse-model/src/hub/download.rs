@@ -11,7 +11,7 @@ use sha2::{Digest, Sha256};
 use crate::hub::cache::is_hex;
 use crate::hub::error::HubError;
 use crate::hub::http::{Client, Patience, unreachable};
-use crate::hub::progress::Progress;
+use crate::hub::progress::DownloadEvent;
 use crate::hub::url::without_query;
 use crate::io::text::hexadecimal;
 
@@ -80,7 +80,11 @@ fn digest<D: Digest + Write>(mut hasher: D, file: &mut File) -> io::Result<Strin
 /// # Errors
 /// A connection that fails too often without a new byte, content that is wrong twice, or a file
 /// that cannot be written.
-pub(super) fn download(client: &Client, job: &Job<'_>, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), HubError> {
+pub(super) fn download(
+    client: &Client,
+    job: &Job<'_>,
+    progress: &mut dyn FnMut(DownloadEvent<'_>),
+) -> Result<(), HubError> {
     let io_error = |action| HubError::io(action, job.incomplete);
     let mut options = OpenOptions::new();
     let file = options.read(true).write(true).create(true).truncate(false).open(job.incomplete);
@@ -106,11 +110,11 @@ fn retry(
     patience: &mut Patience,
     error: HubError,
     name: &str,
-    progress: &mut dyn FnMut(Progress<'_>),
+    progress: &mut dyn FnMut(DownloadEvent<'_>),
 ) -> Result<(), HubError> {
     let notice = format!("{name}: {error}; retrying");
     patience.pause(error)?;
-    progress(Progress::Notice(&notice));
+    progress(DownloadEvent::Notice(&notice));
     Ok(())
 }
 
@@ -119,7 +123,7 @@ fn attempt(
     client: &Client,
     job: &Job<'_>,
     file: &mut File,
-    progress: &mut dyn FnMut(Progress<'_>),
+    progress: &mut dyn FnMut(DownloadEvent<'_>),
 ) -> Result<(), HubError> {
     let io_error = |action| HubError::io(action, job.incomplete);
     let corrupt =
@@ -157,13 +161,13 @@ fn copy(
     file: &mut File,
     position: u64,
     size: Option<u64>,
-    progress: &mut dyn FnMut(Progress<'_>),
+    progress: &mut dyn FnMut(DownloadEvent<'_>),
 ) -> Result<u64, HubError> {
     let mut body = body.take(size.map_or(u64::MAX, |size| size.saturating_sub(position) + 1));
     let mut buffer = vec![0; 1 << 18];
     let mut copied = 0;
     loop {
-        progress(Progress::Bytes { file: job.name, bytes: position + copied, total: size });
+        progress(DownloadEvent::Bytes { file: job.name, bytes: position + copied, total: size });
         match body.read(&mut buffer) {
             Ok(0) => return Ok(copied),
             Ok(count) => file.write_all(&buffer[..count]).map_err(HubError::io("write", job.incomplete))?,

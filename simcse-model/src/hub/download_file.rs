@@ -5,7 +5,7 @@ use std::path::Path;
 use crate::error::Error;
 use crate::hub::config::HubConfig;
 use crate::hub::error::HubError;
-use crate::hub::progress::Progress;
+use crate::hub::progress::DownloadEvent;
 
 /// Downloads `url` to the file `name` in `dir`, unless it is already there.
 ///
@@ -16,7 +16,12 @@ use crate::hub::progress::Progress;
 /// # Errors
 /// [`Error::Hub`](crate::Error::Hub): an address that is not one, requests that are forbidden, a
 /// connection that fails too often, damaged content, or a file that cannot be written.
-pub fn download_file(url: &str, dir: &Path, name: &str, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), Error> {
+pub fn download_file(
+    url: &str,
+    dir: &Path,
+    name: &str,
+    progress: &mut dyn FnMut(DownloadEvent<'_>),
+) -> Result<(), Error> {
     Ok(download_file_with(&HubConfig::from_env(), url, dir, name, progress)?)
 }
 
@@ -26,7 +31,7 @@ pub(super) fn download_file_with(
     url: &str,
     dir: &Path,
     name: &str,
-    progress: &mut dyn FnMut(Progress<'_>),
+    progress: &mut dyn FnMut(DownloadEvent<'_>),
 ) -> Result<(), HubError> {
     if dir.join(name).is_file() {
         return Ok(());
@@ -43,7 +48,7 @@ fn request(
     url: &str,
     dir: &Path,
     name: &str,
-    progress: &mut dyn FnMut(Progress<'_>),
+    progress: &mut dyn FnMut(DownloadEvent<'_>),
 ) -> Result<(), HubError> {
     use std::fs::{self, File};
 
@@ -78,7 +83,13 @@ fn request(
 }
 
 #[cfg(not(feature = "hub"))]
-fn request(_: &HubConfig, _: &str, dir: &Path, name: &str, _: &mut dyn FnMut(Progress<'_>)) -> Result<(), HubError> {
+fn request(
+    _: &HubConfig,
+    _: &str,
+    dir: &Path,
+    name: &str,
+    _: &mut dyn FnMut(DownloadEvent<'_>),
+) -> Result<(), HubError> {
     let why = crate::hub::error::NoRequests::NoClient;
     Err(HubError::NotCached { what: name.to_owned(), place: dir.to_owned(), why })
 }

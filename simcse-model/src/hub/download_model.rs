@@ -16,7 +16,7 @@ use crate::hub::error::HubError;
 use crate::hub::files::ModelFiles;
 use crate::hub::http::Client;
 use crate::hub::name::ModelName;
-use crate::hub::progress::Progress;
+use crate::hub::progress::DownloadEvent;
 use crate::hub::url::percent_encode;
 
 /// The part of the response to `GET /api/models/{repo}/revision/{revision}` that is needed.
@@ -49,7 +49,7 @@ pub(super) fn download_model(
     config: &HubConfig,
     model: &ModelName,
     cache: &RepoCache,
-    progress: &mut dyn FnMut(Progress<'_>),
+    progress: &mut dyn FnMut(DownloadEvent<'_>),
 ) -> Result<PathBuf, Error> {
     let client = Client::new(config)?;
     let revision = percent_encode(&model.revision, "");
@@ -69,7 +69,7 @@ pub(super) fn download_model(
 }
 
 impl ModelDownload<'_> {
-    fn run(&self, siblings: &HashSet<String>, progress: &mut dyn FnMut(Progress<'_>)) -> Result<PathBuf, Error> {
+    fn run(&self, siblings: &HashSet<String>, progress: &mut dyn FnMut(DownloadEvent<'_>)) -> Result<PathBuf, Error> {
         let has = |name: &str| siblings.contains(name);
         if has(MODULES) {
             self.file(MODULES, progress)?;
@@ -101,7 +101,7 @@ impl ModelDownload<'_> {
     }
 
     /// Downloads one file into the snapshot, unless it is there.
-    fn file(&self, name: &str, progress: &mut dyn FnMut(Progress<'_>)) -> Result<(), HubError> {
+    fn file(&self, name: &str, progress: &mut dyn FnMut(DownloadEvent<'_>)) -> Result<(), HubError> {
         if self.snapshot.has(name) {
             return Ok(());
         }
@@ -115,7 +115,7 @@ impl ModelDownload<'_> {
         let blob = self.cache.path("blobs").join(&etag);
         create_parent(&blob)?;
         let waiting = format!("{name}: waiting for another process that is downloading it");
-        let _lock = self.cache.lock(&etag, || progress(Progress::Notice(&waiting)))?;
+        let _lock = self.cache.lock(&etag, || progress(DownloadEvent::Notice(&waiting)))?;
         if !blob.is_file() {
             let incomplete = blob.with_file_name(format!("{etag}.incomplete"));
             let job = Job {

@@ -11,7 +11,7 @@ use ureq::http::{HeaderMap, Method, Request, Response, Uri, header};
 use ureq::tls::{PemItem, RootCerts, TlsConfig, parse_pem};
 use ureq::{Agent, Body};
 
-use crate::hub::config::{HubConfig, Token};
+use crate::hub::config::{AccessToken, HubConfig};
 use crate::hub::error::{HubError, shown, shown_path};
 use crate::hub::url::{Origin, join, origin, parse_url, without_query};
 
@@ -21,7 +21,7 @@ const MAX_JSON: u64 = 64 << 20;
 /// One client for all requests of a run.
 pub(super) struct Client {
     agent: Agent,
-    token: Option<Token>,
+    token: Option<AccessToken>,
     /// The only origin that the token is sent to.
     home: Option<Origin>,
     retries: u32,

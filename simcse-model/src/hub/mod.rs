@@ -3,7 +3,7 @@
 //!
 //! ```no_run
 //! use simcse_model::SentenceEncoder;
-//! use simcse_model::hub::{self, Progress};
+//! use simcse_model::hub::{self, DownloadEvent};
 //!
 //! # fn main() -> simcse_model::Result<()> {
 //! // In one line, without progress:
@@ -11,8 +11,8 @@
 //!
 //! // The same, with progress:
 //! let dir = hub::resolve("distilroberta-base", &mut |progress| match progress {
-//!     Progress::Bytes { file, bytes, .. } => eprint!("\r{file}: {bytes} bytes"),
-//!     Progress::Notice(text) => eprintln!("{text}"),
+//!     DownloadEvent::Bytes { file, bytes, .. } => eprint!("\r{file}: {bytes} bytes"),
+//!     DownloadEvent::Notice(text) => eprintln!("{text}"),
 //! })?;
 //! let encoder = SentenceEncoder::load_directory(&dir)?;
 //! # Ok(())
@@ -63,5 +63,5 @@ mod url;
 pub use config::user_cache_dir;
 pub use download_file::download_file;
 pub use error::{HubError, NoRequests};
-pub use progress::Progress;
+pub use progress::DownloadEvent;
 pub use resolve::resolve;

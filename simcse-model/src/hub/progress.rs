@@ -2,7 +2,7 @@
 
 /// What happens while files are downloaded.
 #[derive(Debug)]
-pub enum Progress<'a> {
+pub enum DownloadEvent<'a> {
     /// More of a file has arrived. `bytes` decreases if a file has to start over; at
     /// `bytes == total` the file is complete but not yet checked.
     Bytes {

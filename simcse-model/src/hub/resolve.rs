@@ -3,13 +3,13 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::Result;
-use crate::hub::cache::{RepoCache, State};
+use crate::hub::cache::{Completeness, RepoCache};
 use crate::hub::config::HubConfig;
 #[cfg(feature = "hub")]
 use crate::hub::download_model::download_model;
 use crate::hub::error::HubError;
 use crate::hub::name::ModelName;
-use crate::hub::progress::Progress;
+use crate::hub::progress::DownloadEvent;
 
 /// The directory of a model: `model` itself if it is a directory; otherwise the snapshot of
 /// `owner/name` or `name`, with an optional `@revision`, from the cache or the hub.
@@ -27,7 +27,7 @@ use crate::hub::progress::Progress;
 /// # Errors
 /// [`Error::Hub`](crate::Error::Hub): a path or name that does not exist, a model that cannot be
 /// read here, or what the hub or the file system refuses. Other errors are about a `modules.json`.
-pub fn resolve(model: impl AsRef<Path>, progress: &mut dyn FnMut(Progress<'_>)) -> Result<PathBuf> {
+pub fn resolve(model: impl AsRef<Path>, progress: &mut dyn FnMut(DownloadEvent<'_>)) -> Result<PathBuf> {
     let model = model.as_ref();
     if model.is_dir() {
         return Ok(model.to_owned());
@@ -39,20 +39,24 @@ pub fn resolve(model: impl AsRef<Path>, progress: &mut dyn FnMut(Progress<'_>)) 
 }
 
 /// [`resolve`] for what is not a directory, with settings that do not come from the environment.
-pub(super) fn resolve_name(config: &HubConfig, name: &str, progress: &mut dyn FnMut(Progress<'_>)) -> Result<PathBuf> {
+pub(super) fn resolve_name(
+    config: &HubConfig,
+    name: &str,
+    progress: &mut dyn FnMut(DownloadEvent<'_>),
+) -> Result<PathBuf> {
     let model = ModelName::parse(name)?;
     let cache = RepoCache::new(&config.cache_dir, &model.repo);
     let mut usable = None;
     if let Some(snapshot) = cache.find(&model.revision) {
         match snapshot.state()? {
-            State::Complete => return Ok(snapshot.dir),
-            State::Unsure(file) => usable = Some((snapshot.dir, file)),
-            State::OnlyPickle { sentence_model } if config.no_requests().is_some() => {
+            Completeness::Complete => return Ok(snapshot.dir),
+            Completeness::Unsure(file) => usable = Some((snapshot.dir, file)),
+            Completeness::OnlyPickle { sentence_model } if config.no_requests().is_some() => {
                 let ModelName { repo, revision } = model;
                 return Err(HubError::OnlyPickle { repo, revision, sentence_model }.into());
             }
             // The branch may have moved to a commit that has more.
-            State::OnlyPickle { .. } | State::Incomplete => {}
+            Completeness::OnlyPickle { .. } | Completeness::Incomplete => {}
         }
     }
     let downloaded = match config.no_requests() {
@@ -61,7 +65,7 @@ pub(super) fn resolve_name(config: &HubConfig, name: &str, progress: &mut dyn Fn
     };
     match (downloaded, usable) {
         (Err(error), Some((dir, doubt))) => {
-            progress(Progress::Notice(&format!("using {model} from the cache, without {doubt}: {error}")));
+            progress(DownloadEvent::Notice(&format!("using {model} from the cache, without {doubt}: {error}")));
             Ok(dir)
         }
         (downloaded, _) => downloaded,
@@ -73,7 +77,7 @@ fn download_model(
     config: &HubConfig,
     model: &ModelName,
     _: &RepoCache,
-    _: &mut dyn FnMut(Progress<'_>),
+    _: &mut dyn FnMut(DownloadEvent<'_>),
 ) -> Result<PathBuf> {
     let why = crate::hub::error::NoRequests::NoClient;
     Err(HubError::NotCached { what: model.to_string(), place: config.cache_dir.clone(), why }.into())

@@ -161,7 +161,7 @@ fn choose(
     first: Record,
     column: Option<&str>,
 ) -> Result<(Source, Option<Record>, bool), RecordError> {
-    let columns = Columns::of(&records, &first);
+    let columns = TextColumns::of(&records, &first);
     let (column, is_name) = match column {
         Some(column) => columns.named(column)?,
         None => columns.usual()?,
@@ -178,7 +178,7 @@ fn choose(
 }
 
 /// The columns that a text can be in.
-struct Columns {
+struct TextColumns {
     /// What errors call the file.
     file: String,
     /// The keys of JSON objects, or the fields of the first record.
@@ -187,7 +187,7 @@ struct Columns {
     has_keys: bool,
 }
 
-impl Columns {
+impl TextColumns {
     fn of(records: &Records, first: &Record) -> Self {
         let fields = || first.fields.iter().map(|field| field.clone().unwrap_or_default()).collect();
         Self {

@@ -21,11 +21,11 @@ const MAX_BYTES: u64 = 1 << 20;
 /// The files of a directory, by their relative paths.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
-    files: BTreeMap<String, Entry>,
+    files: BTreeMap<String, FileEntry>,
 }
 
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
-struct Entry {
+struct FileEntry {
     bytes: u64,
     sha256: String,
 }
@@ -39,7 +39,7 @@ impl Manifest {
         let names = names(dir).map_err(Error::write(dir))?;
         let entries = names.into_iter().map(|name| {
             let path = dir.join(&name);
-            let entry = Entry::of(&path).map_err(Error::write(&path))?;
+            let entry = FileEntry::of(&path).map_err(Error::write(&path))?;
             Ok((name, entry))
         });
         Ok(Self { files: entries.collect::<Result<_>>()? })
@@ -86,7 +86,7 @@ impl Manifest {
         for (name, entry) in &self.files {
             let path = dir.join(name);
             let expected = format!("SHA-256 {}", entry.sha256);
-            match Entry::of(&path) {
+            match FileEntry::of(&path) {
                 Ok(found) if found == *entry => {}
                 Ok(found) => return Err(damaged(&path, expected, found.sha256)),
                 Err(error) => return Err(damaged(&path, expected, error.to_string())),
@@ -107,7 +107,7 @@ impl Manifest {
     }
 }
 
-impl Entry {
+impl FileEntry {
     fn of(path: &Path) -> io::Result<Self> {
         let mut digest = Sha256::new();
         let bytes = io::copy(&mut open(path)?, &mut digest)?;

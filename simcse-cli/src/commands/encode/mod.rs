@@ -73,7 +73,7 @@ pub(crate) struct EncodeArgs {
 }
 
 #[derive(Serialize)]
-struct Summary<'a> {
+struct EncodeReport<'a> {
     sentences: usize,
     /// What was put in front of every sentence; empty for nothing.
     prompt: &'a str,
@@ -127,7 +127,7 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
     let cut = encoding.cut;
     if args.json.json {
         let prompt = prompt.text;
-        return report::print_json(&Summary { sentences, prompt, cut, dimension, seconds, sentences_per_second });
+        return report::print_json(&EncodeReport { sentences, prompt, cut, dimension, seconds, sentences_per_second });
     }
     let embeddings = counted(sentences, "embedding", "embeddings");
     report::note(&format!(

@@ -38,7 +38,7 @@ pub(crate) enum Format {
 
 /// A line of JSON lines.
 #[derive(Serialize)]
-struct Record<'a> {
+struct JsonLine<'a> {
     text: &'a str,
     embedding: &'a [f32],
 }
@@ -124,7 +124,7 @@ impl Format {
             match self {
                 Self::Jsonl => {
                     let embedding = row.as_slice().expect("rows in C order");
-                    serde_json::to_writer(&mut *out, &Record { text, embedding })?;
+                    serde_json::to_writer(&mut *out, &JsonLine { text, embedding })?;
                     out.write_all(b"\n")?;
                 }
                 Self::Npy | Self::Safetensors => {

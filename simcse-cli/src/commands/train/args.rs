@@ -9,7 +9,7 @@ use simcse_model::{Named, Prompts};
 use simcse_train::{Inputs, Settings};
 
 use crate::args::{JsonArgs, named, size};
-use crate::commands::train::settings::SettingArgs;
+use crate::setting_args::SettingArgs;
 
 const HELP: &str = "\
 Every sentence is encoded twice under dropout; its two embeddings are pulled together and pushed away

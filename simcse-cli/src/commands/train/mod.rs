@@ -11,7 +11,6 @@ mod outcome;
 mod prepared;
 mod resume;
 mod scorer;
-mod settings;
 mod watcher;
 
 use std::path::Path;

@@ -15,7 +15,7 @@ use std::time::Duration;
 
 use super::config::HubConfig;
 use super::resolve::resolve_name;
-use super::{HubError, Progress};
+use super::{DownloadEvent, HubError};
 use crate::error::Error;
 
 /// The commit of every fake repository.
@@ -136,7 +136,7 @@ fn tokens_come_from_the_variable_then_from_the_file_and_are_never_shown() {
 fn notices(config: &HubConfig, name: &str) -> (Result<PathBuf, HubError>, Vec<String>) {
     let mut notices = Vec::new();
     let result = resolve_name(config, name, &mut |progress| {
-        if let Progress::Notice(text) = progress {
+        if let DownloadEvent::Notice(text) = progress {
             notices.push(text.to_owned());
         }
     });

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
-use super::super::config::{HubConfig, Token};
+use super::super::config::{AccessToken, HubConfig};
 use super::server::{Reply, Repo, Server, git_blob, sha256};
 use super::{COMMIT, HubError, MODULES, PLAIN, config, lay_out, notices, offline, resolve};
 
@@ -94,7 +94,7 @@ fn the_token_goes_to_the_endpoint_and_to_no_other_host() {
         Some(rest) => Reply::status(307).header("Location", format!("/o/new{rest}")),
         None => repo.answer(request),
     });
-    let config = HubConfig { token: Some(Token("hf_x".into())), ..config(dir.path(), &server.url) };
+    let config = HubConfig { token: Some(AccessToken("hf_x".into())), ..config(dir.path(), &server.url) };
     let found = resolve(&config, "o/old").unwrap();
     assert_eq!(fs::read_to_string(found.join("model.safetensors")).unwrap(), "weights");
     assert!(

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 
-use super::super::config::{HubConfig, Token};
+use super::super::config::{AccessToken, HubConfig};
 use super::super::download_file::download_file_with;
 use super::server::{Reply, Repo, Request, Server, sha256};
 use super::{HubError, PLAIN, config, resolve};
@@ -172,7 +172,7 @@ fn a_file_arrives_whole_or_not_at_all() {
     });
     let dir = tempfile::tempdir().unwrap();
     let to = dir.path().join("data");
-    let token = Some(Token("hf_x".into()));
+    let token = Some(AccessToken("hf_x".into()));
     let config = HubConfig { token, ..config(dir.path(), &server.url) };
     let download = |name: &str| download_file_with(&config, &format!("{}/{name}", server.url), &to, name, &mut |_| {});
     download("test.txt").unwrap();

@@ -9,29 +9,29 @@ use crate::error::Failure;
 
 /// The settings that are given as flags.
 #[derive(Clone, Debug, Default)]
-pub(super) struct SettingArgs {
+pub(crate) struct SettingArgs {
     /// Names and values as text, in the order of the table.
     given: Vec<(&'static str, String)>,
 }
 
 impl SettingArgs {
     /// The value that is given for a setting, as text.
-    pub(super) fn get(&self, name: &str) -> Option<&str> {
+    pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.given.iter().find(|(given, _)| *given == name).map(|(_, text)| text.as_str())
     }
 
     /// The recipe, if one is given.
-    pub(super) fn recipe(&self) -> Option<Recipe> {
+    pub(crate) fn recipe(&self) -> Option<Recipe> {
         Recipe::from_name(self.get("recipe")?).ok()
     }
 
     /// The given precision, or the default.
-    pub(super) fn precision(&self) -> Precision {
+    pub(crate) fn precision(&self) -> Precision {
         self.get("precision").and_then(|name| precision(name).ok()).unwrap_or_default()
     }
 
     /// `base`, overridden by the recipe if one is given, and then by the other flags.
-    pub(super) fn over(&self, base: Settings) -> Result<Settings, Failure> {
+    pub(crate) fn over(&self, base: Settings) -> Result<Settings, Failure> {
         let mut settings = match self.recipe() {
             Some(recipe) => base.with_recipe(recipe),
             None => base,
