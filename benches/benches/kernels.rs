@@ -16,7 +16,7 @@ use simcse_benches::{Amount, Bench, SHAPES, Shape, check, matrix, peak, titles, 
 use simcse_tensor::profile::record;
 use simcse_tensor::rng::Philox;
 use simcse_tensor::{
-    BufferPool, Dropout, Grads, Layout, Lookup, Params, Pooling, Precision, Rows, Slot, Tape, Var, softmax,
+    Activation, BufferPool, Dropout, Grads, Layout, Lookup, Params, Pooling, Precision, Rows, Slot, Tape, Var, softmax,
 };
 use simcse_train::optim::adamw::{AdamW, clip_scale, gradient_norm};
 use simcse_train::{Contrastive, Objective};
@@ -101,11 +101,17 @@ fn on_the_tape(criterion: &mut Criterion) {
     bench.timed_case("LayerNorm with residual and dropout", bytes(4), || model.run(&[&x, &r], layer_norm(0.1)).forward);
     bench.timed_case("its backward", bytes(4), || model.run(&[&x, &r], layer_norm(0.1)).backward);
 
-    let gelu = |tape: &mut Tape, h: &[Var]| tape.gelu_linear(h[0], column[0], column[1]);
+    let activated =
+        |activation| move |tape: &mut Tape, h: &[Var]| tape.activation_linear(h[0], activation, column[0], column[1]);
+    let gelu = activated(Activation::Gelu);
     let sums = h.mapv(|h| h * cdf(h.into()) as f32).sum_axis(Axis(1)).insert_axis(Axis(1));
     check("GELU", values(&model.run(&[&h], gelu).y), values(&sums), 1e-4);
     bench.timed_case("GELU", wide, || model.run(&[&h], gelu).forward);
     bench.timed_case("GELU backward", wide, || model.run(&[&h], gelu).backward);
+    let tanh = activated(Activation::GeluNew);
+    check("GELU by tanh", values(&model.run(&[&h], tanh).y), values(&sums), 2e-3);
+    bench.timed_case("GELU by tanh", wide, || model.run(&[&h], tanh).forward);
+    bench.timed_case("GELU by tanh, backward", wide, || model.run(&[&h], tanh).backward);
 
     let drop = |tape: &mut Tape, x: &[Var]| tape.dropout(x[0], dropout(0.1));
     let y = model.run(&[&x], drop).y;

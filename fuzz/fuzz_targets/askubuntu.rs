@@ -1,4 +1,5 @@
-//! The files of an AskUbuntu directory: `dev.txt` and `text_tokenized.txt`, with a zero byte between them.
+//! The files of an AskUbuntu directory: `dev.txt` and `text_tokenized.txt`, separated by a zero
+//! byte.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,4 @@
-//! `config.json`: what is read means the same when it is written and read again.
+//! `config.json`: a configuration that can be read is the same after it is written and read again.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

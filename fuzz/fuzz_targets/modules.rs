@@ -1,4 +1,5 @@
-//! `modules.json` and, behind a zero byte each, what it leads to: nothing outside of the model's directory.
+//! `modules.json` and, separated by zero bytes, the files that it refers to: none is outside the
+//! model's directory.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,5 @@
-//! `model.safetensors`: whatever is read, the safetensors crate reads too, with the same tensors.
+//! `model.safetensors`: a file that can be read is also valid for the safetensors crate, and has
+//! the same tensors.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

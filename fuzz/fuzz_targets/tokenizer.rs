@@ -1,4 +1,5 @@
-//! `tokenizer.json`: whatever is read encodes within the length, or says why not.
+//! `tokenizer.json`: a tokenizer that can be read encodes texts within the maximum length, or
+//! returns an error.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

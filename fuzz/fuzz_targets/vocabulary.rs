@@ -1,5 +1,5 @@
-//! What stands in for a `tokenizer.json`: `tokenizer_config.json`, and behind a zero byte `vocab.txt`; or, behind two of them,
-//! `vocab.json` and `merges.txt`.
+//! The files that replace a `tokenizer.json`, separated by zero bytes: `tokenizer_config.json` with
+//! `vocab.txt`, or with `vocab.json` and `merges.txt`.
 #![no_main]
 
 use libfuzzer_sys::fuzz_target;

@@ -1,4 +1,5 @@
-//! What the targets share: the bytes that are tried as a file, and the bounds that hold for any bytes.
+//! What the targets share: how they write their input to a file, and the bounds on memory and time
+//! that hold for any input.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,24 +9,25 @@ use rustix::time::{ClockId, clock_gettime};
 use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, Tokenizer};
 use tempfile::TempDir;
 
-/// Texts for a tokenizer that could be read.
+/// Texts for a tokenizer that was read successfully.
 const TEXTS: [&str; 3] = ["A cats [MASK]", "", "c\u{301}\u{200d}ät \u{1f408} aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!"];
 
-/// What reading may hold beside the bytes that are read.
+/// Bytes of memory that reading may hold, in addition to the input.
 const MEMORY: usize = 64 << 20;
-/// Seconds of all processors together that it may take.
+/// Seconds of processor time that reading may take.
 const SECONDS: f64 = 1.0;
 
 static DIR: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a temporary directory"));
 
-/// Puts `bytes` into the file `name` of the process's own directory, and hands out its path.
+/// Writes `bytes` to the file `name` in a directory of this process, and returns its path.
 pub fn file(name: &str, bytes: &[u8]) -> PathBuf {
     let path = DIR.path().join(name);
     fs::write(&path, bytes).expect("a file in the temporary directory");
     path
 }
 
-/// Reads `bytes` within the bounds of memory and time. Wall-clock time would depend on what else the machine does.
+/// Calls `read`, whose input is `bytes`, and checks the bounds on memory and time. Processor time
+/// is measured, because wall-clock time would depend on what else the machine is doing.
 pub fn bounded<T>(bytes: &[u8], read: impl FnOnce() -> T) -> T {
     let now = || {
         let time = clock_gettime(ClockId::ProcessCPUTime);
@@ -34,19 +36,19 @@ pub fn bounded<T>(bytes: &[u8], read: impl FnOnce() -> T) -> T {
     let started = now();
     let (result, memory) = simcse_testing::observe(read);
     let seconds = now() - started;
-    assert!(memory.peak <= bytes.len() + MEMORY, "held {memory:?} for {} bytes", bytes.len());
-    assert!(seconds <= SECONDS, "took {seconds} s");
+    assert!(memory.peak <= bytes.len() + MEMORY, "reading {} bytes held {memory:?}", bytes.len());
+    assert!(seconds <= SECONDS, "reading took {seconds} s");
     result
 }
 
-/// Encodes some texts: within the length, by ids that are there, or an error.
+/// Encodes some texts: the result is an error, or valid ids within the maximum length.
 pub fn encode(tokenizer: &Tokenizer) {
     let Ok(tokens) = tokenizer.encode_batch(&TEXTS, 12) else { return };
     assert!(tokens.ids.iter().all(|ids| (1..=12).contains(&ids.len())));
     assert!(tokens.ids.iter().flatten().all(|&id| id <= tokenizer.max_id()));
 }
 
-/// The directory of [`file`]s, as a tiny model.
+/// The directory of [`file`], which then holds a tiny model.
 pub fn model() -> &'static Path {
     static MODEL: LazyLock<()> = LazyLock::new(|| {
         let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "a", "cat", "##s"];

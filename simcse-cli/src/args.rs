@@ -1,52 +1,13 @@
-//! The command line; the arguments of a command stand beside the command.
+//! Arguments that several commands share, and parsers of their values.
+//!
+//! A command's own arguments are declared next to the command.
 
-use clap::{Args, Parser, Subcommand, builder::NonEmptyStringValueParser};
-
+use clap::{Args, builder::NonEmptyStringValueParser};
 use simcse_model::{Isa, Named, Precision, Prompt, SentenceEncoder};
-
-use crate::commands::bench::BenchArgs;
-use crate::commands::encode::EncodeArgs;
-use crate::commands::eval::EvalArgs;
-use crate::commands::fetch::FetchArgs;
-use crate::commands::train::TrainArgs;
-
-const HELP: &str = "\
-Examples:
-  simcse eval sts --model output/my-model --data sts-dev.csv
-  simcse encode --model output/my-model titles.txt --output titles.npy
-
-Exit status: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C.";
-
-/// Trains sentence encoders without labels (SimCSE), evaluates them and encodes with them.
-#[derive(Debug, Parser)]
-#[command(name = "simcse", version, arg_required_else_help = true)]
-#[command(after_help = HELP)]
-pub(crate) struct Cli {
-    /// Threads that compute, 1 to 1024 [default: all cores]
-    #[arg(long, global = true, display_order = 100, value_name = "N")]
-    #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
-    pub(crate) threads: Option<u16>,
-    #[command(subcommand)]
-    pub(crate) command: Command,
-}
-
-#[derive(Debug, Subcommand)]
-pub(crate) enum Command {
-    /// Trains a sentence encoder
-    Train(Box<TrainArgs>),
-    /// Scores a model
-    Eval(EvalArgs),
-    /// Writes the embeddings of sentences
-    Encode(EncodeArgs),
-    /// Fetches data
-    Fetch(FetchArgs),
-    /// Measures where the time of a training step goes
-    Bench(BenchArgs),
-}
 
 #[derive(Debug, Args)]
 pub(crate) struct ModelArgs {
-    /// The model: a directory of sentence-transformers or Hugging Face, or its name on the hub
+    /// The model: a sentence-transformers or Hugging Face directory, or a name on the hub
     #[arg(long, value_name = "MODEL", value_parser = NonEmptyStringValueParser::new())]
     pub(crate) model: String,
     #[command(flatten)]
@@ -55,8 +16,8 @@ pub(crate) struct ModelArgs {
 
 #[derive(Debug, Args)]
 pub(crate) struct PrecisionArgs {
-    /// What the operands of matrix products are rounded to: f32, bf16 (faster, on processors that multiply it), or auto for
-    /// the faster of those that are there [default: f32]
+    /// Format that the operands of matrix products are rounded to: f32, bf16 (faster, if the
+    /// processor supports it), or auto for the faster of the two that are available [default: f32]
     #[arg(long, value_name = "NAME", value_parser = precision)]
     precision: Option<Precision>,
 }
@@ -70,21 +31,22 @@ impl PrecisionArgs {
 
 /// The precision of this name, which this processor must have; `auto` is the fastest that it has.
 pub(crate) fn precision(name: &str) -> Result<Precision, String> {
-    match name {
-        "f32" => Ok(Precision::F32),
-        "bf16" if Precision::Bf16.is_available() => Ok(Precision::Bf16),
-        "bf16" => Err(format!("this processor does not multiply bf16 (kernels run on {})", Isa::detected().name())),
-        "auto" => Ok(Precision::fastest()),
-        _ => Err("expected f32, bf16 or auto".to_owned()),
+    if name == "auto" {
+        return Ok(Precision::fastest());
     }
+    let precision = Precision::from_name(name).map_err(|_| "expected f32, bf16 or auto".to_owned())?;
+    if precision.is_available() {
+        return Ok(precision);
+    }
+    Err(format!("this processor does not multiply {name} (kernels run on {})", Isa::detected().name()))
 }
 
-/// The value that a flag names.
+/// Parses the name of a value.
 pub(crate) fn named<T: Named>(name: &str) -> Result<T, String> {
     T::from_name(name).map_err(|unknown| format!("expected {}", unknown.expected))
 }
 
-/// Bytes of memory: a number and a unit.
+/// Parses an amount of memory: a number and a unit.
 pub(crate) fn size(text: &str) -> Result<u64, String> {
     const UNITS: [(&str, f64); 7] =
         [("KIB", 1024.0), ("MIB", 1048576.0), ("GIB", 1073741824.0), ("KB", 1e3), ("MB", 1e6), ("GB", 1e9), ("B", 1.0)];
@@ -100,8 +62,8 @@ pub(crate) struct PromptArgs {
     /// Put this text in front of every sentence, instead of the model's default prompt; "" for none
     #[arg(long, value_name = "TEXT", conflicts_with = "prompt_name")]
     prompt: Option<String>,
-    /// Put the model's prompt of this name in front of every sentence (query, document, or a name in
-    /// its config_sentence_transformers.json)
+    /// Put the model's prompt of this name in front of every sentence (query, document, or a name
+    /// in its config_sentence_transformers.json)
     #[arg(long, value_name = "NAME")]
     prompt_name: Option<String>,
 }

@@ -3,7 +3,7 @@
 use indicatif::{HumanBytes, ProgressBar};
 use simcse_model::hub::Progress;
 
-use crate::report;
+use crate::{progress, report};
 
 /// Shows the files of a download, one after the other.
 #[derive(Default)]
@@ -32,7 +32,7 @@ impl DownloadProgress {
     /// The bar of `file`, which is announced when it is new.
     fn bar(&mut self, file: &str, total: Option<u64>) -> &ProgressBar {
         if self.current.as_ref().is_none_or(|(name, _)| name != file) {
-            let bar = report::bytes_bar(file, total);
+            let bar = progress::bytes_bar(file, total);
             if bar.is_hidden() {
                 let size = total.map_or_else(String::new, |total| format!(" ({})", HumanBytes(total)));
                 report::note(&format!("downloading {file}{size}"));

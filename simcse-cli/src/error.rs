@@ -1,27 +1,23 @@
-//! Why a command stops early, and the exit status and the one line that say so.
+//! Why a command ends early. `main` prints it and turns it into an exit status.
 
 use std::error::Error;
 use std::fmt::Display;
 use std::io::{self, ErrorKind};
-use std::process::ExitCode;
 
-use crate::report;
-use crate::stop;
-
-/// Why a command stops early.
+/// Why a command ends early.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// Wrong usage that the argument parser cannot see: exit status 2.
+    /// Wrong usage that the argument parser cannot detect.
     Usage(String),
-    /// Anything else: exit status 1.
+    /// Anything else that went wrong.
     Failed(String),
-    /// Stopped by Ctrl-C or SIGTERM, all done that is to be done before: exit status 130.
+    /// Stopped by Ctrl-C or SIGTERM, after saving what had to be saved.
     Stopped(String),
-    /// Nobody reads standard output any more (`simcse … | head`): a quiet end with exit status 0.
+    /// Whoever read standard output has stopped reading (`simcse … | head`).
     ReaderGone,
 }
 
-/// Every library error fails the command, with its causes behind it.
+/// Every library error fails the command; its message ends with its causes.
 impl<E: Error> From<E> for Failure {
     fn from(error: E) -> Self {
         let mut message = error.to_string();
@@ -39,27 +35,12 @@ impl<E: Error> From<E> for Failure {
 }
 
 impl Failure {
-    /// Turns what the system said about writing to `name` into a failure.
+    /// Turns an error of writing to `name` into a failure.
     pub(crate) fn writing(name: impl Display) -> impl FnOnce(io::Error) -> Self {
         move |error| match error.kind() {
             ErrorKind::BrokenPipe => Self::ReaderGone,
             _ => Self::Failed(format!("cannot write {name}: {error}")),
         }
-    }
-
-    /// Tells the user and gives the exit status.
-    pub(crate) fn exit(self) -> ExitCode {
-        let (message, status) = match self {
-            Self::ReaderGone => return ExitCode::SUCCESS,
-            Self::Failed(message) => (message, 1),
-            Self::Usage(message) => (message, 2),
-            Self::Stopped(message) => {
-                report::note(&message);
-                return ExitCode::from(stop::STATUS);
-            }
-        };
-        report::note(&format!("error: {message}"));
-        ExitCode::from(status)
     }
 }
 
@@ -68,7 +49,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn causes_are_told_once() {
+    fn causes_are_named_once() {
         let error = simcse_model::Error::Io { file: "f".into(), source: io::Error::other("no luck") };
         assert!(matches!(Failure::from(error), Failure::Failed(message) if message == "f: no luck"));
     }

@@ -1,23 +1,78 @@
 //! The `simcse` command. Data goes to standard output, everything else to standard error.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `main.rs` | the commands there are, and what exit status a failure has |
+//! | `commands/` | one file or folder for each command: its arguments and what it does |
+//! | `inputs.rs` | the models and data sets that arguments name |
+//! | `args.rs` | arguments that several commands share |
+//! | `report.rs`, `progress.rs`, `download_progress.rs` | what the user sees: lines, tables, bars |
+//! | `error.rs`, `stop.rs` | why a command ends early |
+//!
+//! No mathematics and no file formats: those are the libraries'.
 
 mod args;
 mod commands;
 mod download_progress;
 mod error;
+mod inputs;
+mod progress;
 mod report;
 mod stop;
 
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{Parser, Subcommand};
+use simcse_model::Isa;
 
-use args::{Cli, Command};
+use commands::bench::BenchArgs;
+use commands::encode::EncodeArgs;
+use commands::eval::EvalArgs;
+use commands::fetch::FetchArgs;
+use commands::train::TrainArgs;
 use error::Failure;
 
+const HELP: &str = "\
+Examples:
+  simcse train titles.txt --model distilroberta-base --output-dir output/m
+  simcse eval sts --model output/m --data sts-dev.csv
+  simcse encode titles.txt --model output/m --output titles.npy
+
+Exit status: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C or SIGTERM.";
+
+/// Train sentence encoders without labels (SimCSE), evaluate them, and encode sentences with them.
+#[derive(Debug, Parser)]
+#[command(name = "simcse", version, arg_required_else_help = true)]
+#[command(after_help = HELP)]
+struct Cli {
+    /// Number of threads to compute with, 1 to 1024 [default: all cores]
+    #[arg(long, global = true, display_order = 100, value_name = "N")]
+    #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
+    threads: Option<u16>,
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Train a sentence encoder
+    Train(Box<TrainArgs>),
+    /// Score a model
+    Eval(EvalArgs),
+    /// Write the embeddings of sentences
+    Encode(EncodeArgs),
+    /// Download data
+    Fetch(FetchArgs),
+    /// Measure where the time of a training step goes
+    Bench(BenchArgs),
+}
+
 fn main() -> ExitCode {
-    match run(Cli::parse()) {
+    // Kernels ignore a name that they do not know; the user must not think that it had an effect.
+    let allowed = Isa::allowed().map_err(|unknown| Failure::Usage(format!("{}: {unknown}", Isa::VARIABLE)));
+    match allowed.and_then(|_| run(Cli::parse())) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => failure.exit(),
+        Err(failure) => exit_status(failure),
     }
 }
 
@@ -33,4 +88,16 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Fetch(args) => commands::fetch::run(args),
         Command::Bench(args) => commands::bench::run(args),
     }
+}
+
+/// Prints why the command ended early and returns its exit status.
+fn exit_status(failure: Failure) -> ExitCode {
+    let (message, status) = match failure {
+        Failure::ReaderGone => return ExitCode::SUCCESS,
+        Failure::Failed(message) => (format!("error: {message}"), 1),
+        Failure::Usage(message) => (format!("error: {message}"), 2),
+        Failure::Stopped(message) => (message, stop::STATUS),
+    };
+    report::note(&message);
+    ExitCode::from(status)
 }

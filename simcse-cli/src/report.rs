@@ -1,10 +1,13 @@
-//! What the user sees: lines and tables on standard output, notes and progress on standard error. Nothing is colored.
+//! What the user sees: data and tables on standard output, notes on standard error. Nothing is
+//! colored.
+//!
+//! This file knows text. It must not know what a command computes.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
-use indicatif::{ProgressBar, ProgressFinish, ProgressState, ProgressStyle};
 use serde::Serialize;
+pub(crate) use simcse_model::io::counted;
 use simcse_model::io::printable;
 
 use crate::error::Failure;
@@ -23,12 +26,13 @@ pub(crate) fn print_json(object: &impl Serialize) -> Result<(), Failure> {
     print(&serde_json::to_string(object)?)
 }
 
-/// Tells the user a line; that nobody may be listening is no failure.
+/// Prints a line on standard error. A failure to write it is ignored: there may be no one to read
+/// it.
 pub(crate) fn note(text: &str) {
     let _ = writeln!(io::stderr(), "{}", printable(text));
 }
 
-/// Named figures under the columns' headings; `None` is a dash.
+/// A table of named figures, one heading for each column; `None` is printed as a dash.
 pub(crate) fn table<const N: usize>(headings: [&str; N], rows: &[(&str, [Option<f64>; N])]) -> String {
     let name_width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
     let width = headings.iter().map(|heading| heading.len()).max().unwrap_or(0).max("-0.0000".len());
@@ -44,40 +48,6 @@ pub(crate) fn table<const N: usize>(headings: [&str; N], rows: &[(&str, [Option<
     let body = rows.iter().map(|(name, figures)| line(name, figures.map(cell)));
     let lines: Vec<_> = [head].into_iter().filter(|head| !head.is_empty()).chain(body).collect();
     lines.join("\n")
-}
-
-/// `count` things, in the right number: "1 query", "2 queries".
-pub(crate) fn counted(count: usize, one: &str, many: &str) -> String {
-    format!("{count} {}", if count == 1 { one } else { many })
-}
-
-/// A bar of sentences, or a counter where their number is not known. Shown on a terminal only, cleared when dropped.
-pub(crate) fn sentences_bar(total: Option<u64>) -> ProgressBar {
-    let (bar, template) = match total {
-        Some(total) => (ProgressBar::new(total), "{wide_bar} {human_pos}/{human_len} sentences, {rate}, {eta} left"),
-        None => (ProgressBar::new_spinner(), "{spinner} {human_pos} sentences, {rate}, {elapsed}"),
-    };
-    let rate = |state: &ProgressState, out: &mut dyn std::fmt::Write| {
-        let _ = write!(out, "{:.0}/s", state.per_sec());
-    };
-    let style = ProgressStyle::with_template(template).expect("a valid template").with_key("rate", rate);
-    bar.with_style(style).with_finish(ProgressFinish::AndClear)
-}
-
-/// A bar of a file's bytes. Shown on a terminal only, cleared when dropped.
-pub(crate) fn bytes_bar(file: &str, total: Option<u64>) -> ProgressBar {
-    let (bar, template) = match total {
-        Some(total) => (ProgressBar::new(total), "{msg} {wide_bar} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left"),
-        None => (ProgressBar::new_spinner(), "{spinner} {msg} {bytes}, {bytes_per_sec}"),
-    };
-    let style = ProgressStyle::with_template(template).expect("a valid template");
-    bar.with_style(style).with_message(file.to_owned()).with_finish(ProgressFinish::AndClear)
-}
-
-/// A bar of training steps with a message. Shown on a terminal only.
-pub(crate) fn steps_bar(total: u64) -> ProgressBar {
-    let template = "{wide_bar} {pos}/{len} steps, {msg}, {eta} left";
-    ProgressBar::new(total).with_style(ProgressStyle::with_template(template).expect("a valid template"))
 }
 
 #[cfg(test)]

@@ -1,6 +1,9 @@
-//! Ctrl-C and SIGTERM. Where there is nothing to save they end the process at once: what it writes has another name until
-//! it is complete. In a [deferred](defer) stretch the first one is noted, and the work ends itself in good order; a second
-//! one ends the process at once, too.
+//! Ctrl-C and SIGTERM.
+//!
+//! Normally, either signal ends the process immediately: files are written under another name until
+//! they are complete, so no partial file is left under a final name. While signals are
+//! [deferred](defer), the first one only sets a flag, so that the work can end cleanly; a second
+//! one ends the process immediately.
 
 use std::io;
 use std::sync::atomic::{AtomicBool, Ordering::SeqCst};
@@ -16,9 +19,11 @@ static REQUESTED: LazyLock<Arc<AtomicBool>> = LazyLock::new(Arc::default);
 /// Whether the next signal ends the process.
 static AT_ONCE: LazyLock<Arc<AtomicBool>> = LazyLock::new(|| Arc::new(AtomicBool::new(true)));
 
-/// Listens to both signals from now on.
+/// Starts to listen to both signals.
 pub(crate) fn listen() -> io::Result<()> {
     for signal in [SIGINT, SIGTERM] {
+        // Actions run in the order of their registration: the first signal finds AT_ONCE as `defer`
+        // left it, and sets it for the second.
         register_conditional_shutdown(signal, STATUS.into(), AT_ONCE.clone())?;
         register(signal, REQUESTED.clone())?;
         register(signal, AT_ONCE.clone())?;
@@ -26,12 +31,12 @@ pub(crate) fn listen() -> io::Result<()> {
     Ok(())
 }
 
-/// Whether the work is to end.
+/// Whether a signal has asked the work to end.
 pub(crate) fn requested() -> bool {
     REQUESTED.load(SeqCst)
 }
 
-/// Until what is returned is dropped, the first signal only makes it [`requested`] to stop.
+/// Until the returned value is dropped, the first signal only sets [`requested`].
 #[must_use]
 pub(crate) fn defer() -> Deferred {
     AT_ONCE.store(false, SeqCst);

@@ -20,7 +20,8 @@ fn the_parts_add_up_to_the_step() {
     assert!(report["peak_flops"].as_f64().unwrap() > 1e8);
     let parts = report["parts"].as_array().unwrap();
     let seconds = |part: &Value| part["seconds"].as_f64().unwrap();
-    let (sum, step) = (parts.iter().map(seconds).sum::<f64>(), seconds(&report["step"]));
+    let sum: f64 = parts.iter().map(seconds).sum();
+    let step = seconds(&report["step"]);
     assert!((sum - step).abs() < 1e-6 * step.max(1.0), "{stdout}");
     for name in ["tokenization", "embedding", "dW += dyᵀ·x", "attention backward", "loss", "optimizer", "the rest"] {
         assert!(parts.iter().any(|part| part["part"] == name), "no {name}: {stdout}");

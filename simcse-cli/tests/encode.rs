@@ -1,4 +1,4 @@
-//! `simcse encode` on sentences made here.
+//! `simcse encode` on small files.
 
 mod common;
 
@@ -14,7 +14,7 @@ use ndarray::{Array2, Axis};
 use safetensors::SafeTensors;
 use serde_json::Value;
 
-/// Empty lines, spaces at both ends, both line ends, a last line without one.
+/// Empty lines, spaces at both ends, both kinds of line ends, and a last line without one.
 const INPUT: &str = "how to install\r\n\n  slow\tboot \n\r\nthe sound ?";
 const LINES: [&str; 5] = ["how to install", "", "  slow\tboot ", "", "the sound ?"];
 
@@ -26,7 +26,7 @@ fn floats(bytes: &[u8]) -> Vec<f32> {
     bytes.chunks_exact(4).map(|bytes| f32::from_le_bytes(bytes.try_into().unwrap())).collect()
 }
 
-/// Reads what is documented as NumPy's format 1.0.
+/// Reads NumPy's format 1.0 as its documentation describes it.
 fn npy(bytes: &[u8]) -> Array2<f32> {
     assert_eq!(&bytes[..8], b"\x93NUMPY\x01\x00");
     let end = 10 + usize::from(u16::from_le_bytes([bytes[8], bytes[9]]));
@@ -81,7 +81,7 @@ fn sentences_that_are_cut_are_counted() {
     workspace.put("in.txt", format!("{}\nslow boot\n", "slow ".repeat(15))); // 17 tokens with the special ones, 16 fit
     let output = workspace.command("encode --model model in.txt --output out.npy").output().unwrap();
     assert!(
-        text(&output.stderr).ends_with("\n1 sentence was longer than 16 tokens and cut\n"),
+        text(&output.stderr).ends_with("\n1 sentence was longer than 16 tokens and truncated\n"),
         "{}",
         text(&output.stderr)
     );
@@ -133,14 +133,14 @@ fn many_and_no_lines() {
 }
 
 #[test]
-fn failures_leave_no_file_and_the_old_one_alone() {
+fn failures_leave_the_old_file_and_no_new_one() {
     let workspace = Workspace::new();
     workspace.put("out.npy", "old");
     workspace.put("bad.txt", b"fine\nnot \xff fine\n");
     let before = workspace.names();
     let error = workspace.error("encode --model model bad.txt --output out.npy", 1);
     assert!(error.starts_with("error: bad.txt, line 2: expected UTF-8"), "{error}");
-    // From a pipe the line is met after the work has begun.
+    // In a pipe, the bad line is found only after the work has started.
     let output = workspace.run_with("encode --model model --output out.npy", b"fine\n\nnot \xff fine\n");
     assert_eq!(output.status.code(), Some(1));
     assert!(text(&output.stderr).starts_with("error: standard input, line 3: expected UTF-8"));
@@ -167,18 +167,18 @@ fn a_signal_ends_the_wait_for_a_pipe_and_leaves_no_file() {
         let mut pipe = child.stdin.take().unwrap();
         pipe.write_all("slow boot\n".repeat(600).as_bytes()).unwrap();
         while workspace.names() == before {
-            std::thread::sleep(Duration::from_millis(5)); // until there is a part of the file
+            std::thread::sleep(Duration::from_millis(5)); // until a part of the file is there
         }
         assert!(Command::new("kill").args([signal, &child.id().to_string()]).status().unwrap().success());
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(130));
-        assert!(text(&output.stderr).ends_with("stopped; out.npy is not written\n"), "{}", text(&output.stderr));
+        assert!(text(&output.stderr).ends_with("stopped; out.npy was not written\n"), "{}", text(&output.stderr));
         assert_eq!(workspace.names(), before);
     }
 }
 
 #[test]
-fn values_that_are_not_finite_are_no_embedding() {
+fn embeddings_must_be_finite() {
     let workspace = Workspace::new();
     let mut damaged = encoder();
     let layout = damaged.params.layout().clone();
@@ -205,7 +205,7 @@ fn the_extension_names_the_format() {
 }
 
 #[test]
-fn a_reader_that_goes_away_ends_it_quietly() {
+fn a_closed_pipe_is_no_failure() {
     let workspace = Workspace::new();
     workspace.put("in.txt", "slow boot\n".repeat(5000));
     let mut child = workspace.command("encode --model model in.txt --output - --json").spawn().unwrap();
@@ -239,4 +239,82 @@ fn a_prompt_is_the_given_one_or_the_models_default() {
     let error = workspace.error("encode --model model in.txt --output out.npy --prompt-name passage", 1);
     assert!(error.ends_with("prompts: expected a prompt named passage, found query, document, slow"), "{error}");
     workspace.error("encode --model model in.txt --output out.npy --prompt-name query --prompt x", 2);
+}
+
+#[test]
+fn tables_are_read_by_their_column() {
+    let workspace = Workspace::new();
+    workspace.put("in.csv", "id,text\n1,\"how to install, wifi ?\"\n2,\n3,\"slow \"\"boot\"\"\"\n");
+    let texts = ["how to install, wifi ?", "", "slow \"boot\""];
+    let expected = encoder().encode(&texts).unwrap();
+    workspace.stdout("encode --model model in.csv --output out.npy");
+    assert_eq!(npy(&fs::read(workspace.path("out.npy")).unwrap()), expected);
+
+    // What encode writes, it reads.
+    workspace.stdout("encode --model model in.csv --output out.jsonl");
+    workspace.stdout("encode --model model out.jsonl --output again.npy");
+    assert_eq!(npy(&fs::read(workspace.path("again.npy")).unwrap()), expected);
+
+    workspace.put("pairs.tsv", "slow boot\tthe wifi\nboot\tthe sound\n");
+    workspace.stdout("encode --model model pairs.tsv --text-column 2 --output out.npy");
+    let expected = encoder().encode(&["the wifi", "the sound"]).unwrap();
+    assert_eq!(npy(&fs::read(workspace.path("out.npy")).unwrap()), expected);
+
+    let before = workspace.names();
+    let error = workspace.error("encode --model model pairs.tsv --output new.npy", 1);
+    assert!(error.starts_with("error: pairs.tsv: expected one column named text, sentence or the like"), "{error}");
+    assert!(error.contains("--text-column"), "{error}");
+    let error = workspace.error("encode --model model in.csv --text-column sent0 --output new.npy", 1);
+    assert_eq!(error, "error: in.csv: expected a column `sent0`, found id, text");
+    assert_eq!(workspace.names(), before);
+}
+
+#[test]
+fn headers_and_quotes_in_lines_warn() {
+    let workspace = Workspace::new();
+    workspace.put("in.txt", "text\nslow boot\n");
+    let warning = "warning: in.txt: line 1 looks like a header, and is read like every other line\n";
+    let output = workspace.command("encode --model model in.txt --output out.npy").output().unwrap();
+    assert!(text(&output.stderr).starts_with(warning), "{}", text(&output.stderr));
+
+    let output = workspace.run_with("encode --model model --output out.npy", b"\"slow boot\"\n\"wifi\"\n");
+    let stderr = text(&output.stderr);
+    assert!(stderr.starts_with("warning: standard input: every sentence is in quotes"), "{stderr}");
+    assert_eq!(stderr.matches("warning").count(), 1, "{stderr}");
+}
+
+#[test]
+fn the_input_is_never_overwritten() {
+    let workspace = Workspace::new();
+    let content = "{\"text\": \"slow boot\"}\n";
+    workspace.put("in.jsonl", content);
+    let before = workspace.names();
+    for output in ["in.jsonl", "./model/../in.jsonl"] {
+        let error = workspace.error(&format!("encode --model model in.jsonl --output {output}"), 2);
+        assert_eq!(error, format!("error: --output: expected a file other than the input, found the input: {output}"));
+    }
+    let append = || fs::OpenOptions::new().append(true).open(workspace.path("in.jsonl")).unwrap();
+    let output = workspace.command("encode --model model in.jsonl --output -").stdout(append()).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    let stdin = fs::File::open(workspace.path("in.jsonl")).unwrap();
+    let output = workspace.command("encode --model model - --output in.jsonl").stdin(stdin).output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "{}", text(&output.stderr));
+    assert_eq!(
+        (workspace.names(), fs::read_to_string(workspace.path("in.jsonl")).unwrap()),
+        (before, content.to_owned())
+    );
+}
+
+#[test]
+#[cfg(unix)]
+fn links_to_the_input_are_the_input() {
+    let workspace = Workspace::new();
+    workspace.put("in.txt", "slow boot\n");
+    std::os::unix::fs::symlink(workspace.path("in.txt"), workspace.path("soft.npy")).unwrap();
+    fs::hard_link(workspace.path("in.txt"), workspace.path("hard.npy")).unwrap();
+    for output in ["soft.npy", "hard.npy"] {
+        let error = workspace.error(&format!("encode --model model in.txt --output {output}"), 2);
+        assert!(error.contains("expected a file other than the input"), "{error}");
+    }
+    assert_eq!(fs::read_to_string(workspace.path("in.txt")).unwrap(), "slow boot\n");
 }

@@ -1,4 +1,4 @@
-//! `simcse eval` on data made here.
+//! `simcse eval` on small data sets.
 
 #[expect(dead_code, reason = "other tests use more of it")]
 mod common;
@@ -28,13 +28,13 @@ fn keys(object: &Value) -> Vec<&str> {
 }
 
 #[test]
-fn askubuntu_gives_the_figures_of_the_library() {
+fn askubuntu_prints_the_scores_of_the_library() {
     let workspace = Workspace::new();
     workspace.put("rerank.jsonl", RERANK);
     let stdout = workspace.stdout("eval askubuntu --model model --data rerank.jsonl --json");
     let report = json(&stdout);
     assert_eq!(keys(&report), ["map", "mrr@10", "ndcg@10", "p@1", "p@5", "queries", "left_out"]);
-    let reranking = Reranking::read(&workspace.path("rerank.jsonl"), Split::Dev).unwrap();
+    let reranking = Reranking::read(workspace.path("rerank.jsonl"), Split::Dev).unwrap();
     let scores = reranking.evaluate(&encoder()).unwrap();
     assert_eq!(report["map"], scores.map);
     assert_eq!(report["ndcg@10"], scores.ndcg_at_10);
@@ -59,19 +59,19 @@ fn the_baseline_needs_no_model() {
 
     let readable = workspace.stdout("eval askubuntu --data . --baseline bm25");
     assert!(readable.contains("published  comparable\nMAP          0.7500      0.5000\n"), "{readable}");
-    assert!(readable.contains("2 queries, every one with a positive"), "{readable}");
+    assert!(readable.contains("2 queries, all that have a positive"), "{readable}");
 
     let error = workspace.error("eval askubuntu --data . --model model", 1);
     assert!(error.contains("text_tokenized.txt"), "{error}");
 }
 
 #[test]
-fn sts_gives_the_figures_of_the_library() {
+fn sts_prints_the_scores_of_the_library() {
     let workspace = Workspace::new();
     workspace.put("sts.tsv", STS);
     let report = json(&workspace.stdout("eval sts --model model --data sts.tsv --json"));
     assert_eq!(keys(&report), ["spearman_cosine", "pearson_cosine", "pairs", "left_out"]);
-    let scores = Sts::read(&workspace.path("sts.tsv")).unwrap().evaluate(&encoder()).unwrap();
+    let scores = Sts::read(workspace.path("sts.tsv")).unwrap().evaluate(&encoder()).unwrap();
     assert_eq!(report["spearman_cosine"], scores.spearman_cosine);
     assert_eq!((&report["pairs"], &report["left_out"]["without_score"]), (&3.into(), &1.into()));
     let readable = workspace.stdout("eval sts --model model --data sts.tsv");
@@ -79,7 +79,7 @@ fn sts_gives_the_figures_of_the_library() {
 }
 
 #[test]
-fn wrong_usage_and_bad_files_are_told_apart() {
+fn wrong_usage_and_bad_files_have_different_statuses() {
     let workspace = Workspace::new();
     workspace.put("rerank.jsonl", RERANK);
     workspace.put("bad.jsonl", "{\"query\": \"a\u{1b}[2J\"}\n");
@@ -97,4 +97,27 @@ fn wrong_usage_and_bad_files_are_told_apart() {
     assert!(error.contains("no model directory `./no-model`"), "{error}");
     let error = workspace.error("eval askubuntu --data rerank.jsonl --baseline bm25", 1);
     assert!(error.contains("no BM25 baseline"), "{error}");
+}
+
+#[test]
+fn columns_and_splits_of_sts_are_chosen() {
+    let workspace = Workspace::new();
+    let rows = "dev,slow boot,boot slow,4.5,1\ndev,slow boot,the wifi,0.5,2\ntest,how to boot,to boot,2,3\n";
+    workspace.put("pairs.csv", format!("split,left,right,gold,label\n{rows}"));
+    workspace.put("none.csv", rows);
+    workspace.put("sts.tsv", "4.5\tslow boot\tboot slow\n0.5\tslow boot\tthe wifi\n");
+    let expected = json(&workspace.stdout("eval sts --model model --data sts.tsv --json"));
+    for (data, columns) in [("pairs.csv", "gold,left,right"), ("none.csv", "4,2,3")] {
+        let arguments = format!("eval sts --model model --data {data} --columns {columns}");
+        assert_eq!(json(&workspace.stdout(&format!("{arguments} --split dev --json"))), expected);
+        let error = workspace.error(&arguments, 1);
+        let expected = format!("error: {data}: expected the pairs of one split, found dev, test (--split)");
+        assert_eq!(error, expected);
+    }
+    let error = workspace.error("eval sts --model model --data none.csv --split dev", 1);
+    assert!(error.starts_with("error: none.csv: expected one column of scores and two of sentences"), "{error}");
+    assert!(error.contains("--columns SCORE,A,B"), "{error}");
+    assert!(error.ends_with("numbers from 0 to 5 in columns 4 and 5 and text in columns 2 and 3"), "{error}");
+    let error = workspace.error("eval sts --model model --data pairs.csv --columns gold,left", 2);
+    assert!(error.contains("expected SCORE,A,B"), "{error}");
 }

@@ -1,4 +1,5 @@
-//! A run that was stopped, killed or refused, and resumes as if nothing had happened.
+//! Runs that are stopped or killed, and resume as if nothing had happened; and resumes that are
+//! refused.
 
 #[expect(dead_code, reason = "other tests use more of it")]
 mod common;
@@ -17,7 +18,7 @@ const TRAIN: &str = "train in.txt --model model --batch-size 8 --max-seq-length 
                      --eval-rerank dev.jsonl --output-dir";
 const RESUME: &str = "train --resume-from-checkpoint auto --output-dir";
 
-/// Sentences with equal ones among them, so that the number of batches depends on the epoch.
+/// Some of the sentences are equal, so that the number of batches depends on the epoch.
 fn workspace() -> Workspace {
     let workspace = Workspace::new();
     let word = |index: usize, place: u32| WORDS[index / 8usize.pow(place) % 8];
@@ -36,12 +37,14 @@ fn workspace() -> Workspace {
 fn copy(from: &Path, to: &Path) {
     fs::create_dir(to).unwrap();
     for entry in fs::read_dir(from).unwrap() {
-        let (from, to) = (entry.as_ref().unwrap().path(), to.join(entry.unwrap().file_name()));
+        let entry = entry.unwrap();
+        let from = entry.path();
+        let to = to.join(entry.file_name());
         if from.is_dir() { copy(&from, &to) } else { fs::copy(&from, &to).map(drop).unwrap() }
     }
 }
 
-/// The log without what a clock says.
+/// The log, without the figures that depend on time.
 fn log(output: &Path) -> Vec<Value> {
     let text = fs::read_to_string(output.join("metrics.jsonl")).unwrap();
     let lines = text.lines().map(|line| {
@@ -60,7 +63,7 @@ fn assert_same(found: &Path, expected: &Path) {
     assert_eq!(log(found), log(expected));
 }
 
-/// A run of `arguments` that has come to `line`.
+/// A run of `arguments` that has printed `line`.
 fn started(workspace: &Workspace, arguments: &str, line: &str) -> Child {
     let mut child = workspace.command(arguments).spawn().unwrap();
     let mut lines = BufReader::new(child.stderr.take().unwrap()).lines();
@@ -68,7 +71,7 @@ fn started(workspace: &Workspace, arguments: &str, line: &str) -> Child {
     while !seen.last().is_some_and(|seen: &String| seen.contains(line)) {
         seen.push(lines.next().unwrap_or_else(|| panic!("{seen:?}")).unwrap());
     }
-    std::thread::spawn(move || lines.for_each(drop)); // or the pipe would fill
+    std::thread::spawn(move || lines.for_each(drop)); // otherwise the pipe would fill up
     child
 }
 
@@ -77,7 +80,7 @@ fn signal(child: &Child, name: &str) {
 }
 
 #[test]
-fn from_any_step_to_the_same_weights() {
+fn a_run_resumed_from_any_step_ends_with_the_same_weights() {
     let workspace = workspace();
     let options = "--epochs 2 --save-steps 1 --eval-steps 3 --load-best-model-at-end";
     workspace.stdout(&format!("{TRAIN} whole {options}"));
@@ -103,7 +106,7 @@ fn from_any_step_to_the_same_weights() {
 }
 
 #[test]
-fn a_stop_saves_and_a_kill_costs_the_steps_since() {
+fn a_stopped_run_saves_a_checkpoint_and_a_killed_run_resumes_from_its_last_one() {
     let workspace = workspace();
     workspace.stdout(&format!("{TRAIN} whole --max-steps 3000"));
     for name in ["-INT", "-TERM", "-KILL"] {
@@ -125,7 +128,7 @@ fn a_stop_saves_and_a_kill_costs_the_steps_since() {
 }
 
 #[test]
-fn a_damaged_checkpoint_is_passed_over_and_none_is_refused() {
+fn damaged_checkpoints_are_skipped_and_without_any_other_the_resume_is_refused() {
     let workspace = workspace();
     workspace.stdout(&format!("{TRAIN} whole --max-steps 6 --save-steps 2"));
     copy(&workspace.path("whole"), &workspace.path("out"));
@@ -148,17 +151,17 @@ fn a_damaged_checkpoint_is_passed_over_and_none_is_refused() {
         assert!(error.contains("checkpoint-4/model.safetensors: expected SHA-256"), "{error}");
     }
     let error = workspace.error(&format!("{RESUME} out"), 1);
-    assert!(error.ends_with("begin anew in another --output-dir"), "{error}");
+    assert!(error.ends_with("start again in another --output-dir"), "{error}");
     let error = workspace.error(&format!("{RESUME} model"), 1);
-    assert!(error.contains("found none: begin anew in another --output-dir"), "{error}");
+    assert!(error.contains("found none: start again in another --output-dir"), "{error}");
     assert!(!workspace.path("model/.lock").exists());
 }
 
 #[test]
-fn where_a_run_was_killed_before_its_first_checkpoint_another_begins() {
+fn a_run_that_was_killed_before_its_first_checkpoint_makes_way_for_another() {
     let workspace = workspace();
     workspace.stdout(&format!("{TRAIN} whole --max-steps 6"));
-    let begin = |arguments: &str| text(&workspace.command(arguments).output().unwrap().stderr);
+    let start = |arguments: &str| text(&workspace.command(arguments).output().unwrap().stderr);
     let mut child = started(&workspace, &format!("{TRAIN} out --max-steps 1000000 --save-steps 1000000"), "step 1/");
     let second = workspace.error(&format!("{TRAIN} out"), 1);
     assert!(second.contains("another run is writing into out"), "{second}");
@@ -169,15 +172,11 @@ fn where_a_run_was_killed_before_its_first_checkpoint_another_begins() {
     let record = fs::read(workspace.path("out/run.toml")).unwrap();
 
     let error = workspace.error(&format!("{RESUME} out"), 1);
-    assert!(
-        error.ends_with(
-            "out: expected a complete checkpoint to resume from, found none: begin anew, without \
-                             --resume-from-checkpoint"
-        ),
-        "{error}"
-    );
-    let stderr = begin(&format!("{TRAIN} out --max-steps 6"));
-    assert!(stderr.contains("is kept as out/metrics.jsonl.old and out/run.toml.old"), "{stderr}");
+    let expected = "out: expected a complete checkpoint to resume from, found none: start again, without \
+                    --resume-from-checkpoint";
+    assert!(error.ends_with(expected), "{error}");
+    let stderr = start(&format!("{TRAIN} out --max-steps 6"));
+    assert!(stderr.contains("were renamed to out/metrics.jsonl.old and out/run.toml.old"), "{stderr}");
     assert_same(&workspace.path("out"), &workspace.path("whole"));
     let kept = fs::read_to_string(workspace.path("out/metrics.jsonl.old")).unwrap();
     assert!(kept.contains("\"step\":1,"), "{kept}");
@@ -185,7 +184,7 @@ fn where_a_run_was_killed_before_its_first_checkpoint_another_begins() {
     assert_eq!(fs::read_to_string(workspace.path("out/notes.txt")).unwrap(), "mine");
     assert!(!workspace.path("out/.run.toml.1.tmp").exists());
 
-    // A log or a record that no run made is nobody's to set aside.
+    // A log or a record that no run wrote is not set aside.
     for (name, content) in [("metrics.jsonl", "mine"), ("run.toml", "mine = 1\n")] {
         fs::create_dir(workspace.path(&format!("of-{name}"))).unwrap();
         workspace.put(&format!("of-{name}/{name}"), content);
@@ -196,7 +195,7 @@ fn where_a_run_was_killed_before_its_first_checkpoint_another_begins() {
 }
 
 #[test]
-fn what_has_changed_is_named() {
+fn the_error_names_what_has_changed_since_the_run_was_started() {
     let workspace = workspace();
     workspace.stdout(&format!("{TRAIN} out --max-steps 4 --save-steps 2"));
     fs::remove_dir_all(workspace.path("out/checkpoint-4")).unwrap();
@@ -207,32 +206,32 @@ fn what_has_changed_is_named() {
     workspace.put("other.jsonl", fs::read_to_string(workspace.path("dev.jsonl")).unwrap().replace("slow", "fast"));
     workspace.put("dev.tsv", "3\thow to boot\tthe boot\n1\tthe wifi\tsound\n");
     for (changed, message) in [
-        ("--seed 7", "--seed: the run began with 42, found 7"),
-        ("--learning-rate 1e-4", "--learning-rate: the run began with 0.001, found 0.0001"),
-        ("--warmup-steps 3", "the run began with nothing, found 3"),
-        ("--load-best-model-at-end", "--load-best-model-at-end: the run began with false, found true"),
-        ("--max-steps 3", "--max-steps: the run began with 4, found 3"),
-        ("--min-length 3", "--min-length: the run began with 10, found 3"),
-        ("--eval-sts dev.tsv", "--eval-sts: the run began with nothing, found a set with SHA-256"),
-        ("in.txt --eval-rerank other.jsonl", "--eval-rerank: the run began with a set with SHA-256"),
-        ("other.txt", "other.txt: the run began with 44 sentences with SHA-256"),
-        ("--model other", "--model: the run began with model with weights of SHA-256"),
+        ("--seed 7", "--seed: the run started with 42, found 7"),
+        ("--learning-rate 1e-4", "--learning-rate: the run started with 0.001, found 0.0001"),
+        ("--warmup-steps 3", "the run started with nothing, found 3"),
+        ("--load-best-model-at-end", "--load-best-model-at-end: the run started with false, found true"),
+        ("--max-steps 3", "--max-steps: the run started with 4, found 3"),
+        ("--min-length 3", "--min-length: the run started with 10, found 3"),
+        ("--eval-sts dev.tsv", "--eval-sts: the run started with nothing, found a set with SHA-256"),
+        ("in.txt --eval-rerank other.jsonl", "--eval-rerank: the run started with a set with SHA-256"),
+        ("other.txt", "other.txt: the run started with 44 sentences with SHA-256"),
+        ("--model other", "--model: the run started with model, whose weights have SHA-256"),
     ] {
         let error = workspace.error(&format!("{RESUME} out {changed}"), 1);
         assert!(error.contains(message), "{error}");
     }
     let error = workspace.error("train --resume-from-checkpoint out/checkpoint-2 --output-dir other", 2);
-    assert!(error.contains("a run resumes where its checkpoints are"), "{error}");
+    assert!(error.contains("expected the directory of the checkpoint's run, out, found other"), "{error}");
     workspace.error("train --resume-from-checkpoint auto", 2);
 
-    // What is scored is compared, not its path.
+    // Sets are compared by their content, not by their paths.
     let dev = fs::read(workspace.path("dev.jsonl")).unwrap();
     fs::rename(workspace.path("other.jsonl"), workspace.path("dev.jsonl")).unwrap();
     let error = workspace.error(&format!("{RESUME} out"), 1);
-    assert!(error.contains("--eval-rerank: the run began with a set with SHA-256"), "{error}");
+    assert!(error.contains("--eval-rerank: the run started with a set with SHA-256"), "{error}");
     workspace.put("moved.jsonl", dev);
 
-    // The same said again is no change, and more steps may be asked for.
+    // Flags that repeat the run's settings are accepted, and so is a larger number of steps.
     let arguments = format!("{TRAIN} out --resume-from-checkpoint auto --seed 42 --max-steps 7 --json")
         .replace("dev.jsonl", "moved.jsonl");
     let output = workspace.command(&arguments).output().unwrap();
@@ -244,7 +243,45 @@ fn what_has_changed_is_named() {
 }
 
 #[test]
-fn the_best_model_outlives_rotation_and_stops() {
+fn a_run_on_a_table_resumes_with_the_column_it_started_with() {
+    let workspace = workspace();
+    let lines = fs::read_to_string(workspace.path("in.txt")).unwrap();
+    let record = |line: &str| format!("{{\"id\": \"7\", \"title\": \"other\", \"body\": \"{line}\"}}\n");
+    workspace.put("in.jsonl", lines.lines().map(record).collect::<String>());
+    let train = TRAIN.replace("in.txt", "in.jsonl --text-column body");
+    workspace.stdout(&format!("{train} whole --max-steps 4 --save-steps 2"));
+    copy(&workspace.path("whole"), &workspace.path("out"));
+    fs::remove_dir_all(workspace.path("out/checkpoint-4")).unwrap();
+    let error = workspace.error(&format!("{RESUME} out in.jsonl --text-column title"), 1);
+    assert!(error.contains("--text-column: the run started with body, found title"), "{error}");
+    workspace.stdout(&format!("{RESUME} out"));
+    assert_same(&workspace.path("out"), &workspace.path("whole"));
+}
+
+#[test]
+fn a_run_with_a_prompt_resumes_with_it() {
+    let workspace = workspace();
+    let prompts = r#"{"prompts": {"query": "how to ", "same": "how to "}}"#;
+    workspace.put("model/config_sentence_transformers.json", prompts);
+    let mut encoder = SentenceEncoder::load(workspace.path("model")).unwrap();
+    encoder.directory.include_prompt = false;
+    encoder.save(&workspace.path("model")).unwrap();
+    workspace.stdout(&format!("{TRAIN} whole --max-steps 4 --save-steps 2 --prompt-name query"));
+    for more in ["", "--prompt-name same"] {
+        let part = format!("part{}", more.len());
+        copy(&workspace.path("whole"), &workspace.path(&part));
+        fs::remove_dir_all(workspace.path(&part).join("checkpoint-4")).unwrap();
+        for other in ["--prompt how", "--prompt-name document"] {
+            let error = workspace.error(&format!("{RESUME} {part} {other}"), 1);
+            assert!(error.contains("--prompt: the run started with how to , found "), "{error}");
+        }
+        workspace.stdout(&format!("{RESUME} {part} {more}"));
+        assert_same(&workspace.path(&part), &workspace.path("whole"));
+    }
+}
+
+#[test]
+fn the_best_model_survives_rotation_and_resuming() {
     let workspace = workspace();
     let options = "--max-steps 40 --save-steps 4 --eval-steps 2 --save-total-limit 1 --load-best-model-at-end --json";
     let report: Value = serde_json::from_str(&workspace.stdout(&format!("{TRAIN} whole {options}"))).unwrap();
@@ -270,7 +307,7 @@ fn the_best_model_outlives_rotation_and_stops() {
 }
 
 #[test]
-fn numbers_gone_wrong_are_skipped_then_refused() {
+fn steps_that_are_not_finite_are_skipped_and_five_in_a_row_end_the_run() {
     let workspace = workspace();
     let error = {
         let arguments = format!("{TRAIN} out --max-steps 100 --save-steps 1 --learning-rate 1e38")
@@ -279,7 +316,7 @@ fn numbers_gone_wrong_are_skipped_then_refused() {
         assert_eq!(output.status.code(), Some(1));
         text(&output.stderr)
     };
-    assert!(error.contains("5 steps in a row, to step") && error.contains("lower --learning-rate"), "{error}");
+    assert!(error.contains("5 steps in a row, up to step") && error.contains("lower --learning-rate"), "{error}");
     let skipped = log(&workspace.path("out")).into_iter().filter(|line| line["skipped"] == true).count();
     assert_eq!(skipped, 5, "{error}");
     for entry in fs::read_dir(workspace.path("out")).unwrap() {
@@ -292,7 +329,7 @@ fn numbers_gone_wrong_are_skipped_then_refused() {
 }
 
 #[test]
-fn the_embedded_run_goes_on_too() {
+fn the_run_on_embedded_sentences_resumes_too() {
     let workspace = Workspace::new();
     workspace.stdout("train --max-steps 3 --save-steps 2 --output-dir whole");
     copy(&workspace.path("whole"), &workspace.path("out"));
@@ -309,7 +346,7 @@ fn links_are_not_followed() {
     let precious = workspace.path("precious");
     fs::create_dir(&precious).unwrap();
     workspace.put("precious/file", "mine");
-    // A run goes no further than to what it would have to write through a link.
+    // A run ends with an error as soon as it would have to write through a link.
     for (link, target) in [(".lock", "file"), ("metrics.jsonl", "file"), ("1_Pooling", ".")] {
         let output = workspace.path(&format!("out{link}"));
         copy(&workspace.path("whole"), &output);

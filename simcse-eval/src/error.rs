@@ -1,11 +1,10 @@
-//! What can be wrong with evaluation data, each with the place and what was expected there.
+//! What can be wrong with evaluation data: where it is, what was expected and what was found.
 
 use std::path::{Path, PathBuf};
 
-use simcse_model::io::LineError;
-use simcse_model::io::{excerpt, printable};
+use simcse_model::io::{LineError, RecordError, excerpt, printable};
 
-use crate::metrics::MetricError;
+use crate::metrics::error::MetricError;
 
 /// Why data could not be read or a model could not be scored.
 #[derive(Debug, thiserror::Error)]
@@ -13,16 +12,39 @@ pub enum Error {
     /// A file cannot be read as lines of text.
     #[error(transparent)]
     Line(#[from] LineError),
-    /// A line is not what the format asks for.
+    /// A file cannot be read as a table.
+    #[error(transparent)]
+    Record(#[from] RecordError),
+    /// It is not clear which columns hold the data, or they are not there.
+    #[error("{}: expected {expected}, found {found}", shown_path(path))]
+    Columns {
+        /// The file.
+        path: PathBuf,
+        /// What there should have been, and how to say which columns are meant.
+        expected: String,
+        /// The columns that there are.
+        found: String,
+    },
+    /// A file holds several splits and none of them is chosen, or not the one that is.
+    #[error("{}: expected {expected}, found {found} (--split)", shown_path(path))]
+    Splits {
+        /// The file.
+        path: PathBuf,
+        /// The split that was chosen, or that one must be.
+        expected: String,
+        /// The splits that there are, escaped and cut.
+        found: String,
+    },
+    /// A line is not in the file's format.
     #[error("{}, line {line}: expected {expected}, found {found}", shown_path(path))]
     Malformed {
         /// The file.
         path: PathBuf,
         /// Its line, from 1.
         line: u64,
-        /// What the format asks for.
-        expected: &'static str,
-        /// What stands there, escaped and cut.
+        /// What the format requires.
+        expected: String,
+        /// What the line has instead, escaped and cut.
         found: String,
     },
     /// A question is named that the text file does not have.
@@ -49,16 +71,18 @@ pub enum Error {
     },
     /// A directory has ids but no titles, so there is nothing to encode.
     #[error(
-        "{}: expected text_tokenized.txt.gz or text_tokenized.txt, found neither (without titles only the BM25 baseline can be scored)",
+        "{}: expected text_tokenized.txt.gz or text_tokenized.txt, found neither (without titles only the BM25 \
+         baseline can be scored)",
         shown_path(path)
     )]
     NoTexts {
         /// The directory.
         path: PathBuf,
     },
-    /// The data lists positives before negatives, so its order says nothing about BM25.
+    /// The data is a `.jsonl` file, whose order is not BM25's.
     #[error(
-        "{}: expected a directory whose dev.txt and test.txt list candidates in BM25's order, found a file that lists positives before negatives: it has no BM25 baseline",
+        "{}: expected a directory whose dev.txt and test.txt list candidates in BM25's order, found a file in no \
+         such order: it has no BM25 baseline",
         shown_path(path)
     )]
     NoBm25Order {
@@ -76,20 +100,34 @@ pub enum Error {
         /// What is wrong with the similarities.
         source: MetricError,
     },
-    /// The similarities of sentence pairs cannot be correlated with the gold scores.
-    #[error("{}: {source}", shown_path(path))]
+    /// Cosine similarities and gold scores cannot be correlated.
+    #[error("{}: {values}: {source}", shown_path(path))]
     Correlation {
         /// The file of the pairs.
         path: PathBuf,
+        /// Which values are the reason: `cosine similarities` or `gold scores`.
+        values: &'static str,
         /// What is wrong with the similarities or the scores.
         source: MetricError,
     },
 }
 
-/// At most this many characters of foreign text appear in a message.
+impl Error {
+    /// An [`Error::Malformed`] that quotes `found`.
+    pub(crate) fn malformed(path: &Path, line: u64, expected: impl Into<String>, found: &str) -> Self {
+        Self::Malformed {
+            path: path.to_owned(),
+            line,
+            expected: expected.into(),
+            found: format!("\"{}\"", shown(found)),
+        }
+    }
+}
+
+/// The longest piece of foreign text that a message quotes, in characters.
 const SHOWN: usize = 80;
 
-/// Foreign text for a message, escaped and cut after [`SHOWN`] characters.
+/// Foreign text for a message, escaped and cut.
 pub(crate) fn shown(text: &str) -> String {
     excerpt(text, SHOWN)
 }

@@ -1,14 +1,27 @@
 //! The lexical baseline: texts as bags of words, weighted by how rare each word is.
 //!
-//! `x[w] = n(w) · ln(1 + (D − d(w) + ½) / (d(w) + ½))` with `n(w)` the word's count in the text and `d(w)` the number of
-//! the corpus's `D` documents that have it: TF-IDF with BM25's inverse document frequency, which is never negative. Their
-//! cosine is the baseline's score, so [`crate::Reranking::score`] takes these vectors as it takes embeddings.
+//! `x[w] = n(w) · ln(1 + (D − d(w) + ½) / (d(w) + ½))`, where `n(w)` is the word's count in the
+//! text and `d(w)` the number of the corpus's `D` documents that contain it: TF-IDF with BM25's
+//! inverse document frequency, which is never negative. The baseline's score is the cosine of two
+//! vectors, so [`crate::Reranking::score`] takes these vectors in place of embeddings.
+//!
+//! This room knows words. It must not know files, metrics or encoders.
+//!
+//! ```
+//! use simcse_eval::lexical::tf_idf;
+//!
+//! let corpus = ["the wifi is slow", "the sound"];
+//! let vectors = tf_idf(corpus, &["the wifi", "the sound"]);
+//! assert_eq!(vectors.dim(), (2, 3), "two texts; the, wifi and sound");
+//! assert!(vectors[[0, 1]] > vectors[[0, 0]], "wifi is rarer than the");
+//! ```
 
 use std::collections::{HashMap, HashSet};
 
 use ndarray::Array2;
 
-/// The TF-IDF vectors of `texts`, (texts, distinct words of the texts), weighted by the documents of `corpus`.
+/// The TF-IDF vectors of `texts`, (texts, distinct words of the texts), weighted by the documents
+/// of `corpus`. Columns are in the order in which the words first appear.
 ///
 /// The matrix is dense: it is meant for an evaluation set, not for a corpus.
 #[must_use]
@@ -25,7 +38,8 @@ pub fn tf_idf<'a, S: AsRef<str>>(corpus: impl IntoIterator<Item = &'a str>, text
         })
         .collect();
 
-    let (mut documents, mut documents_with) = (0, vec![0; columns.len()]);
+    let mut documents = 0;
+    let mut documents_with = vec![0; columns.len()];
     for document in corpus {
         documents += 1;
         let present: HashSet<usize> = words(document).filter_map(|word| columns.get(&word).copied()).collect();
@@ -41,13 +55,14 @@ pub fn tf_idf<'a, S: AsRef<str>>(corpus: impl IntoIterator<Item = &'a str>, text
     vectors
 }
 
-/// BM25's inverse document frequency of a word that `with` of `documents` documents have.
+/// BM25's inverse document frequency of a word that `with` of `documents` documents contain.
 fn rarity(documents: usize, with: usize) -> f32 {
-    let (documents, with) = (documents as f64, with as f64);
+    let documents = documents as f64;
+    let with = with as f64;
     (1.0 + (documents - with + 0.5) / (with + 0.5)).ln() as f32
 }
 
-/// Runs of letters and digits, in lower case; an apostrophe joins: "don't" is one word.
+/// Runs of letters and digits, in lower case; an apostrophe joins, so "don't" is one word.
 fn words(text: &str) -> impl Iterator<Item = String> {
     let text = text.to_lowercase().replace('\'', "");
     let words = text.split(|c: char| !c.is_alphanumeric()).filter(|word| !word.is_empty()).map(str::to_owned);
@@ -59,7 +74,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn words_have_no_case_and_no_punctuation() {
+    fn words_have_neither_case_nor_punctuation() {
         assert_eq!(words("I can\'t, \"Ünicode\"-24.04?").collect::<Vec<_>>(), ["i", "cant", "ünicode", "24", "04"]);
         assert_eq!(words(" ?! ").count(), 0);
     }

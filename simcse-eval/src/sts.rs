@@ -1,8 +1,48 @@
 //! Semantic textual similarity: correlation of cosine similarities with human scores.
 //!
-//! Lines are tab-separated without quoting: the STS-B file (score in field 5, sentences in fields 6 and 7, maybe more
-//! behind them), or three fields `score`, `a`, `b`. Lines whose score is empty are skipped and counted. The figures are
-//! those of sentence-transformers' `EmbeddingSimilarityEvaluator`.
+//! The figures are those of sentence-transformers' `EmbeddingSimilarityEvaluator`. A file has one
+//! pair per line: tab-separated without quoting, comma-separated with quotes, or JSON objects;
+//! plain or gzip. Pairs without a score are skipped and counted.
+//!
+//! Columns are found in the first of these ways that applies:
+//!
+//! | layout | columns |
+//! |---|---|
+//! | names in the first line, or JSON keys | `score`, `sentence1`, `sentence2`, as in GLUE |
+//! | STS-B: a year in field 3 | the score in field 5, sentences in fields 6 and 7 |
+//! | three fields | the only number is the score |
+//! | any other | the only one that could be the score, the only two that could be sentences |
+//!
+//! SICK's names are known, too: `relatedness_score`, `sentence_A`, `sentence_B`. What remains
+//! unclear is refused: [`StsOptions`] says which columns are meant.
+//!
+//! ```
+//! # use simcse_model::{Architecture, ModelConfig, ModelDirectory};
+//! # use simcse_model::{Pooling, SentenceEncoder, Tokenizer};
+//! use simcse_eval::Sts;
+//! # let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "slow", "boot", "wifi"];
+//! # let config = ModelConfig {
+//! #     vocab_size: words.len(),
+//! #     hidden_size: 16,
+//! #     num_hidden_layers: 1,
+//! #     num_attention_heads: 2,
+//! #     intermediate_size: 32,
+//! #     ..ModelConfig::defaults(Architecture::Bert)
+//! # };
+//! # let tokenizer = Tokenizer::word_piece(&words, true)?;
+//! # let directory = ModelDirectory::new(config, tokenizer, Pooling::Mean, 16)?;
+//! # let encoder = SentenceEncoder::random(directory, 42);
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("sts.tsv");
+//! # let text = "4.5\tslow boot\tboot slow\n0.5\tslow boot\twifi\n2\tboot\tslow boot\n";
+//! # std::fs::write(&path, text)?;
+//!
+//! let set = Sts::read(&path)?;
+//! let scores = set.evaluate(&encoder)?;
+//! assert_eq!(scores.pairs, 3);
+//! assert!((-1.0..=1.0).contains(&scores.spearman_cosine));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::path::{Path, PathBuf};
 
@@ -11,11 +51,13 @@ use serde::Serialize;
 use serde_json::json;
 use simcse_model::SentenceEncoder;
 
+use crate::data::pairs::{StsOptions, read_pairs};
+use crate::data::texts::{DistinctTexts, sha256};
 use crate::error::Error;
-use crate::text::{Interner, Lines, sha256};
-use crate::{correlation, metrics};
+use crate::metrics::correlation::{pearson, spearman};
+use crate::metrics::unit_rows::unit_rows;
 
-/// Two sentences and how similar people find them.
+/// Two sentences, and how similar people judged them.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Pair {
     /// The gold score; only its order and proportions matter (STS-B's goes from 0 to 5).
@@ -24,7 +66,7 @@ pub struct Pair {
     pub sentences: [usize; 2],
 }
 
-/// Scored pairs of sentences, each distinct sentence once.
+/// Scored pairs of sentences; each distinct sentence is held once.
 #[derive(Debug, Clone)]
 pub struct Sts {
     /// The pairs with a score.
@@ -47,75 +89,86 @@ pub struct StsScores {
 }
 
 impl Sts {
-    /// Reads a file, plain or gzip.
+    /// Reads a file whose layout is unambiguous.
     ///
     /// # Errors
-    /// An unreadable file, lines with other fields, scores that are not finite numbers, no scored pair at all.
-    pub fn read(path: &Path) -> Result<Self, Error> {
-        let mut lines = Lines::open(path)?;
-        let (mut pairs, mut skipped, mut texts) = (Vec::new(), 0, Interner::default());
-        while let Some(line) = lines.next_line()? {
-            let (score, a, b) = match line.text.splitn(8, '\t').collect::<Vec<_>>()[..] {
-                [score, a, b] | [_, _, _, _, score, a, b, ..] => (score.trim(), a, b),
-                _ => {
-                    return Err(
-                        line.malformed("three tab-separated fields (score, a, b) or the seven of STS-B", line.text)
-                    );
-                }
-            };
-            if score.is_empty() {
+    /// As for [`Sts::read_with`].
+    pub fn read(path: impl AsRef<Path>) -> Result<Self, Error> {
+        Self::read_with(path, &StsOptions::default())
+    }
+
+    /// Reads a file, with options for what its layout leaves open.
+    ///
+    /// # Errors
+    /// An unreadable file, [`Error::Columns`] if it is not clear which columns hold score and
+    /// sentences, [`Error::Splits`] if there are several splits and none is chosen, lines with
+    /// missing or other fields, scores that are not finite numbers, and data without any scored
+    /// pair.
+    pub fn read_with(path: impl AsRef<Path>, options: &StsOptions) -> Result<Self, Error> {
+        let path = path.as_ref();
+        let mut pairs = Vec::new();
+        let mut skipped = 0;
+        let mut texts = DistinctTexts::default();
+        for pair in read_pairs(path, options)? {
+            let Some(score) = pair.score else {
                 skipped += 1;
                 continue;
-            }
-            let score = score.parse().ok().filter(|score: &f32| score.is_finite());
-            let score = score.ok_or_else(|| line.malformed("a finite number as score", line.text))?;
-            pairs.push(Pair { score, sentences: [a, b].map(|sentence| texts.number(sentence)) });
+            };
+            let sentences = pair.sentences.each_ref().map(|sentence| texts.number(sentence));
+            pairs.push(Pair { score, sentences });
         }
         if pairs.is_empty() {
             return Err(Error::Empty { path: path.to_owned(), expected: "pair with a score", skipped });
         }
-        Ok(Self { pairs, skipped, path: path.to_owned(), texts: texts.into_texts() })
+        Ok(Self { pairs, skipped, path: path.to_owned(), texts: texts.into_vec() })
     }
 
-    /// The distinct sentences that [`Sts::score`] wants embeddings of.
+    /// The distinct sentences that [`Sts::score`] needs embeddings of.
     #[must_use]
     pub fn texts(&self) -> &[String] {
         &self.texts
     }
 
-    /// SHA-256 of what is scored, a JSON line `[score, a, b]` for each pair, in hexadecimal.
+    /// SHA-256, in hexadecimal, of what is scored: a JSON line `[score, a, b]` for each pair.
     #[must_use]
     pub fn sha256(&self) -> String {
         let text = |index: usize| &self.texts[index];
         sha256(self.pairs.iter().map(|Pair { score, sentences: [a, b] }| json!([score, text(*a), text(*b)])))
     }
 
-    /// Encodes every distinct sentence once and correlates cosine similarities with the gold scores.
+    /// Encodes every distinct sentence once and correlates cosine similarities with gold scores.
     ///
     /// # Errors
-    /// What the encoder says, and [`Error::Correlation`].
+    /// The encoder's errors, and [`Error::Correlation`].
     pub fn evaluate(&self, encoder: &SentenceEncoder) -> Result<StsScores, Error> {
         self.score(encoder.encode(&self.texts)?.view())
     }
 
-    /// Correlates the cosine similarities of `embeddings`, (texts, C), one row for each of [`Sts::texts`], of any
-    /// length, with the gold scores.
+    /// Correlates the cosine similarities of `embeddings`, (texts, C), with gold scores: one row
+    /// for each of [`Sts::texts`], whose norms do not matter.
     ///
     /// # Errors
-    /// [`Error::Correlation`] if there is one pair only, similarities or scores are all equal, or one is not finite.
+    /// [`Error::Correlation`] if there is only one pair, if similarities or scores are all equal,
+    /// or if one is not finite.
     ///
     /// # Panics
-    /// If there are not as many rows as texts.
+    /// If the number of rows is not that of the texts.
     pub fn score(&self, embeddings: ArrayView2<f32>) -> Result<StsScores, Error> {
         assert_eq!(embeddings.nrows(), self.texts.len(), "one embedding for each distinct sentence");
-        let unit = metrics::unit_rows(embeddings);
+        let unit = unit_rows(embeddings);
         let cosines: Vec<f32> =
             self.pairs.iter().map(|Pair { sentences: [a, b], .. }| unit.row(*a).dot(&unit.row(*b))).collect();
         let gold: Vec<f32> = self.pairs.iter().map(|pair| pair.score).collect();
-        let undefined = |source| Error::Correlation { path: self.path.clone(), source };
+        let undefined = |source| {
+            let constant = gold.iter().all(|score| *score == gold[0]);
+            let values = if constant { "gold scores" } else { "cosine similarities" };
+            Error::Correlation { path: self.path.clone(), values, source }
+        };
+        // Pearson's first: of constant values it reports the value, Spearman's only its rank.
+        let pearson_cosine = pearson(&gold, &cosines).map_err(undefined)?;
         Ok(StsScores {
-            spearman_cosine: correlation::spearman(&cosines, &gold).map_err(undefined)?,
-            pearson_cosine: correlation::pearson(&cosines, &gold).map_err(undefined)?,
+            spearman_cosine: spearman(&gold, &cosines).map_err(undefined)?,
+            pearson_cosine,
             pairs: self.pairs.len(),
         })
     }
@@ -136,7 +189,7 @@ mod tests {
     }
 
     #[test]
-    fn both_layouts_without_quoting() {
+    fn stsb_and_three_fields_are_read_without_quoting() {
         let stsb =
             read("g\tf\t2012\t1\t5.0\t\"a\tb\r\ng\tf\t2012\t2\t\tc\td\ng\tf\t2012\t3\t0\tb\t\"a\tmore\tfields\n")
                 .unwrap();
@@ -167,9 +220,7 @@ mod tests {
     #[test]
     fn errors_name_the_line() {
         let message = |text| read(text).unwrap_err().to_string();
-        assert!(message("1\ta\tb\n1\ta\n").ends_with(
-            "line 2: expected three tab-separated fields (score, a, b) or the seven of STS-B, found \"1\\ta\""
-        ));
+        assert!(message("1\ta\tb\n1\ta\n").ends_with("line 2: expected 3 fields, found 2"));
         assert!(message("NaN\ta\tb\n").contains("line 1: expected a finite number as score"));
         assert!(message("\ta\tb\n").contains("at least one pair with a score, found none (lines left out: 1)"));
     }

@@ -91,7 +91,7 @@ pub enum Error {
         /// The tokenizer's message.
         reason: String,
     },
-    /// A model named by its hub name, or a file from the web, could not be brought to this disk.
+    /// A model could not be found by its name on the hub, or a file could not be downloaded.
     #[error(transparent)]
     Hub(#[from] HubError),
 }

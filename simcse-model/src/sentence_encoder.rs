@@ -35,10 +35,9 @@ pub struct Prompt<'a> {
 /// A model that turns sentences into embeddings. sentence-transformers: `SentenceTransformer`.
 ///
 /// ```no_run
-/// use std::path::Path;
 /// use simcse_model::SentenceEncoder;
 ///
-/// let encoder = SentenceEncoder::load(Path::new("output/my-model"))?;
+/// let encoder = SentenceEncoder::load("output/my-model")?;
 /// let embeddings = encoder.encode(&["the cat sleeps", "a dog barks"])?;
 /// println!("{:?}", embeddings.dim());
 /// # Ok::<(), simcse_model::Error>(())
@@ -101,13 +100,14 @@ impl SentenceEncoder {
     /// [`load_directory`](Self::load_directory).
     ///
     /// # Errors
-    /// A name that leads nowhere, or as [`load_directory`](Self::load_directory).
+    /// [`Error::Hub`](crate::Error::Hub) for a name that cannot be resolved; those of
+    /// [`load_directory`](Self::load_directory).
     pub fn load(model: impl AsRef<Path>) -> Result<Self> {
         Self::load_directory(&resolve(model, &mut |_| {})?)
     }
 
     /// Loads a model directory of sentence-transformers or plain Hugging Face. Afterwards,
-    /// [`warnings`](Self::warnings) tells whether anything in it was ignored.
+    /// [`warnings`](Self::warnings) lists anything in it that was ignored.
     ///
     /// # Errors
     /// Whatever is missing or malformed, and whatever the reference would compute differently: see
@@ -166,13 +166,14 @@ impl SentenceEncoder {
 
     /// The names of the tensors in the weights file that the encoder has no use for, such as the
     /// head of a training objective. Heads of transformers' own classes (`cls.`, `lm_head.`, …) are
-    /// not listed. Nothing is listed twice: [`save`](Self::save) writes the encoder only.
+    /// not listed. [`save`](Self::save) writes the encoder alone, so a saved model leaves nothing
+    /// out.
     pub fn left_out(&self) -> &[String] {
         &self.left_out
     }
 
-    /// What a user should know about the model as it was loaded, a line each. Foreign text in it is
-    /// escaped for a terminal.
+    /// Warnings about the model as it was loaded, one line each. Foreign text in them is escaped
+    /// for a terminal.
     pub fn warnings(&self) -> Vec<String> {
         const NAMES: usize = 4;
         const NAME: usize = 100;
@@ -245,7 +246,8 @@ impl SentenceEncoder {
         self.forward_after(0, tape, batch, dropout)
     }
 
-    /// [`forward`](Self::forward), but pooling excludes the first `excluded` tokens of each sentence.
+    /// [`forward`](Self::forward), but pooling excludes the first `excluded` tokens of each
+    /// sentence.
     pub fn forward_after(
         &self,
         excluded: usize,
@@ -362,7 +364,7 @@ impl SentenceEncoder {
         embeddings
     }
 
-    /// An upper bound, and a close one, on the bytes that [`save`](Self::save) writes.
+    /// A close upper bound on the bytes that [`save`](Self::save) writes.
     pub fn size_on_disk(&self) -> u64 {
         let carried: usize = self.carried.iter().map(CarriedTensor::size).sum();
         let weights = size_of_val(self.params.values()) + carried + 256 * self.params.layout().parameters().len();

@@ -6,7 +6,8 @@ use serde_json::{Value, json};
 use simcse_model::Tokenizer;
 use tokenizers::TruncationParams;
 
-/// Texts, and words to repeat. `tools/peer/hostile_ids.py` gives the same file to the Python library.
+/// Texts, and words to repeat. `tools/peer/hostile_ids.py` gives the same file to the Python
+/// library.
 const HOSTILE: &str = include_str!("hostile_texts.json");
 
 fn list(name: &str) -> Vec<String> {

@@ -71,8 +71,12 @@ fn roberta_ids_equal_the_references() {
         return;
     };
     let ids = dir.join("ref_ids_roberta.jsonl");
-    assert_ids(&dir.join("roberta-base"), &ids);
-    assert_ids(only(&dir.join("roberta-base"), &["vocab.json", "merges.txt"]).path(), &ids);
+    for files in [&["tokenizer.json"][..], &["vocab.json", "merges.txt"]] {
+        let roberta = only(&dir.join("roberta-base"), files);
+        // Its own config.json is from before there was a `model_type`.
+        std::fs::copy(dir.join("distilroberta-base/config.json"), roberta.path().join("config.json")).unwrap();
+        assert_ids(roberta.path(), &ids);
+    }
 }
 
 #[test]

@@ -1,8 +1,9 @@
-//! Generated model directories with every combination of tokenizer settings, compared with sentence-transformers. Skipped
-//! unless `SIMCSE_TOKENIZER_CASES` names a directory that `tools/peer/tokenizer_cases.py` wrote.
+//! Generated model directories with every combination of tokenizer settings, compared with
+//! sentence-transformers. Skipped unless `SIMCSE_TOKENIZER_CASES` names a directory that
+//! `tools/peer/tokenizer_cases.py` wrote.
 //!
-//! Whatever the files say: the same token ids and embeddings as there, or an error. An error is allowed where
-//! sentence-transformers fails, too, and for the reasons in [`UNSUPPORTED`].
+//! Whatever the files say: the same token ids and embeddings as there, or an error. An error is
+//! allowed where sentence-transformers fails, too, and for the reasons in [`UNSUPPORTED`].
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -119,7 +120,8 @@ fn compare_text(encoder: &SentenceEncoder, prompt: &str, text: &str, row: &Row) 
         (Ok(found), Some(_)) => found,
         (Err(_), None) => return Ok(()),
         (Err(error), Some(_)) => return allowed(&error.to_string()).map(drop),
-        // Longer texts than the model has positions for are cut, where the peer has no bound that does.
+        // Longer texts than the model has positions for are cut, where the peer has no bound that
+        // does.
         (Ok((_, ids)), None) if ids[0].len() == encoder.config().max_tokens() => return Ok(()),
         (Ok((_, ids)), None) => return Err(format!("{ids:?}, where the peer fails: {:?}", row.error)),
     };

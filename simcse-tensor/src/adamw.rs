@@ -15,6 +15,24 @@ pub const BETAS: [f64; 2] = [0.9, 0.999];
 /// m ← β₁m + (1 − β₁)g,  v ← β₂v + (1 − β₂)g²
 /// p ← keep·p − step_size·m / (√v / root_correction + ε)
 /// ```
+///
+/// The first step, with learning rate `η = 0.01` and without clipping or weight decay, moves each
+/// parameter by `η` against its gradient:
+///
+/// ```
+/// use simcse_tensor::{AdamWUpdate, BETAS};
+///
+/// let update = AdamWUpdate {
+///     gradient_scale: 1.0,
+///     keep: 1.0,
+///     step_size: 0.01 / (1.0 - BETAS[0] as f32),
+///     root_correction: (1.0 - BETAS[1] as f32).sqrt(),
+///     eps: 1e-8,
+/// };
+/// let [mut p, mut m, mut v] = [[1.0, 1.0], [0.0; 2], [0.0; 2]];
+/// update.apply(&mut p, &[3.0, -0.2], &mut m, &mut v);
+/// assert!((p[0] - 0.99).abs() < 1e-5 && (p[1] - 1.01).abs() < 1e-5);
+/// ```
 #[derive(Clone, Copy, Debug)]
 pub struct AdamWUpdate {
     /// The factor by which clipping scales the gradient.

@@ -1,7 +1,7 @@
 //! Reverse-mode automatic differentiation over ndarray, for sentence encoders on the CPU.
 //!
 //! A [`Tape`] records coarse operations (a linear map, attention, LayerNorm) over matrices, and
-//! goes back over them for the gradients. Parameters and their gradients are flat buffers
+//! runs backward over them to compute gradients. Parameters and their gradients are flat buffers
 //! ([`Params`], [`Grads`]) that share one [`Layout`]. A batch has no padding: the tokens of all
 //! sentences are laid end to end, one row each, and [`Rows`] says where each sentence starts. Every
 //! dropout mask is a function of its coordinates ([`rng`]), so nothing random is ever stored.
@@ -83,6 +83,7 @@ pub use buffers::pages::give_back_pages;
 pub use buffers::pool::BufferPool;
 pub use gemm::{Addend, gemm, gemm_scratch_bytes};
 pub use named::{Named, UnknownName, names_of};
+pub use ops::activation_linear::Activation;
 pub use ops::attention::attention_scratch_bytes;
 pub use ops::contrastive::contrastive_scratch_bytes;
 pub use ops::dropout::Dropout;

@@ -15,7 +15,7 @@ const CHUNK: usize = 1 << 16;
 /// One named tensor of a [`Layout`].
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Parameter {
-    /// Its name in checkpoints.
+    /// Its name in weights files.
     pub name: String,
     /// Its shape: one or two dimensions.
     pub shape: Vec<usize>,
@@ -171,7 +171,7 @@ impl<Of> Flat<Of> {
         Self { layout, values, of: PhantomData }
     }
 
-    /// The table of what is where.
+    /// The table of the buffer's parameters.
     pub fn layout(&self) -> &Arc<Layout> {
         &self.layout
     }

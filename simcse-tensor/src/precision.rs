@@ -4,6 +4,14 @@ use crate::named::Named;
 use crate::simd::has_bf16;
 
 /// What the operands of the large matrix products are rounded to. Sums are f32 in either case.
+///
+/// ```
+/// use simcse_tensor::{Named, Precision};
+///
+/// let precision = Precision::fastest();
+/// assert!(precision.is_available());
+/// assert_eq!(Precision::from_name(precision.name()), Ok(precision));
+/// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Precision {
     /// No rounding.

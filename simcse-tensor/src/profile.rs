@@ -2,7 +2,7 @@
 //!
 //! Parts may nest; the time of an inner part counts for that part alone. While nothing is recorded,
 //! [`time`] costs one read of a thread-local variable. The tape's own parts are constants of
-//! [`Part`]; a caller times its own work under names of its own:
+//! [`Part`]; a caller can time its own work under its own names:
 //!
 //! ```
 //! use simcse_tensor::profile::{Part, record, time};
@@ -43,7 +43,7 @@ impl Part {
     /// Products `dW += dyᵀ·x`, and the column sums `db`.
     pub const DW: Self = Self("dW += dyᵀ·x");
     /// Activation functions and their derivatives.
-    pub const GELU: Self = Self("GELU");
+    pub const ACTIVATION: Self = Self("activation");
     /// Attention, forward.
     pub const ATTENTION: Self = Self("attention");
     /// Attention, backward.
@@ -102,7 +102,7 @@ pub fn time<R>(part: Part, f: impl FnOnce() -> R) -> R {
     let Some(before) = counted() else { return f() };
     let started = Instant::now();
     let result = f();
-    // Whatever the profile has gained meanwhile belongs to the parts inside `f`.
+    // What the profile gained in the meantime belongs to the parts inside `f`.
     let inner = counted().unwrap_or(before) - before;
     let own = started.elapsed().saturating_sub(inner);
     RECORD.with_borrow_mut(|record| record.iter_mut().for_each(|profile| profile.add(part, own)));
@@ -119,14 +119,14 @@ mod tests {
         let (result, profile) = record(|| {
             time(Part::DX, || {
                 std::thread::sleep(PAUSE);
-                time(Part::GELU, || std::thread::sleep(2 * PAUSE));
-                time(Part::GELU, || 7)
+                time(Part::ACTIVATION, || std::thread::sleep(2 * PAUSE));
+                time(Part::ACTIVATION, || 7)
             })
         });
         time(Part::LOSS, || std::thread::sleep(PAUSE)); // outside of any record
         assert_eq!(result, 7);
-        assert!(profile.of(Part::DX) >= PAUSE && profile.of(Part::GELU) >= 2 * PAUSE);
-        assert!(profile.of(Part::DX) < profile.of(Part::GELU) + PAUSE / 2, "{profile:?}");
-        assert_eq!(profile.total(), profile.of(Part::DX) + profile.of(Part::GELU));
+        assert!(profile.of(Part::DX) >= PAUSE && profile.of(Part::ACTIVATION) >= 2 * PAUSE);
+        assert!(profile.of(Part::DX) < profile.of(Part::ACTIVATION) + PAUSE / 2, "{profile:?}");
+        assert_eq!(profile.total(), profile.of(Part::DX) + profile.of(Part::ACTIVATION));
     }
 }

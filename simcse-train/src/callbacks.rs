@@ -1,4 +1,4 @@
-//! What the loop asks of its surroundings: scores of the model, and an audience.
+//! What the training loop calls back: to score the model, to report progress, and to be stopped.
 
 use std::path::{Path, PathBuf};
 
@@ -8,12 +8,45 @@ use crate::error::Result;
 use crate::evaluation::Evaluation;
 use crate::run::metrics::StepRecord;
 
-/// What the training loop calls. Every method has a default that does nothing, so `&mut ()` is a host of its own.
+/// What the training loop calls. Every method has a default that does nothing; `&mut ()` is a
+/// complete implementation.
 ///
 /// transformers: `TrainerCallback`.
+///
+/// ```
+/// use simcse_train::{Callbacks, StepRecord};
+///
+/// /// Prints every step, and stops the run after ten.
+/// #[derive(Default)]
+/// struct FirstTen(u64);
+///
+/// impl Callbacks for FirstTen {
+///     fn on_step_end(&mut self, record: &StepRecord, total_steps: u64) {
+///         println!("step {} of {total_steps}: loss {:.3}", record.step, record.loss);
+///         self.0 = record.step;
+///     }
+///
+///     fn stop_requested(&self) -> bool {
+///         self.0 >= 10
+///     }
+/// }
+/// # use simcse_train::{Error, Sentences, Settings, Trainer};
+/// # mod common { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_model.rs")); }
+/// # let texts: Vec<String> = (0..40).map(|i| format!("sentence {i}")).collect();
+/// # let encoder = common::small_model(&texts);
+/// # let sentences = Sentences::from_texts("test", &texts, 1)?;
+/// # let settings = Settings { batch_size: 2, ..Settings::for_model(&encoder) };
+/// # let output = tempfile::tempdir().unwrap();
+/// # let trainer = Trainer::new(encoder, &sentences, settings, output.path().join("model"))?;
+/// # let mut callbacks = FirstTen::default();
+///
+/// let result = trainer.train(&mut callbacks);
+/// assert!(matches!(result, Err(Error::Stopped { step: 10, .. })));
+/// # Ok::<(), Error>(())
+/// ```
 pub trait Callbacks {
-    /// Scores the model on development sets. `None` without a development set, and where scoring stops early because
-    /// [`Callbacks::stop_requested`].
+    /// Scores the model on development sets. Returns `None` if there is none, or if scoring ended
+    /// early because of [`Callbacks::stop_requested`].
     ///
     /// # Errors
     /// [`Error::Evaluation`](crate::Error::Evaluation).
@@ -21,8 +54,8 @@ pub trait Callbacks {
         Ok(None)
     }
 
-    /// Scores the final model on a test set. `None` without one, and where scoring stops early because
-    /// [`Callbacks::stop_requested`].
+    /// Scores the final model on a test set. Returns `None` if there is none, or if scoring ended
+    /// early because of [`Callbacks::stop_requested`].
     ///
     /// # Errors
     /// [`Error::Evaluation`](crate::Error::Evaluation).
@@ -30,20 +63,20 @@ pub trait Callbacks {
         Ok(None)
     }
 
-    /// Files of an earlier run were moved out of the way and are now at `paths`.
+    /// Files of an earlier run were set aside; `paths` are their new names.
     fn on_set_aside(&mut self, _paths: &[PathBuf]) {}
 
     /// One of `total_steps` steps is done.
     fn on_step_end(&mut self, _record: &StepRecord, _total_steps: u64) {}
 
-    /// A checkpoint is on disk.
+    /// A checkpoint has been saved and will survive a crash.
     fn on_save(&mut self, _checkpoint: &Path) {}
 
-    /// Whether the run is to save a checkpoint and stop as soon as it can.
+    /// Whether to save a checkpoint and stop, as soon as the current step is done.
     fn stop_requested(&self) -> bool {
         false
     }
 }
 
-/// Nothing to score, nobody to watch.
+/// No scores, no reports, no stop.
 impl Callbacks for () {}

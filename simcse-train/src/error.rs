@@ -3,10 +3,11 @@
 use std::io;
 use std::path::{Path, PathBuf};
 
-use crate::data::sentences::DataError;
 use simcse_model::io::format_bytes;
 
-/// Why a run did not begin or did not end.
+use crate::data::sentences::DataError;
+
+/// Why a run did not start or did not finish.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
@@ -21,11 +22,11 @@ pub enum Error {
     Write {
         /// The file or directory.
         path: PathBuf,
-        /// What the system said.
+        /// What the system reported.
         source: io::Error,
     },
     /// The output directory is in use.
-    #[error("{} already holds {found}: give another --output-dir, or move it away", path.display())]
+    #[error("{} already holds {found}: choose another --output-dir, or move it away", path.display())]
     Occupied {
         /// The output directory.
         path: PathBuf,
@@ -34,14 +35,15 @@ pub enum Error {
     },
     /// There is nothing to train on.
     #[error(
-        "{name}: expected at least {batch_size} different sentences for one batch, found {found}: give more, or a smaller --batch-size"
+        "{name}: expected at least {batch_size} different sentences for one batch, found {found}: \
+         add sentences, or choose a smaller --batch-size"
     )]
     TooFewSentences {
-        /// The sentences' file.
+        /// The file of sentences.
         name: String,
-        /// Sentences in a batch.
+        /// Sentences per batch.
         batch_size: usize,
-        /// Sentences that there are.
+        /// Different sentences in the file.
         found: usize,
     },
     /// A setting is out of range.
@@ -49,37 +51,49 @@ pub enum Error {
     Setting {
         /// The flag, without its leading hyphens.
         setting: String,
-        /// What it may be.
+        /// The values that are allowed.
         expected: String,
-        /// What it is.
+        /// The value.
         found: String,
     },
     /// There is not enough memory.
-    #[error("the run would take {}, and may take {} (--memory-limit): {advice}", format_bytes(*needed), format_bytes(*limit))]
+    #[error(
+        "the run needs {} but may use only {} (--memory-limit): {advice}",
+        format_bytes(*needed), format_bytes(*limit)
+    )]
     Memory {
-        /// What it would take, in bytes.
+        /// What the run needs, in bytes.
         needed: u64,
-        /// What it may take, in bytes.
+        /// What it may use, in bytes.
         limit: u64,
         /// The largest setting that fits.
         advice: String,
     },
+    /// The tokenizer turns all sentences into the same token ids.
+    #[error(
+        "{name}: expected sentences that differ, found only sentences that the model's tokenizer cannot tell apart: is \
+         the model for another language?"
+    )]
+    NothingToLearn {
+        /// Where the sentences come from.
+        name: String,
+    },
     /// A parameter would not be trained as it should.
     #[error("before the first step: {what} {problem}")]
     GradientFlow {
-        /// A tensor's gradient, or the views.
+        /// A tensor's gradient, or the two views.
         what: String,
         /// What is wrong with it.
         problem: &'static str,
     },
-    /// The loss or the gradient was not a number for too long.
+    /// The loss or the gradient was not finite for too many steps.
     #[error(
-        "{steps} steps in a row, to step {step}, gave a loss or gradient that is not a number (loss {loss}, gradient's \
-         length {grad_norm}); their updates were skipped and the checkpoints are good: begin anew with a lower \
-         --learning-rate or --scale"
+        "{steps} steps in a row, up to step {step}, had a loss or gradient that is not finite (loss {loss}, \
+         gradient norm {grad_norm}); their updates were skipped and all checkpoints are intact: start again with \
+         a lower --learning-rate or --scale"
     )]
     NotFinite {
-        /// The last step, from 1.
+        /// The last of these steps; the first step is 1.
         step: u64,
         /// How many steps.
         steps: u32,
@@ -88,9 +102,10 @@ pub enum Error {
         /// The last step's gradient norm.
         grad_norm: f64,
     },
-    /// A weight or a moment of the optimizer is not a number, so there is nothing to save.
+    /// A weight or one of the optimizer's moments is not finite, so it is not saved.
     #[error(
-        "{tensor} has become {value} and is not saved; earlier checkpoints are good: begin anew with a lower --learning-rate"
+        "{tensor} has become {value} and is not saved; earlier checkpoints are intact: start again with a lower \
+         --learning-rate"
     )]
     WeightsNotFinite {
         /// The tensor.
@@ -105,7 +120,7 @@ pub enum Error {
         file: PathBuf,
         /// What was saved.
         expected: String,
-        /// What is there.
+        /// What the file holds now.
         found: String,
     },
     /// There is nothing to resume from.
@@ -116,30 +131,30 @@ pub enum Error {
     NoCheckpoint {
         /// The output directory.
         path: PathBuf,
-        /// What is wrong with the checkpoints in it.
+        /// What is wrong with each checkpoint in it.
         rejected: Vec<Error>,
-        /// How to train here or elsewhere.
+        /// How to train here or elsewhere instead.
         advice: &'static str,
     },
-    /// A resumed run differs from what it began as.
-    #[error("{what}: the run began with {recorded}, found {given}: resume with the former, or begin a new run")]
+    /// A resumed run differs from what it was started with.
+    #[error("{what}: the run started with {recorded}, found {given}: resume with the former, or start a new run")]
     Changed {
         /// The flag or file.
         what: String,
-        /// How the run began.
+        /// What the run was started with.
         recorded: String,
-        /// What is given now.
+        /// What was given now.
         given: String,
     },
     /// Another run is writing.
-    #[error("another run is writing into {}: wait for it, or give another --output-dir", path.display())]
+    #[error("another run is writing into {}: wait for it, or choose another --output-dir", path.display())]
     Locked {
         /// The output directory.
         path: PathBuf,
     },
     /// The file system is full, or nearly so.
     #[error(
-        "{}: {what} needs {:.3} GB, found {:.3} GB free: make room, then begin or resume",
+        "{}: {what} needs {:.3} GB, found {:.3} GB free: free some space, then start or resume",
         path.display(), *needed as f64 / 1e9, *free as f64 / 1e9
     )]
     NoSpace {
@@ -147,13 +162,13 @@ pub enum Error {
         path: PathBuf,
         /// What was to be written.
         what: String,
-        /// Its bytes.
+        /// Its size in bytes.
         needed: u64,
         /// Free bytes.
         free: u64,
     },
-    /// The run was asked to stop; a checkpoint holds all that it did.
-    #[error("stopped after step {step}; continue with --resume-from-checkpoint auto --output-dir {}", path.display())]
+    /// The run was asked to stop. A checkpoint holds everything that it did.
+    #[error("stopped after step {step}; resume with --resume-from-checkpoint auto --output-dir {}", path.display())]
     Stopped {
         /// Steps done.
         step: u64,

@@ -1,6 +1,8 @@
-//! Unsupervised SimCSE training (Gao et al. 2021): sentences, objectives, AdamW, checkpoints and the loop.
+//! Unsupervised SimCSE training (Gao et al. 2021): sentences, objectives, AdamW, checkpoints and
+//! the training loop.
 //!
-//! A [`Trainer`] takes a model, [`Sentences`] and [`Settings`] and leaves a directory that sentence-transformers loads:
+//! A [`Trainer`] takes a model, [`Sentences`] and [`Settings`], and writes a directory that
+//! sentence-transformers can load:
 //!
 //! ```no_run
 //! use simcse_model::SentenceEncoder;
@@ -16,8 +18,12 @@
 //! # }
 //! ```
 //!
-//! Scores while training, progress and stopping come in by [`Callbacks`]. The crate knows nothing of evaluation sets nor
-//! of command lines.
+//! [`Callbacks`] add scores during training, progress and a way to stop. To resume a run, open its
+//! [`Checkpoint`] and call [`Trainer::resume`]. For a training loop of your own, the parts are
+//! public: [`data`] forms batches, [`mean_gradient`] computes a step's gradient, [`optim`] updates
+//! the weights.
+//!
+//! The crate knows nothing of evaluation sets or command lines.
 
 pub mod data;
 pub mod memory;
@@ -34,10 +40,12 @@ mod step;
 #[cfg(test)]
 mod testing;
 mod trainer;
+mod warnings;
 
 pub use callbacks::Callbacks;
 pub use data::batches::BatchSampler;
 pub use data::sentences::Sentences;
+pub use draws::total_steps;
 pub use error::{Error, Result};
 pub use evaluation::{Evaluation, Figures};
 pub use measure::{Measured, PARTS, measure_steps};
@@ -54,4 +62,4 @@ pub use simcse_tensor::profile::Part;
 pub use step::gradient::{StepBuffers, accumulate_gradient, mean_gradient};
 pub use step::gradient_flow::check_gradient_flow;
 pub use step::objectives::{Contrastive, Objective};
-pub use trainer::{Trained, Trainer, total_steps};
+pub use trainer::{Trained, Trainer};

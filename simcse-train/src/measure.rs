@@ -1,4 +1,4 @@
-//! Steps of training, measured part by part: what `simcse bench` reports.
+//! Times training steps part by part: what `simcse bench` reports.
 
 use std::time::{Duration, Instant};
 
@@ -7,26 +7,25 @@ use simcse_tensor::Grads;
 use simcse_tensor::profile::{Part, Profile, record, time};
 
 use crate::data::sentences::Sentences;
+use crate::draws::total_steps;
 use crate::error::Result;
 use crate::optim::adamw::{AdamW, clip_scale, gradient_norm};
 use crate::settings::Settings;
 use crate::step::gradient::{StepBuffers, accumulate_gradient};
-use crate::step::objectives::Contrastive;
-use crate::trainer::{apply, total_steps};
 
-/// Sentences to token ids.
+/// From sentences to token ids.
 const TOKENIZATION: Part = Part("tokenization");
-/// Clearing and measuring gradients, and the update.
+/// Clearing the gradients, their norm, and the update.
 const OPTIMIZER: Part = Part("optimizer");
 
-/// The parts of a step, in its order.
+/// The parts of a step, in the order in which they run.
 pub const PARTS: [Part; 13] = [
     TOKENIZATION,
     Part::EMBEDDING,
     Part::FORWARD,
     Part::DX,
     Part::DW,
-    Part::GELU,
+    Part::ACTIVATION,
     Part::ATTENTION,
     Part::ATTENTION_BACKWARD,
     Part::LAYER_NORM,
@@ -36,14 +35,14 @@ pub const PARTS: [Part; 13] = [
     OPTIMIZER,
 ];
 
-/// What some steps took and did.
+/// What some steps took and computed.
 #[derive(Clone, Debug, Default)]
 pub struct Measured {
     /// Wall-clock time.
     pub time: Duration,
-    /// Of this, each part's.
+    /// Each part's share of that time.
     pub profile: Profile,
-    /// Tokens of both views.
+    /// Tokens encoded; both views count.
     pub tokens: usize,
     /// FLOP of the encoder's forward pass.
     pub forward: Work,
@@ -52,15 +51,18 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// All FLOP that the mathematics needs, forward and backward: each product of the forward asks for two in the backward.
+    /// The FLOP that the mathematics needs, forward and backward: each matrix product of the
+    /// forward pass requires two in the backward pass.
     pub fn flop(&self) -> f64 {
         3.0 * (self.forward.total() + self.similarities)
     }
 }
 
-/// Trains for some steps, behind one that allocates and is not measured, at the peak learning rate.
+/// Trains for `steps` steps at the peak learning rate and measures them, after one warm-up step
+/// that allocates the buffers.
 ///
 /// # Errors
+/// [`Error::Setting`](crate::Error::Setting),
 /// [`Error::TooFewSentences`](crate::Error::TooFewSentences), and what the tokenizer reports.
 pub fn measure_steps(
     encoder: &mut SentenceEncoder,
@@ -69,12 +71,13 @@ pub fn measure_steps(
     steps: u32,
 ) -> Result<Measured> {
     settings.check()?;
-    apply(settings, encoder)?;
-    total_steps(settings, sentences)?; // so there is a batch
+    settings.apply_to(encoder)?;
+    total_steps(settings, sentences)?; // an error unless there is a batch
     let mut optimizer = AdamW::new(encoder.params.layout(), settings.weight_decay, settings.adam_epsilon);
     let mut grads = Grads::zeros(encoder.params.layout().clone());
-    let mut buffers = StepBuffers::new(settings.mini_batch_tokens);
-    let objective = Contrastive { scale: settings.scale };
+    let prompt = encoder.prompt(&settings.prompt)?;
+    let mut buffers = StepBuffers::new(settings.mini_batch_tokens).excluding(prompt.excluded);
+    let objective = settings.objective();
     let mut measured = Measured::default();
     let batches = settings.batching().batches(sentences, 0).cycle();
     for (step, batch) in (0..=steps).zip(batches) {
@@ -82,7 +85,7 @@ pub fn measure_steps(
         let dropout = settings.dropout(step.into(), 0);
         let started = Instant::now();
         let (tokens, profile) = record(|| {
-            let tokens = time(TOKENIZATION, || encoder.tokenize(&sentences))?.ids;
+            let tokens = time(TOKENIZATION, || encoder.tokenize_with_prompt(prompt, &sentences))?.ids;
             time(OPTIMIZER, || grads.clear());
             accumulate_gradient(encoder, &tokens, Some(&dropout), &objective, &mut buffers, &mut grads);
             time(OPTIMIZER, || {
@@ -91,10 +94,11 @@ pub fn measure_steps(
             });
             Result::Ok(tokens)
         });
-        let (took, tokens) = (started.elapsed(), tokens?);
+        let elapsed = started.elapsed();
+        let tokens = tokens?;
         if step > 0 {
             let views = || tokens.iter().chain(&tokens).map(Vec::len);
-            measured.time += took;
+            measured.time += elapsed;
             measured.profile += &profile;
             measured.tokens += views().sum::<usize>();
             measured.forward += Work::forward(encoder.config(), views());

@@ -1,11 +1,11 @@
-//! A small model with random weights, and batches of random token ids.
+//! For tests: a small model with random weights, and batches of random token ids.
 
 use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, Tokenizer};
 use simcse_tensor::rng::Philox;
 
 const VOCABULARY: usize = 300;
 
-/// An encoder of `layers` layers, `width` wide, with heads of 16.
+/// An encoder with `layers` layers of hidden size `width`, and heads of size 16.
 pub(crate) fn encoder(architecture: Architecture, layers: usize, width: usize) -> SentenceEncoder {
     let config = ModelConfig {
         vocab_size: VOCABULARY,
@@ -22,7 +22,7 @@ pub(crate) fn encoder(architecture: Architecture, layers: usize, width: usize) -
     SentenceEncoder::random(ModelDirectory::new(config, tokenizer, Pooling::Mean, 32).unwrap(), 1)
 }
 
-/// The token ids of `size` sentences of 3 to 12 tokens.
+/// Token ids of `size` sentences of 3 to 12 tokens each.
 pub(crate) fn batch(size: usize, seed: u64) -> Vec<Vec<u32>> {
     let random = |i, j| Philox::new(seed).block([i, j, 0, 0])[0];
     let sentence = |i| (0..3 + random(i, 0) % 10).map(|j| 5 + random(i, j + 1) % (VOCABULARY as u32 - 5)).collect();

@@ -1,4 +1,5 @@
-//! A run from its settings to its final model: what is trained on what, and the loop.
+//! A run, from its settings to its final model: checks the inputs against each other, then runs
+//! the training loop.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
@@ -8,11 +9,10 @@ use simcse_tensor::Grads;
 
 use crate::callbacks::Callbacks;
 use crate::data::sentences::Sentences;
-use crate::data::steps::Steps;
-use crate::draws::{Draw, Draws};
+use crate::draws::{Draw, Draws, total_steps};
 use crate::error::{Error, Result};
 use crate::evaluation::Figures;
-use crate::memory::{MemoryPlan, plan_memory};
+use crate::memory::{MemoryPlan, SAMPLE, plan_memory};
 use crate::optim::adamw::{AdamW, clip_scale, gradient_norm};
 use crate::optim::schedule::LinearSchedule;
 use crate::run::RunDirectory;
@@ -25,20 +25,23 @@ use crate::run::summary::Summary;
 use crate::settings::Settings;
 use crate::step::gradient::mean_gradient;
 use crate::step::gradient_flow::check_gradient_flow;
-use crate::step::objectives::Contrastive;
+use crate::warnings::warnings;
 
-/// A run that is about to begin, or to resume: a model, sentences, settings and a directory, checked against each other.
+/// A run that is about to start or resume: a model, sentences, settings and a directory, checked
+/// against each other.
 ///
-/// It owns the model, so what is trained is what the run's record says: the settings that concern the model (pooling,
-/// length, precision) are applied to it here, and a resumed run trains the model of its checkpoint.
+/// The trainer owns the model, so that the run's record describes what is trained: the settings
+/// that concern the model (pooling, length, precision) are applied to it here, and a resumed run
+/// trains the model of its checkpoint.
 ///
 /// ```
-/// use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, Tokenizer};
+/// use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling};
+/// use simcse_model::{SentenceEncoder, Tokenizer};
 /// use simcse_train::{Sentences, Settings, Trainer};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// // A small model with random weights; SentenceEncoder::load("path/to/model") would read one.
-/// let texts = ["mount a usb stick", "no sound after the update", "the screen stays dark", "boot from a usb stick"];
+/// let texts = ["mount a usb stick", "no sound after the update", "dark screen", "boot from usb"];
 /// let tokenizer = Tokenizer::byte_level_bpe(&texts, 300)?;
 /// let config = ModelConfig {
 ///     vocab_size: tokenizer.max_id() as usize + 1,
@@ -48,13 +51,16 @@ use crate::step::objectives::Contrastive;
 ///     intermediate_size: 32,
 ///     ..ModelConfig::defaults(Architecture::Bert)
 /// };
-/// let encoder = SentenceEncoder::random(ModelDirectory::new(config, tokenizer, Pooling::Mean, 32)?, 1);
+/// let directory = ModelDirectory::new(config, tokenizer, Pooling::Mean, 32)?;
+/// let encoder = SentenceEncoder::random(directory, 1);
 ///
 /// let sentences = Sentences::from_texts("four questions", texts, 1)?;
 /// let settings = Settings { batch_size: 2, max_steps: Some(3), ..Settings::for_model(&encoder) };
 /// let output = tempfile::tempdir()?;
-/// let trained = Trainer::new(encoder, &sentences, settings, output.path().join("model"))?.train(&mut ())?;
+/// let trainer = Trainer::new(encoder, &sentences, settings, output.path().join("model"))?;
+/// let trained = trainer.train(&mut ())?;
 /// println!("{} steps, mean loss {:.3}", trained.summary.steps, trained.summary.train_loss);
+///
 /// let embeddings = trained.encoder.encode(&["a question"])?;
 /// assert_eq!(embeddings.dim(), (1, 16));
 /// # Ok(())
@@ -62,7 +68,8 @@ use crate::step::objectives::Contrastive;
 /// ```
 #[derive(Debug)]
 pub struct Trainer {
-    /// Where model, sentences and evaluation sets come from, for the run's record; nothing is read from there.
+    /// Where model, sentences and evaluation sets come from. This goes into the run's record;
+    /// nothing is read from there.
     pub sources: Sources,
     encoder: SentenceEncoder,
     sentences: Sentences,
@@ -76,27 +83,28 @@ pub struct Trainer {
 /// How the run starts.
 #[derive(Debug)]
 enum Start {
-    /// From the beginning, in a directory that is not there yet.
+    /// At the first step, in a directory that does not hold a run yet.
     New(PathBuf),
     /// From a checkpoint.
     Resumed(OutputDirectory, Box<Checkpoint>),
 }
 
-/// What a run leaves in memory; on disk it is the output directory.
+/// What a finished run returns, in addition to the output directory on disk.
 #[derive(Debug)]
 pub struct Trained {
     /// The final model.
     pub encoder: SentenceEncoder,
-    /// What the run was.
+    /// The run's figures.
     pub summary: Summary,
 }
 
 impl Trainer {
-    /// A new run that trains `encoder` on `sentences` and leaves the model and its checkpoints in `output`, which is made
-    /// when training starts.
+    /// A new run that trains `encoder` on `sentences` and writes the model and its checkpoints to
+    /// `output`. The directory is created when training starts.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a setting that is out of range, also of the model's; [`Error::TooFewSentences`].
+    /// [`Error::Setting`] for a setting out of range, or not possible with this model;
+    /// [`Error::TooFewSentences`].
     pub fn new(
         mut encoder: SentenceEncoder,
         sentences: &Sentences,
@@ -104,17 +112,18 @@ impl Trainer {
         output: impl Into<PathBuf>,
     ) -> Result<Self> {
         settings.check()?;
-        apply(&settings, &mut encoder)?;
+        settings.apply_to(&mut encoder)?;
         let sources = Sources::of_model(&encoder);
         Self::prepare(encoder, sentences, settings, sources, Start::New(output.into()))
     }
 
-    /// The run that `checkpoint` in `output` belongs to, to go on from there under `settings`: those that the checkpoint
-    /// records, or with more steps or another size of pieces.
+    /// Resumes the run in `output` from `checkpoint`, which belongs to it. `settings` are those
+    /// that the checkpoint records, or differ from them only in having more steps or another
+    /// `mini_batch_tokens`.
     ///
     /// # Errors
-    /// As [`Trainer::new`]; [`Error::Changed`] if sentences or settings differ from the run's, or would make it
-    /// shorter; what loading the checkpoint's model reports.
+    /// As [`Trainer::new`]; [`Error::Changed`] if sentences or settings differ from the run's, or
+    /// would make it shorter; errors of loading the checkpoint's model.
     pub fn resume(
         output: OutputDirectory,
         checkpoint: Checkpoint,
@@ -126,16 +135,19 @@ impl Trainer {
         Settings { epochs, max_steps, mini_batch_tokens, ..recorded.clone() }.check_same(&settings)?;
         settings.check()?;
         checkpoint.provenance.check_same_data(sentences)?;
-        let total_steps = total_steps(&settings, sentences)?;
-        if total_steps < self::total_steps(recorded, sentences)? {
+        let steps = total_steps(&settings, sentences)?;
+        if steps < total_steps(recorded, sentences)? {
             recorded.check_same(&settings)?; // names the setting that made the run shorter
         }
-        if checkpoint.step() > total_steps {
-            let (expected, found) = (format!("at most the run's {total_steps} steps"), checkpoint.step().to_string());
-            return Err(Error::Damaged { file: checkpoint.path().to_path_buf(), expected, found });
+        if checkpoint.step() > steps {
+            return Err(Error::Damaged {
+                file: checkpoint.path().to_path_buf(),
+                expected: format!("at most the run's {steps} steps"),
+                found: checkpoint.step().to_string(),
+            });
         }
         let mut encoder = checkpoint.load_encoder()?;
-        apply(&settings, &mut encoder)?;
+        settings.apply_to(&mut encoder)?;
         let sources = checkpoint.provenance.sources();
         Self::prepare(encoder, sentences, settings, sources, Start::Resumed(output, Box::new(checkpoint)))
     }
@@ -148,11 +160,7 @@ impl Trainer {
         start: Start,
     ) -> Result<Self> {
         let total_steps = total_steps(&settings, sentences)?;
-        let done = match &start {
-            Start::New(_) => 0,
-            Start::Resumed(_, checkpoint) => checkpoint.step(),
-        };
-        let draws = Draws::new(&settings, sentences, done);
+        let draws = Draws::new(&settings, sentences, start.done());
         Ok(Self { sources, encoder, sentences: sentences.clone(), settings, total_steps, start, draws, memory: None })
     }
 
@@ -161,7 +169,7 @@ impl Trainer {
         &self.encoder
     }
 
-    /// What it is trained on.
+    /// The sentences that it will be trained on.
     pub fn sentences(&self) -> &Sentences {
         &self.sentences
     }
@@ -176,12 +184,9 @@ impl Trainer {
         self.total_steps
     }
 
-    /// Steps that are done already.
+    /// Steps that are already done: 0 unless the run is resumed.
     pub fn done(&self) -> u64 {
-        match &self.start {
-            Start::New(_) => 0,
-            Start::Resumed(_, checkpoint) => checkpoint.step(),
-        }
+        self.start.done()
     }
 
     /// The output directory.
@@ -192,9 +197,12 @@ impl Trainer {
         }
     }
 
-    /// Predicts the memory of the run and, where whole batches would not fit, cuts them into the largest pieces that do.
-    /// `evaluated` is the number of texts of the largest set that the callbacks score; `limit` is in bytes, by default what
-    /// the process has now and what is available. Without this call, [`Trainer::train`] plans for no evaluation.
+    /// Forecasts the memory of the run. If whole batches would not fit, the run will encode them in
+    /// pieces, the largest that fit.
+    ///
+    /// `evaluated` is the number of texts in the largest set that the callbacks score. `limit` is
+    /// in bytes; by default it is what the process uses now plus what is available. Without this
+    /// call, [`Trainer::train`] makes a plan without evaluations.
     ///
     /// # Errors
     /// [`Error::Memory`] with the largest setting that fits; what the tokenizer reports.
@@ -207,10 +215,22 @@ impl Trainer {
         Ok(plan)
     }
 
-    /// Trains to the end, and leaves the final model and its checkpoints in the output directory.
+    /// What may keep the run from learning, as warnings to show before it starts.
     ///
     /// # Errors
-    /// See [`Error`]; checkpoints that were reported as saved stay.
+    /// [`Error::NothingToLearn`] if the tokenizer turns all sentences into the same token ids; what
+    /// the tokenizer reports.
+    pub fn warnings(&mut self) -> Result<Vec<String>> {
+        let steps = self.total_steps - self.done();
+        let Self { encoder, sentences, settings, draws, total_steps, .. } = self;
+        let sample = draws.look_ahead(encoder, steps, SAMPLE)?;
+        warnings(settings, sentences, *total_steps, sample)
+    }
+
+    /// Trains to the end and writes the final model and its checkpoints to the output directory.
+    ///
+    /// # Errors
+    /// See [`Error`]. Checkpoints that were reported as saved remain.
     pub fn train(mut self, callbacks: &mut dyn Callbacks) -> Result<Trained> {
         let memory = match self.memory {
             Some(plan) => plan,
@@ -219,13 +239,12 @@ impl Trainer {
         let mut run = self.open(callbacks)?;
         let Self { mut encoder, settings, total_steps, mut draws, .. } = self;
 
-        let warmup_steps = settings.warmup_steps_of(total_steps);
-        let schedule = LinearSchedule { warmup_steps, total_steps };
-        let objective = Contrastive { scale: settings.scale };
+        let schedule = LinearSchedule { warmup_steps: settings.warmup_steps_of(total_steps), total_steps };
+        let objective = settings.objective();
         let mut optimizer = AdamW::new(encoder.params.layout(), settings.weight_decay, settings.adam_epsilon);
         let mut progress = run.restore(&mut optimizer)?;
         let mut grads = Grads::zeros(encoder.params.layout().clone());
-        let mut buffers = memory.buffers();
+        let mut buffers = memory.buffers().excluding(encoder.prompt(&settings.prompt)?.excluded);
 
         loop {
             let step = progress.global_step;
@@ -278,7 +297,7 @@ impl Trainer {
         Ok(Trained { encoder, summary })
     }
 
-    /// Makes or reopens the output directory, with the run's record in it.
+    /// Creates or reopens the output directory and writes the run's record into it.
     fn open(&mut self, callbacks: &mut dyn Callbacks) -> Result<RunDirectory> {
         let Self { sources, encoder, sentences, settings, .. } = self;
         let start = std::mem::replace(&mut self.start, Start::New(PathBuf::new()));
@@ -300,42 +319,24 @@ impl Trainer {
     }
 }
 
-/// How many steps the settings make of the sentences.
-///
-/// # Errors
-/// [`Error::TooFewSentences`] if there is not one batch.
-pub fn total_steps(settings: &Settings, sentences: &Sentences) -> Result<u64> {
-    let steps = Steps::new(sentences, settings.batching(), settings.gradient_accumulation_steps);
-    if steps.in_epoch(0) == 0 {
-        let found = sentences.len() - sentences.duplicates();
-        let name = sentences.name().to_owned();
-        return Err(Error::TooFewSentences { name, batch_size: settings.batch_size, found });
+impl Start {
+    /// Steps that are already done.
+    fn done(&self) -> u64 {
+        match self {
+            Self::New(_) => 0,
+            Self::Resumed(_, checkpoint) => checkpoint.step(),
+        }
     }
-    Ok(settings.max_steps.unwrap_or_else(|| (0..settings.epochs).map(|epoch| steps.in_epoch(epoch)).sum()))
 }
 
-/// Gives the model what the settings say of it.
-pub(crate) fn apply(settings: &Settings, encoder: &mut SentenceEncoder) -> Result<()> {
-    let most = encoder.config().max_tokens();
-    if settings.max_seq_length > most {
-        return Err(Error::Setting {
-            setting: "max-seq-length".to_owned(),
-            expected: format!("at most {most} for this model"),
-            found: settings.max_seq_length.to_string(),
-        });
-    }
-    encoder.directory.max_seq_length = settings.max_seq_length;
-    encoder.directory.pooling = settings.pooling;
-    encoder.precision = settings.precision;
-    Ok(())
-}
-
-/// Whether something that is done every `every` steps, at step 0 and at the last one, is done at this one.
+/// Whether something that happens every `every` steps, before the first step and after the last
+/// one, happens now, with `step` steps done.
 fn due(step: u64, every: Option<u64>, last: bool) -> bool {
     step == 0 || last || every.is_some_and(|every| step.is_multiple_of(every))
 }
 
-/// Scores this step's model, unless that was done before a stop, and tells whether it is the best one so far.
+/// Scores this step's model and returns whether it is the best one so far. A model that was scored
+/// before the run was stopped at this step is not scored again.
 fn evaluate(
     encoder: &SentenceEncoder,
     progress: &mut Progress,

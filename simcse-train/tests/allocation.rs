@@ -1,5 +1,5 @@
-//! Memory: after the first steps a training step allocates nothing large and keeps nothing, and encoding holds one layer's
-//! activations however many layers there are.
+//! Memory: after the first few steps, a training step makes no large allocation and keeps no
+//! memory, and encoding holds the activations of one layer, however many layers there are.
 
 use std::sync::Mutex;
 
@@ -12,7 +12,7 @@ use simcse_testing::observe;
 use simcse_train::optim::adamw::{AdamW, clip_scale, gradient_norm};
 use simcse_train::{Contrastive, StepBuffers, accumulate_gradient};
 
-/// What the tests observe is the whole process: one at a time.
+/// The tests observe the whole process, so only one runs at a time.
 static ALONE: Mutex<()> = Mutex::new(());
 
 const LARGE: usize = 64 << 10;
@@ -33,33 +33,35 @@ fn encoder(num_hidden_layers: usize) -> SentenceEncoder {
     SentenceEncoder::random(ModelDirectory::new(config, tokenizer, Pooling::Mean, 16).unwrap(), 1)
 }
 
-/// Token ids of the sentences of step `step`, 3 to 12 each.
+/// The sentences of step `step`, of 3 to 12 token ids each.
 fn batch(step: u32) -> Vec<Vec<u32>> {
     let random = |i, j| Philox::new(7).block([i, j, step, 0])[0];
     let sentence = |i| (0..3 + random(i, 0) % 10).map(|j| random(i, j + 1) % VOCABULARY as u32).collect();
     (0..SENTENCES as u32).map(sentence).collect()
 }
 
-/// The portable path's products allocate in every call: the crate matrixmultiply packs into memory of its own.
+/// Matrix products of the portable path allocate in every call, because the crate matrixmultiply
+/// packs into memory of its own.
 fn products_allocate() -> bool {
     Isa::detected() == Isa::Portable
 }
 
-/// Runs a test on one thread: the working memory of another grows whenever it first gets a task of some kind.
+/// Runs a test on one thread. A second thread's scratch memory would grow whenever it first gets a
+/// task of some kind, which may be in a late step.
 fn on_one_thread(test: impl FnOnce() + Send) {
     rayon::ThreadPoolBuilder::new().num_threads(1).build().unwrap().install(test);
 }
 
 #[test]
-fn a_training_step_allocates_nothing_large() {
+fn a_training_step_makes_no_large_allocation() {
     if products_allocate() {
         return;
     }
     let _alone = ALONE.lock().unwrap();
-    on_one_thread(allocates_nothing_large);
+    on_one_thread(train_and_observe);
 }
 
-fn allocates_nothing_large() {
+fn train_and_observe() {
     for (pooling, mini_batch_tokens) in
         [(Pooling::Mean, None), (Pooling::Cls, None), (Pooling::Max, None), (Pooling::Mean, Some(1024))]
     {
@@ -87,13 +89,13 @@ fn allocates_nothing_large() {
     }
 }
 
-/// The most bytes that a forward pass holds beyond the parameters.
+/// The most bytes that a forward pass holds at once, besides the parameters.
 fn peak(layers: usize, recording: bool) -> usize {
     let encoder = encoder(layers);
     let batch = TokenBatch::new(encoder.config(), &batch(0), vec![0; SENTENCES]);
     let mut bytes = 0;
     for _ in 0..2 {
-        // the first one also fills the threads' working memory
+        // The first pass also allocates the threads' scratch memory.
         let mut pool = BufferPool::new();
         let forward = || _ = encoder.forward(&mut encoder.tape(&mut pool, &batch, recording), &batch, None);
         bytes = observe(forward).1.peak;
@@ -102,13 +104,15 @@ fn peak(layers: usize, recording: bool) -> usize {
 }
 
 #[test]
-fn encoding_holds_one_layer() {
+fn encoding_holds_the_activations_of_one_layer() {
     if products_allocate() {
         return;
     }
     let _alone = ALONE.lock().unwrap();
     on_one_thread(|| {
-        let (shallow, deep, recorded) = (peak(2, false), peak(8, false), peak(8, true));
+        let shallow = peak(2, false);
+        let deep = peak(8, false);
+        let recorded = peak(8, true);
         assert!(deep.abs_diff(shallow) < shallow / 50, "2 layers hold {shallow} bytes, 8 layers {deep}");
         assert!(recorded > 5 * deep, "recording holds {recorded} bytes, encoding {deep}");
     });

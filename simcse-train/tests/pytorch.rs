@@ -1,6 +1,6 @@
-//! The same numbers as PyTorch: hidden states, embeddings, loss, gradients and ten optimizer steps of
-//! BERT, RoBERTa and DistilBERT, compared with what `tools/generate/goldens.py` computed in f64, without
-//! dropout and with our generator's masks.
+//! The same numbers as PyTorch: hidden states, embeddings, loss, gradients and ten optimizer steps
+//! of BERT, RoBERTa and DistilBERT, compared with what `tools/generate/goldens.py` computed in f64,
+//! without dropout and with our generator's masks.
 //!
 //! To compare models of published sizes, set `SIMCSE_GOLDENS` to a directory that
 //! `tools/generate/goldens.py --live` wrote.
@@ -15,12 +15,15 @@ use simcse_train::optim::adamw::{AdamW, clip_scale, gradient_norm};
 use simcse_train::optim::schedule::LinearSchedule;
 use simcse_train::{Contrastive, Settings, StepBuffers, accumulate_gradient};
 
-/// Largest absolute errors of hidden states, unit embeddings and the loss; relative L2 error of a tensor's gradient.
+/// Largest absolute errors of hidden states, unit embeddings and the loss; relative L2 error of a
+/// tensor's gradient.
 const BOUNDS: Errors = Errors { hidden: 2e-5, unit: 1e-5, loss: 1e-5, gradient: f64::INFINITY, worst_gradient: 3e-5 };
-/// The same for ten steps: each step's loss, what they added to all weights, and to the worst tensor, where it may be more if
-/// PyTorch's own error is: AdamW divides small gradients by their size, and so their errors.
+/// The same for ten steps: each step's loss, what the steps added to all weights together, and what
+/// they added to the worst tensor. The last may be exceeded where PyTorch's own error is large:
+/// AdamW divides small gradients by their size, and with them their errors.
 const TRAINING_BOUNDS: TrainingErrors = TrainingErrors { loss: 1e-4, update: 1e-3, worst_update: 1e-3 };
-/// The error of all gradients together (the median over the batches), and of the worst update, in PyTorch's f32 errors.
+/// Bound on the error of all gradients together (the median over the batches) and of the worst
+/// update, as a multiple of the error of PyTorch in f32.
 const TIMES_TORCH: f64 = 2.0;
 
 /// `golden.json`.
@@ -46,7 +49,7 @@ struct Rates {
 struct Case {
     sentences: Vec<Vec<u32>>,
     pooling: String,
-    /// The step of its dropout masks; without dropout if null.
+    /// The step whose dropout masks are used; `null` means no dropout.
     step: Option<u32>,
     loss: f64,
     torch_f32: Errors,
@@ -62,15 +65,15 @@ struct Training {
     torch_f32: TrainingErrors,
 }
 
-/// Distances from f64 in one batch.
+/// Distances from the f64 results in one batch.
 #[derive(Clone, Copy, Debug, Default, Deserialize)]
 struct Errors {
     hidden: f64,
     unit: f64,
     loss: f64,
-    /// Of all gradients together.
+    /// All gradients together.
     gradient: f64,
-    /// Of the tensor with the largest one.
+    /// The tensor with the largest error.
     worst_gradient: f64,
 }
 
@@ -103,7 +106,7 @@ impl Golden {
         DropoutPlan { hidden, attention, seed, step }
     }
 
-    /// The values of an array that stand in the file for all of it.
+    /// The values that the file holds of an array: all of them, or a sample of a large array.
     fn sample(&self, values: &[f32], case: usize) -> Vec<f32> {
         let (first, stride) = if values.len() <= self.whole { (0, 1) } else { (case, self.stride) };
         values.iter().skip(first).step_by(stride).copied().collect()
@@ -114,7 +117,7 @@ impl Golden {
 struct Expected<'a>(SafeTensors<'a>);
 
 impl Expected<'_> {
-    /// The differences of `got` from the array `name`, and its values.
+    /// For each value of the array `name`, the difference of `got` from it, and the value itself.
     fn compare(&self, name: &str, got: &[f32]) -> Vec<(f64, f64)> {
         let bytes = self.0.tensor(name).unwrap().data().as_chunks::<4>().0;
         assert_eq!(bytes.len(), got.len(), "{name}");
@@ -126,7 +129,8 @@ impl Expected<'_> {
         self.compare(name, got).iter().fold(0.0, |largest, (error, _)| f64::max(largest, error.abs()))
     }
 
-    /// Relative L2 errors of a buffer of the parameters' layout: of all tensors together, and the largest of one tensor.
+    /// Relative L2 errors of a buffer with the layout of the parameters: that of all tensors
+    /// together, and that of the worst tensor.
     fn relative_errors(
         &self,
         prefix: &str,
@@ -134,16 +138,19 @@ impl Expected<'_> {
         sample: impl Fn(&[f32]) -> Vec<f32>,
         buffer: &[f32],
     ) -> (f64, f64) {
-        let (mut errors, mut squares, mut worst) = (0.0, 0.0, 0.0);
+        let mut errors = 0.0;
+        let mut squares = 0.0;
+        let mut worst = 0.0;
         for tensor in encoder.params.layout().parameters().iter().filter(|tensor| tensor.trainable) {
             if tensor.name.ends_with("key.bias") || tensor.name.ends_with("k_lin.bias") {
-                continue; // the softmax does not see it: its true gradient is 0
+                continue; // softmax is invariant to it, so its true gradient is 0
             }
             let pairs = self.compare(&format!("{prefix}.{}", tensor.name), &sample(&buffer[tensor.range()]));
             let error: f64 = pairs.iter().map(|(error, _)| error * error).sum();
             let square: f64 = pairs.iter().map(|(_, expected)| expected * expected).sum();
             assert!(error.is_finite() && square > 0.0, "{prefix}.{}: error {error}, length {square}", tensor.name);
-            (errors, squares) = (errors + error, squares + square);
+            errors += error;
+            squares += square;
             worst = f64::max(worst, (error / square).sqrt());
         }
         ((errors / squares).sqrt(), worst)
@@ -187,7 +194,7 @@ fn run_case(encoder: &mut SentenceEncoder, golden: &Golden, number: usize, expec
     errors
 }
 
-/// Ten steps on the batches, with dropout.
+/// Ten steps on the same batches, with dropout.
 fn train(encoder: &mut SentenceEncoder, golden: &Golden, expected: &Expected) -> TrainingErrors {
     let Training { learning_rate, warmup_ratio, weight_decay, max_grad_norm, losses, .. } = &golden.training;
     let batches = golden.cases.len() / 2;
@@ -202,7 +209,8 @@ fn train(encoder: &mut SentenceEncoder, golden: &Golden, expected: &Expected) ->
     let mut worst_loss = 0.0;
     encoder.directory.pooling = Pooling::Mean;
     for (step, expected) in losses.iter().enumerate() {
-        let (sentences, plan) = (&golden.cases[step % batches].sentences, golden.dropout(step as u32));
+        let sentences = &golden.cases[step % batches].sentences;
+        let plan = golden.dropout(step as u32);
         grads.clear();
         let loss = accumulate_gradient(encoder, sentences, Some(&plan), &objective, &mut buffers, &mut grads);
         let scale = clip_scale(gradient_norm(&grads), *max_grad_norm);
@@ -221,7 +229,8 @@ fn median(mut values: Vec<f64>) -> f64 {
     (values[middle] + values[values.len() - 1 - middle]) / 2.0
 }
 
-/// Runs all cases of a golden directory, prints the errors beside PyTorch's own, and holds them to the bounds.
+/// Runs all cases of a golden directory, prints the errors alongside those of PyTorch in f32, and
+/// compares them with the bounds.
 fn check(dir: &Path) {
     let golden = Golden::read(dir);
     let bytes = std::fs::read(dir.join("golden.safetensors")).unwrap();
@@ -230,26 +239,29 @@ fn check(dir: &Path) {
     let name = dir.file_name().unwrap().display();
 
     let mut failures = Vec::new();
-    let mut report = |what: String, ours: f64, torchs: f64, bound: f64| {
-        println!("| {name} | {what} | {ours:.1e} | {torchs:.1e} | {bound:.1e} |");
+    let mut report = |what: String, ours: f64, theirs: f64, bound: f64| {
+        println!("| {name} | {what} | {ours:.1e} | {theirs:.1e} | {bound:.1e} |");
         if ours > bound || ours.is_nan() {
             failures.push(what);
         }
     };
-    println!("| model | largest error | ours | PyTorch f32's | bound |\n|---|---|---|---|---|");
+    println!("| model | largest error | ours | PyTorch in f32 | bound |\n|---|---|---|---|---|");
     let half = golden.cases.len() / 2;
     for (with, numbers) in [("", 0..half), (", dropout", half..2 * half)] {
         let errors: Vec<Errors> = numbers.clone().map(|i| run_case(&mut encoder, &golden, i, &expected)).collect();
-        let torchs: Vec<Errors> = golden.cases[numbers].iter().map(|case| case.torch_f32).collect();
-        let [ours, theirs] = [&errors, &torchs].map(|all| all.iter().copied().fold(Errors::default(), Errors::max));
+        let torch_errors: Vec<Errors> = golden.cases[numbers].iter().map(|case| case.torch_f32).collect();
+        let [ours, theirs] =
+            [&errors, &torch_errors].map(|all| all.iter().copied().fold(Errors::default(), Errors::max));
         report(format!("hidden states{with}"), ours.hidden, theirs.hidden, BOUNDS.hidden);
         report(format!("unit embeddings{with}"), ours.unit, theirs.unit, BOUNDS.unit);
         report(format!("loss{with}"), ours.loss, theirs.loss, BOUNDS.loss);
         report(format!("worst gradient{with}"), ours.worst_gradient, theirs.worst_gradient, BOUNDS.worst_gradient);
-        let [ours, theirs] = [errors, torchs].map(|all| median(all.iter().map(|errors| errors.gradient).collect()));
+        let [ours, theirs] =
+            [errors, torch_errors].map(|all| median(all.iter().map(|errors| errors.gradient).collect()));
         report(format!("all gradients (median){with}"), ours, theirs, TIMES_TORCH * theirs);
     }
-    let (ours, theirs) = (train(&mut encoder, &golden, &expected), golden.training.torch_f32);
+    let ours = train(&mut encoder, &golden, &expected);
+    let theirs = golden.training.torch_f32;
     report("loss, ten steps".to_owned(), ours.loss, theirs.loss, TRAINING_BOUNDS.loss);
     report("update, ten steps".to_owned(), ours.update, theirs.update, TRAINING_BOUNDS.update);
     let bound = TRAINING_BOUNDS.worst_update.max(TIMES_TORCH * theirs.worst_update);

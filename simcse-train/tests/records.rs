@@ -1,5 +1,5 @@
-//! What a run leaves is what it was: checkpoints that were changed are noticed, resumes go on as they must, and the
-//! record says what was computed.
+//! What a run leaves on disk is true: changes of a checkpoint are noticed, a resumed run continues
+//! the run that was recorded, and the record describes what was computed.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::Write;
@@ -40,7 +40,7 @@ fn checkpoint(dir: &Path) -> PathBuf {
 }
 
 #[test]
-fn a_run_is_not_resumed_to_fewer_steps_than_it_has() {
+fn a_run_is_not_resumed_with_fewer_steps() {
     let dir = tempfile::tempdir().unwrap();
     let resume = |recorded: u64, given: u64| {
         let mut checkpoint = Checkpoint::open(&dir.path().join("checkpoint-2")).unwrap();
@@ -50,12 +50,13 @@ fn a_run_is_not_resumed_to_fewer_steps_than_it_has() {
         Trainer::resume(output, checkpoint, &sentences, settings(given)).unwrap_err().to_string()
     };
     checkpoint(dir.path());
-    assert!(resume(2, 1).starts_with("--max-steps: the run began with 2, found 1"));
-    // As a checkpoint might be that this program did not write.
+    assert!(resume(2, 1).starts_with("--max-steps: the run started with 2, found 1"));
+    // A checkpoint that this program did not write might say this.
     assert!(resume(1, 1).contains("checkpoint-2: expected at most the run's 1 steps, found 2"));
 }
 
-/// The moments of one model would not fit the weights of another, so there is no way to train other weights with them.
+/// A checkpoint's moments belong to its weights, so there is no way to combine them with other
+/// weights.
 #[test]
 fn a_resumed_run_trains_the_model_of_its_checkpoint() {
     let dir = tempfile::tempdir().unwrap();
@@ -68,9 +69,9 @@ fn a_resumed_run_trains_the_model_of_its_checkpoint() {
     assert_eq!(trainer.train(&mut ()).unwrap().summary.steps, 3);
 }
 
-/// A setting that concerns the model is applied to it, so the record cannot say otherwise.
+/// Otherwise the record would not describe the model.
 #[test]
-fn the_settings_reach_the_model() {
+fn settings_that_concern_the_model_are_applied_to_it() {
     let dir = tempfile::tempdir().unwrap();
     let (encoder, sentences) = model_and_sentences();
     let settings = Settings { pooling: Pooling::Cls, max_seq_length: 6, ..settings(1) };
@@ -97,21 +98,21 @@ fn every_flipped_bit_is_noticed() {
     let open = |path: PathBuf| OpenOptions::new().read(true).write(true).open(path).unwrap();
     let files: Vec<File> = files(&checkpoint).into_iter().map(open).collect();
     let bytes: Vec<(&File, u64)> =
-        files.iter().flat_map(|file| (0..file.metadata().unwrap().len()).map(move |place| (file, place))).collect();
+        files.iter().flat_map(|file| (0..file.metadata().unwrap().len()).map(move |offset| (file, offset))).collect();
     for flip in 0..10_000 {
-        let [which, bit, ..] = Philox::new(7).block([flip, 0, 0, 0]);
-        let (file, place) = bytes[which as usize % bytes.len()];
+        let [index, bit, ..] = Philox::new(7).block([flip, 0, 0, 0]);
+        let (file, offset) = bytes[index as usize % bytes.len()];
         let mut byte = [0];
-        file.read_exact_at(&mut byte, place).unwrap();
-        file.write_all_at(&[byte[0] ^ 1 << (bit % 8)], place).unwrap();
+        file.read_exact_at(&mut byte, offset).unwrap();
+        file.write_all_at(&[byte[0] ^ 1 << (bit % 8)], offset).unwrap();
         assert!(Checkpoint::open(&checkpoint).is_err(), "flip {flip}");
-        file.write_all_at(&byte, place).unwrap();
+        file.write_all_at(&byte, offset).unwrap();
     }
     Checkpoint::open(&checkpoint).unwrap();
 }
 
 #[test]
-fn every_file_cut_short_is_noticed() {
+fn every_truncated_or_missing_file_is_noticed() {
     let dir = tempfile::tempdir().unwrap();
     let checkpoint = checkpoint(dir.path());
     for path in files(&checkpoint) {

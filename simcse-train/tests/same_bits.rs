@@ -1,5 +1,5 @@
-//! The same bits: of a model after many steps, whatever the number of threads, however often, and however the batch is cut
-//! into pieces; and of an embedding, whatever it is encoded with.
+//! The same bits: a trained model's do not depend on the number of threads, on the run, or on how
+//! batches are split into pieces; an embedding's do not depend on what it is encoded together with.
 
 use rayon::ThreadPoolBuilder;
 use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, Precision, SentenceEncoder, Tokenizer};
@@ -7,23 +7,23 @@ use simcse_train::{Sentences, Settings, Trainer};
 
 const THREADS: [usize; 5] = [1, 2, 3, 4, 8];
 
-/// Distinct sentences of 3 to 14 words: more tokens in a batch than a block of gradients holds.
+/// Distinct sentences of 3 to 14 words. A batch of them has more tokens than one block.
 fn texts() -> Vec<String> {
     let words = [
         "open", "a", "file", "in", "the", "terminal", "without", "mouse", "and", "print", "it", "twice", "on", "paper",
     ];
-    (0..120)
-        .map(|i| {
-            format!("{i} {}", words.iter().cycle().skip(i % 11).take(2 + i % 12).copied().collect::<Vec<_>>().join(" "))
-        })
-        .collect()
+    let text = |i: usize| {
+        let some: Vec<_> = words.iter().cycle().skip(i % 11).take(2 + i % 12).copied().collect();
+        format!("{i} {}", some.join(" "))
+    };
+    (0..120).map(text).collect()
 }
 
 fn encoder(texts: &[String], precision: Precision) -> SentenceEncoder {
     let tokenizer = Tokenizer::byte_level_bpe(texts, 300).unwrap();
     let config = ModelConfig {
         vocab_size: tokenizer.max_id() as usize + 1,
-        hidden_size: 24, // of no instruction set's tile a multiple
+        hidden_size: 24, // not a multiple of any instruction set's tile
         num_hidden_layers: 2,
         num_attention_heads: 3,
         intermediate_size: 40,
@@ -37,7 +37,7 @@ fn encoder(texts: &[String], precision: Precision) -> SentenceEncoder {
     encoder
 }
 
-/// Steps of a batch that is more than one block of gradients.
+/// Batches of more than one block.
 fn settings(steps: u64, precision: Precision) -> Settings {
     Settings { batch_size: 48, max_seq_length: 64, max_steps: Some(steps), precision, ..Settings::default() }
 }
@@ -61,7 +61,7 @@ fn precisions() -> impl Iterator<Item = Precision> {
 }
 
 #[test]
-fn of_weights_over_threads_and_repetitions() {
+fn weights_have_the_same_bits_for_any_number_of_threads_and_in_every_run() {
     for precision in precisions() {
         let settings = settings(100, precision);
         let expected = trained(THREADS[0], &settings);
@@ -72,7 +72,7 @@ fn of_weights_over_threads_and_repetitions() {
 }
 
 #[test]
-fn of_weights_over_pieces() {
+fn weights_have_the_same_bits_for_pieces_of_any_size() {
     for precision in precisions() {
         for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Max] {
             let plain = Settings { pooling, ..settings(20, precision) };
@@ -87,17 +87,17 @@ fn of_weights_over_pieces() {
 }
 
 #[test]
-fn of_embeddings_over_batches_orders_and_threads() {
+fn embeddings_have_the_same_bits_in_any_batch_order_and_number_of_threads() {
     let texts = texts();
     for precision in precisions() {
         let encoder = encoder(&texts, precision);
         let expected = encoder.encode(&texts).unwrap();
-        let backwards: Vec<_> = texts.iter().rev().collect();
+        let reversed: Vec<_> = texts.iter().rev().collect();
         for threads in THREADS {
             let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
-            let found = pool.install(|| encoder.encode(&backwards)).unwrap();
+            let found = pool.install(|| encoder.encode(&reversed)).unwrap();
             for (found, expected) in found.outer_iter().rev().zip(expected.outer_iter()) {
-                assert_eq!(found, expected, "backwards on {threads} threads in {precision:?}");
+                assert_eq!(found, expected, "reversed, on {threads} threads in {precision:?}");
             }
         }
         for size in [1, 7] {

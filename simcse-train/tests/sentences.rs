@@ -1,4 +1,5 @@
-//! Whatever a file of sentences holds has one outcome, which docs/input.md tells: sentences and counts, or one clear error.
+//! Whatever a file of sentences holds, there is one outcome, documented in docs/input.md: sentences
+//! and counts, or one clear error.
 
 use std::fs::{self, File};
 use std::io::{Read, Write};
@@ -12,14 +13,16 @@ use simcse_train::Sentences;
 const MIN_LENGTH: usize = 3;
 
 enum Outcome {
-    /// The sentences, how many lines were skipped, how many sentences are equal to an earlier one.
+    /// The sentences; the number of lines skipped; the number of sentences equal to an earlier one.
     Read(&'static [&'static str], u64, usize),
-    /// How many sentences, lines skipped, sentences equal to an earlier one.
+    /// The number of sentences; of lines skipped; of sentences equal to an earlier one.
     Count(usize, u64, usize),
-    /// The end of the message behind the file's name.
+    /// How the message ends, after the file's name.
     Refused(&'static str),
+    /// Refused because of a line, a byte in it, and the byte's position.
+    NotUtf8(u64, u8, u64),
 }
-use Outcome::{Count, Read as Sees, Refused};
+use Outcome::{Count, NotUtf8, Read as Sees, Refused};
 
 fn gzip(bytes: impl AsRef<[u8]>) -> Vec<u8> {
     let mut gzip = GzEncoder::new(Vec::new(), Compression::fast());
@@ -38,7 +41,9 @@ fn broken(mut bytes: Vec<u8>, from_end: usize) -> Vec<u8> {
     bytes
 }
 
-const NONE: &str = ": expected sentences of at least 3 characters, one a line, found none (lines too short: 0)";
+const NONE: &str = ": expected sentences of at least 3 characters, found none (too short: 0)";
+const LONG_FIRST: &str = ", line 1: expected at most 16 MiB, found a longer line";
+const LONG_SECOND: &str = ", line 2: expected at most 16 MiB, found a longer line";
 const NOT_GZIP: &str = ": expected gzip, as the name says, found something else";
 const UTF16: &str = ": expected UTF-8 text, found what looks like UTF-16: convert it with `iconv -f UTF-16 -t UTF-8`";
 
@@ -48,9 +53,9 @@ fn rows() -> Vec<(&'static str, &'static str, Vec<u8>, Outcome)> {
     let cut = |mut bytes: Vec<u8>, by: usize| { bytes.truncate(bytes.len() - by); bytes };
     let text = "one\ntwo\n";
     vec![
-        // Ends of lines.
+        // Line endings.
         ("an empty file", "txt", vec![], Refused(NONE)),
-        ("empty lines only", "txt", b"\n\n".to_vec(), Refused("(lines too short: 2)")),
+        ("empty lines only", "txt", b"\n\n".to_vec(), Refused("(too short: 2)")),
         ("no last newline", "txt", b"one\ntwo".to_vec(), Sees(&["one", "two"], 0, 0)),
         ("CRLF", "txt", b"one\r\n\r\ntwo\r\n".to_vec(), Sees(&["one", "two"], 1, 0)),
         ("a lone CR", "txt", b"one\rtwo\n".to_vec(), Sees(&["one\rtwo"], 0, 0)),
@@ -63,23 +68,23 @@ fn rows() -> Vec<(&'static str, &'static str, Vec<u8>, Outcome)> {
         ("form feed and vertical tab", "txt", "one\u{c}two\n\u{b}six\n".into(), Sees(&["one\u{c}two", "six"], 0, 0)),
         // Encodings.
         ("a byte-order mark", "txt", "\u{feff}one\ntwo\n".into(), Sees(&["one", "two"], 0, 0)),
-        ("a byte-order mark alone", "txt", "\u{feff}".into(), Refused("(lines too short: 1)")),
+        ("only a byte-order mark", "txt", "\u{feff}".into(), Refused("(too short: 1)")),
         ("a second byte-order mark", "txt", "one\n\u{feff}two\n".into(), Sees(&["one", "\u{feff}two"], 0, 0)),
-        ("UTF-16, little end first", "txt", utf16("\u{feff}one\n", u16::to_le_bytes), Refused(UTF16)),
-        ("UTF-16, big end first", "txt", utf16("\u{feff}one\n", u16::to_be_bytes), Refused(UTF16)),
-        ("UTF-16 without a mark, little end first", "txt", utf16("one\n", u16::to_le_bytes), Refused(UTF16)),
-        ("UTF-16 without a mark, big end first", "txt", utf16("one\n", u16::to_be_bytes), Refused(UTF16)),
+        ("UTF-16, little-endian", "txt", utf16("\u{feff}one\n", u16::to_le_bytes), Refused(UTF16)),
+        ("UTF-16, big-endian", "txt", utf16("\u{feff}one\n", u16::to_be_bytes), Refused(UTF16)),
+        ("UTF-16 without a byte-order mark, little-endian", "txt", utf16("one\n", u16::to_le_bytes), Refused(UTF16)),
+        ("UTF-16 without a byte-order mark, big-endian", "txt", utf16("one\n", u16::to_be_bytes), Refused(UTF16)),
         ("UTF-32", "txt", b"\xff\xfe\0\0o\0\0\0".to_vec(), Refused(UTF16)),
-        ("Latin-1", "txt", b"one\ncaf\xe9 au lait\n".to_vec(), Refused(", line 2: expected UTF-8 text, found byte 0xe9 at position 4")),
-        ("an overlong form", "txt", b"one\xc0\x80\n".to_vec(), Refused(", line 1: expected UTF-8 text, found byte 0xc0 at position 4")),
-        ("half a surrogate", "txt", b"\xed\xa0\x80\n".to_vec(), Refused(", line 1: expected UTF-8 text, found byte 0xed at position 1")),
-        ("half a character at the end", "txt", b"one\ncaf\xc3".to_vec(), Refused(", line 2: expected UTF-8 text, found byte 0xc3 at position 4")),
-        ("bytes behind a mark", "txt", b"\xef\xbb\xbfa\xff\n".to_vec(), Refused(", line 1: expected UTF-8 text, found byte 0xff at position 5")),
+        ("Latin-1", "txt", b"one\ncaf\xe9 au lait\n".to_vec(), NotUtf8(2, 0xe9, 4)),
+        ("an overlong encoding", "txt", b"one\xc0\x80\n".to_vec(), NotUtf8(1, 0xc0, 4)),
+        ("a lone surrogate", "txt", b"\xed\xa0\x80\n".to_vec(), NotUtf8(1, 0xed, 1)),
+        ("half a character at the end", "txt", b"one\ncaf\xc3".to_vec(), NotUtf8(2, 0xc3, 4)),
+        ("a wrong byte after a byte-order mark", "txt", b"\xef\xbb\xbfa\xff\n".to_vec(), NotUtf8(1, 0xff, 5)),
         // Characters.
         ("NUL in a line", "txt", b"one\0two\nsix\0\n".to_vec(), Sees(&["one\0two", "six\0"], 0, 0)),
         ("NULs only", "txt", vec![0; 9], Count(1, 0, 0)),
         ("control characters", "txt", b"\x1b[2Jone\x07\n".to_vec(), Sees(&["\x1b[2Jone\x07"], 0, 0)),
-        ("whitespace only", "txt", " \t \n\u{3000}\u{a0}\u{2003}\n".into(), Refused("(lines too short: 2)")),
+        ("whitespace only", "txt", " \t \n\u{3000}\u{a0}\u{2003}\n".into(), Refused("(too short: 2)")),
         ("whitespace around", "txt", "\u{3000}one \t\n\u{a0}two\u{2003}\n".into(), Sees(&["one", "two"], 0, 0)),
         ("tabs and spaces within", "txt", "a\t b\n".into(), Sees(&["a\t b"], 0, 0)),
         ("zero-width characters", "txt", "\u{200b}\u{200d}\u{2060}\n".into(), Sees(&["\u{200b}\u{200d}\u{2060}"], 0, 0)),
@@ -87,29 +92,29 @@ fn rows() -> Vec<(&'static str, &'static str, Vec<u8>, Outcome)> {
         ("emoji", "txt", "\u{1f44d}\u{1f44d}\n\u{1f469}\u{200d}\u{1f467}\n".into(), Sees(&["\u{1f469}\u{200d}\u{1f467}"], 1, 0)),
         ("combining marks", "txt", "cafe\u{301}\ncaf\u{e9}\n".into(), Sees(&["cafe\u{301}", "caf\u{e9}"], 0, 0)),
         // Lengths and repetitions.
-        ("only short lines", "txt", b"a\nbc\n  d \n".to_vec(), Refused("(lines too short: 3)")),
+        ("only short lines", "txt", b"a\nbc\n  d \n".to_vec(), Refused("(too short: 3)")),
         ("characters, not bytes", "txt", "\u{e4}\u{f6}\u{fc}\n\u{e4}\u{f6}\n".into(), Sees(&["\u{e4}\u{f6}\u{fc}"], 1, 0)),
         ("duplicates", "txt", b"one\ntwo\n one\nOne\none\n".to_vec(), Sees(&["one", "two", "one", "One", "one"], 0, 2)),
-        ("very many duplicates", "txt", "the same sentence\n".repeat(200_000).into(), Count(200_000, 0, 199_999)),
+        ("200,000 duplicates", "txt", "the same sentence\n".repeat(200_000).into(), Count(200_000, 0, 199_999)),
         ("a line of 16 MiB", "txt", vec![b'x'; MAX_LINE], Count(1, 0, 0)),
-        ("a line longer than 16 MiB", "txt", [b"one\n", &vec![b'x'; MAX_LINE + 1][..], b"\n"].concat(), Refused(", line 2: expected at most 16 MiB, found a longer line")),
+        ("a line longer than 16 MiB", "txt", [b"one\n", &vec![b'x'; MAX_LINE + 1][..], b"\n"].concat(), Refused(LONG_SECOND)),
         // Gzip.
         ("gzip", "gz", gzip(text), Sees(&["one", "two"], 0, 0)),
         ("gzip under another name", "txt", gzip(text), Sees(&["one", "two"], 0, 0)),
         ("gzip of nothing", "gz", gzip(""), Refused(NONE)),
-        ("gzip behind gzip", "gz", [gzip("one\ntw"), gzip("o\nsix")].concat(), Sees(&["one", "two", "six"], 0, 0)),
-        ("gzip of gzip", "gz", gzip(gzip(text)), Refused(", line 1: expected UTF-8 text, found byte 0x8b at position 2")),
+        ("two gzip members", "gz", [gzip("one\ntw"), gzip("o\nsix")].concat(), Sees(&["one", "two", "six"], 0, 0)),
+        ("gzip of gzip", "gz", gzip(gzip(text)), NotUtf8(1, 0x8b, 2)),
         ("gzip of UTF-16", "gz", gzip(utf16("one\n", u16::to_le_bytes)), Refused(UTF16)),
         ("plain text named gzip", "gz", text.into(), Refused(NOT_GZIP)),
         ("an empty file named gzip", "gz", vec![], Refused(NOT_GZIP)),
-        ("the first bytes of gzip alone", "txt", vec![0x1f, 0x8b], Refused(": unexpected end of file")),
-        ("gzip cut in its text", "gz", cut(gzip(text), 10), Refused(": incomplete deflate stream")),
-        ("gzip cut in its checksum", "gz", cut(gzip(text), 3), Refused(": unexpected end of file")),
+        ("only the first bytes of gzip", "txt", vec![0x1f, 0x8b], Refused(": unexpected end of file")),
+        ("gzip truncated in its text", "gz", cut(gzip(text), 10), Refused(": incomplete deflate stream")),
+        ("gzip truncated in its checksum", "gz", cut(gzip(text), 3), Refused(": unexpected end of file")),
         ("gzip with a wrong checksum", "gz", broken(gzip(text), 5), Refused(": corrupt gzip stream does not have a matching checksum")),
-        ("gzip with text behind it", "gz", [gzip(text), b"more than a header\n".to_vec()].concat(), Refused(": invalid gzip header")),
-        ("gzip of a line of 64 MiB", "gz", gzip(vec![b' '; 64 << 20]), Refused(", line 1: expected at most 16 MiB, found a longer line")),
-        ("zip", "zip", b"PK\x03\x04\x14\0\0\0\x08\0\xe5A".to_vec(), Refused(", line 1: expected UTF-8 text, found byte 0xe5 at position 11")),
-        ("xz", "xz", b"\xfd7zXZ\0\0".to_vec(), Refused(", line 1: expected UTF-8 text, found byte 0xfd at position 1")),
+        ("gzip followed by text", "gz", [gzip(text), b"more than a header\n".to_vec()].concat(), Refused(": invalid gzip header")),
+        ("gzip of a line of 64 MiB", "gz", gzip(vec![b' '; 64 << 20]), Refused(LONG_FIRST)),
+        ("zip", "zip", b"PK\x03\x04\x14\0\0\0\x08\0\xe5A".to_vec(), NotUtf8(1, 0xe5, 11)),
+        ("xz", "xz", b"\xfd7zXZ\0\0".to_vec(), NotUtf8(1, 0xfd, 1)),
     ]
 }
 
@@ -118,7 +123,7 @@ fn all(sentences: &Sentences) -> Vec<&str> {
 }
 
 #[test]
-fn every_file_has_its_outcome() {
+fn every_file_has_the_documented_outcome() {
     let rows = rows();
     assert!(rows.len() >= 40);
     let dir = tempfile::tempdir().unwrap();
@@ -132,6 +137,9 @@ fn every_file_has_its_outcome() {
             (Ok(read), Sees(sentences, skipped, equal)) => all(read) == sentences && counts(read) == (skipped, equal),
             (Ok(read), Count(sentences, skipped, equal)) => read.len() == sentences && counts(read) == (skipped, equal),
             (Err(error), Refused(end)) => error.contains(&*path.to_string_lossy()) && error.ends_with(end),
+            (Err(error), NotUtf8(line, byte, position)) => error.ends_with(&format!(
+                "in.{extension}, line {line}: expected UTF-8 text, found byte {byte:#04x} at position {position}"
+            )),
             _ => false,
         };
         if !right {
@@ -142,7 +150,43 @@ fn every_file_has_its_outcome() {
 }
 
 #[test]
-fn what_is_no_file_of_text_is_named() {
+fn a_table_gives_one_sentence_per_record_whatever_its_cells_contain() {
+    let dir = tempfile::tempdir().unwrap();
+    let put = |name: &str, bytes: &[u8]| {
+        let path = dir.path().join(name);
+        fs::write(&path, bytes).unwrap();
+        path
+    };
+    let csv = "id,text\n1,\"one, or\ntwo\"\n2,\" \"\"three\"\" \"\n3,no\n4,\"\"\n";
+    for path in [put("in.csv", csv.as_bytes()), put("in.csv.gz", &gzip(csv))] {
+        let read = Sentences::read(&path, MIN_LENGTH).unwrap();
+        assert_eq!(all(&read), ["one, or\ntwo", "\"three\""]);
+        assert_eq!((read.skipped(), read.warnings()), (2, &[][..]));
+    }
+    let path = put("in.jsonl", b"{\"a\": \"one\", \"b\": \"six\"}\n{\"a\": \"two\", \"b\": \"ten\"}\n");
+    assert_eq!(all(&Sentences::read_column(&path, Some("b"), MIN_LENGTH).unwrap()), ["six", "ten"]);
+    let error = Sentences::read(&path, MIN_LENGTH).unwrap_err().to_string();
+    assert!(error.contains("--text-column") && error.ends_with("found a, b"), "{error}");
+    let error = Sentences::read(put("header.csv", b"id,text\n"), MIN_LENGTH).unwrap_err().to_string();
+    assert!(error.ends_with(NONE), "{error}");
+}
+
+#[test]
+fn a_header_in_a_file_of_lines_and_quotes_around_all_of_them_are_warned_about() {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    let warnings = |text: &str| {
+        fs::write(file.path(), text).unwrap();
+        Sentences::read(file.path(), MIN_LENGTH).unwrap().warnings().to_vec()
+    };
+    assert!(warnings("one\n\"two\"\n").is_empty());
+    assert!(warnings("text\none\n")[0].starts_with("line 1 looks like a header"));
+    assert!(warnings("\"one\"\n\"two\"\n")[0].starts_with("every sentence is in quotes"));
+    let error = Sentences::read_column(file.path(), Some("text"), MIN_LENGTH).unwrap_err().to_string();
+    assert!(error.contains("expected a .csv, .tsv or .jsonl file"), "{error}");
+}
+
+#[test]
+fn a_path_that_is_not_a_text_file_is_named() {
     let dir = tempfile::tempdir().unwrap();
     let message = |path: &Path| Sentences::read(path, MIN_LENGTH).unwrap_err().to_string();
     assert!(message(dir.path()).ends_with(": expected a text file, found a directory"));
@@ -154,9 +198,11 @@ fn what_is_no_file_of_text_is_named() {
 
 #[cfg(unix)]
 #[test]
-fn links_and_pipes_are_followed_and_endless_lines_are_not() {
+fn links_and_pipes_are_read_and_endless_lines_are_not() {
     let dir = tempfile::tempdir().unwrap();
-    let (file, link, pipe) = (dir.path().join("in"), dir.path().join("link"), dir.path().join("pipe"));
+    let file = dir.path().join("in");
+    let link = dir.path().join("link");
+    let pipe = dir.path().join("pipe");
     fs::write(&file, "one\n").unwrap();
     std::os::unix::fs::symlink(&file, &link).unwrap();
     assert_eq!(all(&Sentences::read(&link, MIN_LENGTH).unwrap()), ["one"]);
@@ -164,21 +210,22 @@ fn links_and_pipes_are_followed_and_endless_lines_are_not() {
     assert!(Sentences::read(&link, MIN_LENGTH).unwrap_err().to_string().contains("No such file"));
 
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
-    let pipe_there = pipe.clone();
-    let writer = std::thread::spawn(move || fs::write(pipe_there, gzip("one\ntwo")).unwrap());
+    let other_end = pipe.clone();
+    let writer = std::thread::spawn(move || fs::write(other_end, gzip("one\ntwo")).unwrap());
     assert_eq!(all(&Sentences::read(&pipe, MIN_LENGTH).unwrap()), ["one", "two"]);
     writer.join().unwrap();
 
-    // A line of 1 GiB, of which no more is read than can be a line.
+    // A line of 1 GiB: reading stops once it is longer than a line may be.
     let writer = std::thread::spawn(move || {
         let mut pipe = File::options().write(true).open(pipe).unwrap();
-        let (piece, mut written) = (vec![b'x'; 1 << 20], 0);
-        while written < 1 << 30 && pipe.write_all(&piece).is_ok() {
-            written += piece.len();
+        let megabyte = vec![b'x'; 1 << 20];
+        let mut written = 0;
+        while written < 1 << 30 && pipe.write_all(&megabyte).is_ok() {
+            written += megabyte.len();
         }
         written
     });
-    let error = Sentences::read(&dir.path().join("pipe"), MIN_LENGTH).unwrap_err().to_string();
+    let error = Sentences::read(dir.path().join("pipe"), MIN_LENGTH).unwrap_err().to_string();
     assert!(error.ends_with("line 1: expected at most 16 MiB, found a longer line"), "{error}");
     assert!(writer.join().unwrap() < 32 << 20);
 }
@@ -190,22 +237,22 @@ fn a_file_without_permission_is_named() {
     let file = tempfile::NamedTempFile::new().unwrap();
     fs::set_permissions(file.path(), fs::Permissions::from_mode(0o000)).unwrap();
     if File::open(file.path()).is_ok() {
-        println!("skipped: permissions do not bind this user");
+        println!("skipped: permissions do not apply to this user");
         return;
     }
     let error = Sentences::read(file.path(), MIN_LENGTH).unwrap_err().to_string();
     assert!(error.contains("Permission denied"), "{error}");
 }
 
-/// A file of 40,000 lines, and a reader that has seen the first.
-fn begun(path: &Path) -> Lines {
+/// Writes a file of 40,000 lines, and returns a reader that has read the first one.
+fn started(path: &Path) -> Lines {
     fs::write(path, "a line of the file\n".repeat(40_000)).unwrap();
     let mut lines = Lines::open(path).unwrap();
     assert_eq!(lines.next_line().unwrap().unwrap().text, "a line of the file");
     lines
 }
 
-/// How many more lines there are, or the error.
+/// The number of lines that are left, or the error.
 fn rest(mut lines: Lines) -> Result<usize, String> {
     let mut count = 0;
     while lines.next_line().map_err(|error| error.to_string())?.is_some() {
@@ -215,15 +262,15 @@ fn rest(mut lines: Lines) -> Result<usize, String> {
 }
 
 #[test]
-fn a_file_that_grows_is_read_to_its_end_and_one_that_shrinks_is_refused() {
+fn a_file_that_grows_is_read_to_its_new_end_and_one_that_shrinks_is_refused() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("in.txt");
-    let lines = begun(&path);
+    let lines = started(&path);
     File::options().append(true).open(&path).unwrap().write_all(b"one more\n").unwrap();
     assert_eq!(rest(lines), Ok(40_000));
 
     for length in [0, 10, 400_000] {
-        let lines = begun(&path);
+        let lines = started(&path);
         File::options().write(true).open(&path).unwrap().set_len(length).unwrap();
         let error = rest(lines).unwrap_err();
         let expected =
@@ -231,8 +278,8 @@ fn a_file_that_grows_is_read_to_its_end_and_one_that_shrinks_is_refused() {
         assert!(error.contains(&expected), "{error}");
     }
 
-    // Another file under its name is another file.
-    let lines = begun(&path);
+    // If another file takes its name, the reader keeps reading the old one.
+    let lines = started(&path);
     fs::write(dir.path().join("other"), "short\n").unwrap();
     fs::rename(dir.path().join("other"), &path).unwrap();
     assert_eq!(rest(lines), Ok(39_999));

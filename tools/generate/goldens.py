@@ -318,6 +318,8 @@ def make_small_model(directory, config):
     model.save_pretrained(directory)
     words = {0: "[PAD]", 1: "[UNK]", 2: "[MASK]", CLS: "[CLS]", SEP: "[SEP]"}
     (directory / "vocab.txt").write_text("".join(words.get(i, f"word{i}") + "\n" for i in range(config.vocab_size)))
+    # A WordPiece vocabulary, even if the model type implies another tokenizer.
+    (directory / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}\n')
 
 
 def main():

@@ -45,13 +45,16 @@ all_mistakes() {
   plant 'embedding: last gradient of a row only' 's/\*drow += dy)/*drow = *dy)/'
 
   on simcse-tensor ops::linear ops/linear.rs
-  plant 'linear: dW overwritten' 's/gemm(precision, dy.t(), x.view(), Addend::Existing/gemm(precision, dy.t(), x.view(), Addend::Zero/'
-  plant 'linear: db missing' 's/add_column_sums(dy, &ends, grads.slice_mut(bias));/let _ = add_column_sums;/'
-  plant 'linear: dx added to what the buffer holds' 's/gemm(precision, dy.view(), params.matrix(weight), addend,/gemm(precision, dy.view(), params.matrix(weight), { let _ = addend; Addend::Existing },/'
+  plant 'linear: dW overwritten' 's/dy.t(), x.view(), Addend::Existing/dy.t(), x.view(), Addend::Zero/'
+  plant 'linear: db missing' 's/add_column_sums(dy, &ends, grads.slice_mut(linear.bias));/let _ = add_column_sums;/'
+  plant 'linear: dx added to what the buffer holds' 's/dy.view(), weight, addend,/dy.view(), weight, { let _ = addend; Addend::Existing },/'
 
-  on simcse-tensor ops::gelu_linear ops/gelu_linear.rs
+  on simcse-tensor ops::activation_linear ops/activation_linear.rs
   plant "gelu: Φ instead of Φ + h·φ" 's/s.fma(s.mul(h, bell), s.splat(INV_SQRT_2PI), cdf)/{ let _ = (bell, INV_SQRT_2PI); cdf }/'
-  plant 'gelu: dW from h instead of gelu(h)' 's/s.store_fitting(s.mul(h, cdf), &mut self.h/s.store_fitting(h, \&mut self.h/'
+  plant 'activation: dW from h instead of f(h)' 's/s.store_fitting(value, &mut self.h\[i..\]);/let _ = value;/'
+  plant 'gated activation: slope without p′' 's/s.mul(gate, complement)), dp, gate)/s.mul(gate, complement)), { let _ = dp; s.splat(1.0) }, gate)/'
+  plant 'tanh-gelu: p′ without the 3' 's/3.0 \* CUBIC/CUBIC/'
+  plant 'relu: slope 1 everywhere' 's/s.where_less(s.splat(0.0), h, s.splat(1.0), s.splat(0.0))/s.splat(1.0)/'
 
   on simcse-tensor ops::layer_norm ops/layer_norm.rs
   plant 'layer_norm: mean(g) missing' 's/s.sub(s.sub(g, mean_g), s.mul(x, mean_gx))/{ let _ = mean_g; s.sub(g, s.mul(x, mean_gx)) }/'
@@ -65,11 +68,11 @@ all_mistakes() {
   plant 'dropout: dy passed through' 's/^    forward(dy, dropout, rows);/    let _ = (dy, dropout, rows);/'
 
   on simcse-tensor ops::attention ops/attention.rs
-  plant 'attention: dS without 1/√D' 's/s.mul(s.mul(p, s.sub(dp, along)), scale_all)/{ let _ = scale_all; s.mul(p, s.sub(dp, along)) }/'
+  plant 'attention: dS without 1/√D' 's/s.mul(s.mul(p, s.sub(dp, along)), scale)/{ let _ = scale; s.mul(p, s.sub(dp, along)) }/'
   plant 'attention: rowsum(P ⊙ dP) missing' 's/s.mul(p, s.sub(dp, along))/{ let _ = along; s.mul(p, dp) }/'
-  plant 'attention: dP without the mask' 's/math::zip(s, m, dp_, |m, dp| s.mul(m, dp));//'
-  plant 'attention: dV without the mask' 's/math::zip(s, p, m, |p, m| s.mul(p, m));/math::zip(s, p, m, |p, _| p);/'
-  plant 'attention: dQ and dK exchanged' 's/product(s, \[t, dp, t\], (dp_, tp, 1), (k, dp)/product(s, [t, dp, t], (dp_, 1, tp), (k, dp)/'
+  plant 'attention: dP without the mask' 's/math::zip(s, mask, dp, |m, dp| s.mul(m, dp));//'
+  plant 'attention: dV without the mask' 's/math::zip(s, p, mask, |p, m| s.mul(p, m));/math::zip(s, p, mask, |p, _| p);/'
+  plant 'attention: dQ and dK exchanged' 's/Left::rows(dp, padded_tokens), (k,/Left::transposed(dp, padded_tokens), (k,/'
 
   on simcse-tensor ops::pooling ops/pooling.rs
   plant 'mean pooling: not divided' 's|\*dx = dy / length|{ let _ = length; *dx = *dy }|'
@@ -98,9 +101,9 @@ all_mistakes() {
   plant 'layer: residual from x instead of a' 's/tape.layer_norm(fed, Some(a)/tape.layer_norm(fed, Some(x)/'
   plant 'layer: both outputs share a mask' 's/Site::Output(self.number)/Site::AttentionOutput(self.number)/'
 
-  on simcse-model encoder::tests tape.rs
+  on simcse-model encoder::tests tape/backward.rs
   plant 'tape: an earlier gradient overwritten' 's/Some(dx) => (dx, Addend::Existing),/Some(dx) => (dx, Addend::Zero),/'
-  plant 'tape: gradient of the residual missing' 's/d.add(residual, dy, self.buffers);/{ let _ = residual; self.buffers.give(dy) }/'
+  plant 'tape: gradient of the residual missing' 's/Some(residual) => d.add(residual, dr, self.buffers),/Some(_) => self.buffers.give(dr),/'
 }
 
 main "$@"

@@ -62,7 +62,7 @@ class Case:
         return self.rng.random() < percent / 100
 
     def put(self, percent, field, *values):
-        """Sets a field of tokenizer_config.json to one of `values`, in so many per cent of the cases."""
+        """Sets a field of tokenizer_config.json to one of `values`, in that many percent of the cases."""
         if self.maybe(percent):
             self.tokenizer_config[field] = self.rng.choice(values)
 
@@ -215,7 +215,7 @@ class Case:
         self.put(15, "never_split", None, ["wifi"])
         self.put(15, "do_basic_tokenize", True, False)
         self.put(15, "clean_up_tokenization_spaces", True, False)
-        self.put(15, "special_tokens_map_file", "/root/.cache/special_tokens_map.json")
+        self.put(15, "special_tokens_map_file", "/nowhere/special_tokens_map.json")
         self.put(10, "name_or_path", "bert-base-uncased")
         self.put(4, "init_inputs", [], [], [], ["x"])
         self.put(1, "auto_map", {"AutoTokenizer": ["tokenization.X", None]})

@@ -1,25 +1,28 @@
-//! `simcse bench`: where the time of a training step goes, and how near it is to what the processor can do.
+//! `simcse bench`: where the time of a training step goes, and how close that is to the processor's
+//! peak.
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
 use serde_json::{Value, json};
 use simcse_model::{Isa, Named, Precision, SentenceEncoder, Work};
 use simcse_train::memory::peak_memory;
 use simcse_train::{Measured, PARTS, Part, Sentences, Settings, measure_steps, peak_flops};
 
-use super::load;
 use crate::args::{JsonArgs, ModelArgs};
 use crate::error::Failure;
+use crate::inputs::load;
 use crate::report::{self, counted};
 
 const HELP: &str = "\
-Trains for some steps, writes nothing, and prints the time of each part of a step: what to send along with a report that
-training is slow. FLOP are the multiply-adds, two each, that the mathematics needs on real tokens: all matrix products
-forward and backward, attention at its real lengths, nothing for padding or for computing a value again. Peaks are what this
-processor does on registers alone, measured before the steps.
+Trains for a few steps, writes nothing, and prints the time that each part of a step takes: include \
+its output in a report that training is slow. FLOP are the multiply-adds, counted as two each, that \
+the mathematics needs on real tokens: all matrix products forward and backward, and attention at its \
+real lengths, with nothing for padding or for recomputing a value. Peaks are what this processor \
+reaches on registers alone, measured before the steps.
 
 Example:
   simcse bench titles.txt --model distilroberta-base --precision bf16";
@@ -27,20 +30,24 @@ Example:
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(crate) struct BenchArgs {
-    /// Text to train on, one sentence a line, UTF-8, plain or .gz; - is standard input
+    /// Text to train on: one sentence per line, UTF-8, plain or .gz, or a table: .csv, .tsv or
+    /// .jsonl; - for standard input
     sentences: PathBuf,
+    /// Column of a table that holds the sentences, as in `train`
+    #[arg(long, value_name = "COLUMN", value_parser = NonEmptyStringValueParser::new())]
+    text_column: Option<String>,
     #[command(flatten)]
     model: ModelArgs,
-    /// Sentences in a batch, 2 or more
+    /// Sentences per batch, 2 or more
     #[arg(long, value_name = "N", default_value_t = 128)]
     batch_size: usize,
-    /// Put at most so many tokens (of both views, by 512) through the encoder at a time, as `train` does
+    /// Encode at most N tokens of both views at a time, in multiples of 512, as `train` does
     #[arg(long, value_name = "N")]
     mini_batch_tokens: Option<usize>,
-    /// Tokens at which a sentence is cut, 3 or more
+    /// Truncate sentences to this many tokens, 3 or more, special tokens included
     #[arg(long, value_name = "N", default_value_t = 32)]
     max_seq_length: usize,
-    /// Steps that are measured, behind one that is not
+    /// Steps to measure, after one warm-up step
     #[arg(long, value_name = "N", default_value_t = 5)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]
     steps: u32,
@@ -51,7 +58,7 @@ pub(crate) struct BenchArgs {
 pub(crate) fn run(args: BenchArgs) -> Result<(), Failure> {
     let mut encoder = load(&args.model.model, args.model.precision.get())?;
     let settings = settings(&args, &encoder);
-    let sentences = Sentences::read(&args.sentences, 1)?;
+    let sentences = Sentences::read_column(&args.sentences, args.text_column.as_deref(), 1)?;
     let peaks = Peaks::measure(encoder.precision);
     let measured = measure_steps(&mut encoder, &sentences, &settings, args.steps)?;
     let report = Report { args: &args, encoder: &encoder, peaks, measured };
@@ -59,23 +66,19 @@ pub(crate) fn run(args: BenchArgs) -> Result<(), Failure> {
 }
 
 fn settings(args: &BenchArgs, encoder: &SentenceEncoder) -> Settings {
-    let config = encoder.config();
     Settings {
         batch_size: args.batch_size,
         mini_batch_tokens: args.mini_batch_tokens,
         max_seq_length: args.max_seq_length,
-        pooling: encoder.directory.pooling,
         precision: encoder.precision,
-        hidden_dropout: config.hidden_dropout_prob,
-        attention_dropout: config.attention_probs_dropout_prob,
-        ..Settings::default()
+        ..Settings::for_model(encoder)
     }
 }
 
-/// FLOP per second on registers, all threads.
+/// FLOP per second on registers, over all threads.
 struct Peaks {
     f32: f64,
-    /// Of the products with weights.
+    /// In the precision of products with weights.
     products: f64,
 }
 
@@ -86,11 +89,12 @@ impl Peaks {
     }
 }
 
-/// The figures of a part, or of a whole step.
+/// The figures of a part of a step, or of the whole step.
 struct Line {
     name: &'static str,
     seconds: f64,
-    /// FLOP per second and the share of the peak of what computes them, where the mathematics asks for products.
+    /// FLOP per second, and their share of the relevant peak; `None` for parts without matrix
+    /// products.
     speed: Option<(f64, f64)>,
 }
 
@@ -106,7 +110,8 @@ impl Report<'_> {
         self.args.steps.into()
     }
 
-    /// Every part that took time, what no part accounts for, and the whole step, in seconds a step.
+    /// Every part that took time, the time that no part accounts for, and the whole step, in
+    /// seconds per step.
     fn lines(&self) -> Vec<Line> {
         let Measured { time: whole, profile, .. } = &self.measured;
         let line = |name, time: Duration, work: Option<(f64, f64)>| {
@@ -120,7 +125,7 @@ impl Report<'_> {
         lines
     }
 
-    /// FLOP of a part, and the peak of what computes them: attention is f32 in any precision.
+    /// FLOP of a part, and the peak to compare them with: attention is f32 in any precision.
     fn part_work(&self, part: Part) -> Option<(f64, f64)> {
         let Work { linear, attention } = self.measured.forward;
         match part {
@@ -138,7 +143,7 @@ impl Report<'_> {
         let sentences = 2.0 * self.steps() * *batch_size as f64;
         let mut text = format!(
             "{}: {}, {} wide, {precision} products on {}, {}\n\
-             batches of {batch_size} sentences, two views, {:.1} tokens a sentence\n\
+             batches of {batch_size} sentences, two views, {:.1} tokens per sentence\n\
              peak of {}: f32 {:.0} GFLOP/s{}\n\n",
             model.model,
             counted(config.num_hidden_layers, "layer", "layers"),
@@ -163,7 +168,7 @@ impl Report<'_> {
         }
         let speed = self.steps() * *batch_size as f64 / self.measured.time.as_secs_f64();
         let _ =
-            write!(text, "\n{speed:.1} sentences/s, {:.3} TFLOP a step", self.measured.flop() / self.steps() / 1e12);
+            write!(text, "\n{speed:.1} sentences/s, {:.3} TFLOP per step", self.measured.flop() / self.steps() / 1e12);
         if let Some(bytes) = peak_memory() {
             let _ = write!(text, ", at most {:.2} GB of memory", bytes as f64 / 1e9);
         }

@@ -1,17 +1,18 @@
-//! `simcse eval`: the figures of a model, or of the BM25 baseline.
+//! `simcse eval`: the scores of a model, or of the BM25 baseline.
 
 use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
-use clap::{Args, Subcommand, ValueEnum};
+use clap::{Args, Subcommand};
 use serde::Serialize;
 use serde_json::{Value, json};
-use simcse_eval::askubuntu::Skipped;
-use simcse_eval::{Bm25Scores, RerankScores, Reranking, Split, Sts, StsScores};
+use simcse_eval::reranking::Skipped;
+use simcse_eval::{Bm25Scores, Columns, RerankScores, Reranking, Split, Sts, StsOptions, StsScores};
+use simcse_model::Named;
 
-use super::{data_path, encode_texts, load};
-use crate::args::{JsonArgs, ModelArgs, PrecisionArgs};
+use crate::args::{JsonArgs, ModelArgs, PrecisionArgs, named};
 use crate::error::Failure;
+use crate::inputs::{data_path, encode_texts, load};
 use crate::report::{self, counted};
 
 const HELP: &str = "\
@@ -23,19 +24,20 @@ Examples:
 #[command(after_help = HELP)]
 pub(crate) struct EvalArgs {
     #[command(subcommand)]
-    task: Task,
+    benchmark: Benchmark,
 }
 
 #[derive(Debug, Subcommand)]
-enum Task {
-    /// Ranks the candidates of each question by cosine similarity: MAP, MRR@10, nDCG@10, P@1, P@5
+enum Benchmark {
+    /// Rank the candidates of each query by cosine similarity: MAP, MRR@10, nDCG@10, P@1, P@5
     Askubuntu(AskubuntuArgs),
-    /// Correlates cosine similarities with human scores: Spearman, Pearson
+    /// Correlate cosine similarities with human scores: Spearman, Pearson
     Sts(StsArgs),
 }
 
 const ASKUBUNTU_HELP: &str = "\
-Queries without positives, or without negatives, are left out and counted. Figures lie between 0 and 1.
+Queries without positives, or without negatives, are left out and counted. All figures are between \
+0 and 1.
 
 Examples:
   simcse eval askubuntu --model output/my-model --data askubuntu --split test
@@ -44,21 +46,23 @@ Examples:
 #[derive(Debug, Args)]
 #[command(after_help = ASKUBUNTU_HELP)]
 struct AskubuntuArgs {
-    /// The model: a directory of sentence-transformers or Hugging Face, or its name on the hub. With --baseline it is not
-    /// needed and not read
+    /// The model: a sentence-transformers or Hugging Face directory, or a name on the hub. Not used
+    /// with --baseline
     #[arg(long, value_name = "MODEL", required_unless_present = "baseline")]
     #[arg(value_parser = NonEmptyStringValueParser::new())]
     model: Option<String>,
-    /// A directory like github.com/taolei87/askubuntu (text_tokenized.txt.gz or .txt, dev.txt, test.txt; titles only),
-    /// `askubuntu` for the one that `simcse fetch askubuntu` fetches, or a .jsonl file of {"query": "…", "positive":
-    /// ["…"], "negative": ["…"]}
+    /// The data: a directory in the layout of github.com/taolei87/askubuntu (text_tokenized.txt.gz
+    /// or .txt, dev.txt, test.txt; only titles are used), `askubuntu` for the directory that
+    /// `simcse fetch askubuntu` downloads, or a .jsonl file with lines of
+    /// {"query": "…", "positive": ["…"], "negative": ["…"]}
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
-    /// Which queries of a directory; a .jsonl file has no splits
-    #[arg(long, value_enum, default_value_t = SplitArg::Dev)]
-    split: SplitArg,
-    /// Score the order in which the directory lists the candidates, which is BM25's
-    #[arg(long, value_enum)]
+    /// Queries to score: dev or test. A .jsonl file has no splits
+    #[arg(long, value_name = "NAME", default_value = Split::Dev.name(), value_parser = named::<Split>)]
+    split: Split,
+    /// Score a baseline instead of a model: bm25, the order in which the directory lists the
+    /// candidates
+    #[arg(long, value_name = "NAME", value_parser = named::<Baseline>)]
     baseline: Option<Baseline>,
     #[command(flatten)]
     precision: PrecisionArgs,
@@ -66,57 +70,70 @@ struct AskubuntuArgs {
     json: JsonArgs,
 }
 
-#[derive(Debug, Clone, Copy, ValueEnum)]
-enum SplitArg {
-    Dev,
-    Test,
-}
-
-#[derive(Debug, Clone, Copy, ValueEnum)]
+/// What can be scored without a model.
+#[derive(Debug, Clone, Copy)]
 enum Baseline {
+    /// The order of the candidates in the file, which is that of their BM25 scores.
     Bm25,
 }
 
-const STS_HELP: &str = "\
-Lines without a score are left out and counted.
+impl Named for Baseline {
+    const ALL: &'static [Self] = &[Self::Bm25];
 
-Example:
-  simcse eval sts --model output/my-model --data sts-dev.csv";
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bm25 => "bm25",
+        }
+    }
+}
+
+const STS_HELP: &str = "\
+Columns are found by the names in the first line (GLUE, SICK, sbert.net), by the layout of the STS-B \
+file (score in field 5, sentences in fields 6 and 7), or by the types of the fields if only one \
+answer is possible. Pairs without a score are left out and counted.
+
+Examples:
+  simcse eval sts --model output/my-model --data sts-dev.csv
+  simcse eval sts --model output/my-model --data stsbenchmark.tsv.gz --split test
+  simcse eval sts --model output/my-model --data pairs.csv --columns gold,left,right";
 
 #[derive(Debug, Args)]
 #[command(after_help = STS_HELP)]
 struct StsArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// The STS-B file (tab-separated, no quoting: score in field 5, sentences in 6 and 7), or three tab-separated fields:
-    /// score and two sentences; plain or .gz
+    /// Pairs of sentences with a score, tab-separated (without quoting), comma-separated (with
+    /// quotes) or as JSON lines, plain or .gz
     #[arg(long, value_name = "FILE")]
     data: PathBuf,
+    /// Columns that hold the score and the two sentences: names in the first line, JSON keys, or
+    /// numbers from 1, such as score,sentence1,sentence2 or 5,6,7
+    #[arg(long, value_name = "SCORE,A,B", value_parser = str::parse::<Columns>)]
+    columns: Option<Columns>,
+    /// Split to score, from a file with a `split` column, such as dev or test
+    #[arg(long, value_name = "NAME")]
+    split: Option<String>,
     #[command(flatten)]
     json: JsonArgs,
 }
 
-/// The JSON object of an evaluation.
+/// The JSON object that an evaluation prints.
 #[derive(Serialize)]
-struct Figures<S> {
+struct Report<S> {
     #[serde(flatten)]
     scores: S,
     left_out: Value,
 }
 
 pub(crate) fn run(args: EvalArgs) -> Result<(), Failure> {
-    match args.task {
-        Task::Askubuntu(args) => askubuntu(&args),
-        Task::Sts(args) => sts(&args),
+    match args.benchmark {
+        Benchmark::Askubuntu(args) => askubuntu(&args),
+        Benchmark::Sts(args) => sts(&args),
     }
 }
 
 fn askubuntu(args: &AskubuntuArgs) -> Result<(), Failure> {
-    let split = match args.split {
-        SplitArg::Dev => Split::Dev,
-        SplitArg::Test => Split::Test,
-    };
-    let reranking = Reranking::read(&data_path(&args.data)?, split)?;
+    let reranking = Reranking::read(data_path(&args.data)?, args.split)?;
     let skipped = reranking.skipped;
     match (args.baseline, &args.model) {
         (None, Some(model)) => {
@@ -132,7 +149,8 @@ fn askubuntu(args: &AskubuntuArgs) -> Result<(), Failure> {
 }
 
 fn sts(args: &StsArgs) -> Result<(), Failure> {
-    let sts = Sts::read(&args.data)?;
+    let options = StsOptions { columns: args.columns.clone(), split: args.split.clone() };
+    let sts = Sts::read_with(&args.data, &options)?;
     let scores = sts.score(encode_texts(&load(&args.model.model, args.model.precision.get())?, sts.texts())?.view())?;
     let left_out = json!({ "without_score": sts.skipped });
     print_figures(args.json.json, &scores, left_out, || sts_text(&scores, sts.skipped))
@@ -144,7 +162,7 @@ fn print_figures(
     left_out: Value,
     text: impl FnOnce() -> String,
 ) -> Result<(), Failure> {
-    if as_json { report::print_json(&Figures { scores, left_out }) } else { report::print(&text()) }
+    if as_json { report::print_json(&Report { scores, left_out }) } else { report::print(&text()) }
 }
 
 fn left_out(skipped: Skipped) -> Value {
@@ -174,9 +192,9 @@ fn bm25_text(scores: &Bm25Scores, skipped: Skipped) -> String {
     rows.extend(rest.iter().zip(comparable_rest).map(|(a, b)| (a.0, [Some(a.1), Some(b.1)])));
     format!(
         "BM25's order of the candidates\n\
-         published:  {}, every one with a positive, as in the published figures; left out: {without_positives} without \
-         positives\n\
-         comparable: {}, those a model is scored on; left out: {without_positives} without positives, \
+         published:  {}, all that have a positive, as in the published figures; left out: {without_positives} \
+         without positives\n\
+         comparable: {}, those that a model is scored on; left out: {without_positives} without positives, \
          {without_negatives} without negatives\n\n{}",
         queries(published.queries),
         queries(comparable.queries),

@@ -9,6 +9,7 @@ use simcse_model::hub::{self, HubError};
 
 use crate::download_progress::DownloadProgress;
 use crate::error::Failure;
+use crate::inputs::default_askubuntu_dir;
 use crate::report;
 
 /// Where the files of taolei87/askubuntu are served.
@@ -40,11 +41,6 @@ pub(crate) fn run(args: FetchArgs) -> Result<(), Failure> {
     let dir = output_dir.unwrap_or_else(default_askubuntu_dir);
     fetch_askubuntu(&dir)?;
     report::print(&dir.display().to_string())
-}
-
-/// The directory of AskUbuntu's files, unless another was given.
-pub(super) fn default_askubuntu_dir() -> PathBuf {
-    hub::user_cache_dir().join("simcse").join("askubuntu")
 }
 
 /// Downloads the files that `dir` lacks.

@@ -1,62 +1,10 @@
-//! One file per subcommand, and what they share.
+//! One file or folder for each subcommand: its arguments, its help, and what it does.
+//!
+//! A command knows the libraries and the files of this crate that commands share. It must not know
+//! another command.
 
 pub(crate) mod bench;
 pub(crate) mod encode;
 pub(crate) mod eval;
 pub(crate) mod fetch;
 pub(crate) mod train;
-
-use std::path::{Path, PathBuf};
-
-use ndarray::Array2;
-use simcse_model::hub::{self, HubError};
-use simcse_model::{Error, Precision, SentenceEncoder};
-
-use crate::download_progress::DownloadProgress;
-use crate::error::Failure;
-use crate::report;
-
-/// The directory of the model that `--model` names: itself, or one in the hub's cache, downloaded
-/// if it is not there.
-fn model_dir(name: &str) -> Result<PathBuf, Failure> {
-    use HubError::{BadName, NoSuchPath, NotADirectory};
-
-    let mut progress = DownloadProgress::default();
-    hub::resolve(name, &mut |event| progress.show(event)).map_err(|error| match error {
-        Error::Hub(NoSuchPath { .. } | NotADirectory { .. } | BadName { .. }) => {
-            Failure::Usage(format!("--model: {error}"))
-        }
-        error => error.into(),
-    })
-}
-
-/// What `--data` names: a path, or `askubuntu` for what `simcse fetch askubuntu` has downloaded.
-fn data_path(data: &Path) -> Result<PathBuf, Failure> {
-    if data != Path::new("askubuntu") || data.exists() {
-        return Ok(data.to_owned());
-    }
-    let downloaded = fetch::default_askubuntu_dir();
-    if downloaded.is_dir() {
-        return Ok(downloaded);
-    }
-    let place = downloaded.display();
-    Err(Failure::Failed(format!("no AskUbuntu data in {place}: download it with `simcse fetch askubuntu`")))
-}
-
-/// Loads the model that `--model` names.
-fn load(name: &str, precision: Precision) -> Result<SentenceEncoder, Failure> {
-    let mut encoder = SentenceEncoder::load_directory(&model_dir(name)?)?;
-    encoder.precision = precision;
-    Ok(encoder)
-}
-
-/// The embeddings of `texts`, one row each, under a progress bar.
-fn encode_texts(encoder: &SentenceEncoder, texts: &[String]) -> Result<Array2<f32>, Failure> {
-    let bar = report::sentences_bar(Some(texts.len() as u64));
-    let embeddings = encoder.encode_while(texts, |done| {
-        bar.set_position(done as u64);
-        true
-    })?;
-    bar.set_position(texts.len() as u64);
-    Ok(embeddings.expect("nothing says stop"))
-}

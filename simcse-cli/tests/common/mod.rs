@@ -1,4 +1,4 @@
-//! A tiny model directory and the command run beside it.
+//! A temporary directory with a tiny model, in which tests run the command.
 
 use std::fs;
 use std::io::Write;
@@ -32,7 +32,7 @@ impl Workspace {
         fs::write(self.path(name), content).unwrap();
     }
 
-    /// The names in the directory, sorted.
+    /// The names of the directory's entries, sorted.
     pub(crate) fn names(&self) -> Vec<String> {
         let entries = fs::read_dir(self.dir.path()).unwrap();
         let mut names: Vec<_> = entries.map(|entry| entry.unwrap().file_name().into_string().unwrap()).collect();
@@ -43,7 +43,7 @@ impl Workspace {
     pub(crate) fn command(&self, arguments: &str) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_simcse"));
         command.current_dir(self.dir.path()).args(arguments.split_whitespace());
-        // No request leaves a test, and no cache of the user's is read.
+        // Tests make no requests, and do not read the user's caches.
         command
             .env("HF_HUB_OFFLINE", "1")
             .env("HF_HUB_CACHE", self.path("hub"))
@@ -60,7 +60,7 @@ impl Workspace {
         child.wait_with_output().unwrap()
     }
 
-    /// The standard output of a command that succeeds.
+    /// Runs a command that succeeds, and returns its standard output.
     #[track_caller]
     pub(crate) fn stdout(&self, arguments: &str) -> String {
         let output = self.command(arguments).output().unwrap();
@@ -68,7 +68,8 @@ impl Workspace {
         text(&output.stdout)
     }
 
-    /// The line of standard error of a command that fails with `status`; nothing is on standard output.
+    /// The line of standard error of a command that fails with `status`; nothing is on standard
+    /// output.
     #[track_caller]
     pub(crate) fn error(&self, arguments: &str, status: i32) -> String {
         let output = self.command(arguments).output().unwrap();

@@ -7,7 +7,7 @@ use std::ops::RangeInclusive;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
-use simcse_tensor::Named;
+use simcse_tensor::{Activation, Named};
 
 use crate::error::{Error, Result};
 use crate::io::files::read_configuration;
@@ -81,7 +81,7 @@ struct FieldNames {
     intermediate_size: &'static str,
     hidden_dropout_prob: &'static str,
     attention_probs_dropout_prob: &'static str,
-    activation: &'static str,
+    hidden_act: &'static str,
 }
 
 const BERT_NAMES: FieldNames = FieldNames {
@@ -91,7 +91,7 @@ const BERT_NAMES: FieldNames = FieldNames {
     intermediate_size: "intermediate_size",
     hidden_dropout_prob: "hidden_dropout_prob",
     attention_probs_dropout_prob: "attention_probs_dropout_prob",
-    activation: "hidden_act",
+    hidden_act: "hidden_act",
 };
 
 const DISTILBERT_NAMES: FieldNames = FieldNames {
@@ -101,7 +101,7 @@ const DISTILBERT_NAMES: FieldNames = FieldNames {
     intermediate_size: "hidden_dim",
     hidden_dropout_prob: "dropout",
     attention_probs_dropout_prob: "attention_dropout",
-    activation: "activation",
+    hidden_act: "activation",
 };
 
 /// The shape of an encoder, in BERT's names. Every value that is read is checked: sizes are
@@ -137,6 +137,8 @@ pub struct ModelConfig {
     pub num_attention_heads: usize,
     /// `F` (DistilBERT: `hidden_dim`).
     pub intermediate_size: usize,
+    /// The activation function of the feed-forward layers (DistilBERT: `activation`).
+    pub hidden_act: Activation,
     /// The number of rows of the position embeddings; see [`ModelConfig::max_tokens`].
     pub max_position_embeddings: usize,
     /// The number of rows of the token type embeddings; 0 for DistilBERT, which has none.
@@ -179,16 +181,7 @@ impl ModelConfig {
         let json = JsonObject::parse(path, bytes)?;
         let architecture = Architecture::of(&json)?;
         let names = architecture.names();
-        json.require(names.activation, &json!("gelu"))?;
-        json.require("position_embedding_type", &json!("absolute"))?;
-        for decoder in ["is_decoder", "add_cross_attention"] {
-            json.require(decoder, &json!(false))?;
-        }
-        for other in ["auto_map", "quantization_config"] {
-            if json.get(other).is_some_and(|value| *value != json!({})) {
-                return Err(json.invalid(other, "none (a model of other code or weights is not supported)"));
-            }
-        }
+        refuse_unsupported(&json)?;
 
         let default = Self::defaults(architecture);
         let probability = |name| json.float(name, "a probability in [0, 1)", |p| (0.0..1.0).contains(&p));
@@ -199,6 +192,7 @@ impl ModelConfig {
             num_hidden_layers: json.size(names.num_hidden_layers, LAYERS)?.unwrap_or(default.num_hidden_layers),
             num_attention_heads: json.size(names.num_attention_heads, WIDTH)?.unwrap_or(default.num_attention_heads),
             intermediate_size: json.size(names.intermediate_size, FEED_FORWARD)?.unwrap_or(default.intermediate_size),
+            hidden_act: activation(&json, names.hidden_act)?.unwrap_or(default.hidden_act),
             max_position_embeddings: json
                 .size("max_position_embeddings", POSITIONS)?
                 .unwrap_or(default.max_position_embeddings),
@@ -253,6 +247,7 @@ impl ModelConfig {
             num_hidden_layers: 12,
             num_attention_heads: 12,
             intermediate_size: 3072,
+            hidden_act: Activation::Gelu,
             max_position_embeddings: 512,
             type_vocab_size: 2,
             layer_norm_eps: 1e-12,
@@ -289,7 +284,7 @@ impl ModelConfig {
         put(names.num_hidden_layers, json!(self.num_hidden_layers));
         put(names.num_attention_heads, json!(self.num_attention_heads));
         put(names.intermediate_size, json!(self.intermediate_size));
-        put(names.activation, json!("gelu"));
+        put(names.hidden_act, json!(self.hidden_act.name()));
         put(names.hidden_dropout_prob, decimal(self.hidden_dropout_prob));
         put(names.attention_probs_dropout_prob, decimal(self.attention_probs_dropout_prob));
         put("max_position_embeddings", json!(self.max_position_embeddings));
@@ -301,6 +296,26 @@ impl ModelConfig {
         put("initializer_range", decimal(self.initializer_range));
         format!("{:#}\n", Value::Object(fields))
     }
+}
+
+/// Refuses models that are computed in a way that this crate does not know.
+fn refuse_unsupported(json: &JsonObject) -> Result<()> {
+    json.require("position_embedding_type", &json!("absolute"))?;
+    for decoder in ["is_decoder", "add_cross_attention"] {
+        json.require(decoder, &json!(false))?;
+    }
+    for other in ["auto_map", "quantization_config"] {
+        if json.get(other).is_some_and(|value| *value != json!({})) {
+            return Err(json.invalid(other, "none (a model of other code or weights is not supported)"));
+        }
+    }
+    Ok(())
+}
+
+/// The activation function that a field names.
+fn activation(json: &JsonObject, field: &str) -> Result<Option<Activation>> {
+    let named = json.text(field)?.map(Activation::from_name).transpose();
+    named.map_err(|unknown| json.invalid(field, unknown.expected))
 }
 
 /// The shortest decimal that is the same f32: 0.1 rather than 0.10000000149011612.

@@ -1,17 +1,18 @@
 //! The encoder's tensors in a file that may hold more.
 //!
-//! A checkpoint of the bare model names its tensors as transformers' `BertModel` and its like do
+//! A file of the bare model names its tensors as transformers' `BertModel` and similar classes do
 //! (`embeddings.…`, `encoder.layer.0.…`). A model with a head, or a wrapper that someone trained
 //! with, puts a prefix in front of these names (`bert.`, `module.`, `0.auto_model.`) and adds
-//! tensors of its own. This file finds the encoder among them, and tells which tensors it left out.
+//! tensors of its own. This file finds the encoder among them, and lists the tensors that it left
+//! out.
 
 use simcse_tensor::Parameter;
 
 use crate::directory::weights::{CarriedTensor, WeightsFile};
 use crate::error::Result;
 
-/// The heads of transformers' own classes, which no sentence encoder has. Nobody needs to be told
-/// that they are left out.
+/// The heads of transformers' own classes, which no sentence encoder has. Leaving them out needs no
+/// warning.
 const HEADS: [&str; 8] = [
     "lm_head.",
     "cls.",
@@ -72,7 +73,7 @@ impl EncoderTensors {
             let several: Vec<_> = complete.iter().take(3).map(|prefix| format!("{prefix}{}", first.name)).collect();
             return Err(file.error(&several.join(", "), "one encoder in the file", complete.len()));
         }
-        // Without a complete encoder, the one that goes furthest is what the error is about.
+        // Without a complete encoder, the error is about the most complete one.
         let prefix = found.iter().max_by_key(|(_, count)| *count).map_or("", |(prefix, _)| *prefix).to_owned();
         let encoder = Self { file, prefix };
         needed.iter().try_for_each(|tensor| encoder.check(&tensor.name, &tensor.shape))?;
@@ -139,8 +140,7 @@ impl EncoderTensors {
 }
 
 /// The names under which a file stores what the bare model calls `name`. LayerNorm's parameters
-/// have their names from TensorFlow, `gamma` and `beta`, in checkpoints that were converted from
-/// there.
+/// have their names from TensorFlow, `gamma` and `beta`, in files that were converted from there.
 fn stored_names(file: &WeightsFile, prefix: &str, name: &str) -> Vec<String> {
     let old_name = match name.rsplit_once('.') {
         Some((module, "weight")) if module.ends_with("LayerNorm") => Some(format!("{prefix}{module}.gamma")),

@@ -1,4 +1,9 @@
-//! A model directory, of sentence-transformers or plain Hugging Face: everything but the weights, read and written.
+//! A model directory of sentence-transformers or plain Hugging Face: reads and writes everything
+//! but the values of the weights.
+//!
+//! This room knows the files of a model and what transformers and sentence-transformers make of
+//! them. It must not know how a hidden state or an embedding is computed, nor anything of training
+//! or of the hub.
 //!
 //! Source: sentence-transformers' `SentenceTransformer` and `Transformer`.
 
@@ -30,30 +35,32 @@ pub(crate) const MODEL_SETTINGS: &str = "config_sentence_transformers.json";
 /// The weights.
 pub(crate) const WEIGHTS: &str = "model.safetensors";
 
-/// A model without its weights. What is written back is in memory, so the directory may change or vanish meanwhile.
+/// A model without its weights. Everything that is written back is kept in memory, so the directory
+/// may change or disappear in the meantime.
 ///
 /// To write a model with other settings, change the public fields.
 #[derive(Debug)]
 pub struct ModelDirectory {
     /// The shape of the encoder.
     pub config: ModelConfig,
-    /// The tokenizer; if `do_lower_case`, it lower-cases.
+    /// The tokenizer; it already lower-cases if `do_lower_case` is set.
     pub tokenizer: Tokenizer,
     /// How token embeddings become a sentence embedding; mean for a plain Hugging Face directory.
     pub pooling: Pooling,
-    /// Whether pooling takes in the tokens of a prompt, too.
+    /// Whether pooling includes the tokens of a prompt.
     pub include_prompt: bool,
     /// Whether embeddings are scaled to length 1.
     pub normalize: bool,
-    /// The longest sentence in tokens, special ones included; never more than the model has positions for.
+    /// The longest sentence in tokens, special ones included; never more than the model has
+    /// positions for.
     pub max_seq_length: usize,
     /// Whether texts are lower-cased before the tokenizer's own normalization.
     pub do_lower_case: bool,
     /// Whether the directory already holds a sentence-embedding model (it has a `modules.json`).
     pub is_sentence_transformers: bool,
-    /// Where the weights lie: the directory itself or its `0_Transformer`.
+    /// The directory of the weights: the model's own or its `0_Transformer`.
     pub transformer: PathBuf,
-    /// What may go in front of texts.
+    /// The prompts that may be put in front of texts.
     pub prompts: Prompts,
     config_json: Vec<u8>,
 }
@@ -62,7 +69,8 @@ impl ModelDirectory {
     /// Reads the model in `dir`.
     ///
     /// # Errors
-    /// Whatever is missing, malformed, or would be computed otherwise by sentence-transformers than here: see [`Error`].
+    /// Whatever is missing or malformed, and whatever sentence-transformers would compute
+    /// differently: see [`Error`].
     pub fn read(dir: &Path) -> Result<Self> {
         if !dir.is_dir() {
             let advice = "expected a model directory".to_owned();
@@ -107,10 +115,11 @@ impl ModelDirectory {
         })
     }
 
-    /// A model made here, which has no directory yet.
+    /// A new model, which has no directory yet.
     ///
     /// # Errors
-    /// [`Error::Field`] if the tokenizer puts tokens around a text that the model has no embeddings for.
+    /// [`Error::Field`] if the model has no embeddings for the tokens that the tokenizer puts
+    /// around a text.
     pub fn new(config: ModelConfig, mut tokenizer: Tokenizer, pooling: Pooling, max_seq_length: usize) -> Result<Self> {
         fit(&mut tokenizer, &config, Path::new(""))?;
         Ok(Self {
@@ -136,14 +145,15 @@ impl ModelDirectory {
         WeightsFile::read(&self.transformer.join(WEIGHTS))
     }
 
-    /// Where [`ModelDirectory::write`]'s directory holds the weights.
+    /// The path of the weights in the directory that [`ModelDirectory::write`] writes.
     pub fn weights_path(out: &Path) -> PathBuf {
         out.join(WEIGHTS)
     }
 
-    /// Writes everything but the weights to `out`, in the classic layout: `SentenceTransformer(out)` of versions 2.x to
-    /// 6.x loads it. `config.json` and the tokenizer's files are the base model's, byte for byte; only a `config.json` that
-    /// announces weights of another type than f32 says f32.
+    /// Writes everything but the weights to `out`, in the classic layout, which
+    /// `SentenceTransformer(out)` of versions 2.x to 6.x loads. `config.json` and the tokenizer's
+    /// files are the base model's, byte for byte, except that a `config.json` that declares weights
+    /// of another type than f32 is changed to f32.
     ///
     /// # Errors
     /// [`Error::Io`].
@@ -163,7 +173,7 @@ impl ModelDirectory {
         modules::write(out, pooling, self.normalize, self.config.hidden_size)
     }
 
-    /// About the bytes that [`ModelDirectory::write`] writes, and never fewer.
+    /// A close upper bound on the bytes that [`ModelDirectory::write`] writes.
     pub(crate) fn size_on_disk(&self) -> u64 {
         const SMALL_FILES: usize = 64 << 10;
         (self.config_json.len() + self.tokenizer.size_on_disk() + SMALL_FILES) as u64
@@ -185,7 +195,7 @@ impl ModelDirectory {
     }
 }
 
-/// Refuses the weights of an adapter: without them, the model would be another.
+/// Refuses a model with an adapter: without the adapter's weights, it would be a different model.
 fn refuse_adapter(transformer: &Path) -> Result<()> {
     let file = transformer.join("adapter_config.json");
     match file.exists() {
@@ -198,7 +208,7 @@ fn refuse_adapter(transformer: &Path) -> Result<()> {
     }
 }
 
-/// A plain directory of a causal model is pooled by its last token.
+/// Refuses a plain directory of a causal model, whose last token sentence-transformers would pool.
 fn refuse_last_token(config: &JsonObject) -> Result<()> {
     const FIELD: &str = "architectures";
     let first = config.get(FIELD).and_then(|architectures| architectures[0].as_str()).unwrap_or_default();
@@ -209,7 +219,7 @@ fn refuse_last_token(config: &JsonObject) -> Result<()> {
     Ok(())
 }
 
-/// Tells the tokenizer what the model has embeddings for.
+/// Limits the tokenizer to the tokens and token types that the model has embeddings for.
 fn fit(tokenizer: &mut Tokenizer, config: &ModelConfig, transformer: &Path) -> Result<()> {
     if tokenizer.has_token_types() && config.architecture != Architecture::DistilBert {
         let file = transformer.join("tokenizer.json");
@@ -219,8 +229,8 @@ fn fit(tokenizer: &mut Tokenizer, config: &ModelConfig, transformer: &Path) -> R
     tokenizer.fit(config.vocab_size)
 }
 
-/// The prompts of a sentence-transformers model. What its file says that would change embeddings and is not done here is an
-/// error.
+/// The prompts of a sentence-transformers model. Any other setting in the file that would change
+/// embeddings is an error.
 fn read_prompts(file: &Path) -> Result<Prompts> {
     let json = JsonObject::read(file)?;
     json.require("model_type", &json!("SentenceTransformer"))?;

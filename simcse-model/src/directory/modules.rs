@@ -1,7 +1,8 @@
 //! `modules.json`: what a sentence-transformers model does with the output of its Transformer.
 //!
 //! Source: sentence-transformers' `Pooling` and `Normalize`; the layout of versions 2.x to 5.3
-//! (`sentence_transformers.models.…`, `pooling_mode_*` booleans) and of 5.4+ (new class paths, one `pooling_mode`).
+//! (`sentence_transformers.models.…`, `pooling_mode_*` booleans) and of 5.4+ (new class paths, one
+//! `pooling_mode`).
 
 use std::path::{Component, Path, PathBuf};
 
@@ -103,7 +104,8 @@ struct Entry {
 }
 
 impl Entry {
-    /// `Transformer` of a class that sentence-transformers defines, whichever version's path it has.
+    /// The name of a class that sentence-transformers defines, such as `Transformer`, without the
+    /// path, which differs between versions.
     fn kind(&self) -> Option<&str> {
         let (module, class) = self.class.rsplit_once('.')?;
         module.starts_with("sentence_transformers.").then_some(class)
@@ -114,7 +116,8 @@ impl Modules {
     /// The modules of the model in `dir`, or `None` if it is not a sentence-transformers model.
     ///
     /// # Errors
-    /// [`Error::Format`], [`Error::Field`] for any other chain of modules and for a path that leaves `dir`.
+    /// [`Error::Format`], [`Error::Field`] for any other chain of modules and for a path that
+    /// leaves `dir`.
     pub(crate) fn read(dir: &Path) -> Result<Option<Self>> {
         let file = dir.join(MODULES);
         let Some(bytes) = read_configuration(&file)? else {
@@ -169,7 +172,8 @@ fn inside(file: &Path, path: &str) -> Result<PathBuf> {
     Ok(PathBuf::from(path))
 }
 
-/// Writes `modules.json` and `1_Pooling/config.json` in the classic layout, which every version reads.
+/// Writes `modules.json` and `1_Pooling/config.json` in the classic layout, which every version
+/// reads.
 pub(crate) fn write(dir: &Path, pooling: PoolingSettings, normalize: bool, hidden_size: usize) -> Result<()> {
     let mut config = json!({ "word_embedding_dimension": hidden_size });
     for mode in [Pooling::Cls, Pooling::Mean, Pooling::Max] {

@@ -1,7 +1,8 @@
-//! The prompts of `config_sentence_transformers.json`: texts that are put in front of every text before it is encoded.
+//! The prompts of `config_sentence_transformers.json`: texts that are put in front of every text
+//! before it is encoded.
 //!
-//! Source: sentence-transformers' `BaseModel._parse_model_config`, `_validate_prompts` and `_resolve_prompt`, and
-//! `SentenceTransformer.encode_query` and `encode_document` (version 6).
+//! Source: sentence-transformers' `BaseModel._parse_model_config`, `_validate_prompts` and
+//! `_resolve_prompt`, and `SentenceTransformer.encode_query` and `encode_document` (version 6).
 
 use std::path::{Path, PathBuf};
 
@@ -13,11 +14,12 @@ use crate::io::json::JsonObject;
 const QUERY: &str = "query";
 const DOCUMENT: &str = "document";
 
-/// A model's prompts by name. Every model has those named `query` and `document`; they are empty unless it says otherwise.
+/// A model's prompts by name. Every model has those named `query` and `document`, which are empty
+/// unless its file sets them.
 #[derive(Clone, Debug, Default)]
 pub struct Prompts {
     file: PathBuf,
-    /// As the file has them.
+    /// As they are in the file.
     saved: Map<String, Value>,
     default_name: Option<String>,
 }
@@ -57,7 +59,7 @@ impl Prompts {
         }
     }
 
-    /// What goes in front of a text that is encoded without saying more; empty if the model has no default.
+    /// The prompt of a text that is encoded without naming one; empty if the model has no default.
     /// sentence-transformers: `encode`.
     pub fn default_prompt(&self) -> &str {
         self.default_name.as_deref().and_then(|name| self.get(name)).unwrap_or_default()
@@ -68,13 +70,13 @@ impl Prompts {
         self.default_name.as_deref()
     }
 
-    /// What goes in front of a query; never the default. sentence-transformers: `encode_query`.
+    /// The prompt of a query; never the default. sentence-transformers: `encode_query`.
     pub fn query(&self) -> &str {
         self.get(QUERY).unwrap_or_default()
     }
 
-    /// What goes in front of a document; never the default. sentence-transformers: `encode_document`, which knows the names
-    /// `passage` and `corpus`, too, but prefers `document`, and that is always there.
+    /// The prompt of a document; never the default. sentence-transformers: `encode_document`, which
+    /// also knows the names `passage` and `corpus`, but prefers `document`, which always exists.
     pub fn document(&self) -> &str {
         self.get(DOCUMENT).unwrap_or_default()
     }
@@ -94,7 +96,7 @@ impl Prompts {
         }
     }
 
-    /// As the file has them.
+    /// The prompts as they are in the file.
     pub(crate) fn saved(&self) -> &Map<String, Value> {
         &self.saved
     }

@@ -13,7 +13,7 @@ use crate::io::json::JsonObject;
 pub(crate) const TEXT_SETTINGS: [&str; 3] =
     ["sentence_bert_config.json", "sentence_roberta_config.json", "sentence_distilbert_config.json"];
 
-/// The names that it has had for others, which are looked for last.
+/// The names that it has had for other families, which are tried last.
 const OF_OTHER_FAMILIES: [&str; 4] = [
     "sentence_camembert_config.json",
     "sentence_albert_config.json",
@@ -21,7 +21,7 @@ const OF_OTHER_FAMILIES: [&str; 4] = [
     "sentence_xlnet_config.json",
 ];
 
-/// Arguments for what is loaded, under their new and old names.
+/// Arguments for loading the parts of a model, under their new and old names.
 const ARGUMENTS: [&str; 7] = [
     "processing_kwargs",
     "processor_kwargs",
@@ -43,10 +43,11 @@ pub(crate) struct TextSettings {
 }
 
 impl TextSettings {
-    /// Reads the settings in the directory of the Transformer module. What would change the embeddings and is not done here
-    /// is an error, and so is what sentence-transformers does not know.
+    /// Reads the settings in the directory of the Transformer module. A setting that would change
+    /// the embeddings and is not supported is an error, and so is one that sentence-transformers
+    /// does not know.
     pub(crate) fn read(transformer: &Path) -> Result<Self> {
-        // The first file that says something counts.
+        // The first file that is not empty is used.
         for name in TEXT_SETTINGS.iter().chain(&OF_OTHER_FAMILIES) {
             let json = JsonObject::read(&transformer.join(name))?;
             if !json.is_empty() {

@@ -71,7 +71,7 @@ impl Layer {
     ///
     /// ```text
     /// a = LayerNorm(x + dropout(attention(x·W_qkvᵀ + b_qkv)·W_oᵀ + b_o))
-    /// y = LayerNorm(a + dropout(gelu(a·W_1ᵀ + b_1)·W_2ᵀ + b_2))
+    /// y = LayerNorm(a + dropout(act(a·W_1ᵀ + b_1)·W_2ᵀ + b_2))
     /// ```
     pub(crate) fn forward(&self, config: &ModelConfig, tape: &mut Tape, x: Var, dropout: Option<&DropoutPlan>) -> Var {
         let mask = |site| dropout.map(|plan| plan.at(site));
@@ -87,7 +87,7 @@ impl Layer {
         let a = tape.layer_norm(attended, Some(x), attended_mask, self.attention_norm, eps);
 
         let h = tape.linear(a, self.intermediate.weight, self.intermediate.bias);
-        let fed = tape.gelu_linear(h, self.output.weight, self.output.bias);
+        let fed = tape.activation_linear(h, config.hidden_act, self.output.weight, self.output.bias);
         tape.layer_norm(fed, Some(a), fed_mask, self.output_norm, eps)
     }
 }

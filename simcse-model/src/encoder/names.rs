@@ -1,4 +1,4 @@
-//! How the architectures differ: in the names of their parameters, and in where they drop out.
+//! How the architectures differ: in the names of their parameters, and in where they apply dropout.
 
 use crate::directory::config::Architecture;
 

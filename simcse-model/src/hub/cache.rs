@@ -119,7 +119,7 @@ impl Snapshot {
         self.dir.join(name).is_file()
     }
 
-    /// The repository's files as Python noted them. A note in another format is ignored.
+    /// The repository's files as Python recorded them. A record in another format is ignored.
     fn known_files(&self) -> Option<HashMap<String, IgnoredAny>> {
         #[derive(Deserialize)]
         struct Tree {

@@ -1,4 +1,4 @@
-//! Writes to the cache: locks, refs, links and notes of absence.
+//! Writes to the cache: locks, refs, links, and records of files that a repository does not have.
 
 use std::fs::{self, File, TryLockError};
 use std::io;
@@ -34,7 +34,7 @@ impl RepoCache {
         }
     }
 
-    /// Notes which commit a branch or tag points to.
+    /// Records which commit a branch or tag points to.
     ///
     /// # Errors
     /// A file that cannot be written.
@@ -67,10 +67,10 @@ impl RepoCache {
 }
 
 impl Snapshot {
-    /// Notes that the repository has no such file.
+    /// Records that the repository has no such file.
     ///
     /// # Errors
-    /// A note that cannot be written.
+    /// A record that cannot be written.
     pub(super) fn mark_absent(&self, name: &str) -> Result<(), HubError> {
         let path = self.no_exist.join(name);
         create_parent(&path)?;

@@ -25,7 +25,7 @@ pub(super) struct Job<'a> {
     pub(super) size: Option<u64>,
     /// How to tell that the content is right.
     pub(super) check: Check,
-    /// Where the file grows. Existing content is taken for its beginning.
+    /// The path of the partial file. Existing content is taken as its beginning.
     pub(super) incomplete: &'a Path,
     /// The path of the checked file.
     pub(super) done: &'a Path,

@@ -1,4 +1,4 @@
-//! A file from anywhere on the web, brought into a directory.
+//! Downloads a file from any address into a directory.
 
 use std::path::Path;
 

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use crate::io::text::printable;
 
-/// Why a model or a file could not be brought to this disk. Each message is one line that says what
+/// Why a model or a file could not be found or downloaded. Each message is one line that says what
 /// failed, where, and what to do.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]

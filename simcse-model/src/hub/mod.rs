@@ -9,7 +9,7 @@
 //! // In one line, without progress:
 //! let encoder = SentenceEncoder::load("distilroberta-base")?;
 //!
-//! // The same, for someone who watches:
+//! // The same, with progress:
 //! let dir = hub::resolve("distilroberta-base", &mut |progress| match progress {
 //!     Progress::Bytes { file, bytes, .. } => eprint!("\r{file}: {bytes} bytes"),
 //!     Progress::Notice(text) => eprintln!("{text}"),

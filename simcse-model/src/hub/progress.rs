@@ -1,10 +1,10 @@
-//! What happens during a download, for whoever watches.
+//! What happens during a download, for a progress display.
 
 /// What happens while files are downloaded.
 #[derive(Debug)]
 pub enum Progress<'a> {
-    /// A file grows. `bytes` may fall when a file has to start over; at `bytes == total` all of it
-    /// is there but not yet checked.
+    /// More of a file has arrived. `bytes` decreases if a file has to start over; at
+    /// `bytes == total` the file is complete but not yet checked.
     Bytes {
         /// The file's name in the repository.
         file: &'a str,

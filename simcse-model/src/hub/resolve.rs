@@ -14,7 +14,7 @@ use crate::hub::progress::Progress;
 /// The directory of a model: `model` itself if it is a directory; otherwise the snapshot of
 /// `owner/name` or `name`, with an optional `@revision`, from the cache or the hub.
 ///
-/// `progress` sees each download grow, and notices that the user should see.
+/// `progress` receives the progress of each download, and notices for the user.
 ///
 /// ```
 /// use std::path::Path;
@@ -25,7 +25,7 @@ use crate::hub::progress::Progress;
 /// ```
 ///
 /// # Errors
-/// [`Error::Hub`](crate::Error::Hub): a path or name that leads nowhere, a model that cannot be
+/// [`Error::Hub`](crate::Error::Hub): a path or name that does not exist, a model that cannot be
 /// read here, or what the hub or the file system refuses. Other errors are about a `modules.json`.
 pub fn resolve(model: impl AsRef<Path>, progress: &mut dyn FnMut(Progress<'_>)) -> Result<PathBuf> {
     let model = model.as_ref();

@@ -40,7 +40,7 @@ fn read_at_most(path: &Path, most: u64, expected: &'static str) -> Result<Option
     let Some(file) = open_regular(path)? else {
         return Ok(None);
     };
-    // One byte beyond the limit shows that the file is too large. Its length is not asked for,
+    // One byte beyond the limit shows that the file is too large. Its length is not queried,
     // because a file may grow while it is read.
     let mut bytes = Vec::new();
     file.take(most + 1).read_to_end(&mut bytes).map_err(Error::io(path))?;
@@ -58,7 +58,15 @@ fn read_at_most(path: &Path, most: u64, expected: &'static str) -> Result<Option
 /// once.
 ///
 /// # Errors
-/// What `create` or the system reports; the temporary file is removed.
+/// That of `create` or the operating system; the temporary file is removed.
+///
+/// ```
+/// let dir = tempfile::tempdir()?;
+/// let path = dir.path().join("greeting.txt");
+/// simcse_model::io::atomically(&path, |temporary| std::fs::write(temporary, "hello"))?;
+/// assert_eq!(std::fs::read_to_string(&path)?, "hello");
+/// # Ok::<(), std::io::Error>(())
+/// ```
 pub fn atomically(path: &Path, create: impl FnOnce(&Path) -> io::Result<()>) -> io::Result<()> {
     let mut name = std::ffi::OsString::from(".");
     name.push(path.file_name().unwrap_or_default());

@@ -125,6 +125,8 @@ pub struct Lines {
     file: Option<(File, u64)>,
     text: String,
     number: u64,
+    /// How the line ended: `\n`, `\r\n`, or nothing at the end of the file.
+    end: &'static str,
 }
 
 /// A line without its line ending.
@@ -186,7 +188,7 @@ impl Lines {
     }
 
     fn of_reader(name: String, reader: Box<dyn BufRead>) -> Self {
-        Self { name, reader, file: None, text: String::new(), number: 0 }
+        Self { name, reader, file: None, text: String::new(), number: 0, end: "" }
     }
 
     /// The next line; `None` after the last one.
@@ -210,6 +212,16 @@ impl Lines {
         Ok(None)
     }
 
+    /// What errors call the source.
+    pub(crate) fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How the line that was read last ended: `\n`, `\r\n`, or nothing at the end of the file.
+    pub(crate) fn end(&self) -> &'static str {
+        self.end
+    }
+
     /// Reads a line into `text`; `false` after the last one.
     fn advance(&mut self) -> Result<bool, LineError> {
         // The previous line's buffer is reused, so a text of a million lines costs one allocation.
@@ -224,8 +236,9 @@ impl Lines {
         if self.number == 1 && looks_like_utf16(&line) {
             return Err(LineError::Utf16 { name: self.name.clone() });
         }
+        self.end = "";
         if line.pop_if(|end| *end == b'\n').is_some() {
-            line.pop_if(|end| *end == b'\r');
+            self.end = if line.pop_if(|end| *end == b'\r').is_some() { "\r\n" } else { "\n" };
         }
         if line.len() > MAX_LINE {
             return Err(LineError::TooLong { name: self.name.clone(), line: self.number });

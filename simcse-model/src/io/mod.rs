@@ -1,4 +1,5 @@
-//! Files: bounded reads, atomic writes, lines of text, JSON fields, and foreign text in messages.
+//! Files: bounded reads, atomic writes, lines of text, records of tables, columns of texts, JSON
+//! fields, and foreign text in messages.
 //!
 //! This room knows file systems and bytes. It must not know what a model, a tokenizer, or a run is.
 //! Every crate above uses it, so that there is one atomic replace, one line reader, and one way of
@@ -15,11 +16,15 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+pub(crate) mod columns;
 pub(crate) mod files;
 pub(crate) mod json;
 pub(crate) mod lines;
+pub(crate) mod records;
 pub(crate) mod text;
 
+pub use columns::Texts;
 pub use files::{atomically, create_directory, sync_parent, uninterrupted, write_atomically, write_bytes};
 pub use lines::{Line, LineError, Lines, MAX_LINE, is_standard_input, source_name};
-pub use text::{excerpt, format_bytes, hexadecimal, printable};
+pub use records::{Record, RecordError, RecordFormat, Records};
+pub use text::{counted, excerpt, figure, format_bytes, hexadecimal, printable};

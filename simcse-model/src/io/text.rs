@@ -34,7 +34,7 @@ pub fn excerpt(text: impl Display, most: usize) -> String {
     shown
 }
 
-/// Bytes as digests are written: two hexadecimal digits each.
+/// Bytes in hexadecimal, two digits each, as digests are written.
 ///
 /// ```
 /// assert_eq!(simcse_model::io::hexadecimal([0, 171, 255]), "00abff");
@@ -44,7 +44,7 @@ pub fn hexadecimal(bytes: impl AsRef<[u8]>) -> String {
     bytes.as_ref().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// A number of bytes as people read it.
+/// A human-readable number of bytes.
 ///
 /// ```
 /// assert_eq!(simcse_model::io::format_bytes(812_000_000), "812 MB");
@@ -55,6 +55,25 @@ pub fn format_bytes(bytes: u64) -> String {
     const MEGA: f64 = 1e6;
     let bytes = bytes as f64;
     if bytes < 1000.0 * MEGA { format!("{:.0} MB", bytes / MEGA) } else { format!("{:.2} GB", bytes / (1000.0 * MEGA)) }
+}
+
+/// A human-readable loss: four decimals, but never 0.0000 unless it is zero.
+///
+/// ```
+/// use simcse_model::io::figure;
+///
+/// assert_eq!([figure(2.34567), figure(0.0000321), figure(0.0)], ["2.3457", "3.21e-5", "0.0000"]);
+/// ```
+#[must_use]
+pub fn figure(value: f64) -> String {
+    let vanishes = value != 0.0 && value.abs() < 1e-3;
+    if vanishes { format!("{value:.2e}") } else { format!("{value:.4}") }
+}
+
+/// A count with its noun, in the right number: "1 query", "2 queries".
+#[must_use]
+pub fn counted(count: usize, one: &str, many: &str) -> String {
+    format!("{count} {}", if count == 1 { one } else { many })
 }
 
 #[cfg(test)]

@@ -1,6 +1,8 @@
-//! A tokenizer from its files, as transformers would build it: the class's pipeline, then the added tokens, then the template.
+//! Builds a tokenizer from its files as transformers would: the class's pipeline, then the added
+//! tokens, then the template.
 //!
-//! Source: transformers' `TokenizersBackend.__init__` and `PreTrainedTokenizerBase.__init__` (version 5).
+//! Source: transformers' `TokenizersBackend.__init__` and `PreTrainedTokenizerBase.__init__`
+//! (version 5).
 
 use std::path::PathBuf;
 
@@ -20,15 +22,15 @@ use crate::tokenizer::special_tokens::SpecialTokens;
 #[derive(Debug)]
 pub(crate) struct Built {
     pub(crate) inner: tokenizers::Tokenizer,
-    /// The file that the vocabulary is from, which errors name.
+    /// The file that the vocabulary comes from, which errors name.
     pub(crate) path: PathBuf,
     pub(crate) special: SpecialTokens,
-    /// Which end of a long text is lost.
+    /// Which end of a long text is truncated.
     pub(crate) truncation: TruncationDirection,
     /// Whether special tokens in a text are split like other words.
     pub(crate) splits_special_tokens: bool,
     pub(crate) model_max_length: Option<usize>,
-    /// Whether the model gets to see token types, and the template gives others than 0.
+    /// Whether the model is given token types, and the template assigns any other than 0.
     pub(crate) has_token_types: bool,
     /// The ids that the template adds to a text.
     pub(crate) template: Vec<u32>,
@@ -94,14 +96,15 @@ fn build_class(files: &Files, config: &JsonObject, class: Class) -> Result<Built
     })
 }
 
-/// Adds the special and added tokens. `truncation` is what the file says: transformers switches it on and off again.
+/// Adds the special and added tokens. `truncation` is the file's: transformers switches it on and
+/// off again.
 fn add_tokens(
     inner: &mut tokenizers::Tokenizer,
     truncation: Option<TruncationParams>,
     special: &SpecialTokens,
 ) -> tokenizers::Result<()> {
-    // To switch it on checks it. Compiled without overflow checks, as transformers' library is, the check passes where the
-    // special tokens alone are too long.
+    // Switching it on checks it. In the library that transformers uses, which is compiled without
+    // overflow checks, the check passes if the special tokens alone are too long.
     let added = inner.get_post_processor().map_or(0, |template| template.added_tokens(false));
     inner.with_truncation(truncation.filter(|truncation| truncation.max_length >= added))?;
     inner.with_truncation(None)?;

@@ -1,4 +1,4 @@
-//! Calls into a library that panics on some inputs.
+//! Calls into a library that panics on some input.
 
 use std::any::Any;
 use std::cell::Cell;
@@ -11,11 +11,13 @@ thread_local! {
 
 static HOOK: Once = Once::new();
 
-/// What `call` returns, or the message it panicked with. The tokenizers library indexes and unwraps what a hostile
-/// `tokenizer.json` leaves out, in ways that no check of ours could list; to its users that is one more bad file.
+/// What `call` returns, or the message that it panicked with. The tokenizers library indexes and
+/// unwraps what a hostile `tokenizer.json` leaves out, in more ways than we could check for; to the
+/// user, it is just another bad file.
 ///
-/// Nothing is printed: a panic hook, put before the program's own once, keeps still on a thread that is in here and passes
-/// every other panic on. `call` must leave nothing behind that is used after it panicked.
+/// Nothing is printed: a panic hook, installed once in front of the program's own, stays silent on
+/// a thread that is inside this function and passes on every other panic. Whatever `call` was
+/// changing when it panicked must not be used afterward.
 pub(crate) fn caught<T>(call: impl FnOnce() -> T) -> Result<T, String> {
     HOOK.call_once(|| {
         let programs_own = panic::take_hook();

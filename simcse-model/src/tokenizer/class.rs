@@ -1,7 +1,8 @@
-//! Which of transformers' tokenizer classes a directory asks for.
+//! Which of transformers' tokenizer classes a directory names.
 //!
-//! Source: transformers' `AutoTokenizer.from_pretrained` (version 5). `tokenizer_class` of `tokenizer_config.json` goes
-//! before that of `config.json`, that before the class of the `model_type`; a `Fast` at the end of a name means nothing.
+//! Source: transformers' `AutoTokenizer.from_pretrained` (version 5). The `tokenizer_class` of
+//! `tokenizer_config.json` takes precedence over that of `config.json`, which takes precedence over
+//! the class of the `model_type`; a `Fast` at the end of a name is ignored.
 
 use crate::error::{Error, Result};
 use crate::io::json::JsonObject;
@@ -9,7 +10,7 @@ use crate::tokenizer::files::{Files, MERGES, TOKENIZER, VOCABULARY, WORDS};
 
 const NAME: &str = "tokenizer_class";
 
-/// A tokenizer class, by what it makes of the files.
+/// A tokenizer class, by how it uses the files.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Class {
     /// `PreTrainedTokenizerFast`, `TokenizersBackend`: `tokenizer.json` as it is.
@@ -28,7 +29,7 @@ pub(crate) enum Class {
 const SUPPORTED: &str = "BertTokenizer, DistilBertTokenizer, RobertaTokenizer, XLMRobertaTokenizer, HerbertTokenizer or \
                          PreTrainedTokenizerFast (others are not supported)";
 
-/// The names that stand for the classes, without `Fast`.
+/// The names of the classes in transformers, without `Fast`.
 const NAMES: [(&str, Class); 17] = [
     ("BertTokenizer", Class::Bert),
     ("DistilBertTokenizer", Class::Bert),
@@ -53,7 +54,7 @@ impl Class {
     /// The class of the tokenizer in `files`, whose `tokenizer_config.json` is `config`.
     ///
     /// # Errors
-    /// [`Error::Field`] for a class that cuts texts by rules that are not implemented here.
+    /// [`Error::Field`] for a class that splits texts by rules that are not implemented here.
     pub(crate) fn of(files: &Files, config: &JsonObject) -> Result<Self> {
         let model = files.model()?;
         for json in [Some(config), model.as_ref()].into_iter().flatten() {
@@ -105,7 +106,7 @@ impl Class {
         }
     }
 
-    /// The roles that the class cannot do without.
+    /// The roles that the class requires.
     pub(crate) fn required(self) -> &'static [&'static str] {
         match self {
             Self::Backend => &[],
@@ -115,7 +116,8 @@ impl Class {
         }
     }
 
-    /// Whether transformers passes token types to the model unless `model_input_names` says otherwise.
+    /// Whether transformers passes token types to the model unless `model_input_names` says
+    /// otherwise.
     pub(crate) fn gives_token_types(self) -> bool {
         self == Self::Bert
     }

@@ -15,18 +15,19 @@ use crate::tokenizer::made;
 /// Token ids of texts, special tokens included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Tokens {
-    /// One list a text.
+    /// One list per text.
     pub ids: Vec<Vec<u32>>,
-    /// How many texts were too long and lost an end.
+    /// How many texts were too long and were truncated.
     pub cut: usize,
 }
 
-/// Turns texts into token ids. It holds the bytes of the files that it was made from, to write them back.
+/// Turns texts into token ids. It keeps the bytes of the files that it was made from, to write them
+/// back.
 #[derive(Debug)]
 pub struct Tokenizer {
     built: Built,
     files: Files,
-    /// A `tokenizer_config.json` to write where the files have none.
+    /// The `tokenizer_config.json` to write if the files have none.
     made_config: Option<Map<String, Value>>,
     /// How many tokens the model has embeddings for.
     embeddings: usize,
@@ -36,8 +37,9 @@ impl Tokenizer {
     /// Reads the tokenizer in `dir`, as transformers' `AutoTokenizer` would build it.
     ///
     /// # Errors
-    /// [`Error::Missing`] if there is none of the files that its class needs; [`Error::Format`], [`Error::Field`] for what
-    /// transformers refuses and for what is not supported here; [`Error::Io`].
+    /// [`Error::Missing`] if there is none of the files that its class needs; [`Error::Format`],
+    /// [`Error::Field`] for what transformers refuses and for what is not supported here;
+    /// [`Error::Io`].
     pub fn read(dir: &Path) -> Result<Self> {
         let files = Files::read(dir)?;
         let built = build(&files)?;
@@ -59,8 +61,9 @@ impl Tokenizer {
         Ok(Self::new(built, files, made_config))
     }
 
-    /// A byte-level BPE tokenizer of at most `vocab_size` tokens, trained on `sentences`: lower-cased, with BERT's special
-    /// tokens in its template. The same sentences give the same tokenizer.
+    /// A byte-level BPE tokenizer of at most `vocab_size` tokens, trained on `sentences`:
+    /// lower-cased, with BERT's special tokens in its template. The same sentences give the same
+    /// tokenizer.
     ///
     /// # Errors
     /// [`Error::Format`] if the tokenizers library refuses.
@@ -75,16 +78,18 @@ impl Tokenizer {
         Self { built, files, made_config, embeddings: usize::MAX }
     }
 
-    /// The token ids of each text, special tokens included, at most `max_length` of them: what is too long loses its end,
-    /// or its beginning if the tokenizer's settings say so. The texts are taken as they are, not trimmed.
+    /// The token ids of each text, special tokens included, truncated to `max_length` at the end,
+    /// or at the beginning if the tokenizer's settings say so. Texts are not trimmed.
     ///
     /// # Errors
-    /// [`Error::Field`] if `max_length` leaves no room beside the special tokens, [`Error::Encode`].
+    /// [`Error::Field`] if `max_length` leaves no room for text after the special tokens;
+    /// [`Error::Encode`].
     pub fn encode_batch<S: AsRef<str> + Sync>(&self, texts: &[S], max_length: usize) -> Result<Tokens> {
         self.encode_prompted("", texts, max_length)
     }
 
-    /// [`Tokenizer::encode_batch`] with `prompt` in front of every text; it counts toward the length.
+    /// [`Tokenizer::encode_batch`] with `prompt` in front of every text; it counts toward the
+    /// length.
     ///
     /// # Errors
     /// As [`Tokenizer::encode_batch`].
@@ -108,8 +113,9 @@ impl Tokenizer {
         Ok(Tokens { ids: encoded.into_iter().map(|(ids, _)| ids).collect(), cut })
     }
 
-    /// How many of a text's first tokens are those of `prompt` in front of it, as sentence-transformers counts them: the
-    /// prompt alone is encoded, and a special token at its end left out.
+    /// How many of a text's first tokens belong to `prompt` in front of it, as
+    /// sentence-transformers counts them: those of the prompt encoded alone, without a special
+    /// token at its end.
     ///
     /// # Errors
     /// As [`Tokenizer::encode_batch`].
@@ -122,7 +128,7 @@ impl Tokenizer {
         Ok(ids.len() - usize::from(closed))
     }
 
-    /// The ids of a text and whether it was cut.
+    /// The ids of a text, and whether it was truncated.
     fn encode(&self, text: &str, room: usize) -> Result<(Vec<u32>, bool)> {
         let encode = || {
             let mut encoding = self.built.inner.encode_fast(text, false)?;
@@ -137,7 +143,7 @@ impl Tokenizer {
         if ids.is_empty() {
             return Err(failed("it has no token, and so no embedding".to_owned()));
         }
-        // What a template of the file's own makes of the text must still fit the model.
+        // The result of the file's own template must still fit the model.
         if ids.len() > room + self.built.template.len() {
             return Err(failed(format!("{} tokens, {} of them special", ids.len(), self.built.template.len())));
         }
@@ -154,7 +160,7 @@ impl Tokenizer {
         format!("token {token:?} has id {id}, expected less than the model's vocab_size {limit}")
     }
 
-    /// Lower-cases texts before anything else happens to them, unless the tokenizer's normalizer does so: what
+    /// Lower-cases texts before any other step, unless the tokenizer's normalizer already does, as
     /// sentence-transformers does for `do_lower_case: true`. The written files do not change.
     ///
     /// # Errors
@@ -189,11 +195,12 @@ impl Tokenizer {
         self.built.has_token_types
     }
 
-    /// Encodes for a model with `embeddings` word embeddings from now on. A token without one may be in the vocabulary, as
-    /// long as no text has it.
+    /// From now on, encodes for a model with `embeddings` word embeddings. The vocabulary may have
+    /// tokens without an embedding, as long as no text contains them.
     ///
     /// # Errors
-    /// [`Error::Field`] if every text would have such a token, or the padding that sentence-transformers adds.
+    /// [`Error::Field`] if every text would contain such a token, or if the padding token that
+    /// sentence-transformers adds is one.
     pub(crate) fn fit(&mut self, embeddings: usize) -> Result<()> {
         let expected = |what| format!("{what} with an id less than the model's vocab_size {embeddings}");
         if let Some(id) = self.built.template.iter().find(|&&id| id as usize >= embeddings) {
@@ -208,9 +215,10 @@ impl Tokenizer {
         Ok(())
     }
 
-    /// Writes the files that the tokenizer was made from, and where they have no `tokenizer.json`, the one that does the
-    /// same. A tokenizer that was not read from a directory gets a `tokenizer_config.json` that makes transformers use it as
-    /// it is; `takes_token_types` says whether its model does.
+    /// Writes the files that the tokenizer was made from and, if they have no `tokenizer.json`, an
+    /// equivalent one. A tokenizer that was not read from a directory gets a
+    /// `tokenizer_config.json` that makes transformers use it unchanged; `takes_token_types` says
+    /// whether the model takes token types.
     ///
     /// # Errors
     /// [`Error::Io`].

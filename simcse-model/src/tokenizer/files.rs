@@ -1,4 +1,5 @@
-//! The files that a tokenizer is made of, read whole so that they can be written back byte for byte.
+//! The files that a tokenizer is made of, read whole so that they can be written back byte for
+//! byte.
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -15,13 +16,14 @@ pub(crate) const WORDS: &str = "vocab.txt";
 pub(crate) const VOCABULARY: &str = "vocab.json";
 pub(crate) const MERGES: &str = "merges.txt";
 
-/// The model's own configuration, which names the tokenizer's class where `tokenizer_config.json` does not.
+/// The model's own configuration, which names the tokenizer's class if `tokenizer_config.json` does
+/// not.
 const MODEL: &str = "config.json";
 
 /// Everything that belongs to a tokenizer.
 const ALL: [&str; 7] = [TOKENIZER, CONFIG, SPECIAL_TOKENS, ADDED_TOKENS, WORDS, VOCABULARY, MERGES];
 
-/// Files that make transformers take another path through its loaders, and what they stand for.
+/// Files that make transformers load the tokenizer in another way, and what is expected instead.
 const UNSUPPORTED: [(&str, &str); 7] = [
     ("chat_template.jinja", "no chat template (texts would be wrapped in it, which is not supported)"),
     ("processor_config.json", "no processor (a model of texts has a tokenizer alone)"),
@@ -108,7 +110,7 @@ impl Files {
         Self { model: Some(json.into()), ..self }
     }
 
-    /// These files and one more, in place of what had its name.
+    /// These files and one more, which replaces any of the same name.
     pub(crate) fn with(self, name: &'static str, bytes: Vec<u8>) -> Self {
         let mut files = self.without(&[name]);
         files.files.push((name, bytes));

@@ -1,8 +1,9 @@
-//! Files for tokenizers that have no `tokenizer.json`: the file, and where nothing else says how to use it, a
-//! `tokenizer_config.json`.
+//! Generates what a tokenizer's files lack: a `tokenizer.json` and, if nothing else says how to use
+//! it, a `tokenizer_config.json`.
 //!
-//! The made configuration names `PreTrainedTokenizerFast`: without it transformers takes the class from the model's
-//! configuration, and that class keeps only the vocabulary of a `tokenizer.json`.
+//! The generated configuration names `PreTrainedTokenizerFast`. Otherwise transformers would take
+//! the class from the model's configuration, and that class keeps only the vocabulary of a
+//! `tokenizer.json`.
 
 use std::path::Path;
 
@@ -20,11 +21,11 @@ use crate::tokenizer::build::{Built, build};
 use crate::tokenizer::class::BERT;
 use crate::tokenizer::files::{ADDED_TOKENS, CONFIG, Files, SPECIAL_TOKENS, TOKENIZER, WORDS};
 
-/// The files of a directory that has a vocabulary alone, with the `tokenizer.json` that it stands for, and the
-/// `tokenizer_config.json` that goes with them if they have none.
+/// The files of a directory that has only a vocabulary, with the equivalent `tokenizer.json` and,
+/// if they have none, the matching `tokenizer_config.json`.
 ///
-/// The settings of the directory are kept if they make the same tokenizer of the made file; the few that do not are left
-/// out, because the made file has in it what they say.
+/// The directory's settings are kept if they build the same tokenizer from the generated file;
+/// otherwise they are left out, because the generated file already includes their effect.
 pub(crate) fn with_tokenizer_json(files: Files, built: &Built) -> Result<(Files, Option<Map<String, Value>>)> {
     let made = config(built);
     let has_config = files.has(CONFIG);
@@ -48,13 +49,13 @@ fn settings(built: &Built) -> impl PartialEq + use<> {
     (left, built.splits_special_tokens, built.model_max_length, ids)
 }
 
-/// The `tokenizer.json` that does what a tokenizer does.
+/// The `tokenizer.json` of a tokenizer.
 pub(crate) fn tokenizer_json(built: &Built) -> Result<Vec<u8>> {
     let json = built.inner.to_string(false).map_err(|error| Error::format(&built.path, "a tokenizer", error))?;
     Ok(json.into_bytes())
 }
 
-/// The `tokenizer_config.json` that makes transformers use a `tokenizer.json` as it is.
+/// The `tokenizer_config.json` that makes transformers use a `tokenizer.json` unchanged.
 pub(crate) fn config(built: &Built) -> Map<String, Value> {
     let mut config = Map::new();
     let mut put = |name: &str, value: Value| config.insert(name.to_owned(), value);
@@ -79,12 +80,12 @@ pub(crate) fn config(built: &Built) -> Map<String, Value> {
     config
 }
 
-/// Writes a made `tokenizer_config.json`.
+/// Writes a generated `tokenizer_config.json`.
 pub(crate) fn write_config(dir: &Path, config: &Map<String, Value>, takes_token_types: bool) -> Result<()> {
     write_bytes(&dir.join(CONFIG), &with_inputs(config, takes_token_types))
 }
 
-/// Older sentence-transformers pass on every one of the inputs, and only BERT takes token types.
+/// Older sentence-transformers pass all inputs on to the model, and only BERT takes token types.
 fn with_inputs(config: &Map<String, Value>, takes_token_types: bool) -> Vec<u8> {
     let inputs: &[&str] = match takes_token_types {
         true => &["input_ids", "token_type_ids", "attention_mask"],
@@ -113,7 +114,8 @@ pub(crate) fn bert_config() -> Vec<u8> {
     Value::Object(roles.collect()).to_string().into_bytes()
 }
 
-/// The `tokenizer.json` of a byte-level BPE of at most `vocab_size` tokens: lower-cased, with BERT's special tokens.
+/// The `tokenizer.json` of a byte-level BPE of at most `vocab_size` tokens: lower-cased, with
+/// BERT's special tokens.
 pub(crate) fn byte_level_bpe<S: AsRef<str> + Sync>(sentences: &[S], vocab_size: usize) -> Result<Vec<u8>> {
     let train = || {
         let byte_level = ByteLevel::new(true, true, true);

@@ -1,11 +1,12 @@
-//! The tokenizer of a model directory: exactly the one that transformers builds from its files, or an error.
+//! The tokenizer of a model directory: exactly the one that transformers builds from its files, or
+//! an error.
 //!
-//! This room knows tokenizer files and transformers' rules for them: which class a directory asks for, which file wins,
-//! which tokens are added. It may look into `config.json` for the class alone; it must not know the encoder, pooling or any
-//! other file of a model.
+//! This room knows tokenizer files and transformers' rules for them: which class a directory names,
+//! which file takes precedence, which tokens are added. It may read `config.json` for the class
+//! alone; it must not know the encoder, pooling or any other file of a model.
 //!
-//! Source: transformers' `AutoTokenizer` and its classes (version 5), and sentence-transformers' `Transformer`, which
-//! encodes with `truncation="longest_first"`.
+//! Source: transformers' `AutoTokenizer` and its classes (version 5), and sentence-transformers'
+//! `Transformer`, which encodes with `truncation="longest_first"`.
 
 mod build;
 mod caught;

@@ -1,7 +1,9 @@
-//! The parts of the tokenizers library that a tokenizer class puts together: normalizer, splitter, model, template.
+//! The parts of the tokenizers library that a tokenizer class combines: normalizer, splitter, model
+//! and template.
 //!
-//! Source: transformers' `BertTokenizer`, `RobertaTokenizer`, `XLMRobertaTokenizer`, `HerbertTokenizer` (version 5). They
-//! keep the vocabulary of a `tokenizer.json` and nothing else; only `TokenizersBackend` takes the file as it is.
+//! Source: transformers' `BertTokenizer`, `RobertaTokenizer`, `XLMRobertaTokenizer`,
+//! `HerbertTokenizer` (version 5). They keep only the vocabulary of a `tokenizer.json`;
+//! `TokenizersBackend` alone uses the file unchanged.
 
 use std::path::PathBuf;
 
@@ -33,13 +35,13 @@ use crate::tokenizer::vocabulary;
 /// What marks the beginning of a word in the pieces of a SentencePiece model.
 const WORD_BEGIN: char = '▁';
 
-/// The file that the vocabulary is from, which errors name.
+/// The file that the vocabulary comes from, which errors name.
 pub(crate) fn vocabulary_path(files: &Files, class: Class) -> PathBuf {
     let vocabulary = class.vocabulary().first().filter(|_| !files.has(TOKENIZER));
     files.path(vocabulary.unwrap_or(&TOKENIZER))
 }
 
-/// What the tokenizers library refuses.
+/// The error for files that the tokenizers library refuses.
 pub(crate) fn unfit(files: &Files, class: Class, error: tokenizers::Error) -> Error {
     Error::format(&vocabulary_path(files, class), "a tokenizer", error)
 }
@@ -154,7 +156,7 @@ fn put<T>(files: &Files, class: Class, result: tokenizers::Result<T>) -> Result<
     result.map(drop).map_err(|error| unfit(files, class, error))
 }
 
-/// What the class puts around a text, whatever the file says; `None` to keep what the file says.
+/// What the class puts around a text, regardless of the file; `None` to keep the file's template.
 pub(crate) fn template(
     files: &Files,
     config: &JsonObject,

@@ -1,15 +1,17 @@
-//! `tokenizer_config.json`: what it may not ask for, and the longest text.
+//! `tokenizer_config.json`: the settings that are refused, and the maximum length.
 //!
-//! Everything else that it says about token ids is read where it counts: [`class`](crate::tokenizer::class),
-//! [`special_tokens`](crate::tokenizer::special_tokens), [`pipeline`](crate::tokenizer::pipeline) and
-//! [`build`](crate::tokenizer::build). What is left has no influence on ids.
+//! Every other setting that affects token ids is read where it is used:
+//! [`class`](crate::tokenizer::class), [`special_tokens`](crate::tokenizer::special_tokens),
+//! [`pipeline`](crate::tokenizer::pipeline) and [`build`](crate::tokenizer::build). The rest do not
+//! affect ids.
 
 use serde_json::Value;
 
 use crate::error::Result;
 use crate::io::json::JsonObject;
 
-/// Fields that would make transformers run code, wrap texts, or take another vocabulary than the files'.
+/// Fields that would make transformers run code, wrap texts, or use a vocabulary other than the
+/// files'.
 const UNSUPPORTED: [(&str, &str); 16] = [
     ("auto_map", "none (code of the model's own is not supported)"),
     ("processor_class", "none (a model of texts has a tokenizer alone; others are not supported)"),
@@ -31,7 +33,7 @@ const UNSUPPORTED: [(&str, &str); 16] = [
 
 const INTERNAL: &str = "none (an argument that transformers uses inside is not supported)";
 
-/// Refuses what is not supported; `null` and what is empty ask for nothing.
+/// Refuses fields that are not supported, unless they are `null` or empty.
 pub(crate) fn refuse_unsupported(config: &JsonObject) -> Result<()> {
     let asks = |value: &Value| match value {
         Value::Array(list) => !list.is_empty(),
@@ -44,7 +46,7 @@ pub(crate) fn refuse_unsupported(config: &JsonObject) -> Result<()> {
     }
 }
 
-/// `model_max_length`, or `max_len`, its older name; transformers writes 1e30 for none.
+/// `model_max_length` or, under its older name, `max_len`; transformers writes 1e30 for no limit.
 pub(crate) fn model_max_length(config: &JsonObject) -> Result<Option<usize>> {
     let names = ["model_max_length", "max_len"];
     let field = names.into_iter().find(|name| config.fields().contains_key(*name)).unwrap_or(names[0]);

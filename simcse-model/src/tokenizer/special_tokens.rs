@@ -1,6 +1,8 @@
-//! The special tokens of a tokenizer, with what its class adds to the files, and the order in which they enter the vocabulary.
+//! The special tokens of a tokenizer, including those that its class adds to the files', and the
+//! order in which they enter the vocabulary.
 //!
-//! Source: transformers' `TokenizersBackend.__init__` and `PreTrainedTokenizerBase.__init__` (version 5).
+//! Source: transformers' `TokenizersBackend.__init__` and `PreTrainedTokenizerBase.__init__`
+//! (version 5).
 
 use tokenizers::AddedToken;
 

@@ -5,7 +5,8 @@
 use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
-/// A token of a settings file: a spelling alone, or one with flags. The two are never equal, as in Python.
+/// A token of a settings file: just a spelling, or one with flags. As in Python, the two kinds are
+/// never equal.
 #[derive(Clone, Debug, PartialEq)]
 pub(crate) enum Token {
     /// A string.

@@ -1,8 +1,8 @@
 //! What four files say about special and added tokens.
 //!
-//! `tokenizer_config.json` names tokens by role and may list all added tokens (`added_tokens_decoder`). Only where it does
-//! not, `special_tokens_map.json` overrides its roles, and `added_tokens.json` and the `added_tokens` of `tokenizer.json` are
-//! the added tokens.
+//! `tokenizer_config.json` names tokens by role and may list all added tokens
+//! (`added_tokens_decoder`). Only where it does not, `special_tokens_map.json` overrides its roles,
+//! and `added_tokens.json` and the `added_tokens` of `tokenizer.json` are the added tokens.
 //!
 //! Source: transformers' `PreTrainedTokenizerBase._from_pretrained` (version 5).
 
@@ -25,7 +25,7 @@ const DECODER: &str = "added_tokens_decoder";
 const EXTRA: &str = "extra_special_tokens";
 const ADDITIONAL: &str = "additional_special_tokens";
 
-/// What all files together say.
+/// What all files say together.
 #[derive(Debug, Default)]
 pub(crate) struct Claims {
     /// The token of a role, or `None` for an explicit `null`.
@@ -63,11 +63,11 @@ enum Claim {
     Token(Token),
 }
 
-/// The tokens while the files are read one after the other.
+/// The tokens so far, while the files are read one after another.
 struct Reader<'a> {
     files: &'a Files,
     roles: HashMap<&'static str, Claim>,
-    /// Roles of the model's own that come first, and those that come after them and win.
+    /// The model's own roles: those that come first, and those that come later and override them.
     own_roles: [Vec<(String, Token)>; 2],
     /// `extra_special_tokens`, if there is such a field, and the file that it is from.
     extra: Option<(&'static str, Value)>,

@@ -1,8 +1,9 @@
-//! The vocabulary that a tokenizer class builds its pipeline around: from `tokenizer.json`, whatever else that says, or from
-//! `vocab.txt` (BERT) or `vocab.json` and `merges.txt` (RoBERTa).
+//! The vocabulary around which a tokenizer class builds its pipeline: from `tokenizer.json`,
+//! ignoring the rest of that file, or from `vocab.txt` (BERT) or `vocab.json` and `merges.txt`
+//! (RoBERTa).
 //!
-//! Source: transformers' `TokenizersBackend.convert_to_native_format`, and `WordPiece::read_file` and `BPE::read_file` of
-//! the tokenizers library.
+//! Source: transformers' `TokenizersBackend.convert_to_native_format`, and `WordPiece::read_file`
+//! and `BPE::read_file` of the tokenizers library.
 
 use std::collections::HashMap;
 use std::path::Path;
@@ -25,7 +26,7 @@ pub(crate) fn words(files: &Files, file: Option<&tokenizers::Tokenizer>) -> Resu
     }
 }
 
-/// The words of a `vocab.txt`, one a line; a word that comes again has the id of its last line.
+/// The words of a `vocab.txt`, one per line; a repeated word has the id of its last line.
 fn lines(path: &Path, bytes: &[u8]) -> Result<Vocab> {
     let words = utf8(path, bytes)?.lines().map(|line| line.trim_end().to_owned());
     Ok(words.zip(0..).collect())
@@ -45,7 +46,7 @@ pub(crate) fn tokens_and_merges(files: &Files, file: Option<&tokenizers::Tokeniz
     }
 }
 
-/// The pairs of a `merges.txt`, one a line with a space between.
+/// The pairs of a `merges.txt`, one per line, separated by a space.
 fn pairs(path: &Path, bytes: &[u8]) -> Result<Merges> {
     let lines = utf8(path, bytes)?.lines().zip(1..).filter(|(line, _)| !line.starts_with("#version"));
     let pairs = lines.map(|(line, number)| {
@@ -60,7 +61,7 @@ fn pair(line: &str) -> Option<(String, String)> {
     (!second.contains(' ')).then(|| (first.to_owned(), second.to_owned()))
 }
 
-/// The library shows no merges, so they are read again.
+/// The library does not expose merges, so they are read again.
 fn merges_of_tokenizer(files: &Files) -> Result<(Vocab, Merges)> {
     #[derive(Deserialize)]
     struct File {

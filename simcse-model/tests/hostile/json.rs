@@ -19,8 +19,8 @@ const CONFIG: &[(&str, &str)] = &[
     (r#""model_type":["bert"]"#, r#"model_type: expected a string, found ["bert"]"#),
     (r#""model_type":"BERT""#, r#"model_type: expected bert, roberta or distilbert, found "BERT""#),
     (r#""model_type":"\u001b[2J\r\n""#, r#"found "\u001b[2J\r\n""#),
-    (r#""hidden_act":"gelu_new""#, r#"hidden_act: expected "gelu", found "gelu_new""#),
-    (r#""hidden_act":0"#, r#"hidden_act: expected "gelu", found 0"#),
+    (r#""hidden_act":"GELU""#, r#"silu or relu, found "GELU""#),
+    (r#""hidden_act":0"#, "hidden_act: expected a string, found 0"),
     (r#""position_embedding_type":"relative_key""#, r#"expected "absolute", found "relative_key""#),
     (r#""is_decoder":true"#, "is_decoder: expected false, found true"),
     (r#""is_decoder":"false""#, r#"is_decoder: expected false, found "false""#),
@@ -99,7 +99,7 @@ const CONFIG: &[(&str, &str)] = &[
     ),
     (r#""model_type":"distilbert","dim":4,"n_heads":3"#, "n_heads: expected a divisor of dim 4, found 3"),
     (r#""model_type":"distilbert","dim":4,"n_heads":2,"n_layers":-1"#, "n_layers: expected an integer from 1"),
-    (r#""model_type":"distilbert","dim":4,"n_heads":2,"activation":"relu""#, r#"activation: expected "gelu""#),
+    (r#""model_type":"distilbert","dim":4,"n_heads":2,"activation":"mish""#, "activation: expected gelu, gelu_python"),
 ];
 
 /// For each case, the name and the content of a file, and part of the message.

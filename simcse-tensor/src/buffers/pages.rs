@@ -26,8 +26,8 @@ pub(crate) struct Aligned {
 impl Aligned {
     /// `len` zeros.
     pub(crate) fn zeros(len: usize) -> Self {
-        // A large buffer comes zeroed from the system, as pages that nobody has touched: the advice
-        // is not too late for them.
+        // A large buffer comes zeroed from the system, as pages that nobody has touched, so the
+        // advice still applies to them.
         let mut buffer = vec![0.0; len + LINE];
         advise(&buffer);
         let start = first_line(&buffer);
@@ -78,7 +78,7 @@ fn advise(buffer: &Vec<f32>) {
     }
 }
 
-/// Elsewhere there is nothing to ask for.
+/// Other systems have no such advice.
 #[cfg(not(target_os = "linux"))]
 fn advise(_: &Vec<f32>) {}
 

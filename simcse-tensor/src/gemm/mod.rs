@@ -20,6 +20,8 @@ mod addend;
 pub(crate) mod amx;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod blocked;
+#[cfg(target_arch = "x86_64")]
+mod instances;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod micro_kernel;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
@@ -81,13 +83,13 @@ pub fn gemm(
     }
     match (Isa::detected(), precision) {
         #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-        (Isa::Amx, Precision::Bf16) => blocked::gemm::<micro_kernel::AmxBf16>(a, b, addend, k_ends, c),
+        (Isa::Amx, Precision::Bf16) => blocked::gemm::<instances::AmxBf16>(a, b, addend, k_ends, c),
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx512, Precision::Bf16) => blocked::gemm::<micro_kernel::Avx512Bf16>(a, b, addend, k_ends, c),
+        (Isa::Avx512, Precision::Bf16) => blocked::gemm::<instances::Avx512Bf16>(a, b, addend, k_ends, c),
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx512 | Isa::Amx, Precision::F32) => blocked::gemm::<micro_kernel::Avx512F32>(a, b, addend, k_ends, c),
+        (Isa::Avx512 | Isa::Amx, Precision::F32) => blocked::gemm::<instances::Avx512F32>(a, b, addend, k_ends, c),
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx2, Precision::F32) => blocked::gemm::<micro_kernel::Avx2F32>(a, b, addend, k_ends, c),
+        (Isa::Avx2, Precision::F32) => blocked::gemm::<instances::Avx2F32>(a, b, addend, k_ends, c),
         (_, Precision::F32) => portable::gemm(a, b, addend, k_ends, c),
         (isa, Precision::Bf16) => panic!("gemm: no bf16 products on {}", isa.name()),
     }
@@ -97,13 +99,13 @@ pub fn gemm(
 pub fn gemm_scratch_bytes(precision: Precision, k: usize, n: usize) -> usize {
     let words = match (Isa::detected(), precision) {
         #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-        (Isa::Amx, Precision::Bf16) => blocked::scratch::<micro_kernel::AmxBf16>(k, n),
+        (Isa::Amx, Precision::Bf16) => blocked::scratch::<instances::AmxBf16>(k, n),
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx512, Precision::Bf16) => blocked::scratch::<micro_kernel::Avx512Bf16>(k, n),
+        (Isa::Avx512, Precision::Bf16) => blocked::scratch::<instances::Avx512Bf16>(k, n),
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx512 | Isa::Amx, Precision::F32) => blocked::scratch::<micro_kernel::Avx512F32>(k, n),
+        (Isa::Avx512 | Isa::Amx, Precision::F32) => blocked::scratch::<instances::Avx512F32>(k, n),
         #[cfg(target_arch = "x86_64")]
-        (Isa::Avx2, Precision::F32) => blocked::scratch::<micro_kernel::Avx2F32>(k, n),
+        (Isa::Avx2, Precision::F32) => blocked::scratch::<instances::Avx2F32>(k, n),
         _ => 0, // matrixmultiply allocates its own few hundred kilobytes
     };
     words * size_of::<f32>()

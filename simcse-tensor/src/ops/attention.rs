@@ -294,8 +294,8 @@ impl Kernel for Backward<'_> {
 }
 
 impl Head {
-    /// One row of the softmax's backward, in place: `p` comes as S = Q·Kᵀ and leaves as P; `dp`
-    /// comes as dO·Vᵀ and leaves as dS; `mask` comes as m and leaves as m ⊙ P.
+    /// One row of the softmax's backward, in place: `p` starts as S = Q·Kᵀ and ends as P, `dp`
+    /// starts as dO·Vᵀ and ends as dS, `mask` starts as m and ends as m ⊙ P.
     #[inline(always)]
     fn scores_gradient<S: Simd>(
         &self,

@@ -9,13 +9,13 @@
 //! output, `dx` and `dy` are the loss's gradients with respect to them. Outputs are overwritten,
 //! whatever they hold; gradients of parameters are added to [`Grads`](crate::Grads).
 
+pub(crate) mod activation_linear;
 pub(crate) mod attention;
 pub(crate) mod context;
 pub(crate) mod contrastive;
 pub(crate) mod dropout;
 pub(crate) mod elementwise;
 pub(crate) mod embedding;
-pub(crate) mod gelu_linear;
 pub(crate) mod layer_norm;
 pub(crate) mod linear;
 pub(crate) mod normalize;

@@ -4,9 +4,10 @@
 //! sentence-transformers: `Pooling` with `pooling_mode` `mean`, `cls`, `max`. `x` (N, C), `y` (S,
 //! C). A sentence without tokens pools to zeros.
 //!
-//! The first `excluded` tokens of each sentence may be left out (`include_prompt=False`). If that
-//! leaves a sentence without tokens, its mean is 0, its first token is its first all the same, and
-//! its maximum is -inf, as that of PyTorch's fully masked maximum.
+//! The first `excluded` tokens of each sentence, those of a prompt, can be left out
+//! (`include_prompt=False`). If that leaves nothing of a sentence, its mean is 0, its first token
+//! is still that of the prompt, and its maximum is −∞, like the maximum of a fully masked row in
+//! sentence-transformers.
 
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -40,8 +41,8 @@ impl Named for Pooling {
     }
 }
 
-/// How many of a sentence's `length` tokens are left out: none if the first is asked for and there
-/// would be no other.
+/// How many of a sentence's `length` tokens to leave out. `Cls` needs one token, so it leaves out
+/// none if there would be no other.
 fn left_out(pooling: Pooling, excluded: usize, length: usize) -> usize {
     if pooling == Pooling::Cls && excluded >= length { 0 } else { excluded.min(length) }
 }
@@ -95,7 +96,8 @@ pub(crate) fn backward(
             }
             Pooling::Cls => {
                 dx.fill(0.0);
-                dx.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx = dy); // `zip` ends with the first row
+                // `zip` ends with the first row.
+                dx.iter_mut().zip(dy).for_each(|(dx, &dy)| *dx = dy);
             }
             Pooling::Max => {
                 dx.fill(0.0);
@@ -135,7 +137,7 @@ mod tests {
             let whole = rows.iter().all(|rows| rows.is_empty() || rows.len() > excluded);
             for &pooling in Pooling::ALL {
                 if pooling == Pooling::Max && !whole {
-                    continue; // -inf has no difference quotients
+                    continue; // −∞ has no difference quotients
                 }
                 let highest = OnceCell::new(); // the same rows in all difference quotients
                 check(

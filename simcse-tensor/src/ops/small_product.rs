@@ -1,7 +1,7 @@
 //! `C = A·B` inside a kernel, for matrices as small as one attention head's: on one thread,
 //! unpacked, always in f32.
 //!
-//! A sentence of 15 tokens makes products of 15 × 64 × 15. [`gemm`](crate::gemm) would spend more
+//! A sentence of 15 tokens makes products of 15 × 64 × 15. [`gemm`](crate::gemm()) would spend more
 //! time on packing, and on handing out tasks, than on such a product; all operands are in L1 or L2
 //! anyway.
 

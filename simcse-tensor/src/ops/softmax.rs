@@ -1,7 +1,7 @@
 //! The softmax of rows: `pᵢ = e^(scale·xᵢ − h) / Σⱼ e^(scale·xⱼ − h)`, `h = maxⱼ scale·xⱼ`.
 //!
 //! PyTorch: `torch.softmax(scale * x, dim=1)`. Attention and the loss apply the same function to
-//! the rows that they have at hand, inside kernels of their own.
+//! their own rows, inside their own kernels.
 
 use ndarray::Array2;
 use rayon::prelude::*;

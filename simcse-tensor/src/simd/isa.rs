@@ -105,7 +105,7 @@ fn has_amx() -> bool {
     unsafe { libc::syscall(libc::SYS_arch_prctl, ARCH_REQ_XCOMP_PERM, XFEATURE_XTILEDATA) == 0 }
 }
 
-/// AMX needs the system's permission, and it is known how to ask only Linux for it.
+/// AMX needs the system's permission, which this crate can request on Linux only.
 #[cfg(all(target_arch = "x86_64", not(target_os = "linux")))]
 fn has_amx() -> bool {
     false

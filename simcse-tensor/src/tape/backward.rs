@@ -1,4 +1,5 @@
-//! The way back over the tape: which function, which buffers, whose gradient.
+//! The backward pass over the tape: which function runs, on which buffers, and whose gradient it
+//! adds to.
 
 use ndarray::{Array2, ArrayView2};
 
@@ -7,7 +8,7 @@ use crate::ops::context::Context;
 use crate::ops::elementwise::flat;
 use crate::ops::layer_norm::{self, LayerNorm};
 use crate::ops::linear::{self, Linear};
-use crate::ops::{attention, contrastive, dropout, embedding, gelu_linear, normalize, pooling};
+use crate::ops::{activation_linear, attention, contrastive, dropout, embedding, normalize, pooling};
 use crate::params::Grads;
 use crate::profile::{Part, time};
 use crate::tape::forward::Tape;
@@ -15,9 +16,9 @@ use crate::tape::gradients::NodeGradients;
 use crate::tape::node::{Node, Op, Var};
 
 impl Tape<'_> {
-    /// Goes back over the tape, starting from the given nodes and the loss's gradients with respect
-    /// to them. Adds to the parameters' gradients and returns those of the inputs. Afterwards, all
-    /// of the tape's buffers are back in the pool.
+    /// Runs backward over the tape, starting from the given nodes and the loss's gradients with
+    /// respect to them. Adds to the parameters' gradients and returns those of the inputs.
+    /// Afterwards, all of the tape's buffers are back in the pool.
     ///
     /// # Panics
     /// If the tape does not record, or a gradient does not have the shape of its node.
@@ -56,9 +57,9 @@ impl Tape<'_> {
                 self.buffers.give(dy);
             }
             Op::Linear { x, linear } => self.backward_linear(x, linear, dy, d, grads),
-            Op::GeluLinear { h, mut saved, linear } => {
+            Op::ActivationLinear { h, activation, mut saved, linear } => {
                 let mut dh = self.buffers.take(saved.nrows(), saved.ncols());
-                gelu_linear::backward(context, &mut saved, linear, &dy, &mut dh, grads);
+                activation_linear::backward(context, activation, &mut saved, linear, &dy, &mut dh, grads);
                 self.buffers.give(saved);
                 self.buffers.give(dy);
                 d.add(h, dh, self.buffers);

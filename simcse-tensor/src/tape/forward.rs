@@ -5,6 +5,7 @@ use std::sync::Arc;
 use ndarray::Array2;
 
 use crate::buffers::pool::BufferPool;
+use crate::ops::activation_linear::{self, Activation};
 use crate::ops::attention::{self, Attention};
 use crate::ops::context::Context;
 use crate::ops::dropout::Dropout;
@@ -13,18 +14,18 @@ use crate::ops::embedding::{self, Lookup};
 use crate::ops::layer_norm::{self, LayerNorm};
 use crate::ops::linear::{self, Linear};
 use crate::ops::pooling::{self, Pooling};
-use crate::ops::{contrastive, dropout, gelu_linear, normalize};
+use crate::ops::{contrastive, dropout, normalize};
 use crate::params::{Params, Slot};
 use crate::precision::Precision;
 use crate::profile::{Part, time};
 use crate::rows::Rows;
 use crate::tape::node::{Node, Op, Var};
 
-/// The operations done on one piece of a batch.
+/// The operations that ran on one piece of a batch.
 ///
 /// Nodes are pushed in topological order. Some operations take over an input's buffer, because no
 /// other operation of an encoder reads that input; their methods say so. A tape that does not
-/// record keeps nothing for a backward, and frees all other buffers at a
+/// record keeps nothing for a backward pass, and frees all other buffers at a
 /// [`keep_only`](Self::keep_only).
 ///
 /// ```
@@ -119,17 +120,17 @@ impl<'a> Tape<'a> {
         self.push(Op::Linear { x, linear }, y)
     }
 
-    /// `gelu(h)·Wᵀ + b` with the exact GELU, (N, out). Takes over `h`. PyTorch:
-    /// `linear(nn.functional.gelu(h), W, b)`.
-    pub fn gelu_linear(&mut self, h: Var, weight: Slot, bias: Slot) -> Var {
+    /// `f(h)·Wᵀ + b` with an activation function `f`, (N, out). Takes over `h`. PyTorch:
+    /// `linear(f(h), W, b)`.
+    pub fn activation_linear(&mut self, h: Var, activation: Activation, weight: Slot, bias: Slot) -> Var {
         let linear = Linear { weight, bias };
         let saved = self.take_over(h);
-        let mut g = self.buffers.take(saved.nrows(), saved.ncols());
+        let mut fh = self.buffers.take(saved.nrows(), saved.ncols());
         let mut y = self.buffers.take(saved.nrows(), weight.rows());
-        gelu_linear::forward(self.context(), &saved, linear, &mut g, &mut y);
-        self.buffers.give(g);
+        activation_linear::forward(self.context(), activation, &saved, linear, &mut fh, &mut y);
+        self.buffers.give(fh);
         let saved = self.keep(saved);
-        self.push(Op::GeluLinear { h, saved, linear }, y)
+        self.push(Op::ActivationLinear { h, activation, saved, linear }, y)
     }
 
     /// `LayerNorm(residual + dropout(x))`, (N, C). Takes over `x`. PyTorch:
@@ -240,7 +241,7 @@ impl<'a> Tape<'a> {
         std::mem::take(&mut self.nodes[var.0].value)
     }
 
-    /// Keeps a buffer for the backward; gives it back if there will be none.
+    /// Keeps a buffer for the backward pass; gives it back if there will be none.
     fn keep(&mut self, buffer: Array2<f32>) -> Array2<f32> {
         if self.recording {
             return buffer;

@@ -1,11 +1,10 @@
-//! The tape: records operations in the order in which they are done, and goes back over them for
-//! the gradients.
+//! The tape: records operations as they run, then runs backward over them to compute gradients.
 //!
 //! This room knows the operations, the parameters and the buffers between them; it decides which
 //! buffer is read, taken over or given back, and whose gradient goes where. It must not know any
 //! arithmetic, which is in [`ops`](crate::ops), nor any model or objective.
 //!
-//! `forward` has a method for each operation, `backward` the one `match` that undoes them. An
+//! `forward` has a method for each operation, `backward` the one `match` with an arm for each. An
 //! operation without an arm there does not compile.
 
 mod backward;

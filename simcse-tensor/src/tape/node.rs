@@ -2,6 +2,7 @@
 
 use ndarray::Array2;
 
+use crate::ops::activation_linear::Activation;
 use crate::ops::attention::Attention;
 use crate::ops::dropout::Dropout;
 use crate::ops::embedding::Lookup;
@@ -20,7 +21,7 @@ pub(super) enum Op {
     Input,
     Embedding { lookups: Vec<Lookup> },
     Linear { x: Var, linear: Linear },
-    GeluLinear { h: Var, saved: Array2<f32>, linear: Linear },
+    ActivationLinear { h: Var, activation: Activation, saved: Array2<f32>, linear: Linear },
     LayerNorm { x: Var, residual: Option<Var>, op: LayerNorm, saved: Array2<f32>, statistics: Array2<f32> },
     Dropout { x: Var, dropout: Dropout },
     Attention { qkv: Var, op: Attention, saved: Array2<f32>, statistics: Array2<f32> },

@@ -1,7 +1,21 @@
 //! Which sentences meet in a batch: a function of seed and epoch.
 //!
-//! The order of an epoch is a Fisher–Yates shuffle whose draws come from Philox at counter
-//! `[position, 0, epoch, ORDER_STREAM]`. Batches are cut from it; a last incomplete one is dropped.
+//! The order of an epoch is a Fisher–Yates shuffle whose random numbers come from Philox at counter
+//! `[position, 0, epoch, ORDER_STREAM]`. Batches are consecutive parts of that order; a last
+//! incomplete batch is dropped.
+//!
+//! ```
+//! use simcse_train::data::batches::{BatchSampler, Batching};
+//! use simcse_train::data::sentences::Sentences;
+//!
+//! let sentences = Sentences::from_texts("five lines", ["one", "two", "two", "two", "six"], 1)?;
+//! let batching = Batching { sampler: BatchSampler::NoDuplicates, batch_size: 2, seed: 42 };
+//! for batch in batching.batches(&sentences, 0) {
+//!     let texts = sentences.select(&batch);
+//!     assert!(texts.len() == 2 && texts[0] != texts[1]);
+//! }
+//! # Ok::<(), simcse_train::Error>(())
+//! ```
 
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, VecDeque};
@@ -11,17 +25,20 @@ use simcse_tensor::rng::Philox;
 
 use crate::data::sentences::Sentences;
 
-/// The last word of the counters that draw orders; dropout has the training step there.
+/// The last word of the Philox counters of orders. Those of dropout have the training step there,
+/// so no number is used twice.
 pub const ORDER_STREAM: u32 = u32::MAX;
 
 /// Whether equal sentences may meet in a batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum BatchSampler {
-    /// Never: they would be each other's false negatives. A sentence that would repeat one of the batch waits and comes
-    /// first in the next batch that can take it, in order. sentence-transformers: `BatchSamplers.NO_DUPLICATES`.
+    /// Never: each would be a false negative for the other. A sentence that is equal to one in the
+    /// batch waits for the next batch that can take it; those that have waited longest come first.
+    /// sentence-transformers: `BatchSamplers.NO_DUPLICATES`.
     #[default]
     NoDuplicates,
-    /// As the order has it. sentence-transformers: `BatchSamplers.BATCH_SAMPLER`, its default.
+    /// They may, wherever the order brings them together. sentence-transformers:
+    /// `BatchSamplers.BATCH_SAMPLER`, its default.
     Batch,
 }
 
@@ -36,19 +53,20 @@ impl Named for BatchSampler {
     }
 }
 
-/// How the sentences of an epoch are put into batches.
+/// How the sentences of an epoch are arranged in batches.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Batching {
-    /// What may meet.
+    /// Whether equal sentences may meet.
     pub sampler: BatchSampler,
     /// Sentences in each batch, at least 1.
     pub batch_size: usize,
-    /// Seed of the orders.
+    /// The seed of the orders.
     pub seed: u64,
 }
 
 impl Batching {
-    /// The batches of `epoch` (from 0); to resume in the middle, [`Iterator::skip`] what has been seen.
+    /// The batches of `epoch`; the first epoch is 0. To resume in the middle of one,
+    /// [`Iterator::skip`] the batches that have been used.
     ///
     /// # Panics
     /// If the batch size is 0.
@@ -64,8 +82,8 @@ impl Batching {
         }
     }
 
-    /// How many batches `epoch` has, exactly: under [`BatchSampler::NoDuplicates`] they are gone through if there are
-    /// equal sentences, for their number depends on the order.
+    /// The exact number of batches in `epoch`. If equal sentences must not meet, it depends on the
+    /// order, so all of the epoch's batches are formed to count them.
     #[must_use]
     pub fn count(&self, sentences: &Sentences, epoch: u32) -> usize {
         if self.sampler == BatchSampler::Batch || sentences.duplicates() == 0 {
@@ -79,7 +97,7 @@ impl Batching {
 #[derive(Debug, Clone)]
 pub struct Batches {
     order: Vec<u32>,
-    /// How much of the order has been taken.
+    /// How much of the order has been used.
     position: usize,
     batch_size: usize,
     /// `None` if equal sentences may meet or there are none.
@@ -107,17 +125,23 @@ impl Iterator for Batches {
     }
 }
 
-/// Keeps equal sentences apart. A batch takes at most one sentence of each group, so only the first of the waiting
-/// ones of a group can be next: a batch looks at no more than it takes, however many wait.
+/// Keeps equal sentences apart.
+///
+/// A sentence that the current batch cannot take waits. The obvious way, to scan all that wait at
+/// the start of each batch, is quadratic when many sentences are equal. But a batch takes at most
+/// one sentence of each group, so only the first one waiting in each group can be next. Therefore
+/// each group has a queue, and a heap holds the heads of the queues: a batch then looks at no more
+/// sentences than it takes, however many are waiting.
 #[derive(Debug, Clone)]
 struct Equals {
     sentences: Sentences,
-    /// The number of the last batch that has a sentence of the group.
+    /// For each group, the number of the last batch that took one of its sentences.
     last_batch: Vec<u32>,
+    /// The number of the current batch, from 1.
     batch: u32,
-    /// The first waiting position of each group that has one, the earliest on top.
+    /// The first waiting position of each group that has one; the earliest is on top.
     first: BinaryHeap<Reverse<u32>>,
-    /// All waiting positions of a group, in order.
+    /// All waiting positions of each group, in order.
     waiting: HashMap<u32, VecDeque<u32>>,
 }
 
@@ -128,10 +152,12 @@ impl Equals {
         Self { sentences, last_batch, batch: 0, first: BinaryHeap::new(), waiting: HashMap::new() }
     }
 
-    /// Begins a batch with the sentences that have waited longest, one of a group.
+    /// Starts a batch with the sentences that have waited longest, one from each group.
     fn begin(&mut self, order: &[u32], batch_size: usize) -> Vec<u32> {
         self.batch += 1;
         let mut batch = Vec::with_capacity(batch_size);
+        // The new heads of the queues go back to the heap only when the batch is complete: until
+        // then their groups must not be popped again.
         let mut next = Vec::new();
         while batch.len() < batch_size {
             let Some(Reverse(position)) = self.first.pop() else {
@@ -153,7 +179,8 @@ impl Equals {
         batch
     }
 
-    /// Whether the batch may take a sentence from a position of the order; if not, it waits.
+    /// Whether the batch may take sentence `index`, at `position` in the order. If not, the
+    /// sentence starts to wait.
     fn admits(&mut self, index: u32, position: u32) -> bool {
         let group = self.sentences.groups()[index as usize];
         let last_batch = &mut self.last_batch[group as usize];
@@ -161,6 +188,8 @@ impl Equals {
         if admitted {
             *last_batch = self.batch;
         } else {
+            // Positions come in ascending order, so each queue is sorted and only its head is in
+            // the heap.
             let queue = self.waiting.entry(group).or_default();
             if queue.is_empty() {
                 self.first.push(Reverse(position));
@@ -171,8 +200,9 @@ impl Equals {
     }
 }
 
-/// The numbers below `n` in an order that is a function of seed and epoch. Fisher–Yates; a draw below `m` is the high
-/// word of 64 random bits times `m` (Lemire 2019), whose bias is below 2⁻³².
+/// The numbers below `n` in an order that is a function of seed and epoch: a Fisher–Yates shuffle.
+/// A random number below `m` is the high word of 64 random bits times `m` (Lemire 2019), whose bias
+/// is below 2⁻³².
 fn shuffled(n: u32, seed: u64, epoch: u32) -> Vec<u32> {
     let philox = Philox::new(seed);
     let mut order: Vec<u32> = (0..n).collect();
@@ -197,11 +227,13 @@ mod tests {
         Sentences::from_texts("test", texts.iter().map(|text| format!("sentence {text}")), 1).unwrap()
     }
 
-    /// A batch goes through everything that waits, in order, then through the rest.
+    /// Each batch scans all sentences that are left, in order.
     fn naive(order: &[u32], texts: &[u8], batch_size: usize) -> Vec<Vec<u32>> {
-        let (mut waiting, mut batches) = (order.to_vec(), Vec::new());
+        let mut waiting = order.to_vec();
+        let mut batches = Vec::new();
         loop {
-            let (mut batch, mut seen) = (Vec::new(), HashSet::new());
+            let mut batch = Vec::new();
+            let mut seen = HashSet::new();
             waiting.retain(|&index| {
                 let taken = batch.len() < batch_size && seen.insert(texts[index as usize]);
                 if taken {
@@ -218,7 +250,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn no_duplicates_is_the_naive_scan(
+        fn no_duplicates_equals_the_naive_scan(
             texts in prop::collection::vec(0u8..20, 1..80),
             batch_size in 1usize..9,
             seed: u64,
@@ -231,7 +263,7 @@ mod tests {
             prop_assert_eq!(batches.len(), batching.count(&sentences, epoch));
             let mut indices = HashSet::new();
             for batch in &batches {
-                prop_assert!(batch.iter().all(|&index| indices.insert(index)), "once an epoch");
+                prop_assert!(batch.iter().all(|&index| indices.insert(index)), "once per epoch");
                 let distinct: HashSet<_> = batch.iter().map(|&index| sentences.get(index as usize)).collect();
                 prop_assert_eq!(distinct.len(), batch_size);
             }
@@ -240,11 +272,12 @@ mod tests {
         }
 
         #[test]
-        fn batches_are_pieces_of_the_order(n in 1u8..99, batch_size in 1usize..9, seed: u64, epoch: u32) {
+        fn batches_are_consecutive_parts_of_the_order(n in 1u8..99, batch_size in 1usize..9, seed: u64, epoch: u32) {
             let order = shuffled(u32::from(n), seed, epoch);
             let expected: Vec<_> = order.chunks_exact(batch_size).map(<[u32]>::to_vec).collect();
-            let (same, different) = (sentences(&vec![7; n.into()]), sentences(&(0..n).collect::<Vec<_>>()));
-            for (sampler, sentences) in [(BatchSampler::Batch, same), (BatchSampler::NoDuplicates, different)] {
+            let equal = sentences(&vec![7; n.into()]);
+            let different = sentences(&(0..n).collect::<Vec<_>>());
+            for (sampler, sentences) in [(BatchSampler::Batch, equal), (BatchSampler::NoDuplicates, different)] {
                 let batching = Batching { sampler, batch_size, seed };
                 prop_assert_eq!(&batching.batches(&sentences, epoch).collect::<Vec<_>>(), &expected);
                 prop_assert_eq!(batching.count(&sentences, epoch), expected.len());
@@ -252,7 +285,7 @@ mod tests {
         }
 
         #[test]
-        fn orders_are_permutations_that_seed_and_epoch_choose(seed: u64, epoch in 0u32..99) {
+        fn orders_are_permutations_that_depend_on_seed_and_epoch(seed: u64, epoch in 0u32..99) {
             let order = shuffled(50, seed, epoch);
             prop_assert_ne!(&order, &shuffled(50, seed, epoch + 1));
             prop_assert_ne!(&order, &shuffled(50, seed ^ 1, epoch));
@@ -263,7 +296,7 @@ mod tests {
     }
 
     #[test]
-    fn every_permutation_is_as_likely() {
+    fn all_permutations_are_equally_likely() {
         let mut counts = std::collections::HashMap::new();
         (0..24_000).for_each(|epoch| *counts.entry(shuffled(4, 42, epoch)).or_insert(0.0) += 1.0);
         let chi_squared: f64 = counts.values().map(|count: &f64| (count - 1000.0).powi(2) / 1000.0).sum();
@@ -272,7 +305,7 @@ mod tests {
     }
 
     #[test]
-    fn a_million_equal_or_nearly_equal_sentences_are_batched_in_linear_time() {
+    fn a_million_sentences_half_of_them_equal_are_batched_in_linear_time() {
         let half = |i: u32| {
             if i.is_multiple_of(2) { "the same sentence".to_owned() } else { format!("sentence {i}") }
         };

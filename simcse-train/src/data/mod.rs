@@ -1,6 +1,7 @@
-//! The sentences of a run, and which of them meet in a batch.
+//! The sentences of a run, which of them meet in a batch, and which batches a step takes.
 //!
-//! This room knows text files and indices. It must not know tokens, models or settings.
+//! This room knows text files, indices and random orders. It must not know tokens, models or
+//! settings.
 
 pub mod batches;
 pub mod sentences;

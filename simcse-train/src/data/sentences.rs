@@ -1,4 +1,4 @@
-//! The sentences of a training run, in one string, and which of them are equal.
+//! The sentences of a training run, and which of them are equal.
 
 use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
@@ -6,27 +6,26 @@ use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use simcse_model::io::hexadecimal;
-use simcse_model::io::{LineError, Lines, source_name};
+use simcse_model::io::{RecordError, Texts, source_name};
 
-/// Why there are no sentences to train on. `name` is the file as given, or "standard input", escaped for a terminal.
+/// Why there are no sentences to train on. `name` is the file as given, or "standard input", with
+/// control characters escaped.
 #[derive(Debug, thiserror::Error)]
 pub enum DataError {
-    /// A file cannot be read as lines of text.
+    /// A file cannot be read as lines of text, or as a table with a column of sentences.
     #[error(transparent)]
-    Line(#[from] LineError),
-    /// No line is long enough.
-    #[error(
-        "{name}: expected sentences of at least {min_length} characters, one a line, found none (lines too short: {skipped})"
-    )]
+    Record(#[from] RecordError),
+    /// No sentence is long enough.
+    #[error("{name}: expected sentences of at least {min_length} characters, found none (too short: {skipped})")]
     Empty {
         /// The file.
         name: String,
-        /// The least length, in characters.
+        /// The minimum length, in characters.
         min_length: usize,
-        /// How many lines are shorter.
+        /// How many sentences are shorter.
         skipped: u64,
     },
-    /// More sentences than 32-bit indices can number.
+    /// There are more sentences than 32-bit indices can number.
     #[error("{name}: expected fewer than {} sentences, found more", u32::MAX)]
     TooMany {
         /// The file.
@@ -34,8 +33,27 @@ pub enum DataError {
     },
 }
 
-/// Sentences by index: one string with all of them end to end, 8 bytes each for where they end and 4 for the group of
-/// equal sentences they are in. Clones share them.
+/// Sentences by index. Clones share them.
+///
+/// Besides the text, a sentence takes 12 bytes of memory: where it ends in the one string that
+/// holds all sentences, and its group of equal sentences.
+///
+/// ```
+/// use simcse_train::Sentences;
+///
+/// let titles = ["boot from usb ", "no sound", "boot from usb"];
+/// let sentences = Sentences::from_texts("three titles", titles, 3)?;
+/// assert_eq!((sentences.len(), sentences.duplicates()), (3, 1));
+/// assert_eq!(sentences.get(0), "boot from usb");
+/// assert_eq!(sentences.groups(), [0, 1, 0]);
+///
+/// let error = Sentences::from_texts("two lines", ["no", " "], 3).unwrap_err();
+/// assert_eq!(
+///     error.to_string(),
+///     "two lines: expected sentences of at least 3 characters, found none (too short: 2)"
+/// );
+/// # Ok::<(), simcse_train::Error>(())
+/// ```
 #[derive(Debug, Clone)]
 pub struct Sentences(Arc<Shared>);
 
@@ -47,26 +65,52 @@ struct Shared {
     groups: Vec<u32>,
     skipped: u64,
     duplicates: usize,
+    warnings: Vec<String>,
 }
 
 impl Sentences {
-    /// Reads one sentence a line, UTF-8, plain or gzip (by its first two bytes); `-` is standard
-    /// input. Lines are trimmed of whitespace, a byte-order mark is dropped, and sentences of fewer than `min_length`
-    /// characters are skipped and counted.
+    /// Reads the sentences of a UTF-8 file, plain or gzip (recognized by its first two bytes): one
+    /// per record of a `.csv`, `.tsv` or `.jsonl` file, one per line of any other; `-` is standard
+    /// input. A table must have one column with a usual name, such as `text`: see [`Texts::open`].
+    ///
+    /// A byte-order mark is dropped, sentences are trimmed of whitespace, and those of fewer than
+    /// `min_length` characters are skipped and counted.
     ///
     /// # Errors
-    /// [`DataError::Line`] for what is not lines of text, [`DataError::Empty`], [`DataError::TooMany`].
+    /// [`DataError::Record`] if the file is not lines of text, or not a table with such a column;
+    /// [`DataError::Empty`]; [`DataError::TooMany`].
     pub fn read(path: impl AsRef<Path>, min_length: usize) -> Result<Self, DataError> {
+        Self::read_column(path, None, min_length)
+    }
+
+    /// [`Sentences::read`] of a table whose sentences are in `column`, if it is given: a name in
+    /// the first line, a JSON key, or a number from 1.
+    ///
+    /// # Errors
+    /// As [`Sentences::read`].
+    ///
+    /// ```
+    /// use simcse_train::Sentences;
+    /// # let dir = tempfile::tempdir()?;
+    /// # let path = dir.path().join("pairs.csv");
+    /// # std::fs::write(&path, "sent0,sent1\nslow boot,\"boot, slowly\"\n")?;
+    ///
+    /// let sentences = Sentences::read_column(&path, Some("sent1"), 1)?;
+    /// assert_eq!(sentences.get(0), "boot, slowly");
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
+    pub fn read_column(path: impl AsRef<Path>, column: Option<&str>, min_length: usize) -> Result<Self, DataError> {
         let path = path.as_ref();
+        let mut texts = Texts::open(path, column)?;
         let mut builder = SentencesBuilder::new(min_length);
-        let mut lines = Lines::open(path)?;
-        while let Some(line) = lines.next_line()? {
+        while let Some(line) = texts.next_text()? {
             builder.push(line.text);
         }
+        builder.warnings = texts.warnings();
         builder.finish(&source_name(path))
     }
 
-    /// Takes texts from memory by the rules of [`Sentences::read`]; `name` says in errors what they are.
+    /// Takes texts from memory by the rules of [`Sentences::read`]. Errors call them `name`.
     ///
     /// # Errors
     /// [`DataError::Empty`], [`DataError::TooMany`].
@@ -80,14 +124,14 @@ impl Sentences {
         builder.finish(name)
     }
 
-    /// How many sentences there are, at least one.
+    /// The number of sentences, at least one.
     #[must_use]
     #[expect(clippy::len_without_is_empty, reason = "never empty")]
     pub fn len(&self) -> usize {
         self.0.ends.len()
     }
 
-    /// Where they come from, escaped for a terminal.
+    /// Where the sentences come from, with control characters escaped.
     #[must_use]
     pub fn name(&self) -> &str {
         &self.0.name
@@ -96,40 +140,47 @@ impl Sentences {
     /// Sentence `index`.
     ///
     /// # Panics
-    /// If there are not so many.
+    /// If `index` is out of range.
     #[must_use]
     pub fn get(&self, index: usize) -> &str {
         slice(&self.0.text, &self.0.ends, index)
     }
 
-    /// The sentences of the given numbers.
+    /// The sentences with these indices.
     ///
     /// # Panics
-    /// If there are not so many.
+    /// If an index is out of range.
     #[must_use]
     pub fn select(&self, indices: &[u32]) -> Vec<&str> {
         indices.iter().map(|&index| self.get(index as usize)).collect()
     }
 
-    /// How many lines were too short.
+    /// The number of sentences that were skipped because they are too short.
     #[must_use]
     pub fn skipped(&self) -> u64 {
         self.0.skipped
     }
 
-    /// How many sentences repeat an earlier one.
+    /// The number of sentences that are equal to an earlier one.
     #[must_use]
     pub fn duplicates(&self) -> usize {
         self.0.duplicates
     }
 
-    /// For each sentence the index of the first that equals it.
+    /// For each sentence, the index of the first sentence that is equal to it.
     #[must_use]
     pub fn groups(&self) -> &[u32] {
         &self.0.groups
     }
 
-    /// SHA-256 of the sentences in order, each followed by a line feed, in hexadecimal.
+    /// Warnings about the file that the sentences were read from, one line each: a first line that
+    /// looks like a header, and quotes around every sentence.
+    #[must_use]
+    pub fn warnings(&self) -> &[String] {
+        &self.0.warnings
+    }
+
+    /// The SHA-256 of the sentences in order, each followed by a line feed, in hexadecimal.
     #[must_use]
     pub fn sha256(&self) -> String {
         let mut hasher = Sha256::new();
@@ -142,22 +193,36 @@ impl Sentences {
 }
 
 /// Collects [`Sentences`] one at a time.
+///
+/// ```
+/// use simcse_train::data::sentences::SentencesBuilder;
+///
+/// let mut builder = SentencesBuilder::new(5);
+/// for title in ["boot from usb", "usb", "no sound"] {
+///     builder.push(title);
+/// }
+/// let sentences = builder.finish("titles")?;
+/// assert_eq!((sentences.len(), sentences.skipped()), (2, 1));
+/// # Ok::<(), simcse_train::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct SentencesBuilder {
     text: String,
     ends: Vec<u64>,
     skipped: u64,
     min_length: usize,
+    warnings: Vec<String>,
 }
 
 impl SentencesBuilder {
-    /// Skips sentences of fewer than `min_length` characters.
+    /// A builder that skips sentences of fewer than `min_length` characters.
     #[must_use]
     pub fn new(min_length: usize) -> Self {
-        Self { text: String::new(), ends: Vec::new(), skipped: 0, min_length }
+        Self { text: String::new(), ends: Vec::new(), skipped: 0, min_length, warnings: Vec::new() }
     }
 
-    /// Adds a sentence, trimmed of whitespace, unless it is too short or empty.
+    /// Adds a sentence, trimmed of whitespace. If it is empty or too short, it is counted as
+    /// skipped.
     pub fn push(&mut self, sentence: &str) {
         let sentence = sentence.trim();
         if sentence.is_empty() || sentence.chars().take(self.min_length).count() < self.min_length {
@@ -168,7 +233,7 @@ impl SentencesBuilder {
         }
     }
 
-    /// The sentences; `name` says in errors where they come from.
+    /// The sentences. Errors call them `name`.
     ///
     /// # Errors
     /// [`DataError::Empty`], [`DataError::TooMany`].
@@ -185,7 +250,8 @@ impl SentencesBuilder {
         let groups = group_equal(&self.text, &self.ends);
         let duplicates = groups.iter().enumerate().filter(|&(index, &first)| first as usize != index).count();
         let name = name.to_owned();
-        Ok(Sentences(Arc::new(Shared { name, text: self.text, ends: self.ends, groups, skipped, duplicates })))
+        let Self { text, ends, warnings, .. } = self;
+        Ok(Sentences(Arc::new(Shared { name, text, ends, groups, skipped, duplicates, warnings })))
     }
 }
 
@@ -194,11 +260,15 @@ fn slice<'a>(text: &'a str, ends: &[u64], index: usize) -> &'a str {
     &text[start as usize..ends[index] as usize]
 }
 
-/// For each sentence the index of the first that equals it, by an open-addressed hash table of indices: 8 to 16 bytes
-/// a sentence, and equality is of the texts, never of hashes alone.
+/// For each sentence, the index of the first sentence that is equal to it.
+///
+/// Found with a hash table of indices that resolves collisions by linear probing. It compares
+/// texts, never hashes alone, and takes 8 to 16 bytes per sentence, where a map from text to index
+/// would take several times as much.
 fn group_equal(text: &str, ends: &[u64]) -> Vec<u32> {
     const FREE: u32 = u32::MAX;
     let hasher = RandomState::new();
+    // At least two slots per sentence: probing stays short, and always ends at a free slot.
     let mask = (2 * ends.len()).next_power_of_two() - 1;
     let mut table = vec![FREE; mask + 1];
     (0..ends.len() as u32)
@@ -263,7 +333,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn groups_are_first_equals(texts in prop::collection::vec("[ab]{0,3}", 1..40)) {
+        fn groups_are_the_first_equal_sentences(texts in prop::collection::vec("[ab]{0,3}", 1..40)) {
             let Ok(sentences) = Sentences::from_texts("test", &texts, 1) else { return Ok(()) };
             let kept: Vec<_> = texts.iter().filter(|text| !text.is_empty()).collect();
             prop_assert_eq!(&all(&sentences), &kept);

@@ -1,37 +1,51 @@
 //! Which batches each step of a run takes.
+//!
+//! ```
+//! use simcse_train::data::batches::{BatchSampler, Batching};
+//! use simcse_train::data::sentences::Sentences;
+//! use simcse_train::data::steps::Steps;
+//!
+//! let sentences = Sentences::from_texts("numbers", (0..10).map(|i| format!("sentence {i}")), 1)?;
+//! let batching = Batching { sampler: BatchSampler::NoDuplicates, batch_size: 2, seed: 42 };
+//! // Five batches per epoch, three per step: the second step takes the two that are left.
+//! let steps: Vec<_> = Steps::new(&sentences, batching, 3).take(3).collect();
+//! assert_eq!(steps.iter().map(|step| step.batches.len()).collect::<Vec<_>>(), [3, 2, 3]);
+//! assert_eq!(steps[1].epoch, 1.0);
+//! # Ok::<(), simcse_train::Error>(())
+//! ```
 
 use crate::data::batches::{Batches, Batching};
 use crate::data::sentences::Sentences;
 
-/// The batches of one step, as indices of sentences.
+/// The batches of one step.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// Passes over the sentences that are done once this step is.
+    /// Passes over the sentences that are complete after this step.
     pub epoch: f64,
-    /// Its batches.
+    /// Its batches, as indices of sentences.
     pub batches: Vec<Vec<u32>>,
 }
 
-/// The steps of a run, without end: when an epoch is over the next one begins. The last step of an epoch takes the
-/// batches that are left, as the Hugging Face Trainer's does.
+/// The steps of a run, an endless iterator: each epoch is followed by the next one. The last step
+/// of an epoch takes the batches that are left, as in the Hugging Face Trainer.
 #[derive(Clone, Debug)]
 pub struct Steps {
     sentences: Sentences,
     batching: Batching,
     batches_per_step: usize,
     epoch: u32,
-    /// Batches of the epoch.
+    /// Batches in the epoch.
     count: usize,
-    /// Those of them that are taken.
+    /// How many of them have been taken.
     taken: usize,
     batches: Batches,
 }
 
 impl Steps {
-    /// The steps over `sentences` from the first one on.
+    /// The steps over `sentences`, from the first one.
     ///
     /// # Panics
-    /// If a batch or a step has no size.
+    /// If `batching.batch_size` or `batches_per_step` is 0.
     pub fn new(sentences: &Sentences, batching: Batching, batches_per_step: usize) -> Self {
         assert_ne!(batches_per_step, 0, "a step has at least one batch");
         Self {
@@ -78,7 +92,7 @@ mod tests {
     use crate::data::batches::BatchSampler;
 
     #[test]
-    fn the_last_step_of_an_epoch_takes_what_is_left() {
+    fn the_last_step_of_an_epoch_takes_the_batches_that_are_left() {
         let sentences = Sentences::from_texts("test", (0..11).map(|i| format!("sentence {i}")), 1).unwrap();
         let batching = Batching { sampler: BatchSampler::NoDuplicates, batch_size: 2, seed: 3 };
         let mut steps = Steps::new(&sentences, batching, 3);

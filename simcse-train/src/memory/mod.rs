@@ -1,17 +1,40 @@
-//! How much memory a run will take, and how much of a batch may go through the encoder at a time for it to fit.
+//! How much memory a run will use, and how large the pieces of a batch may be for the run to fit.
 //!
-//! What is loaded before training (parameters, tokenizer, sentences) is measured. What training adds is counted:
+//! This room knows settings, the encoder's shape, the run's first draws and the system's memory. It
+//! must not know files or the training loop. Kernels say themselves how much scratch memory they
+//! need.
+//!
+//! What is loaded before training (parameters, tokenizer, sentences) is measured. What training
+//! adds is forecast, for P parameters:
 //!
 //! ```text
-//! 4·P·(gradients 1 + AdamW's moments 2)
-//! + activations of a token · tokens in the largest piece
-//! + (embeddings, their gradient, a block of similarities) · sentences in a batch
-//! + working memory of the kernels + what an evaluation holds
+//!   4·P bytes of gradients + 8·P bytes of AdamW's moments
+//! + bytes of activations per token · tokens in the largest piece
+//! + (embeddings, their gradient, a block of similarities) · sentences per batch
+//! + scratch memory of the kernels + what an evaluation holds
 //! ```
 //!
-//! How many bytes of activations a token takes is found by training on one sentence, and the largest piece by looking at
-//! the lengths of the batches that the run draws first. That is all there is to it because every buffer of a piece has the height
-//! of the largest one ([`BufferPool`]).
+//! Training on a single sentence shows how many bytes of activations a token takes. The lengths of
+//! the run's first draws show how many tokens the largest piece has. No more is needed, because
+//! every buffer of a [`BufferPool`] has room for as many tokens as the largest piece.
+//!
+//! ```
+//! # mod common { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_model.rs")); }
+//! # let texts: Vec<String> = (0..40).map(|i| format!("sentence {i}")).collect();
+//! # let encoder = common::small_model(&texts);
+//! # let output = tempfile::tempdir().unwrap();
+//! use simcse_train::{Error, Sentences, Settings, Trainer};
+//!
+//! let sentences = Sentences::from_texts("test", &texts, 1)?;
+//! let settings = Settings { batch_size: 8, ..Settings::for_model(&encoder) };
+//! let mut trainer = Trainer::new(encoder, &sentences, settings, output.path())?;
+//! let plan = trainer.plan_memory(0, None)?;
+//! println!("at most {} bytes", plan.peak);
+//!
+//! // With one megabyte, nothing fits: the error says what would.
+//! assert!(matches!(trainer.plan_memory(0, Some(1_000_000)), Err(Error::Memory { .. })));
+//! # Ok::<(), Error>(())
+//! ```
 
 mod system;
 
@@ -25,7 +48,6 @@ use crate::draws::Draws;
 use crate::error::{Error, Result};
 use crate::settings::Settings;
 use crate::step::gradient::{StepBuffers, accumulate_gradient, blocks_in};
-use crate::step::objectives::Contrastive;
 
 pub use system::peak as peak_memory;
 
@@ -33,39 +55,40 @@ const F32: u64 = size_of::<f32>() as u64;
 /// What no term counts: allocator fragmentation, stacks, token ids, files being written. A share of
 /// everything, and a constant; `tools/measure/memory.sh` checks that they suffice.
 const SLACK: (u64, u64) = (24, 6 << 20);
-/// Copies of the embeddings that an evaluation holds: as they come and at unit length.
+/// Copies of the embeddings that an evaluation holds: as encoded, and normalized.
 const EVALUATION_COPIES: u64 = 2;
 
-/// Sentences that the plan looks at: the first ones that the run draws.
-const SAMPLE: usize = 8192;
+/// Sentences whose lengths are sampled: the first ones that the run draws.
+pub(crate) const SAMPLE: usize = 8192;
 
-/// What was found about a run that fits.
+/// The memory of a run that fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MemoryPlan {
-    /// The most that the process will take, in bytes.
+    /// The most memory that the process will use, in bytes.
     pub peak: u64,
-    /// What a run without pieces would take, if this one has them.
+    /// What a run without pieces would use, in bytes, if this run encodes its batches in pieces.
     pub whole_batch: Option<u64>,
-    /// The most that it may take; `None` if the system does not say what is available.
+    /// The most that the process may use, in bytes; `None` if the system does not say what is
+    /// available.
     pub limit: Option<u64>,
-    /// The largest piece of a batch that goes through the encoder at a time; the whole batch if `None`.
+    /// The setting of the same name, chosen by the plan if need be.
     pub(crate) mini_batch_tokens: Option<usize>,
-    /// Tokens of the largest piece.
+    /// Tokens in the largest piece.
     piece_tokens: usize,
 }
 
 impl MemoryPlan {
-    /// Buffers for the run.
+    /// Buffers of the right size for the run.
     pub(crate) fn buffers(&self) -> StepBuffers {
         StepBuffers::new(self.mini_batch_tokens).with_room(self.piece_tokens)
     }
 }
 
-/// Predicts the memory of a run's next `steps` steps and, where whole batches would not fit and the settings do not say
-/// how they are to be cut, finds the largest pieces that fit.
+/// Forecasts the memory of a run's next `steps` steps. If whole batches would not fit and the
+/// settings do not request pieces, it finds the largest pieces that fit.
 ///
-/// `evaluated` is the number of texts of the largest set that the run evaluates on; `limit` is in bytes, by default what the
-/// process has now and what is available.
+/// `evaluated` is the number of texts in the largest set that the run evaluates on. `limit` is in
+/// bytes; by default it is what the process uses now plus what is available.
 ///
 /// # Errors
 /// [`Error::Memory`] with the largest setting that fits; what the tokenizer reports.
@@ -79,18 +102,21 @@ pub(crate) fn plan_memory(
     limit: Option<u64>,
 ) -> Result<MemoryPlan> {
     let longest = Longest::of(settings, encoder, draws, steps)?;
-    simcse_tensor::give_back_pages(); // what loading and tokenizing left behind
+    // What loading and tokenizing freed must not count as resident: the run will use those pages
+    // again.
+    simcse_tensor::give_back_pages();
     let resident = system::resident().unwrap_or(encoder.params.layout().len() as u64 * F32);
     let limit = limit.or_else(|| Some(resident + system::available()?));
     let demand = Demand::of(settings, encoder, sentences, &longest, evaluated, resident);
-    simcse_tensor::give_back_pages(); // what the probe left
+    simcse_tensor::give_back_pages(); // and what the probe freed
     let (mini_batch_tokens, peak) = demand.fit(settings, limit.unwrap_or(u64::MAX))?;
+    // Loading the model may already have used more than training will.
     let peak = peak.max(system::peak().unwrap_or(0));
     let whole_batch = mini_batch_tokens.map(|_| demand.peak(settings.batch_size, demand.batch_tokens));
     Ok(MemoryPlan { peak, whole_batch, limit, mini_batch_tokens, piece_tokens: demand.piece(mini_batch_tokens) })
 }
 
-/// The most tokens that a run meets.
+/// The most tokens that a run encounters.
 #[derive(Clone, Copy, Debug, Default)]
 struct Longest {
     /// In both views of a batch.
@@ -102,9 +128,10 @@ struct Longest {
 }
 
 impl Longest {
-    /// Exact if the sample is all that the run draws. Otherwise the longest batch of `steps` steps is estimated: the tokens
-    /// of a batch are a sum of many lengths, so they are nearly normal, and of n normal variables the largest is about
-    /// μ + σ·√(2·ln n). Should a batch exceed the estimate after all, the buffers grow.
+    /// Exact if the sample is all that the run draws. Otherwise the longest batch of `steps` steps
+    /// is estimated: the number of tokens in a batch is a sum of many lengths and therefore nearly
+    /// normal, and the largest of n normal variables is about μ + σ·√(2·ln n). If a batch exceeds
+    /// the estimate after all, the buffers grow.
     fn of(settings: &Settings, encoder: &SentenceEncoder, draws: &mut Draws, steps: u64) -> Result<Self> {
         let sample = draws.look_ahead(encoder, steps, SAMPLE)?;
         let all = sample.len() as u64 >= steps;
@@ -121,14 +148,15 @@ impl Longest {
         if !all {
             let batches = steps as f64 * settings.gradient_accumulation_steps as f64;
             longest.batch = longest.batch.max(estimated_batch(&lengths, settings.batch_size, batches));
+            // Some block of the steps that were not sampled may be full.
             longest.block = longest.block.max(Rows::BLOCK);
         }
         Ok(longest)
     }
 }
 
-/// The tokens in both views of the longest of `batches` batches of `size` sentences, whose lengths are distributed as in
-/// the sample.
+/// The estimated number of tokens in both views of the longest of `batches` batches of `size`
+/// sentences, whose lengths are distributed as in the sample.
 fn estimated_batch(lengths: &[f64], size: usize, batches: f64) -> usize {
     let mean = lengths.iter().sum::<f64>() / lengths.len() as f64;
     let variance = lengths.iter().map(|length| (length - mean).powi(2)).sum::<f64>() / lengths.len() as f64;
@@ -137,20 +165,20 @@ fn estimated_batch(lengths: &[f64], size: usize, batches: f64) -> usize {
     (2.0 * (size * mean + deviations * (size * variance).sqrt())).ceil() as usize
 }
 
-/// The bytes of a run, by what they grow with.
+/// What the memory of a run depends on.
 #[derive(Clone, Copy, Debug)]
 struct Demand {
-    /// What is there before, and whatever the batch.
+    /// Bytes that do not depend on the batch, including what is loaded already.
     fixed: u64,
-    /// Activations of each token of a piece.
+    /// Bytes of activations per token of a piece.
     per_token: u64,
-    /// Shape and precision of the products: C, F.
+    /// Shape and precision of the matrix products: C and F.
     hidden_size: usize,
     intermediate_size: usize,
     precision: Precision,
     /// Tokens in both views of the longest batch.
     batch_tokens: usize,
-    /// Tokens in the longest block of sentences; a piece is some number of blocks.
+    /// Tokens in the longest block of sentences; a piece consists of whole blocks.
     block_tokens: usize,
 }
 
@@ -168,6 +196,7 @@ impl Demand {
         let probe = Probe::of(encoder, settings, longest.sentence);
 
         let flat_buffers = 3 * encoder.params.layout().len() as u64 * F32; // gradients, two moments
+        // An evaluation encodes this many tokens at a time, next to the buffers of training.
         let encoded_tokens =
             (evaluated * settings.max_seq_length).min(SentenceEncoder::ENCODED_TOKENS.max(settings.max_seq_length));
         let evaluation = probe.encoding * encoded_tokens as u64 + EVALUATION_COPIES * evaluated as u64 * width * F32;
@@ -184,10 +213,11 @@ impl Demand {
         }
     }
 
-    /// The peak of a run whose pieces have at most `piece_tokens` tokens.
+    /// The peak, in bytes, of a run whose pieces have at most `piece_tokens` tokens.
     fn peak(&self, batch_size: usize, piece_tokens: usize) -> u64 {
         let Self { hidden_size, intermediate_size, .. } = *self;
-        // The widest products of the three kinds: y = x·Wᵀ, dx = dy·W, dW = dyᵀ·x.
+        // Scratch memory is shared by all products, so the largest one counts: that of the
+        // feed-forward network, in one of the three kinds y = x·Wᵀ, dx = dy·W, dW = dyᵀ·x.
         let products = [
             gemm_scratch_bytes(self.precision, hidden_size, intermediate_size),
             gemm_scratch_bytes(self.precision, intermediate_size, hidden_size),
@@ -200,61 +230,67 @@ impl Demand {
         added + added / SLACK.0 + SLACK.1
     }
 
-    /// The most tokens of a piece.
+    /// The most tokens that a piece can have.
     fn piece(&self, mini_batch_tokens: Option<usize>) -> usize {
         blocks_in(mini_batch_tokens).saturating_mul(self.block_tokens).min(self.batch_tokens)
     }
 
-    /// The `mini_batch_tokens` of the settings, or the largest that fits if only pieces fit, and the peak.
+    /// The `mini_batch_tokens` of the settings or, if they request whole batches and only pieces
+    /// fit, the largest that fits; and the peak in bytes.
     fn fit(&self, settings: &Settings, limit: u64) -> Result<(Option<usize>, u64)> {
-        let asked = settings.mini_batch_tokens;
+        let requested = settings.mini_batch_tokens;
         let peak = |tokens| self.peak(settings.batch_size, self.piece(tokens));
-        if peak(asked) <= limit {
-            return Ok((asked, peak(asked)));
+        if peak(requested) <= limit {
+            return Ok((requested, peak(requested)));
         }
-        let blocks = self.batch_tokens.div_ceil(self.block_tokens); // at least so many in the longest batch
-        let cuts = (1..blocks).rev().map(|blocks| blocks * Rows::BLOCK);
-        let largest = cuts.into_iter().find(|&tokens| peak(Some(tokens)) <= limit);
-        match (asked, largest) {
+        // The longest batch has at least this many blocks. A piece of as many would be the whole
+        // batch, which does not fit, so pieces of fewer blocks are tried, the largest first.
+        let blocks = self.batch_tokens.div_ceil(self.block_tokens);
+        let largest = (1..blocks).rev().map(|blocks| blocks * Rows::BLOCK).find(|&tokens| peak(Some(tokens)) <= limit);
+        match (requested, largest) {
             (None, Some(tokens)) => Ok((largest, peak(Some(tokens)))),
+            // An explicit setting is never changed silently: the error advises another one.
             _ => Err(Error::Memory {
-                needed: peak(asked.or(Some(Rows::BLOCK))),
+                needed: peak(requested.or(Some(Rows::BLOCK))),
                 limit,
                 advice: self.advice(largest, limit),
             }),
         }
     }
 
-    /// The largest setting that fits.
+    /// The largest setting that fits, in words: pieces of `mini_batch_tokens` if there is such a
+    /// size, else the largest batch of which one block at a time fits.
     fn advice(&self, mini_batch_tokens: Option<usize>, limit: u64) -> String {
         if let Some(tokens) = mini_batch_tokens {
             return format!("the largest that fits is --mini-batch-tokens {tokens}");
         }
         let smallest_piece = self.piece(Some(Rows::BLOCK));
-        let fits = |batch_size: &usize| self.peak(*batch_size, smallest_piece) <= limit;
-        // By bisection: `low` fits or is 1, `high` does not.
-        let (mut low, mut high): (usize, usize) = (1, 1 << 32);
+        let fits = |batch_size| self.peak(batch_size, smallest_piece) <= limit;
+        // The peak grows with the batch, so bisection finds the largest one. Invariant: `low` fits
+        // or is 1, which is not a batch; `high` does not fit.
+        let mut low: usize = 1;
+        let mut high: usize = 1 << 32;
         while high - low > 1 {
             let middle = low.midpoint(high);
-            if fits(&middle) { low = middle } else { high = middle }
+            if fits(middle) { low = middle } else { high = middle }
         }
         match low {
-            1 => "no batch fits: it takes more memory, or a smaller model".to_owned(),
+            1 => "no batch fits: use more memory, or a smaller model".to_owned(),
             _ => format!("the largest that fits is --batch-size {low} with --mini-batch-tokens {}", Rows::BLOCK),
         }
     }
 }
 
-/// Bytes of activations per token.
+/// Bytes of activations per token, measured.
 struct Probe {
-    /// Forward, recorded, and backward.
+    /// In a recorded forward pass and its backward pass.
     training: u64,
-    /// Forward alone.
+    /// In a forward pass that is not recorded.
     encoding: u64,
 }
 
 impl Probe {
-    /// Trains on one sentence of `tokens` tokens and encodes it.
+    /// Computes the gradient of one sentence of `tokens` tokens, and encodes it.
     fn of(encoder: &SentenceEncoder, settings: &Settings, tokens: usize) -> Self {
         let sentence = vec![encoder.config().pad_token_id as u32; tokens.max(1)];
         let tokens = 2 * sentence.len() as u64;
@@ -265,7 +301,7 @@ impl Probe {
             encoder,
             std::slice::from_ref(&sentence),
             Some(&dropout),
-            &Contrastive { scale: settings.scale },
+            &settings.objective(),
             &mut buffers,
             &mut grads,
         );

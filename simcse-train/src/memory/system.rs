@@ -1,19 +1,28 @@
-//! What the system says of memory: `/proc` and control groups. All figures in bytes; `None` where the system has no such file.
+//! What the system reports about memory: `/proc` and control groups. All figures are in bytes, and
+//! `None` if the system has no such file.
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// What this process has now.
+/// The memory that this process uses now.
 pub(super) fn resident() -> Option<u64> {
     kilobytes(&fs::read_to_string("/proc/self/status").ok()?, "VmRSS:")
 }
 
-/// The most that this process ever had.
+/// The most memory that this process has used so far, in bytes; `None` if the system does not say.
+///
+/// ```
+/// if let Some(bytes) = simcse_train::memory::peak_memory() {
+///     println!("at most {} MB so far", bytes / 1_000_000);
+///     # assert!(bytes > 0);
+/// }
+/// ```
 pub fn peak() -> Option<u64> {
     kilobytes(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")
 }
 
-/// What this process may still get: what the machine has, or its control groups allow if that is less.
+/// The memory that this process may still get: what the machine has available, or what the
+/// process's control groups allow if that is less.
 pub(super) fn available() -> Option<u64> {
     let machine = kilobytes(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")?;
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
@@ -27,13 +36,15 @@ fn kilobytes(text: &str, name: &str) -> Option<u64> {
     Some(line.trim().strip_suffix("kB")?.trim().parse::<u64>().ok()? * 1024)
 }
 
-/// The directories of the control groups that a process is in, by the lines of `/proc/self/cgroup`, with all above them:
-/// `0::/path` (version 2) and `5:memory:/path` (version 1). In a container the path may be one outside; what is not there
-/// is passed over, and the top is the container's own.
+/// The directories of the control groups that a process is in, with all their ancestors. `groups`
+/// is the content of `/proc/self/cgroup`: `0::/path` (version 2), `5:memory:/path` (version 1). In
+/// a container, the path may be that of the host; directories that do not exist are ignored by the
+/// caller, and `top` is the container's own group.
 fn group_directories(top: &Path, groups: &str) -> impl Iterator<Item = PathBuf> {
     let memory = groups.lines().filter_map(|line| {
         let mut fields = line.splitn(3, ':').skip(1);
-        let (controllers, path) = (fields.next()?, fields.next()?);
+        let controllers = fields.next()?;
+        let path = fields.next()?;
         let top = match controllers {
             "" => top.to_path_buf(),
             _ if controllers.split(',').any(|controller| controller == "memory") => top.join("memory"),
@@ -42,15 +53,16 @@ fn group_directories(top: &Path, groups: &str) -> impl Iterator<Item = PathBuf> 
         Some((top, path.trim_start_matches('/')))
     });
     memory.flat_map(|(top, path)| {
-        let below: Vec<PathBuf> = Path::new(path).ancestors().map(|path| top.join(path)).collect();
-        below
+        let directories: Vec<PathBuf> = Path::new(path).ancestors().map(|path| top.join(path)).collect();
+        directories
     })
 }
 
-/// What a control group has left: its limit less what is used, of which unused file pages can be taken back.
+/// The memory that a control group has left: its limit minus its usage. Inactive file pages are
+/// counted as usage, but the kernel can reclaim them.
 fn left_in_group(group: &Path) -> Option<u64> {
     let read = |name: &str| fs::read_to_string(group.join(name)).ok();
-    let number = |name: &str| read(name)?.trim().parse::<u64>().ok(); // `max` is no number: no limit
+    let number = |name: &str| read(name)?.trim().parse::<u64>().ok(); // `max` means no limit
     let limit = number("memory.max").or_else(|| number("memory.limit_in_bytes"))?;
     let used = number("memory.current").or_else(|| number("memory.usage_in_bytes"))?;
     let statistics = read("memory.stat").unwrap_or_default();
@@ -64,20 +76,21 @@ mod tests {
     use super::*;
 
     #[test]
-    fn this_process_has_memory() {
-        let (resident, peak, available) = (resident().unwrap(), peak().unwrap(), available().unwrap());
+    fn the_system_reports_this_process() {
+        let resident = resident().unwrap();
+        let peak = peak().unwrap();
+        let available = available().unwrap();
         assert!(0 < resident && resident <= peak && available > 0, "{resident} {peak} {available}");
     }
 
     #[test]
-    fn lines_of_proc() {
+    fn kilobytes_are_read_from_lines_of_proc() {
         let text = "Name:\tsimcse\nVmHWM:\t   20 kB\nVmRSS:\t   12 kB\n";
         assert_eq!((kilobytes(text, "VmRSS:"), kilobytes(text, "VmSwap:")), (Some(12 * 1024), None));
     }
 
-    /// Directories of both versions, and what is left in each.
     #[test]
-    fn control_groups() {
+    fn control_groups_of_both_versions_limit_memory() {
         let top = tempfile::tempdir().unwrap();
         let put = |name: &str, text: &str| {
             let path = top.path().join(name);

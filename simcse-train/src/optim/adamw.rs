@@ -1,4 +1,4 @@
-//! AdamW (Loshchilov and Hutter 2019) with gradient clipping.
+//! AdamW (Loshchilov and Hutter 2019) with gradient clipping:
 //!
 //! ```text
 //! g ← g·min(1, max_norm/(‖g‖ + 1e-6))
@@ -17,10 +17,11 @@ use simcse_tensor::{AdamWUpdate, BETAS, Flat, Grads, Layout, Parameter, Params, 
 
 use crate::error::{Error, Result};
 
-/// Values per task: partial sums of the norm are over these, in order, whatever the number of threads.
+/// Values per task. The norm's partial sums are over chunks of this size and added in order, so the
+/// number of threads does not change the result.
 const CHUNK: usize = 1 << 16;
 
-/// The moments' names in PyTorch's `torch.optim.AdamW`, before those of their tensors.
+/// Prefixes of the moments' names: their names in PyTorch's `torch.optim.AdamW`.
 const NAMES: [&str; 2] = ["exp_avg.", "exp_avg_sq."];
 
 /// Marks a buffer of moments.
@@ -28,26 +29,48 @@ const NAMES: [&str; 2] = ["exp_avg.", "exp_avg_sq."];
 pub enum Moment {}
 
 /// The optimizer's state: two moments per parameter, and the number of updates.
+///
+/// ```
+/// use std::sync::Arc;
+///
+/// use simcse_tensor::{Grads, Layout, Params};
+/// use simcse_train::optim::adamw::{AdamW, clip_scale, gradient_norm};
+///
+/// let mut layout = Layout::default();
+/// layout.push("weight", &[2], true, true);
+/// let layout = Arc::new(layout);
+/// let mut params = Params::zeros(Arc::clone(&layout));
+/// let mut grads = Grads::zeros(Arc::clone(&layout));
+/// grads.values_mut().copy_from_slice(&[3.0, -4.0]);
+///
+/// let norm = gradient_norm(&grads);
+/// assert_eq!(norm, 5.0);
+/// let mut optimizer = AdamW::new(&layout, 0.01, 1e-8);
+/// optimizer.update(&mut params, &grads, 0.1, clip_scale(norm, 1.0));
+/// // The first update has the length of the learning rate in every coordinate.
+/// assert!((params.values()[0] + 0.1).abs() < 1e-6 && (params.values()[1] - 0.1).abs() < 1e-6);
+/// ```
 #[derive(Clone, Debug)]
 pub struct AdamW {
     m: Flat<Moment>,
     v: Flat<Moment>,
     updates: i32,
-    /// λ; biases and LayerNorm are exempt.
+    /// λ; the layout says which parameters it applies to.
     weight_decay: f64,
     eps: f64,
 }
 
 impl AdamW {
-    /// An optimizer that has made no update.
+    /// An optimizer that has not made any updates.
     pub fn new(layout: &Arc<Layout>, weight_decay: f64, eps: f64) -> Self {
         Self { m: Flat::zeros(layout.clone()), v: Flat::zeros(layout.clone()), updates: 0, weight_decay, eps }
     }
 
-    /// One update of all trainable parameters at `learning_rate`, with gradients times `gradient_scale`.
+    /// Updates all trainable parameters once, with `learning_rate` and the gradients times
+    /// `gradient_scale`.
     ///
     /// # Panics
-    /// If the buffers do not share the optimizer's layout.
+    /// If the parameters do not have the optimizer's layout.
     pub fn update(&mut self, params: &mut Params, grads: &Grads, learning_rate: f64, gradient_scale: f32) {
         assert_eq!(params.layout(), self.m.layout(), "parameters of another model");
         self.updates += 1;
@@ -72,7 +95,7 @@ impl AdamW {
         }
     }
 
-    /// Checks that every moment is a number.
+    /// Checks that every moment is finite.
     ///
     /// # Errors
     /// [`WeightsNotFinite`](crate::Error::WeightsNotFinite).
@@ -95,10 +118,10 @@ impl AdamW {
         Ok(write_safetensors(path, tensors, &[])?)
     }
 
-    /// Reads the moments back; `updates` is how many made them.
+    /// Reads the moments back; `updates` is the number of updates that they are the result of.
     ///
     /// # Errors
-    /// As [`WeightsFile`] if the file does not hold the moments of this layout.
+    /// As [`WeightsFile`], if the file does not hold the moments of this layout.
     pub(crate) fn load(&mut self, path: &Path, updates: u64) -> Result<()> {
         let mut file = WeightsFile::read(path)?;
         let layout = self.m.layout().clone();
@@ -109,15 +132,16 @@ impl AdamW {
             }
         }
         file.finish()?;
-        self.updates = updates.min(1 << 30) as i32; // from far below on, the corrections are 1
+        self.updates = updates.min(1 << 30) as i32; // the corrections are 1 long before that
         Ok(())
     }
 }
 
-/// Checks that every value of a buffer is a number; `prefix` is what its parameters' names begin with in the error.
+/// Checks that every value of a buffer is finite; in the error, the parameter's name follows
+/// `prefix`.
 ///
 /// # Errors
-/// [`Error::WeightsNotFinite`], naming the first parameter with another value.
+/// [`Error::WeightsNotFinite`], naming the first parameter with a value that is not.
 pub(crate) fn check_finite<Of>(buffer: &Flat<Of>, prefix: &str) -> Result<()> {
     let Some((parameter, value)) = buffer.first_not_finite() else { return Ok(()) };
     Err(Error::WeightsNotFinite { tensor: format!("{prefix}{}", parameter.name), value })
@@ -127,8 +151,9 @@ fn trained(layout: &Layout) -> impl Iterator<Item = &Parameter> {
     layout.parameters().iter().filter(|tensor| tensor.trainable)
 }
 
-/// The length of all gradients of trainable parameters together. Where one is beyond 1.8e19 its square is beyond f32 and the
-/// length infinite, as in PyTorch's `clip_grad_norm_`: such a step makes no update.
+/// The L2 norm of the gradients of all trainable parameters together. The square of a gradient
+/// above 1.8e19 overflows f32, so the norm is infinite, as in PyTorch's `clip_grad_norm_`; the
+/// training loop makes no update then.
 pub fn gradient_norm(grads: &Grads) -> f64 {
     let squares = trained(grads.layout()).map(|tensor| {
         let partial: Vec<f64> = grads.values()[tensor.range()].par_chunks(CHUNK).map(sum_of_squares).collect();
@@ -137,7 +162,7 @@ pub fn gradient_norm(grads: &Grads) -> f64 {
     squares.sum::<f64>().sqrt()
 }
 
-/// What gradients of length `norm` are multiplied by to be at most `max_norm` long.
+/// The factor that clips gradients of norm `norm` to `max_norm`.
 pub fn clip_scale(norm: f64, max_norm: f64) -> f32 {
     (max_norm / (norm + 1e-6)).min(1.0) as f32
 }
@@ -149,9 +174,9 @@ mod tests {
     use super::*;
 
     proptest! {
-        /// Against the update as PyTorch's documentation writes it, in f64.
+        /// Compared with the update in PyTorch's documentation, in f64.
         #[test]
-        fn agrees_with_f64(
+        fn updates_agree_with_f64(
             start in prop::collection::vec(-1.0f32..1.0, 9),
             gradients in prop::collection::vec(prop::collection::vec(-2.0f32..2.0, 9), 1..12),
             (learning_rate, weight_decay, max_norm) in (1e-5..1e-1, 0.0..0.5, 0.1..20.0),
@@ -164,7 +189,8 @@ mod tests {
             params.values_mut().copy_from_slice(&start);
             let mut optimizer = AdamW::new(params.layout(), weight_decay, 1e-8);
             let mut expected: Vec<f64> = start.iter().map(|&p| p.into()).collect();
-            let (mut m, mut v) = ([0.0f64; 9], [0.0f64; 9]);
+            let mut m = [0.0f64; 9];
+            let mut v = [0.0f64; 9];
             for (t, gradient) in gradients.iter().enumerate() {
                 let mut grads = Grads::zeros(params.layout().clone());
                 grads.values_mut().copy_from_slice(gradient);
@@ -179,20 +205,25 @@ mod tests {
                     v[i] = 0.999 * v[i] + 0.001 * g * g;
                     let t = t as i32 + 1;
                     expected[i] -= if i < 4 { learning_rate * weight_decay * expected[i] } else { 0.0 };
-                    expected[i] -= learning_rate * (m[i] / (1.0 - 0.9f64.powi(t))) / ((v[i] / (1.0 - 0.999f64.powi(t))).sqrt() + 1e-8);
+                    let corrected_m = m[i] / (1.0 - 0.9f64.powi(t));
+                    let corrected_v = v[i] / (1.0 - 0.999f64.powi(t));
+                    expected[i] -= learning_rate * corrected_m / (corrected_v.sqrt() + 1e-8);
                 }
             }
             for (i, (&p, &expected)) in params.values().iter().zip(&expected).enumerate() {
                 let moved = gradients.len() as f64 * learning_rate;
-                prop_assert!((f64::from(p) - expected).abs() <= 1e-6 + 1e-4 * moved, "parameter {i}: {p}, expected {expected}");
+                let error = (f64::from(p) - expected).abs();
+                prop_assert!(error <= 1e-6 + 1e-4 * moved, "parameter {i}: {p}, expected {expected}");
             }
             prop_assert_eq!(&params.values()[7..], &start[7..], "not trained, not decayed");
         }
     }
 
     #[test]
-    fn moments_do_not_linger_as_denormals() {
-        let (mut p, mut m, mut v) = ([1.0], [1.0], [1e-30]);
+    fn moments_never_become_subnormal() {
+        let mut p = [1.0];
+        let mut m = [1.0];
+        let mut v = [1e-30];
         let update = AdamWUpdate { gradient_scale: 1.0, keep: 1.0, step_size: 0.0, root_correction: 1.0, eps: 1e-8 };
         for _ in 0..20_000 {
             update.apply(&mut p, &[0.0], &mut m, &mut v);

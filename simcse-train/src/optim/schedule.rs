@@ -1,19 +1,28 @@
-//! The learning rate's course: linear warm-up from 0, then linear decay to 0.
+//! The learning-rate schedule: linear warm-up from 0, then linear decay to 0.
 //!
-//! `factor(t) = t / w` for `t < w`, then `(T − t) / (T − w)`, with `w` warm-up steps of `T`.
-//! transformers: `get_linear_schedule_with_warmup`.
+//! `factor(t) = t / w` for `t < w`, then `(T − t) / (T − w)`, with `w` warm-up steps among `T`
+//! steps. transformers: `get_linear_schedule_with_warmup`.
 
 /// A factor on the learning rate for each step.
+///
+/// ```
+/// use simcse_train::optim::schedule::LinearSchedule;
+///
+/// let schedule = LinearSchedule { warmup_steps: 2, total_steps: 6 };
+/// let factors: Vec<f64> = (0..6).map(|step| schedule.factor(step)).collect();
+/// assert_eq!(factors, [0.0, 0.5, 1.0, 0.75, 0.5, 0.25]);
+/// ```
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct LinearSchedule {
     /// Steps until the factor is 1.
     pub warmup_steps: u64,
-    /// Steps of the run, warm-up included.
+    /// Steps of the run, including the warm-up.
     pub total_steps: u64,
 }
 
 impl LinearSchedule {
-    /// The factor for the optimizer step with `step` steps before it: 0 for the first one if there is a warm-up.
+    /// The factor for the step that follows the first `step` steps. With a warm-up, the first
+    /// step's is 0.
     #[must_use]
     pub fn factor(&self, step: u64) -> f64 {
         let Self { warmup_steps, total_steps } = *self;
@@ -43,7 +52,7 @@ mod tests {
     }
 
     #[test]
-    fn without_or_with_nothing_but_warm_up() {
+    fn the_warm_up_may_be_absent_or_the_whole_run() {
         assert_eq!(factors(0, 2), [1.0, 0.5, 0.0]);
         assert_eq!(factors(2, 2), [0.0, 0.5, 0.0]);
         assert_eq!(factors(1, 1), [0.0, 0.0]);

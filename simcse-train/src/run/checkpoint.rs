@@ -1,8 +1,10 @@
-//! `checkpoint-<step>/`: a model directory and beside it what a run needs to go on as if it had never stopped.
+//! `checkpoint-<step>/`: a model directory, plus what a run needs to resume as if it had never
+//! stopped.
 //!
-//! The batches are a function of seed and epoch, dropout masks one of seed and step. So the state of a run is its weights,
-//! the optimizer's two moments (`optimizer.safetensors`), and where it stands (`trainer_state.json`); `run.toml` says what
-//! it is made of and `manifest.json` that all of it is there.
+//! Batches are a function of seed and epoch; dropout masks are a function of seed and step. So the
+//! state of a run is its weights, the optimizer's two moments (`optimizer.safetensors`) and its
+//! progress (`trainer_state.json`). `run.toml` records what the run is made of, and `manifest.json`
+//! shows that the checkpoint is complete and undamaged.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -24,6 +26,27 @@ use crate::run::summary::Summary;
 const OPTIMIZER: &str = "optimizer.safetensors";
 
 /// A complete checkpoint, every byte of which is as it was saved.
+///
+/// ```
+/// # mod common { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_model.rs")); }
+/// # let texts: Vec<String> = (0..8).map(|i| format!("sentence {i}")).collect();
+/// # let encoder = common::small_model(&texts);
+/// # let directory = tempfile::tempdir().unwrap();
+/// # let output = directory.path().join("run");
+/// use simcse_train::{Checkpoint, OutputDirectory, Sentences, Settings, Trainer};
+///
+/// // A run of four steps with a checkpoint after every two ...
+/// let sentences = Sentences::from_texts("test", &texts, 1)?;
+/// let settings = Settings { batch_size: 2, save_steps: 2, ..Settings::for_model(&encoder) };
+/// let whole = Trainer::new(encoder, &sentences, settings.clone(), &output)?.train(&mut ())?;
+///
+/// // ... resumed from the first one, ends with the same weights.
+/// let checkpoint = Checkpoint::open(&output.join("checkpoint-2"))?;
+/// let output = OutputDirectory::lock_existing(&output)?;
+/// let resumed = Trainer::resume(output, checkpoint, &sentences, settings)?.train(&mut ())?;
+/// assert_eq!(resumed.encoder.params.values(), whole.encoder.params.values());
+/// # Ok::<(), simcse_train::Error>(())
+/// ```
 #[derive(Debug)]
 pub struct Checkpoint {
     path: PathBuf,
@@ -32,7 +55,7 @@ pub struct Checkpoint {
     pub(crate) progress: Progress,
 }
 
-/// What is saved.
+/// What a checkpoint saves.
 pub(crate) struct State<'a> {
     pub(crate) encoder: &'a SentenceEncoder,
     pub(crate) optimizer: &'a AdamW,
@@ -42,18 +65,22 @@ pub(crate) struct State<'a> {
 }
 
 impl Checkpoint {
-    /// Opens the checkpoint in `path` and checks it, and that of the best model if the run is to end with it, against their
-    /// manifests.
+    /// Opens the checkpoint in `path` and checks it against its manifest. If the run is to end with
+    /// the best model, the best model's checkpoint is checked, too.
     ///
     /// # Errors
     /// [`Error::Damaged`], naming the first file that is not as it was saved.
     pub fn open(path: &Path) -> Result<Self> {
         Manifest::read(path)?.check(path)?;
-        let (provenance, progress) = (Provenance::read(path)?, Progress::read(path)?);
+        let provenance = Provenance::read(path)?;
+        let progress = Progress::read(path)?;
         let expected = name(progress.global_step);
         if path.file_name().is_none_or(|name| *name != *expected) {
-            let (expected, found) = (format!("the name {expected}, after its step"), "another".to_owned());
-            return Err(Error::Damaged { file: path.to_path_buf(), expected, found });
+            return Err(Error::Damaged {
+                file: path.to_path_buf(),
+                expected: format!("the name {expected}, after its step"),
+                found: "another name".to_owned(),
+            });
         }
         let best = progress.best_global_step.filter(|&best| best != progress.global_step);
         if let Some(best) = best.filter(|_| provenance.settings.load_best_model_at_end) {
@@ -63,7 +90,8 @@ impl Checkpoint {
         Ok(Self { path: path.to_path_buf(), provenance, progress })
     }
 
-    /// The newest checkpoint of `output` that is as it was saved, and why newer ones are not.
+    /// The newest checkpoint in `output` that is as it was saved, and what is wrong with each newer
+    /// one.
     ///
     /// # Errors
     /// [`Error::NoCheckpoint`] if there is none.
@@ -78,7 +106,7 @@ impl Checkpoint {
         Err(no_checkpoint(output, rejected))
     }
 
-    /// Where it is.
+    /// Its directory.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -88,7 +116,7 @@ impl Checkpoint {
         self.progress.global_step
     }
 
-    /// The model as it was.
+    /// The model as it was saved.
     ///
     /// # Errors
     /// As [`SentenceEncoder::load_directory`].
@@ -96,22 +124,29 @@ impl Checkpoint {
         Ok(SentenceEncoder::load_directory(&self.path)?)
     }
 
-    /// Gives the optimizer the moments and number of updates that it had.
+    /// Gives the optimizer the moments and the number of updates that it had.
     pub(crate) fn restore(&self, optimizer: &mut AdamW) -> Result<()> {
         optimizer.load(&self.path.join(OPTIMIZER), self.progress.updates())
     }
 
-    /// Writes the checkpoint under another name, makes it lasting, and gives it its name: it is seen whole or not at all.
+    /// Writes a checkpoint atomically: it appears complete or not at all, even if the machine
+    /// crashes.
     ///
     /// # Errors
-    /// [`Error::WeightsNotFinite`], [`Error::NoSpace`], [`Error::Write`]; nothing is left behind.
+    /// [`Error::WeightsNotFinite`], [`Error::NoSpace`], [`Error::Write`]. Nothing is left on disk
+    /// then.
     pub(crate) fn write(output: &Path, provenance: &Provenance, state: &State) -> Result<PathBuf> {
         check_finite(&state.encoder.params, "")?;
         state.optimizer.check_finite()?;
         let name = name(state.progress.global_step);
         require_space(output, &name, checkpoint_size(state.encoder))?;
 
-        let (checkpoint, partial) = (output.join(&name), output.join(partial_name(&name)));
+        // The order matters. Everything is written and synced under a partial name, so that a
+        // reader never sees half a checkpoint under its real one. The rename is atomic. Syncing the
+        // parent makes the rename itself durable: only then may the caller report the checkpoint
+        // and delete old ones.
+        let checkpoint = output.join(&name);
+        let partial = output.join(partial_name(&name));
         let written = Self::fill(&partial, provenance, state).and_then(|()| {
             let renamed = uninterrupted(|| fs::rename(&partial, &checkpoint));
             renamed.and_then(|()| sync_parent(&checkpoint)).map_err(Error::write(&checkpoint))
@@ -122,7 +157,8 @@ impl Checkpoint {
         written.map(|()| checkpoint)
     }
 
-    /// The manifest is last, and writing it syncs the directory.
+    /// Writes the files. The manifest comes last, so that a directory with a manifest has all its
+    /// files; writing it also syncs the directory.
     fn fill(dir: &Path, provenance: &Provenance, state: &State) -> Result<()> {
         let State { encoder, optimizer, progress, total_steps } = state;
         create_directory(dir).map_err(Error::write(dir))?;
@@ -134,7 +170,7 @@ impl Checkpoint {
     }
 }
 
-/// Writes the model and its card into `dir`, which is there.
+/// Writes the model and its card into `dir`, which exists.
 pub(crate) fn write_model(
     dir: &Path,
     provenance: &Provenance,
@@ -146,7 +182,7 @@ pub(crate) fn write_model(
     Ok(simcse_model::io::write_bytes(&dir.join("README.md"), card.as_bytes())?)
 }
 
-/// Gives `encoder` the weights of `checkpoint-<step>`, whose bytes are checked.
+/// Gives `encoder` the weights of `checkpoint-<step>`, after checking its bytes.
 pub(crate) fn load_weights(output: &Path, step: u64, encoder: &mut SentenceEncoder) -> Result<()> {
     let checkpoint = Checkpoint::open(&output.join(name(step)))?;
     let mut weights = WeightsFile::read(&ModelDirectory::weights_path(checkpoint.path()))?;
@@ -162,7 +198,8 @@ pub(crate) fn name(step: u64) -> String {
     format!("checkpoint-{step}")
 }
 
-/// The steps of the directories in `output` that are named as checkpoints, sorted; links are none.
+/// The steps of the directories in `output` that have the name of a checkpoint, sorted. Symbolic
+/// links are ignored.
 pub(crate) fn steps(output: &Path) -> Result<Vec<u64>> {
     let directories =
         entries(output)?.into_iter().filter(|(_, entry)| entry.file_type().is_ok_and(|kind| kind.is_dir()));

@@ -1,5 +1,6 @@
-//! `manifest.json`: the size and SHA-256 of every file of a checkpoint. It is written last, so a checkpoint with a manifest
-//! is complete, and one that agrees with its manifest is the one that was saved.
+//! `manifest.json`: the size and SHA-256 of every file of a checkpoint. It is written last, so a
+//! checkpoint with a manifest is complete, and one that agrees with its manifest is as it was
+//! saved.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};
@@ -14,10 +15,10 @@ use crate::error::{Error, Result};
 
 /// Name of the file.
 const MANIFEST: &str = "manifest.json";
-/// No manifest is longer.
+/// Longer manifests are not read.
 const MAX_BYTES: u64 = 1 << 20;
 
-/// The files of a directory, by their paths in it.
+/// The files of a directory, by their relative paths.
 #[derive(Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Manifest {
     files: BTreeMap<String, Entry>,
@@ -30,10 +31,10 @@ struct Entry {
 }
 
 impl Manifest {
-    /// Lists the files that are in `dir`.
+    /// Lists the files in `dir`, which is being written.
     ///
     /// # Errors
-    /// [`Error::Write`]: it is being written.
+    /// [`Error::Write`].
     pub(crate) fn of(dir: &Path) -> Result<Self> {
         let names = names(dir).map_err(Error::write(dir))?;
         let entries = names.into_iter().map(|name| {
@@ -52,12 +53,13 @@ impl Manifest {
         Ok(simcse_model::io::write_bytes(&dir.join(MANIFEST), self.text().as_bytes())?)
     }
 
-    /// Reads the manifest of `dir`, which is exactly as it was written.
+    /// Reads the manifest of `dir`. No other file has its digest, so it must be, byte for byte,
+    /// what this program would write.
     ///
     /// # Errors
     /// [`Error::Damaged`].
     pub(crate) fn read(dir: &Path) -> Result<Self> {
-        let damaged = |found: String| damaged(&dir.join(MANIFEST), "a manifest as it is written", found);
+        let damaged = |found: String| damaged(&dir.join(MANIFEST), "a manifest as it was written", found);
         let mut text = String::new();
         let file = open(&dir.join(MANIFEST)).map_err(|error| damaged(error.to_string()))?;
         file.take(MAX_BYTES).read_to_string(&mut text).map_err(|error| damaged(error.to_string()))?;
@@ -65,13 +67,15 @@ impl Manifest {
         if manifest.text() == text { Ok(manifest) } else { Err(damaged("changes".to_owned())) }
     }
 
-    /// Checks that every file is there and is what it was: sizes first, then digests.
+    /// Checks that every file exists and has not changed: all sizes first, which is fast, then
+    /// digests.
     ///
     /// # Errors
-    /// [`Error::Damaged`], naming the first that is not.
+    /// [`Error::Damaged`], naming the first file that is missing or different.
     pub(crate) fn check(&self, dir: &Path) -> Result<()> {
         for (name, entry) in &self.files {
-            let (path, expected) = (dir.join(name), format!("a file of {} bytes", entry.bytes));
+            let path = dir.join(name);
+            let expected = format!("a file of {} bytes", entry.bytes);
             let length = fs::symlink_metadata(&path).and_then(|file| regular(&file).map(|()| file.len()));
             match length {
                 Ok(length) if length == entry.bytes => {}
@@ -80,7 +84,8 @@ impl Manifest {
             }
         }
         for (name, entry) in &self.files {
-            let (path, expected) = (dir.join(name), format!("SHA-256 {}", entry.sha256));
+            let path = dir.join(name);
+            let expected = format!("SHA-256 {}", entry.sha256);
             match Entry::of(&path) {
                 Ok(found) if found == *entry => {}
                 Ok(found) => return Err(damaged(&path, expected, found.sha256)),
@@ -95,7 +100,7 @@ impl Manifest {
         names(dir).is_ok_and(|names| self.files.keys().eq(names.iter().filter(|name| *name != MANIFEST)))
     }
 
-    /// What is written.
+    /// The content of the file.
     pub(crate) fn text(&self) -> String {
         let text = serde_json::to_string_pretty(self).expect("a manifest is JSON");
         text + "\n"
@@ -110,7 +115,8 @@ impl Entry {
     }
 }
 
-/// The paths of all files under `dir`, sorted. Anything but files and directories is an error: a link, a pipe.
+/// The relative paths of all files under `dir`, sorted. Anything but a file or a directory, such as
+/// a link or a pipe, is an error.
 fn names(dir: &Path) -> io::Result<Vec<String>> {
     fn walk(dir: &Path, prefix: &str, names: &mut Vec<String>) -> io::Result<()> {
         for entry in uninterrupted(|| fs::read_dir(dir))? {
@@ -131,7 +137,7 @@ fn names(dir: &Path) -> io::Result<Vec<String>> {
     Ok(names_found)
 }
 
-/// Opens a regular file: opening a pipe would wait for its other end.
+/// Opens a regular file. Opening a pipe would block until another process opens its other end.
 fn open(path: &Path) -> io::Result<File> {
     regular(&fs::symlink_metadata(path)?)?;
     File::open(path)

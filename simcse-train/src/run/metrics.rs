@@ -1,30 +1,31 @@
-//! A line of `metrics.jsonl`.
+//! The line that a step adds to `metrics.jsonl`.
 
 use std::time::Duration;
 
 use serde::Serialize;
 
-/// What a step was.
+/// The figures of a step.
 #[derive(Clone, Debug, Serialize)]
 pub struct StepRecord {
-    /// Steps done.
+    /// Steps done, including this one.
     pub step: u64,
-    /// Epochs done.
+    /// Epochs done, with a fraction.
     pub epoch: f64,
-    /// The batch's loss before the update; not finite is `null`.
+    /// The loss before the update; `null` in the file if it is not finite.
     pub loss: f32,
-    /// The update's learning rate.
+    /// The learning rate of the update.
     pub learning_rate: f64,
-    /// Length of the gradient before clipping; not finite is `null`.
+    /// The norm of the gradient before clipping; `null` in the file if it is not finite.
     pub grad_norm: f64,
-    /// Whether there was no update, for loss or gradient were not finite; left out if there was one.
+    /// Whether the update was skipped because the loss or the gradient is not finite; not in the
+    /// file if there was an update.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub skipped: bool,
     /// Wall-clock seconds of the step.
     pub step_seconds: f64,
-    /// Sentences per second; each counts once, though it is encoded twice.
+    /// Sentences per second; each counts once, although it is encoded twice.
     pub sentences_per_second: f64,
-    /// Tokens of those sentences per second.
+    /// Tokens per second; each counts once.
     pub tokens_per_second: f64,
 }
 
@@ -36,9 +37,9 @@ impl StepRecord {
         learning_rate: f64,
         grad_norm: f64,
         sentences: &[Vec<u32>],
-        took: Duration,
+        elapsed: Duration,
     ) -> Self {
-        let step_seconds = took.as_secs_f64();
+        let step_seconds = elapsed.as_secs_f64();
         let tokens: usize = sentences.iter().map(Vec::len).sum();
         let skipped = !(loss.is_finite() && grad_norm.is_finite());
         let sentences_per_second = sentences.len() as f64 / step_seconds;

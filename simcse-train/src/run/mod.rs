@@ -1,4 +1,9 @@
-//! A run's output directory while it runs: settings, log, checkpoints, and the final model.
+//! A run's output directory while the run lasts: its record, its log, its checkpoints and the final
+//! model.
+//!
+//! This room knows the files of a run, how to write them so that a crash at any moment does no
+//! harm, and how to delete nothing that is not its own. It must not know the training loop,
+//! gradients or memory.
 
 pub(crate) mod checkpoint;
 mod manifest;
@@ -31,31 +36,32 @@ use crate::run::rotation::{Rule, rotate};
 use crate::run::summary::Summary;
 use crate::settings::Settings;
 
-/// The output directory of a run that has begun.
+/// The output directory of a run that has started.
 #[derive(Debug)]
 pub struct RunDirectory {
     output: OutputDirectory,
     provenance: Provenance,
     metrics: File,
-    /// The checkpoint that the run goes on from.
+    /// The checkpoint that the run resumes from.
     resumed: Option<Checkpoint>,
     /// The step of the last checkpoint.
     saved: Option<u64>,
 }
 
 impl RunDirectory {
-    /// Begins a run: makes and locks the directory, writes `run.toml` and opens `metrics.jsonl`. If a run ended here before
-    /// its first checkpoint, what it left half written is removed, and if it did a step, its record and its log are set
-    /// aside; their new names are returned.
+    /// Starts a run: creates and locks the directory, writes `run.toml` and opens `metrics.jsonl`.
+    /// If an earlier run ended here before its first checkpoint, its temporary files are removed,
+    /// and, if it completed a step, its record and its log are set aside; their new names are
+    /// returned.
     ///
     /// # Errors
-    /// [`Error::Occupied`] if the directory already holds a run or a model, before anything is written; [`Error::Locked`],
-    /// [`Error::Write`].
+    /// [`Error::Occupied`], before anything is written, if the directory already holds a run or a
+    /// model; [`Error::Locked`]; [`Error::Write`].
     pub(crate) fn create(path: &Path, mut provenance: Provenance) -> Result<(Self, Vec<PathBuf>)> {
         check_unoccupied(path)?;
         let used = OutputDirectory::was_locked(path);
         let output = OutputDirectory::lock(path)?;
-        check_unoccupied(path)?; // another run may have come and gone
+        check_unoccupied(path)?; // another run may have started and ended before the lock was taken
         if used {
             output.remove_leftovers()?;
         }
@@ -67,9 +73,9 @@ impl RunDirectory {
         Ok((Self { output, provenance, metrics, resumed: None, saved: None }, aside))
     }
 
-    /// Goes on from a checkpoint in `output`, under its provenance or one with more steps. What a killed run left half
-    /// written is removed, `metrics.jsonl` is cut back to the checkpoint, and later checkpoints, which the run will make
-    /// again, are set aside; their new names are returned.
+    /// Resumes from a checkpoint in `output`, with its provenance or one with more steps. Temporary
+    /// files of a killed run are removed, `metrics.jsonl` is cut back to the checkpoint, and later
+    /// checkpoints, which the run will write again, are set aside; their new names are returned.
     ///
     /// # Errors
     /// [`Error::Write`].
@@ -88,11 +94,21 @@ impl RunDirectory {
         Ok((Self { output, provenance, metrics, resumed: Some(checkpoint), saved }, aside))
     }
 
-    /// Whether a run may begin in `path`: it is free, or holds nothing that a run would write but the record and the log of
-    /// a run that ended before its first checkpoint.
+    /// Checks that a run may start in `path`: nothing is there that a run would write, except
+    /// perhaps the record and the log of a run that ended before its first checkpoint.
     ///
     /// # Errors
     /// [`Error::Occupied`], [`Error::Locked`], [`Error::Write`].
+    ///
+    /// ```
+    /// use simcse_train::{Error, RunDirectory};
+    ///
+    /// let directory = tempfile::tempdir().unwrap();
+    /// RunDirectory::check_free(&directory.path().join("new"))?;
+    /// std::fs::write(directory.path().join("model.safetensors"), "")?;
+    /// assert!(matches!(RunDirectory::check_free(directory.path()), Err(Error::Occupied { .. })));
+    /// # Ok::<(), Box<dyn std::error::Error>>(())
+    /// ```
     pub fn check_free(path: &Path) -> Result<()> {
         check_unoccupied(path)?;
         if OutputDirectory::was_locked(path) {
@@ -106,7 +122,7 @@ impl RunDirectory {
         self.output.path()
     }
 
-    /// Where the run stands: at its beginning, or where the checkpoint has it, with the optimizer as it was.
+    /// The run's progress: that of the checkpoint, whose moments the optimizer gets, or none yet.
     pub(crate) fn restore(&self, optimizer: &mut AdamW) -> Result<Progress> {
         let Some(checkpoint) = &self.resumed else { return Ok(Progress::default()) };
         checkpoint.restore(optimizer)?;
@@ -125,25 +141,27 @@ impl RunDirectory {
         self.metrics.write_all(format!("{line}\n").as_bytes()).map_err(Error::write(&self.path().join(METRICS)))
     }
 
-    /// Writes `checkpoint-<step>/`, then deletes the oldest checkpoints beyond the limit. `None` if it is already there.
+    /// Writes `checkpoint-<step>/` and returns its path, or `None` if it exists already.
     pub(crate) fn save_checkpoint(&mut self, state: &State) -> Result<Option<PathBuf>> {
         let Progress { global_step, .. } = *state.progress;
         if self.saved == Some(global_step) {
             return Ok(None);
         }
+        // A resumed run keeps the log up to the checkpoint, so the log must be on disk before it.
         self.metrics.sync_data().map_err(Error::write(&self.path().join(METRICS)))?;
         let checkpoint = Checkpoint::write(self.path(), &self.provenance, state)?;
         self.saved = Some(global_step);
         Ok(Some(checkpoint))
     }
 
-    /// Deletes the checkpoints that need not stay.
+    /// Deletes the checkpoints that are no longer needed.
     pub(crate) fn rotate(&self, progress: &Progress) -> Result<()> {
         let Settings { save_total_limit, save_steps, load_best_model_at_end, .. } = self.provenance.settings;
         let best = progress.best_global_step.filter(|_| load_best_model_at_end);
         let rule = Rule {
             limit: save_total_limit.unwrap_or(usize::MAX),
-            // Without the search for the best, one between is from a stop or was the last, and stays as the others do.
+            // Without a search for the best model, a checkpoint between two save steps was saved
+            // because the run stopped there or ended there; it is kept like the others.
             save_steps: if load_best_model_at_end { save_steps } else { 1 },
             kept: self.saved.into_iter().chain(best).collect(),
         };
@@ -168,8 +186,8 @@ fn set_aside_after(output: &Path, step: u64) -> Result<Vec<PathBuf>> {
     later.map(|(_, entry)| set_aside(&entry.path())).collect()
 }
 
-/// Sets aside the log and the record of a run without a checkpoint, unless it did nothing, and returns their new names. The
-/// record goes last: a log without it is not known as ours.
+/// Sets aside the log and the record of a run without a checkpoint, if it completed a step, and
+/// returns their new names. The record is renamed last: it is what identifies the log as a run's.
 fn set_aside_unsaved(output: &Path) -> Result<Vec<PathBuf>> {
     let logged = fs::symlink_metadata(output.join(METRICS)).is_ok_and(|log| log.len() > 0);
     let names = if logged { &[METRICS, RUN_TOML][..] } else { &[] };
@@ -181,8 +199,12 @@ fn open_metrics(output: &Path) -> Result<File> {
     open(OpenOptions::new().read(true).append(true).create(true), &path).map_err(Error::write(&path))
 }
 
-/// Cuts the log back to what was in it when the state was saved: steps and evaluations that it knows of. Lines come in the
-/// order of time, so all that follows the first other one goes, a torn line included.
+/// Cuts the log back to what it held when the checkpoint was saved: the steps and evaluations that
+/// the checkpoint's progress knows.
+///
+/// Lines are in chronological order, so everything after the first unknown line was written after
+/// the checkpoint. That includes a torn last line, which a killed run may leave. Comparing lines is
+/// safer than remembering a length: it works whatever part of the log reached the disk in a crash.
 fn cut_back(metrics: &mut File, progress: &Progress) -> std::io::Result<()> {
     let mut text = Vec::new();
     metrics.seek(SeekFrom::Start(0))?;

@@ -1,17 +1,42 @@
-//! `README.md` of a trained model: what it is, how it was made, how it is used.
+//! `README.md` of a trained model: what it is, how it was trained, how to use it.
 
 use std::fmt::Write;
+use std::path::Path;
 
+use simcse_model::io::figure;
 use simcse_model::{Named, SentenceEncoder};
 
 use crate::evaluation::Figures;
-use crate::run::provenance::Provenance;
+use crate::run::provenance::{ModelSource, Provenance};
 use crate::run::summary::Summary;
+
+/// The program that the card shows. The documentation tests compile it.
+const USAGE: &str = include_str!("usage.rs");
+
+#[cfg(doctest)]
+#[doc = concat!("```no_run\n", include_str!("usage.rs"), "```")]
+struct Usage;
 
 /// The model card, with the run's own figures.
 pub(crate) fn render(provenance: &Provenance, encoder: &SentenceEncoder, summary: &Summary) -> String {
-    let Provenance { model, data, settings, .. } = provenance;
-    let mut card = format!(
+    let mut card = front_matter(&provenance.model);
+    card.push_str(&introduction(provenance, encoder.dimension()));
+    card.push_str(&usage());
+    card.push_str(&training(provenance, summary));
+    if let (Some(before), Some(after)) = (&summary.before, &summary.after) {
+        evaluation(&mut card, before, after);
+    }
+    if let Some(figures) = &summary.test {
+        test(&mut card, figures);
+    }
+    card
+}
+
+/// The card names a `base_model` only if it is known to be a name on the hub, because a local path
+/// may look like one.
+fn front_matter(model: &ModelSource) -> String {
+    let base_model = if model.on_hub { format!("base_model: {}\n", model.name) } else { String::new() };
+    format!(
         "---
 library_name: sentence-transformers
 pipeline_tag: sentence-similarity
@@ -21,14 +46,37 @@ pipeline_tag: sentence-similarity
 - feature-extraction
 - simcse
 ---
+"
+    )
+}
 
-# A sentence-embedding model tuned by unsupervised SimCSE
+/// The name of a model or a text file for others: cards are published, so local directories are
+/// left out.
+fn public_name(name: &str) -> &str {
+    Path::new(name).file_name().and_then(|name| name.to_str()).unwrap_or(name)
+}
 
-It maps sentences to vectors of {dimension} values; the cosine of two vectors says how close the sentences are in meaning.
-It began as `{base}` and was trained without labels on {sentences} sentences of `{data}` ([SimCSE](https://arxiv.org/abs/2104.08821)):
-each sentence is encoded twice under dropout, its two embeddings are pulled together and pushed from those of the other
-sentences in the batch.
+fn introduction(provenance: &Provenance, dimension: usize) -> String {
+    let Provenance { model, data, .. } = provenance;
+    format!(
+        "
+# A sentence-embedding model trained with unsupervised SimCSE
 
+It maps a sentence to a vector of {dimension} values. The cosine similarity of two vectors says how close
+the sentences are in meaning. Starting from `{base}`, it was trained without labels on {sentences}
+sentences of `{data}` ([SimCSE](https://arxiv.org/abs/2104.08821)): each sentence is encoded twice under
+dropout; its two embeddings are pulled together and pushed away from those of the other sentences in the
+batch.
+",
+        base = if model.on_hub { &model.name } else { public_name(&model.name) },
+        sentences = data.sentences,
+        data = public_name(&data.name),
+    )
+}
+
+fn usage() -> String {
+    format!(
+        "
 ## Usage
 
 ```python
@@ -40,35 +88,39 @@ print(model.similarity(embeddings, embeddings))
 ```
 
 ```rust
-let encoder = simcse_model::SentenceEncoder::load(\"path/to/this/directory\")?;
-let embeddings = encoder.encode(&[\"one sentence\", \"another\"])?;
-```
+{USAGE}```
+"
+    )
+}
 
+fn training(provenance: &Provenance, summary: &Summary) -> String {
+    let Provenance { data, settings, .. } = provenance;
+    let skipped = match summary.skipped {
+        0 => String::new(),
+        steps => format!(", {steps} of them without an update because the gradient was not finite"),
+    };
+    format!(
+        "
 ## Training
 
 | | |
 |---|---|
 | steps | {steps} of {step_size} ({seconds:.0} s){skipped} |
-| mean training loss | {loss:.4} |
+| mean training loss | {loss} |
 | maximum length | {length} tokens |
-| pooling | {pooling} |
+{prompt}| pooling | {pooling} |
 | scale | {scale} |
 | learning rate, weight decay, warm-up | {rate}, {decay}, {warmup} |
 | dropout: hidden, attention | {hidden}, {attention} |
 | seed | {seed} |
 | sentences (SHA-256) | `{digest}` |
 ",
-        base_model = base_model(&model.name),
-        dimension = encoder.dimension(),
-        base = model.name,
-        sentences = data.sentences,
-        data = data.name,
         steps = summary.steps,
         step_size = settings.step_size(),
-        skipped = skipped(summary.skipped),
         seconds = summary.train_seconds,
-        loss = summary.train_loss,
+        loss = figure(summary.train_loss),
         length = settings.max_seq_length,
+        prompt = prompt(&settings.prompt),
         pooling = settings.pooling.name(),
         scale = settings.scale,
         rate = settings.learning_rate,
@@ -78,28 +130,16 @@ let embeddings = encoder.encode(&[\"one sentence\", \"another\"])?;
         attention = settings.attention_dropout,
         seed = settings.seed,
         digest = data.sha256,
-    );
-    if let (Some(before), Some(after)) = (&summary.before, &summary.after) {
-        evaluation(&mut card, before, after);
-    }
-    if let Some(test) = &summary.test {
-        card.push_str("\n## Test\n\n| | |\n|---|---|\n");
-        for (name, figure) in test.iter().filter_map(|(name, figure)| Some((name, figure.as_f64()?))) {
-            let _ = writeln!(card, "| {} | {figure:.4} |", name.trim_start_matches("test_"));
-        }
-    }
-    card
+    )
 }
 
-/// The front matter's `base_model`, if the name is one of the hub's and no path.
-fn base_model(name: &str) -> String {
-    let hub = |part: &str| !part.is_empty() && part.chars().all(|c| c.is_ascii_alphanumeric() || "-_.".contains(c));
-    let is_hub_name = !name.starts_with('.') && name.split('/').count() <= 2 && name.split('/').all(hub);
-    if is_hub_name { format!("base_model: {name}\n") } else { String::new() }
-}
-
-fn skipped(steps: u64) -> String {
-    if steps == 0 { String::new() } else { format!(", {steps} of them without an update: no finite gradient") }
+/// The row of the prompt, if there is one: a JSON string, escaped for a code span in a table.
+fn prompt(text: &str) -> String {
+    if text.is_empty() {
+        return String::new();
+    }
+    let text = serde_json::Value::from(text).to_string().replace('`', "\\u0060").replace('|', "\\|");
+    format!("| prompt in front of every sentence | `{text}` |\n")
 }
 
 fn evaluation(card: &mut String, before: &Figures, after: &Figures) {
@@ -108,6 +148,45 @@ fn evaluation(card: &mut String, before: &Figures, after: &Figures) {
         let before = before.get(name).and_then(serde_json::Value::as_f64);
         if let (Some(before), Some(after)) = (before, after.as_f64()) {
             let _ = writeln!(card, "| {} | {before:.4} | {after:.4} |", name.trim_start_matches("eval_"));
+        }
+    }
+}
+
+fn test(card: &mut String, figures: &Figures) {
+    card.push_str("\n## Test\n\n| | |\n|---|---|\n");
+    for (name, figure) in figures.iter().filter_map(|(name, figure)| Some((name, figure.as_f64()?))) {
+        let _ = writeln!(card, "| {} | {figure:.4} |", name.trim_start_matches("test_"));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_name_on_the_hub_is_a_base_model() {
+        let source = |on_hub| ModelSource { name: "owner/name".to_owned(), on_hub, sha256: String::new() };
+        assert!(front_matter(&source(true)).contains("\nbase_model: owner/name\n"));
+        assert!(!front_matter(&source(false)).contains("base_model"), "a local path looks the same");
+    }
+
+    #[test]
+    fn no_prompt_breaks_the_table() {
+        assert_eq!(prompt(""), "");
+        assert_eq!(prompt("query: "), "| prompt in front of every sentence | `\"query: \"` |\n");
+        assert_eq!(prompt("a|`\n"), "| prompt in front of every sentence | `\"a\\|\\u0060\\n\"` |\n");
+    }
+
+    #[test]
+    fn a_published_card_does_not_show_local_directories() {
+        for (name, public) in [
+            ("/home/me/models/bert", "bert"),
+            ("../titles.txt", "titles.txt"),
+            ("standard input", "standard input"),
+            ("a model with random weights", "a model with random weights"),
+            ("..", ".."),
+        ] {
+            assert_eq!(public_name(name), public);
         }
     }
 }

@@ -1,4 +1,5 @@
-//! The directory that a run writes into: locked against a second run, never through symbolic links, with room enough.
+//! The directory that a run writes into: locked against other runs, written to without following
+//! symbolic links, with enough free space.
 
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
@@ -13,10 +14,20 @@ use crate::run::provenance::{Provenance, RUN_TOML};
 const LOCK: &str = ".lock";
 /// The log of a run.
 pub(crate) const METRICS: &str = "metrics.jsonl";
-/// What else of a run stands in its directory, beside checkpoints.
+/// The files of the final model that mark a directory as occupied.
 const MODEL: [&str; 5] = ["model.safetensors", "config.json", "modules.json", "1_Pooling", "README.md"];
 
-/// An output directory that no other run writes into. The system lets go of it when the process ends, however it ends.
+/// An output directory that no other run writes into. The system releases the lock when the process
+/// ends, however it ends.
+///
+/// ```
+/// use simcse_train::{Error, OutputDirectory};
+///
+/// let directory = tempfile::tempdir().unwrap();
+/// let output = OutputDirectory::lock(&directory.path().join("run"))?;
+/// assert!(matches!(OutputDirectory::lock(output.path()), Err(Error::Locked { .. })));
+/// # Ok::<(), Error>(())
+/// ```
 #[derive(Debug)]
 pub struct OutputDirectory {
     path: PathBuf,
@@ -24,10 +35,10 @@ pub struct OutputDirectory {
 }
 
 impl OutputDirectory {
-    /// Locks `path`, which is made if it is not there.
+    /// Locks `path`, and creates it if it does not exist.
     ///
     /// # Errors
-    /// [`Error::Locked`] if another run has it, [`Error::Write`].
+    /// [`Error::Locked`] if another run holds the lock, [`Error::Write`].
     pub fn lock(path: &Path) -> Result<Self> {
         if !path.is_dir() {
             create_directory(path).map_err(Error::write(path))?;
@@ -39,7 +50,7 @@ impl OutputDirectory {
         match file.try_lock() {
             Ok(()) => Ok(Self { path: path.to_path_buf(), _lock: file }),
             Err(TryLockError::WouldBlock) => Err(Error::Locked { path: path.to_path_buf() }),
-            // There are file systems without locks.
+            // Some file systems do not support locks.
             Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
                 Ok(Self { path: path.to_path_buf(), _lock: file })
             }
@@ -50,7 +61,7 @@ impl OutputDirectory {
     /// Locks the directory of a run that has saved a checkpoint.
     ///
     /// # Errors
-    /// [`Error::NoCheckpoint`] if it has not; as [`OutputDirectory::lock`].
+    /// [`Error::NoCheckpoint`] if there is no checkpoint; as [`OutputDirectory::lock`].
     pub fn lock_existing(path: &Path) -> Result<Self> {
         if entries(path)?.iter().all(|(name, _)| step_of(name).is_none()) {
             return Err(no_checkpoint(path, Vec::new()));
@@ -58,23 +69,24 @@ impl OutputDirectory {
         Self::lock(path)
     }
 
-    /// Whether `path` was locked by a run, this one or one that has ended.
+    /// Whether `path` is or was locked by a run.
     pub(crate) fn was_locked(path: &Path) -> bool {
         fs::symlink_metadata(path.join(LOCK)).is_ok()
     }
 
-    /// Where it is.
+    /// Its path.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Removes what a killed run was writing or deleting.
+    /// Removes what a killed run was in the middle of writing or deleting.
     ///
     /// # Errors
     /// [`Error::Write`].
     pub(crate) fn remove_leftovers(&self) -> Result<()> {
         for (name, entry) in entries(&self.path)? {
-            let (path, kind) = (entry.path(), entry.file_type().map_err(Error::write(&entry.path()))?);
+            let path = entry.path();
+            let kind = entry.file_type().map_err(Error::write(&path))?;
             if kind.is_dir() && is_partial(&name) {
                 remove_directory(&path)?;
             } else if kind.is_dir() && name == "1_Pooling" {
@@ -85,8 +97,8 @@ impl OutputDirectory {
     }
 }
 
-/// Checks that nothing is in `path` that a new run would write, but for the record and the log of a run that ended before
-/// its first checkpoint.
+/// Checks that nothing is in `path` that a new run would write, except perhaps the record and the
+/// log of a run that ended before its first checkpoint.
 ///
 /// # Errors
 /// [`Error::Occupied`], [`Error::Write`].
@@ -109,13 +121,13 @@ pub(crate) fn check_unoccupied(path: &Path) -> Result<()> {
 /// [`Error::NoCheckpoint`], with what can be done in this directory.
 pub(crate) fn no_checkpoint(path: &Path, rejected: Vec<Error>) -> Error {
     let advice = match check_unoccupied(path) {
-        Ok(()) => "begin anew, without --resume-from-checkpoint",
-        Err(_) => "begin anew in another --output-dir",
+        Ok(()) => "start again, without --resume-from-checkpoint",
+        Err(_) => "start again in another --output-dir",
     };
     Error::NoCheckpoint { path: path.to_path_buf(), rejected, advice }
 }
 
-/// Gives what is at `path` the first free name of `path.old`, `path.old.2`, …, and returns it.
+/// Renames `path` to the first free name among `path.old`, `path.old.2`, … and returns that name.
 ///
 /// # Errors
 /// [`Error::Write`].
@@ -138,7 +150,7 @@ fn remove_temporary_files(directory: &Path) -> Result<()> {
     Ok(())
 }
 
-/// The entries of a directory by name, in no order; none if it is not there.
+/// The entries of a directory with their names, in no particular order; none if it does not exist.
 pub(crate) fn entries(path: &Path) -> Result<Vec<(String, fs::DirEntry)>> {
     let entries = match uninterrupted(|| fs::read_dir(path)) {
         Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
@@ -151,7 +163,7 @@ pub(crate) fn entries(path: &Path) -> Result<Vec<(String, fs::DirEntry)>> {
     named.collect()
 }
 
-/// The name under which checkpoint `name` is written, and deleted.
+/// The name that checkpoint `name` has while it is being written or deleted.
 pub(crate) fn partial_name(name: &str) -> String {
     format!(".{name}.partial")
 }
@@ -160,7 +172,8 @@ fn is_partial(name: &str) -> bool {
     name.strip_prefix('.').and_then(|name| name.strip_suffix(".partial")).is_some_and(|name| step_of(name).is_some())
 }
 
-/// Whether it is a name that [`simcse_model::io::write_atomically`] gives: `.name.<process>.tmp`.
+/// Whether `name` is a temporary name of [`simcse_model::io::write_atomically`]:
+/// `.name.<process>.tmp`.
 fn is_temporary(name: &str) -> bool {
     let process =
         name.strip_prefix('.').and_then(|name| name.strip_suffix(".tmp")).and_then(|name| name.rsplit_once('.'));
@@ -173,7 +186,7 @@ pub(crate) fn step_of(name: &str) -> Option<u64> {
     (name == format!("checkpoint-{step}")).then_some(step)
 }
 
-/// Opens a file of the output directory, never what a symbolic link leads to.
+/// Opens a file of the output directory, without following a symbolic link.
 pub(crate) fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     #[cfg(unix)]
     {
@@ -183,12 +196,13 @@ pub(crate) fn open(options: &mut OpenOptions, path: &Path) -> io::Result<File> {
     options.open(path)
 }
 
-/// Removes a directory and what is in it, never what a symbolic link leads to.
+/// Removes a directory and its content, without following symbolic links.
 pub(crate) fn remove_directory(path: &Path) -> Result<()> {
     uninterrupted(|| fs::remove_dir_all(path)).and_then(|()| sync_parent(path)).map_err(Error::write(path))
 }
 
-/// Checks that there is room for the final model and one checkpoint of `encoder` where `output` is or will be.
+/// Checks that there is space for the final model and one checkpoint of `encoder` where `output` is
+/// or will be.
 ///
 /// # Errors
 /// [`Error::NoSpace`].
@@ -197,15 +211,16 @@ pub(crate) fn check_space(output: &Path, encoder: &SentenceEncoder) -> Result<()
     require_space(place, "a run", encoder.size_on_disk() + checkpoint_size(encoder))
 }
 
-/// Bytes of a checkpoint: the model, and two moments for each of its values.
+/// Bytes of a checkpoint: the model, and two moments for each of its weights.
 pub(crate) fn checkpoint_size(encoder: &SentenceEncoder) -> u64 {
     3 * encoder.size_on_disk()
 }
 
-/// Checks that the file system of `place` has `needed` bytes for us.
+/// Checks that the file system of `place` has `needed` free bytes. If it does not report its free
+/// space, the check passes.
 ///
 /// # Errors
-/// [`Error::NoSpace`]. A file system that does not tell is tried.
+/// [`Error::NoSpace`].
 pub(crate) fn require_space(place: &Path, what: &str, needed: u64) -> Result<()> {
     match free_space(place) {
         Some(free) if free < needed => {
@@ -231,7 +246,7 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_told_apart() {
+    fn names_are_recognized() {
         assert_eq!(step_of("checkpoint-120"), Some(120));
         for name in ["checkpoint-", "checkpoint-07", "checkpoint-+7", "checkpoint-7.old", "xcheckpoint-7"] {
             assert_eq!(step_of(name), None, "{name}");
@@ -241,7 +256,7 @@ mod tests {
     }
 
     #[test]
-    fn a_directory_is_locked_once() {
+    fn a_directory_is_locked_by_one_run_at_a_time() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("a").join("b");
         let first = OutputDirectory::lock(&path).unwrap();
@@ -251,7 +266,7 @@ mod tests {
     }
 
     #[test]
-    fn leftovers_go_and_nothing_else() {
+    fn leftovers_are_removed_and_nothing_else() {
         let dir = tempfile::tempdir().unwrap();
         let output = OutputDirectory::lock(dir.path()).unwrap();
         for name in [".checkpoint-7.partial", "checkpoint-6", ".mine.partial"] {
@@ -269,7 +284,7 @@ mod tests {
     }
 
     #[test]
-    fn space_is_asked_for() {
+    fn too_little_space_is_an_error() {
         let dir = tempfile::tempdir().unwrap();
         require_space(dir.path(), "a run", 1).unwrap();
         let error = require_space(dir.path(), "a run", u64::MAX).unwrap_err().to_string();

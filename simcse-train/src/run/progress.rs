@@ -1,4 +1,4 @@
-//! Where a run stands: `trainer_state.json`, under the names of transformers' `TrainerState`.
+//! The progress of a run: `trainer_state.json`, with the names of transformers' `TrainerState`.
 
 use std::path::Path;
 
@@ -12,27 +12,27 @@ use crate::settings::Settings;
 
 /// Name of the file.
 const TRAINER_STATE: &str = "trainer_state.json";
-/// So many steps in a row without a finite gradient, and there is no hope.
+/// After this many steps in a row without a finite gradient, the run is given up.
 const MAX_SKIPPED: u32 = 5;
 
-/// All that a run knows beside its weights and the optimizer's moments.
+/// The state of a run, except for its weights and the optimizer's moments.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub(crate) struct Progress {
-    /// Steps done, those without an update included.
+    /// Steps done, including those without an update.
     pub(crate) global_step: u64,
-    /// Epochs done.
+    /// Epochs done, with a fraction.
     pub(crate) epoch: f64,
-    /// Evaluations, a line each, that of step 0 first.
+    /// Evaluations, one line each; that of step 0 comes first.
     pub(crate) log_history: Vec<Map<String, Value>>,
-    /// The highest objective of an evaluation after step 0.
+    /// The highest metric of an evaluation after step 0.
     pub(crate) best_metric: Option<f64>,
     /// The step of that evaluation.
     pub(crate) best_global_step: Option<u64>,
     /// Steps whose loss or gradient was not finite.
     pub(crate) skipped_updates: u64,
-    /// How many of these are the last ones.
+    /// The number of such steps since the last update.
     pub(crate) skipped_in_a_row: u32,
-    /// How often a sentence that was drawn was cut.
+    /// How many of the sentences drawn were truncated.
     pub(crate) cut: u64,
     /// Mean loss over the updates.
     pub(crate) train_loss: f64,
@@ -40,7 +40,7 @@ pub(crate) struct Progress {
     pub(crate) train_seconds: f64,
 }
 
-/// What transformers writes beside it.
+/// The content of the file: the progress, and what else transformers writes.
 #[derive(Serialize)]
 struct TrainerState<'a> {
     #[serde(flatten)]
@@ -54,15 +54,15 @@ struct TrainerState<'a> {
 }
 
 impl Progress {
-    /// Updates of the optimizer.
+    /// The number of updates that the optimizer has made.
     pub(crate) fn updates(&self) -> u64 {
         self.global_step - self.skipped_updates
     }
 
-    /// Takes a step into account, in which `cut` sentences lost their ends.
+    /// Adds a step, in which `cut` sentences were truncated.
     ///
     /// # Errors
-    /// [`Error::NotFinite`] if it is one too many without an update.
+    /// [`Error::NotFinite`] if too many steps in a row had no update.
     pub(crate) fn add(&mut self, record: &StepRecord, cut: u64) -> Result<()> {
         self.cut += cut;
         if record.skipped {
@@ -74,7 +74,8 @@ impl Progress {
             self.skipped_in_a_row = 0;
         }
         self.train_seconds += record.step_seconds;
-        (self.global_step, self.epoch) = (record.step, record.epoch);
+        self.global_step = record.step;
+        self.epoch = record.epoch;
         if self.skipped_in_a_row < MAX_SKIPPED {
             return Ok(());
         }
@@ -82,23 +83,24 @@ impl Progress {
         Err(Error::NotFinite { step, steps: MAX_SKIPPED, loss, grad_norm })
     }
 
-    /// Whether the model of this step has its line in the log.
+    /// Whether this step's model has been evaluated already.
     pub(crate) fn is_evaluated(&self) -> bool {
         self.log_history.last().is_some_and(|line| line["step"] == self.global_step)
     }
 
-    /// The line of an evaluation of this step's model.
+    /// The log line of an evaluation of this step's model.
     pub(crate) fn line(&self, evaluation: &Evaluation) -> Map<String, Value> {
-        let place = [("step".to_owned(), json!(self.global_step)), ("epoch".to_owned(), json!(self.epoch))];
-        place.into_iter().chain(evaluation.figures.clone()).collect()
+        let step = [("step".to_owned(), json!(self.global_step)), ("epoch".to_owned(), json!(self.epoch))];
+        step.into_iter().chain(evaluation.figures.clone()).collect()
     }
 
-    /// Takes an evaluation into account and tells whether it is the best one so far; that of step 0 never is.
+    /// Adds an evaluation and returns whether it is the best one so far; that of step 0 never is.
     pub(crate) fn add_evaluation(&mut self, evaluation: &Evaluation) -> bool {
         self.log_history.push(self.line(evaluation));
-        let better = self.global_step > 0 && self.best_metric.is_none_or(|best| evaluation.objective > best);
+        let better = self.global_step > 0 && self.best_metric.is_none_or(|best| evaluation.metric > best);
         if better {
-            (self.best_metric, self.best_global_step) = (Some(evaluation.objective), Some(self.global_step));
+            self.best_metric = Some(evaluation.metric);
+            self.best_global_step = Some(self.global_step);
         }
         better
     }
@@ -121,12 +123,13 @@ impl Progress {
         let state = state.and_then(|text| serde_json::from_str(&text).map_err(|error| error.to_string()));
         state.and_then(Self::checked).map_err(|found| Error::Damaged {
             file,
-            expected: "a trainer's state".to_owned(),
+            expected: "the state of a trainer".to_owned(),
             found,
         })
     }
 
-    /// What the rest relies on, though anyone may write a state and its manifest.
+    /// Checks what other methods rely on: anyone can write a state and a manifest that agrees with
+    /// it.
     fn checked(self) -> std::result::Result<Self, String> {
         if self.skipped_updates > self.global_step {
             return Err(format!("{} skipped of {} steps", self.skipped_updates, self.global_step));
@@ -167,7 +170,7 @@ mod tests {
     }
 
     #[test]
-    fn skipped_steps_count_for_nothing_but_their_number() {
+    fn skipped_steps_are_counted_and_change_nothing_else() {
         let mut progress = Progress::default();
         progress.add(&record(1, 2.0, 1.0), 0).unwrap();
         for step in 2..6 {
@@ -181,11 +184,11 @@ mod tests {
     }
 
     #[test]
-    fn it_is_read_as_it_was_written() {
+    fn progress_is_read_as_it_was_written() {
         let dir = tempfile::tempdir().unwrap();
         let mut progress = Progress { train_loss: 0.1 + 0.2, ..Progress::default() };
         let evaluation =
-            |objective: f64| Evaluation { figures: Map::from_iter([("eval_map".into(), json!(objective))]), objective };
+            |metric: f64| Evaluation { figures: Map::from_iter([("eval_map".into(), json!(metric))]), metric };
         assert!(!progress.add_evaluation(&evaluation(0.9)), "the model before training");
         progress.add(&record(1, 1.0, 1.0), 0).unwrap();
         assert!(progress.add_evaluation(&evaluation(1.0 / 3.0)));
@@ -199,7 +202,7 @@ mod tests {
     }
 
     #[test]
-    fn a_state_that_cannot_be_is_refused() {
+    fn an_impossible_state_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let skipped = Progress { global_step: 1, skipped_updates: 2, ..Progress::default() };
         let nowhere = Progress { log_history: vec![Map::new()], ..Progress::default() };

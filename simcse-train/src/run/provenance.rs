@@ -1,4 +1,5 @@
-//! What a run was made of: `run.toml`, in the output directory and in every checkpoint.
+//! The record of what a run was made of: `run.toml`, in the output directory and in every
+//! checkpoint.
 
 use std::path::Path;
 
@@ -17,15 +18,16 @@ pub(crate) const RUN_TOML: &str = "run.toml";
 /// What a run was made of, for `run.toml` and the model card.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct Provenance {
-    /// Tells runs apart: a checkpoint that bears another one is never deleted. Given when the run begins.
+    /// Identifies the run, and is chosen when it starts. Checkpoints with another id are never
+    /// deleted.
     pub id: String,
-    /// Version of this program.
+    /// The version of this program.
     pub version: String,
-    /// The instruction set of the kernels: other sets give other bits.
+    /// The instruction set of the kernels, because others give other bits.
     pub instruction_set: String,
-    /// Where the inputs lie.
+    /// Where the inputs are.
     pub inputs: Inputs,
-    /// The model that was tuned.
+    /// The model that was trained.
     pub model: ModelSource,
     /// The sentences.
     pub data: DataSource,
@@ -35,12 +37,14 @@ pub struct Provenance {
     pub settings: Settings,
 }
 
-/// Where the inputs of a run lie, so that a resume need not name them again. Neither sentences nor data: the sentences that
-/// the program brings along.
+/// Where the inputs of a run are, so that they need not be named again to resume it. With neither
+/// `sentences` nor `data`, the program's embedded sentences.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Inputs {
     /// The file of sentences, an absolute path, or `-`.
     pub sentences: Option<String>,
+    /// The column of that file, if one was named.
+    pub text_column: Option<String>,
     /// A directory of questions, an absolute path.
     pub data: Option<String>,
     /// Characters of the shortest sentence that is not skipped.
@@ -51,12 +55,15 @@ pub struct Inputs {
     pub eval_sts: Option<String>,
 }
 
-/// The model that a run began with.
+/// The model that a run was started with.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct ModelSource {
     /// As given by the user.
     pub name: String,
-    /// SHA-256 of the parameters' values, in the order of the layout, f32 little-endian.
+    /// Whether that is its name on the hub: it was downloaded, or read from the hub's cache.
+    #[serde(default)]
+    pub on_hub: bool,
+    /// SHA-256 of the values of all parameters, in the order of the layout, as little-endian f32.
     pub sha256: String,
 }
 
@@ -65,61 +72,65 @@ pub struct ModelSource {
 pub struct DataSource {
     /// As given by the user.
     pub name: String,
-    /// Sentences used.
+    /// The number of sentences.
     pub sentences: usize,
-    /// Lines left out for being too short.
+    /// Lines that were skipped because they are too short.
     pub skipped: u64,
     /// Sentences that are equal to an earlier one.
     pub duplicates: usize,
-    /// How the questions of development and test set were left out, `id` or `text`, if the data has them.
+    /// How the questions of the development and test sets were left out, by `id` or by `text`, if
+    /// the data have such sets.
     pub exclude_by: Option<String>,
     /// SHA-256 of the sentences.
     pub sha256: String,
 }
 
-/// What the models of a run are scored on, as far as there is any: each set's SHA-256.
+/// What the models of a run are scored on: the SHA-256 of each set that is used.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct EvaluationSource {
     /// The reranking set.
     pub rerank: Option<String>,
     /// The similarity set.
     pub sts: Option<String>,
-    /// The reranking set for the final model alone.
+    /// The reranking set that only the final model is scored on.
     pub test: Option<String>,
 }
 
-/// Where the inputs of a run come from, so far as the program that starts it knows: described, not read.
+/// Where the inputs of a run come from, as far as the caller knows. It is recorded; nothing is read
+/// from there.
 #[derive(Clone, Debug, Default)]
 pub struct Sources {
-    /// The model as given by the user.
+    /// The model, as given by the user.
     pub model: String,
-    /// Where the inputs are, for a resume that does not name them again.
+    /// Whether that is its name on the hub.
+    pub on_hub: bool,
+    /// Where the inputs are, so that they need not be named again to resume the run.
     pub inputs: Inputs,
-    /// How the questions of development and test set were left out of the sentences, `id` or `text`.
+    /// How the questions of the development and test sets were left out, by `id` or by `text`.
     pub exclude_by: Option<String>,
     /// What models are scored on.
     pub evaluation: EvaluationSource,
 }
 
 impl Sources {
-    /// The model by its directory, and nothing else.
+    /// The model's directory, and nothing else.
     pub(crate) fn of_model(encoder: &SentenceEncoder) -> Self {
         let directory = encoder.directory.transformer.to_string_lossy();
-        let made_here = directory.is_empty();
-        let model = if made_here { "a model with random weights".to_owned() } else { directory.into_owned() };
+        let random = directory.is_empty();
+        let model = if random { "a model with random weights".to_owned() } else { directory.into_owned() };
         Self { model, ..Self::default() }
     }
 }
 
 impl ModelSource {
-    /// A model by name, with the digest of its weights.
+    /// The model's name, with the digest of its weights.
     pub fn of(name: &str, encoder: &SentenceEncoder) -> Self {
         let mut digest = Sha256::new();
         for values in encoder.params.values().chunks(1 << 16) {
             let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
             digest.update(bytes);
         }
-        Self { name: name.to_owned(), sha256: hexadecimal(digest.finalize()) }
+        Self { name: name.to_owned(), on_hub: false, sha256: hexadecimal(digest.finalize()) }
     }
 }
 
@@ -137,24 +148,25 @@ impl DataSource {
 }
 
 impl Provenance {
-    /// The record of a run that begins now.
+    /// The record of a run that starts now.
     pub(crate) fn of(sources: &Sources, encoder: &SentenceEncoder, sentences: &Sentences, settings: &Settings) -> Self {
         Self {
             id: String::new(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             instruction_set: Isa::detected().name().to_owned(),
             inputs: sources.inputs.clone(),
-            model: ModelSource::of(&sources.model, encoder),
+            model: ModelSource { on_hub: sources.on_hub, ..ModelSource::of(&sources.model, encoder) },
             data: DataSource::of(sentences, sources.exclude_by.clone()),
             evaluation: sources.evaluation.clone(),
             settings: settings.clone(),
         }
     }
 
-    /// Where the run's inputs come from.
+    /// The sources that the record names.
     pub(crate) fn sources(&self) -> Sources {
         Sources {
             model: self.model.name.clone(),
+            on_hub: self.model.on_hub,
             inputs: self.inputs.clone(),
             exclude_by: self.data.exclude_by.clone(),
             evaluation: self.evaluation.clone(),
@@ -164,7 +176,7 @@ impl Provenance {
     /// Reads the `run.toml` of a directory.
     ///
     /// # Errors
-    /// [`Error::Damaged`] if it is missing or says something else.
+    /// [`Error::Damaged`] if it is missing or is not the record of a run.
     pub(crate) fn read(dir: &Path) -> Result<Self> {
         let file = dir.join(RUN_TOML);
         let damaged =
@@ -179,19 +191,20 @@ impl Provenance {
     /// As [`simcse_model::io::write_bytes`].
     ///
     /// # Panics
-    /// If the settings are not [checked](Settings::check): TOML has no number above 2^63.
+    /// If the settings were not [checked](Settings::check): TOML has no integers from 2^63 on.
     pub(crate) fn write(&self, dir: &Path) -> Result<()> {
         let text = toml::to_string(self).expect("settings are TOML");
         Ok(simcse_model::io::write_bytes(&dir.join(RUN_TOML), text.as_bytes())?)
     }
 
-    /// Checks that sentences are those that the run began with.
+    /// Checks that the sentences are those that the run was started with.
     ///
     /// # Errors
     /// [`Error::Changed`].
     pub fn check_same_data(&self, sentences: &Sentences) -> Result<()> {
         let found = sentences.sha256();
-        if self.data.sha256 == found {
+        // The number counts, too: a sentence may have line breaks, which end one in the digest.
+        if self.data.sha256 == found && self.data.sentences == sentences.len() {
             return Ok(());
         }
         let describe = |count: usize, sha256: &str| format!("{count} sentences with SHA-256 {sha256}");
@@ -202,7 +215,8 @@ impl Provenance {
         })
     }
 
-    /// Checks that models are scored on what the run began with, wherever it lies.
+    /// Checks that models are scored on the sets that the run was started with, wherever they are
+    /// now.
     ///
     /// # Errors
     /// [`Error::Changed`].
@@ -219,14 +233,17 @@ impl Provenance {
             ("--data (test set)", test, &found.test),
         ] {
             if recorded != found {
-                let (recorded, given) = (describe(recorded), describe(found));
-                return Err(Error::Changed { what: what.to_owned(), recorded, given });
+                return Err(Error::Changed {
+                    what: what.to_owned(),
+                    recorded: describe(recorded),
+                    given: describe(found),
+                });
             }
         }
         Ok(())
     }
 
-    /// Checks that a model is the one that the run began with.
+    /// Checks that a model is the one that the run was started with.
     ///
     /// # Errors
     /// [`Error::Changed`].
@@ -234,8 +251,7 @@ impl Provenance {
         if self.model.sha256 == found.sha256 {
             return Ok(());
         }
-        let describe = |model: &ModelSource| format!("{} with weights of SHA-256 {}", model.name, model.sha256);
-        let what = "--model".to_owned();
-        Err(Error::Changed { what, recorded: describe(&self.model), given: describe(found) })
+        let describe = |model: &ModelSource| format!("{}, whose weights have SHA-256 {}", model.name, model.sha256);
+        Err(Error::Changed { what: "--model".to_owned(), recorded: describe(&self.model), given: describe(found) })
     }
 }

@@ -1,5 +1,6 @@
-//! Which checkpoints go: those between two save steps, which were the best or the newest for a while, and the oldest beyond
-//! `--save-total-limit`; but never the newest or the best one, and nothing that the run did not make.
+//! Which checkpoints are deleted: those between two save steps, once they are neither the best nor
+//! the newest one, and the oldest ones over `--save-total-limit`. The newest and the best one are
+//! never deleted, nor is anything that the run did not write.
 
 use std::fs;
 use std::path::Path;
@@ -12,17 +13,17 @@ use crate::run::manifest::Manifest;
 use crate::run::output::{partial_name, remove_directory};
 use crate::run::provenance::Provenance;
 
-/// What stays.
+/// Which checkpoints are kept.
 pub(crate) struct Rule {
-    /// The most checkpoints, unless more must stay.
+    /// The most checkpoints, unless more must be kept.
     pub(crate) limit: usize,
-    /// Checkpoints at other steps than multiples of this stay only if they must.
+    /// Checkpoints at steps that are not multiples of this are kept only if they must be.
     pub(crate) save_steps: u64,
-    /// The steps whose checkpoints must stay.
+    /// The steps whose checkpoints must be kept.
     pub(crate) kept: Vec<u64>,
 }
 
-/// Deletes the checkpoints of run `id` in `output` that need not stay.
+/// Deletes the checkpoints of run `id` in `output` that the rule does not keep.
 ///
 /// # Errors
 /// [`Error::Write`].
@@ -30,9 +31,11 @@ pub(crate) fn rotate(output: &Path, id: &str, rule: &Rule) -> Result<()> {
     let mut own = steps(output)?;
     own.retain(|step| is_own(&output.join(name(*step)), id));
     for step in rule.surplus(&own) {
-        // Under the other name first: a checkpoint is seen whole or not at all.
+        // Deleting takes many steps, but renaming is atomic. If the run is killed in between, what
+        // is left has a partial name, which the next run removes; no checkpoint is ever incomplete.
         let name = name(step);
-        let (checkpoint, partial) = (output.join(&name), output.join(partial_name(&name)));
+        let checkpoint = output.join(&name);
+        let partial = output.join(partial_name(&name));
         uninterrupted(|| fs::rename(&checkpoint, &partial)).map_err(Error::write(&checkpoint))?;
         remove_directory(&partial)?;
     }
@@ -40,19 +43,21 @@ pub(crate) fn rotate(output: &Path, id: &str, rule: &Rule) -> Result<()> {
 }
 
 impl Rule {
-    /// Which of `steps`, sorted, go.
+    /// Which of the sorted `steps` are to be deleted.
     fn surplus(&self, steps: &[u64]) -> Vec<u64> {
-        let may_go = |step: &&u64| !self.kept.contains(step);
-        let between = |step: &&u64| may_go(step) && !step.is_multiple_of(self.save_steps);
+        let deletable = |step: &&u64| !self.kept.contains(step);
+        let between = |step: &&u64| deletable(step) && !step.is_multiple_of(self.save_steps);
         let mut surplus: Vec<u64> = steps.iter().filter(between).copied().collect();
+        // The limit counts the best and the newest one, too, but can only be met by deleting
+        // others.
         let excess = (steps.len() - surplus.len()).saturating_sub(self.limit.max(1));
-        let oldest = steps.iter().filter(|step| may_go(step) && !between(step)).take(excess);
+        let oldest = steps.iter().filter(|step| deletable(step) && !between(step)).take(excess);
         surplus.extend(oldest);
         surplus
     }
 }
 
-/// Whether run `id` made the checkpoint, and nobody put anything into it.
+/// Whether run `id` wrote the checkpoint, and nobody has added files to it.
 fn is_own(checkpoint: &Path, id: &str) -> bool {
     Manifest::read(checkpoint).is_ok_and(|manifest| manifest.lists_all(checkpoint))
         && Provenance::read(checkpoint).is_ok_and(|provenance| provenance.id == id)
@@ -69,7 +74,7 @@ mod tests {
     enum Event {
         /// The run saves a checkpoint, perhaps the best one so far.
         Save { best: bool },
-        /// Somebody puts something under a checkpoint's name.
+        /// Somebody else uses a checkpoint's name.
         Put(Foreign),
     }
 
@@ -122,12 +127,19 @@ mod tests {
         #![proptest_config(ProptestConfig::with_cases(64))]
 
         #[test]
-        fn only_old_checkpoints_of_the_run_go(events in vec(event(), 1..16), limit in 1usize..5, save_steps in 1u64..3) {
+        fn only_old_checkpoints_of_the_run_are_deleted(
+            events in vec(event(), 1..16),
+            limit in 1usize..5,
+            save_steps in 1u64..3,
+        ) {
             let dir = tempfile::tempdir().unwrap();
-            let (output, precious) = (dir.path().join("out"), dir.path().join("precious"));
+            let output = dir.path().join("out");
+            let precious = dir.path().join("precious");
             fs::create_dir(&output).unwrap();
             put_checkpoint(&precious, "own");
-            let (mut saved, mut foreign, mut best) = (Vec::new(), Vec::new(), None);
+            let mut saved = Vec::new();
+            let mut foreign = Vec::new();
+            let mut best = None;
             for (step, event) in (1..).zip(events) {
                 let path = output.join(name(step));
                 match event {
@@ -148,8 +160,10 @@ mod tests {
             let left: Vec<u64> = saved.iter().copied().filter(exists).collect();
             let must: std::collections::BTreeSet<u64> = saved.last().copied().into_iter().chain(best).collect();
             prop_assert!(must.iter().all(|step| left.contains(step)), "{left:?} without one of {must:?}");
-            // Beside these, the newest of the save steps, as many as the limit leaves room for.
-            let others = |steps: &[u64]| -> Vec<u64> { steps.iter().copied().filter(|step| !must.contains(step)).collect() };
+            // Apart from these, the newest checkpoints at save steps, as many as the limit allows.
+            let others = |steps: &[u64]| -> Vec<u64> {
+                steps.iter().copied().filter(|step| !must.contains(step)).collect()
+            };
             prop_assert!(others(&left).iter().all(|step| step.is_multiple_of(save_steps)), "{left:?}");
             let mut at_save_steps = others(&saved);
             at_save_steps.retain(|step| step.is_multiple_of(save_steps));
@@ -158,7 +172,7 @@ mod tests {
             }
             let most = limit.max(must.len());
             prop_assert!(left.len() <= most && (save_steps > 1 || left.len() == saved.len().min(most)), "{left:?}");
-            // Two places at most were taken by others for a while.
+            // The best and the newest one may have taken two places for a while.
             prop_assert!(others(&left).len() >= at_save_steps.len().min(limit.saturating_sub(2)), "{left:?}");
             for (path, what) in foreign {
                 prop_assert!(fs::symlink_metadata(path).is_ok(), "{what:?} is gone");

@@ -1,34 +1,34 @@
-//! What a run has been so far.
+//! The figures of a run so far, for its caller and the model card.
 
 use crate::evaluation::Figures;
 use crate::run::progress::Progress;
 use crate::settings::Settings;
 
-/// What a finished run was.
+/// The figures of a run.
 #[derive(Clone, Debug, Default)]
 pub struct Summary {
     /// Steps done.
     pub steps: u64,
-    /// Those of them without an update, for their loss or gradient was not finite.
+    /// How many of them had no update because their loss or gradient was not finite.
     pub skipped: u64,
     /// Mean loss over the updates.
     pub train_loss: f64,
-    /// How often a sentence that was drawn had more tokens than `max_seq_length` and lost its end.
+    /// How many of the sentences drawn had more than `max_seq_length` tokens and were truncated.
     pub cut: u64,
     /// Wall-clock seconds of the steps.
     pub train_seconds: f64,
-    /// Figures before the first step.
+    /// Scores before the first step.
     pub before: Option<Figures>,
-    /// Figures of the final model.
+    /// Scores of the final model.
     pub after: Option<Figures>,
-    /// Figures of the final model on the test set.
+    /// Scores of the final model on the test set.
     pub test: Option<Figures>,
-    /// The step of the best evaluated model, if it was asked for: the final one is its.
+    /// The step of the final model, if that is the best evaluated one rather than the last one.
     pub best_step: Option<u64>,
 }
 
 impl Summary {
-    /// What a run has been so far.
+    /// The figures of a run with this progress.
     pub(crate) fn of(progress: &Progress, settings: &Settings) -> Self {
         let last = progress.log_history.last().and_then(|line| line["step"].as_u64());
         let best = progress.best_global_step.filter(|_| settings.load_best_model_at_end);

@@ -1,7 +1,9 @@
 //! The settings of a run, each declared once.
 //!
-//! This room knows names, defaults, ranges and the key–value file `run.toml` is. It must not know how a run is carried out;
-//! other rooms ask it what they need. Names and defaults are those of the Hugging Face Trainer and of sentence-transformers.
+//! This room knows names, defaults, ranges, how a setting is written in `run.toml`, and which
+//! settings concern the model. It must not know how a run is carried out; other rooms ask it for
+//! the values that they need. Names and defaults are those of the Hugging Face Trainer and of
+//! sentence-transformers.
 
 mod recipe;
 mod setting;
@@ -14,10 +16,11 @@ use simcse_tensor::Rows;
 
 use crate::data::batches::{BatchSampler, Batching};
 use crate::error::{Error, Result};
+use crate::step::objectives::Contrastive;
 
 pub use recipe::Recipe;
 pub use setting::Setting;
-use setting::{Value, literal, named_from_toml, optional, settings, shown};
+use setting::{Value, named_from_toml, optional, settings, shown};
 
 /// The largest integer of TOML.
 const LARGEST: u64 = i64::MAX as u64;
@@ -31,47 +34,57 @@ settings! {
     /// let settings = Settings { batch_size: 64, max_steps: Some(100), ..Settings::default() };
     /// assert!(settings.check().is_ok());
     /// let error = Settings { batch_size: 1, ..settings }.check().unwrap_err();
-    /// assert_eq!(error.to_string(), "--batch-size: expected 2 or more: a sentence needs negatives, found 1");
+    /// assert_eq!(
+    ///     error.to_string(),
+    ///     "--batch-size: expected 2 or more: a sentence needs negatives, found 1"
+    /// );
     /// ```
     #[derive(Clone, Debug, PartialEq)]
     pub struct Settings {
-        /// Settings that others have published; flags given as well win. st-2021: the script behind
-        /// sentence-transformers' figures on AskUbuntu; st-6: the defaults of sentence-transformers 6's trainer
+        /// Published settings; flags take precedence over them. st-2021: the script that produced
+        /// sentence-transformers' figures on AskUbuntu; st-6: the defaults of
+        /// sentence-transformers 6's trainer
         recipe: Option<Recipe> = None, "NAME", "a recipe" if |_| true;
 
-        /// Sentences in a batch; each is a negative for all the others
+        /// Sentences per batch; each is a negative for all the others
         batch_size: usize = 128, "N", "2 or more: a sentence needs negatives" if |&size| size >= 2;
 
-        /// Batches whose mean gradient makes one step. This does not enlarge the pool of negatives, which come from a
-        /// sentence's own batch: for more negatives use a larger --batch-size
+        /// Batches per step; their gradients are averaged. This does not add negatives, because a
+        /// sentence's negatives come from its own batch: for more of them, raise --batch-size
         gradient_accumulation_steps: usize = 1, "N", "1 or more" if |&batches| batches >= 1;
 
-        /// Encode at most N tokens at a time (both views counted, in multiples of 512) to save memory: batches of any
-        /// size take no more, results stay the same to the last bit, and a step takes up to a third longer
-        /// (GradCache). Chosen automatically where a whole batch would not fit in --memory-limit
+        /// Encode at most N tokens at a time (both views count, in multiples of 512) to save memory
+        /// (GradCache): memory no longer grows with the batch, results stay the same to the last
+        /// bit, and a step takes up to a third longer. Chosen automatically if a whole batch would
+        /// not fit in --memory-limit
         mini_batch_tokens: Option<usize> = None, "N" default "the whole batch",
             "512 or more tokens" if |&tokens| tokens.is_none_or(|tokens| tokens >= Rows::BLOCK);
 
-        /// Length in tokens at which a sentence is cut, special tokens included
+        /// Truncate sentences to this many tokens, special tokens included
         max_seq_length: usize = 32, "N", "3 or more tokens" if |&tokens| tokens >= 3;
+
+        /// Put this text in front of every sentence that is trained on; it counts toward the
+        /// length, and is left out of pooling if the model says so. The model's default prompt is
+        /// not used in training unless it is given here, as in sentence-transformers
+        prompt: String = String::new(), "TEXT" default "none", "a text" if |_| true;
 
         /// Passes over the sentences
         epochs: u32 = 1, "N" replaces max_steps, "1 or more" if |&epochs| epochs >= 1;
 
-        /// Steps of the run, instead of epochs: the sentences are gone through as often as that takes
+        /// Steps of the run, instead of --epochs; epochs are repeated as needed
         max_steps: Option<u64> = None, "N", "1 or more" if |&steps| within(steps);
 
-        /// How the token embeddings become the sentence's: mean, cls or max
+        /// How token embeddings are combined into a sentence embedding: mean, cls or max
         pooling: Pooling = Pooling::Mean, "MODE" default "the model's, or mean", "a pooling mode" if |_| true;
 
-        /// What cosines are multiplied by: the inverse of the temperature
+        /// Factor on the cosine similarities: the inverse of the temperature
         scale: f32 = 20.0, "X", "a positive number" if |&scale| positive(scale.into());
 
         /// AdamW's peak learning rate
         learning_rate: f64 = 5e-5, "X", "a positive number" if |&rate| positive(rate);
 
         /// AdamW's weight decay; biases and LayerNorm are exempt
-        weight_decay: f64 = 0.0, "X", "0 to below 1" if |decay| (0.0..1.0).contains(decay);
+        weight_decay: f64 = 0.0, "X", "at least 0 and below 1" if |decay| (0.0..1.0).contains(decay);
 
         /// AdamW's epsilon
         adam_epsilon: f64 = 1e-8, "X", "a positive number" if |&epsilon| positive(epsilon);
@@ -79,43 +92,46 @@ settings! {
         /// Share of the steps during which the learning rate rises from 0
         warmup_ratio: f64 = 0.1, "X" replaces warmup_steps, "0 to 1" if |ratio| (0.0..=1.0).contains(ratio);
 
-        /// Steps during which the learning rate rises from 0, instead of a share
-        warmup_steps: Option<u64> = None, "N", "below 2^63" if |&steps| steps.is_none_or(|steps| steps <= LARGEST);
+        /// Number of steps during which the learning rate rises from 0, instead of --warmup-ratio
+        warmup_steps: Option<u64> = None, "N", "less than 2^63" if |&steps| steps.is_none_or(|steps| steps <= LARGEST);
 
-        /// How the share of warm-up steps becomes a number: up, as in the Hugging Face Trainer, or down, as in scripts
-        /// from before it
+        /// How --warmup-ratio is rounded to whole steps: up, as in the Hugging Face Trainer, or
+        /// down, as in older scripts
         warmup_rounding: Rounding = Rounding::Up, "DIRECTION", "a direction" if |_| true;
 
-        /// Gradients longer than this are scaled down to it
+        /// Clip gradients to this norm
         max_grad_norm: f64 = 1.0, "X", "a positive number" if |&norm| positive(norm);
 
-        /// Dropout rate everywhere but in the attention probabilities
-        hidden_dropout: f32 = 0.1, "P" default "the model's", "0 to below 1" if |rate| (0.0..1.0).contains(rate);
+        /// Dropout rate, except that of the attention probabilities
+        hidden_dropout: f32 = 0.1, "P" default "the model's",
+            "at least 0 and below 1" if |rate| (0.0..1.0).contains(rate);
 
         /// Dropout rate of the attention probabilities
-        attention_dropout: f32 = 0.1, "P" default "the model's", "0 to below 1" if |rate| (0.0..1.0).contains(rate);
+        attention_dropout: f32 = 0.1, "P" default "the model's",
+            "at least 0 and below 1" if |rate| (0.0..1.0).contains(rate);
 
-        /// no-duplicates: equal sentences never meet in a batch; batch: they may, as is sentence-transformers' default
+        /// no-duplicates: equal sentences are never in the same batch; batch: they may be, which is
+        /// sentence-transformers' default
         batch_sampler: BatchSampler = BatchSampler::NoDuplicates, "NAME", "a batch sampler" if |_| true;
 
-        /// What the operands of matrix products are rounded to: f32, bf16 (faster, on processors with instructions for
-        /// it), or auto for the fastest that this processor has
+        /// Operands of matrix products: f32, bf16 (faster, on processors with instructions for it),
+        /// or auto, the fastest on this processor
         precision: Precision = Precision::F32, "NAME",
             "f32, or bf16 on a processor with instructions for it" if |precision| precision.is_available();
 
         /// Seed of the order of the sentences and of dropout
-        seed: u64 = 42, "N", "below 2^63" if |&seed| seed <= LARGEST;
+        seed: u64 = 42, "N", "less than 2^63" if |&seed| seed <= LARGEST;
 
-        /// Steps between checkpoints; there is one at the last step, too
+        /// Steps between checkpoints; the last step always has one
         save_steps: u64 = 500, "N", "1 or more" if |&steps| within(Some(steps));
 
         /// Keep only the N newest checkpoints, and the best one with --load-best-model-at-end
         save_total_limit: Option<usize> = None, "N", "1 or more" if |&limit| within(limit.map(|limit| limit as u64));
 
-        /// Steps between evaluations while training
+        /// Steps between evaluations during training
         eval_steps: Option<u64> = None, "N", "1 or more" if |&steps| within(steps);
 
-        /// Make the best evaluated model the final one; it has a checkpoint of its own
+        /// Make the best evaluated model the final one; it gets a checkpoint of its own
         load_best_model_at_end: bool = false, "", "true or false" if |_| true;
     }
 }
@@ -128,7 +144,7 @@ fn within(steps: Option<u64>) -> bool {
     steps.is_none_or(|steps| (1..=LARGEST).contains(&steps))
 }
 
-/// How the share of warm-up steps becomes a number of steps.
+/// How the share of warm-up steps is rounded to a number of steps.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Rounding {
     /// `⌈ratio · steps⌉`. transformers: `TrainingArguments.get_warmup_steps`.
@@ -148,7 +164,7 @@ impl Named for Rounding {
     }
 }
 
-/// Settings that are chosen by name.
+/// Settings whose values are chosen by name.
 macro_rules! named_values {
     ($($Type:ty),*) => {$(
         impl Value for $Type {
@@ -166,7 +182,7 @@ macro_rules! named_values {
 named_values!(BatchSampler, Pooling, Recipe, Rounding);
 
 impl Value for Precision {
-    /// `auto` is the fastest that this processor has.
+    /// `auto` is the fastest one on this processor.
     fn from_toml(value: &toml::Value) -> std::result::Result<Self, String> {
         match value.as_str() {
             Some("auto") => Ok(Self::fastest()),
@@ -180,7 +196,7 @@ impl Value for Precision {
 }
 
 impl Settings {
-    /// The defaults for tuning `encoder`: its own pooling and dropout rates.
+    /// The defaults for training `encoder`: its own pooling and dropout rates.
     pub fn for_model(encoder: &SentenceEncoder) -> Self {
         let config = encoder.config();
         Self {
@@ -191,7 +207,34 @@ impl Settings {
         }
     }
 
-    /// The same settings under a recipe, which wins over what it names.
+    /// Gives `encoder` the length, pooling and precision of the settings.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the model cannot encode sentences of that length.
+    pub(crate) fn apply_to(&self, encoder: &mut SentenceEncoder) -> Result<()> {
+        let most = encoder.config().max_tokens();
+        if self.max_seq_length > most {
+            return Err(Error::Setting {
+                setting: "max-seq-length".to_owned(),
+                expected: format!("at most {most} for this model"),
+                found: self.max_seq_length.to_string(),
+            });
+        }
+        encoder.directory.max_seq_length = self.max_seq_length;
+        encoder.directory.pooling = self.pooling;
+        encoder.precision = self.precision;
+        Ok(())
+    }
+
+    /// The same settings under a recipe, which takes precedence where it names a value.
+    ///
+    /// ```
+    /// use simcse_train::{Recipe, Settings};
+    ///
+    /// let settings = Settings { learning_rate: 1e-4, epochs: 3, ..Settings::default() };
+    /// let published = settings.with_recipe(Recipe::St2021);
+    /// assert_eq!((published.learning_rate, published.epochs), (2e-5, 3));
+    /// ```
     #[must_use]
     pub fn with_recipe(mut self, recipe: Recipe) -> Self {
         self.recipe = Some(recipe);
@@ -201,24 +244,29 @@ impl Settings {
         self
     }
 
-    /// Gives a setting the value that a text stands for; what it replaces loses its own.
+    /// Parses a value and sets it. A setting that it replaces is reset to its default.
     ///
     /// # Errors
-    /// [`Error::Setting`] if there is no such setting, or the text is no value of its type. Ranges are checked by
-    /// [`Settings::check`].
+    /// [`Error::Setting`] if there is no such setting, or if the text is not a value of its type.
+    /// Ranges are checked by [`Settings::check`].
+    ///
+    /// ```
+    /// use simcse_train::Settings;
+    ///
+    /// let mut settings = Settings { max_steps: Some(100), ..Settings::default() };
+    /// settings.set("epochs", "3")?;
+    /// assert_eq!((settings.epochs, settings.max_steps), (3, None));
+    /// # Ok::<(), simcse_train::Error>(())
+    /// ```
     pub fn set(&mut self, name: &str, text: &str) -> Result<()> {
-        self.set_value(name, &literal(text))
-    }
-
-    fn set_value(&mut self, name: &str, value: &toml::Value) -> Result<()> {
         let setting = named(name)?;
         if let Some(replaced) = setting.replaces {
             (named(replaced)?.reset)(self);
         }
-        (setting.set)(self, value).map_err(|expected| Error::Setting {
+        (setting.parse)(self, text).map_err(|expected| Error::Setting {
             setting: setting.flag(),
             expected,
-            found: shown(value),
+            found: text.to_owned(),
         })
     }
 
@@ -232,18 +280,18 @@ impl Settings {
         Err(Error::Setting { setting: setting.flag(), expected: setting.expected.to_owned(), found })
     }
 
-    /// Checks that a resumed run is given the settings that it began with.
+    /// Checks that a resumed run is given the settings that it was started with.
     ///
     /// # Errors
     /// [`Error::Changed`], naming the first setting that differs.
     pub fn check_same(&self, given: &Self) -> Result<()> {
         let differs = |setting: &&Setting<Self>| (setting.get)(self) != (setting.get)(given);
         let Some(setting) = Self::TABLE.iter().find(differs) else { return Ok(()) };
-        let of = |settings| (setting.get)(settings).as_ref().map_or_else(|| "nothing".to_owned(), shown);
-        Err(Error::Changed { what: format!("--{}", setting.flag()), recorded: of(self), given: of(given) })
+        let value = |settings| (setting.get)(settings).as_ref().map_or_else(|| "nothing".to_owned(), shown);
+        Err(Error::Changed { what: format!("--{}", setting.flag()), recorded: value(self), given: value(given) })
     }
 
-    /// The steps during which the learning rate rises, in a run of `total_steps`.
+    /// The number of warm-up steps in a run of `total_steps`.
     pub fn warmup_steps_of(&self, total_steps: u64) -> u64 {
         let share = self.warmup_ratio * total_steps as f64;
         self.warmup_steps.unwrap_or(match self.warmup_rounding {
@@ -252,7 +300,7 @@ impl Settings {
         })
     }
 
-    /// The warm-up in words: `0.1 of the steps`, `500 steps`.
+    /// The warm-up in words: `0.1 of the steps` or `500 steps`.
     pub fn warmup(&self) -> String {
         match self.warmup_steps {
             Some(1) => "1 step".to_owned(),
@@ -261,7 +309,8 @@ impl Settings {
         }
     }
 
-    /// The dropout of batch `number` of the step that has `step` steps before it. No two batches of a run share a mask.
+    /// The dropout of batch `number` in the step that follows the first `step` steps. No two
+    /// batches of a run share a mask.
     pub(crate) fn dropout(&self, step: u64, number: usize) -> DropoutPlan {
         let batch = step * self.gradient_accumulation_steps as u64 + number as u64;
         DropoutPlan {
@@ -272,12 +321,12 @@ impl Settings {
         }
     }
 
-    /// Sentences in a step; the last step of an epoch may have fewer batches.
+    /// Sentences per step; the last step of an epoch may have fewer.
     pub fn sentences_per_step(&self) -> usize {
         self.gradient_accumulation_steps * self.batch_size
     }
 
-    /// What a step takes, in words: `128 sentences`, `4 × 128 sentences`.
+    /// The size of a step in words: `128 sentences` or `4 × 128 sentences`.
     pub fn step_size(&self) -> String {
         match self.gradient_accumulation_steps {
             1 => format!("{} sentences", self.batch_size),
@@ -285,23 +334,28 @@ impl Settings {
         }
     }
 
-    /// How the sentences are put into batches.
+    /// What the run minimizes.
+    pub(crate) fn objective(&self) -> Contrastive {
+        Contrastive { scale: self.scale }
+    }
+
+    /// How the sentences are arranged in batches.
     pub fn batching(&self) -> Batching {
         Batching { sampler: self.batch_sampler, batch_size: self.batch_size, seed: self.seed }
     }
 }
 
-/// The setting of this name, with underscores or hyphens.
+/// The setting with this name, written with underscores or hyphens.
 fn named(name: &str) -> Result<&'static Setting<Settings>> {
     let found = Settings::TABLE.iter().find(|setting| setting.name == name || setting.flag() == name);
     found.ok_or_else(|| Error::Setting {
         setting: name.to_owned(),
         expected: "the name of a setting".to_owned(),
-        found: "another".to_owned(),
+        found: "an unknown name".to_owned(),
     })
 }
 
-/// The table `[settings]` of `run.toml`: a key for every setting that has a value.
+/// The table `[settings]` in `run.toml`: a key for every setting that has a value.
 impl Serialize for Settings {
     fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
         let mut map = serializer.serialize_map(None)?;
@@ -314,7 +368,7 @@ impl Serialize for Settings {
     }
 }
 
-/// A setting without a key has its default.
+/// A setting without a key gets its default.
 impl<'de> Deserialize<'de> for Settings {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> std::result::Result<Self, D::Error> {
         let mut settings = Self::default();

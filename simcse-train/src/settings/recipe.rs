@@ -1,26 +1,30 @@
-//! Settings that others have used and published, by name.
+//! Published settings, by name.
 
 use simcse_model::Named;
 
-/// Settings with a source; what a recipe leaves open is the default.
+/// Settings with a source. What a recipe does not set keeps its default.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Recipe {
-    /// `st-2021`: the script behind the published AskUbuntu figures of SimCSE, sentence-transformers 1.2
-    /// (`examples/unsupervised_learning/SimCSE/train_askubuntu_simcse.py`): batches of 128 in which equal sentences may
-    /// meet, the last incomplete one dropped, 32 tokens, mean pooling, one epoch, warm-up over `int(0.1 · steps)` steps.
-    /// From `SentenceTransformer.fit` of version 1.2.0: learning rate 2e-5, weight decay 0.01, `WarmupLinear`, gradients
-    /// clipped at 1; and from its optimizer, `AdamW` of transformers 4.6.1 (`optimization.py`): ε 1e-6, β 0.9 and 0.999.
+    /// `st-2021`: the script that produced the published AskUbuntu figures of SimCSE,
+    /// `examples/unsupervised_learning/SimCSE/train_askubuntu_simcse.py` of sentence-transformers
+    /// 1.2: batches of 128 in which equal sentences may meet, the last incomplete batch dropped, 32
+    /// tokens, mean pooling, one epoch, warm-up over `int(0.1 · steps)` steps. From
+    /// `SentenceTransformer.fit` of version 1.2.0: learning rate 2e-5, weight decay 0.01,
+    /// `WarmupLinear`, gradients clipped to 1. And from its optimizer, `AdamW` of transformers
+    /// 4.6.1 (`optimization.py`): ε 1e-6, β 0.9 and 0.999.
     ///
-    /// Three things differ. That AdamW added ε before it corrected the bias, and decayed after the step; here, as in
-    /// PyTorch, ε is added after the correction and decay comes first. `fit` also decayed DistilBERT's LayerNorm weights,
-    /// whose names its list of exemptions misses; here no LayerNorm decays. And the script computed in f16 where its GPU
-    /// could.
+    /// Three things differ. That AdamW added ε before correcting the bias and decayed the weights
+    /// after the step; here, as in PyTorch, ε is added after the correction and the decay comes
+    /// first. `fit` also decayed DistilBERT's LayerNorm weights, because its list of exemptions
+    /// does not match their names; here no LayerNorm decays. And the script computed in f16 if its
+    /// GPU could.
     St2021,
-    /// `st-6`: the defaults of the trainer of sentence-transformers 6.2 on transformers 5
-    /// (`SentenceTransformerTrainingArguments`): learning rate 5e-5, no weight decay, no warm-up, linear decay, gradients
-    /// clipped at 1, ε 1e-8, batches in which equal sentences may meet. Batch size, length and epochs are those of its
-    /// `examples/sentence_transformer/unsupervised_learning/SimCSE/train_askubuntu_simcse.py`: 128, 32, 1 (which itself
-    /// sets a warm-up over 0.1 of the steps).
+    /// `st-6`: the defaults of the trainer of sentence-transformers 6.2 with transformers 5
+    /// (`SentenceTransformerTrainingArguments`): learning rate 5e-5, no weight decay, no warm-up,
+    /// linear decay, gradients clipped to 1, ε 1e-8, batches in which equal sentences may meet.
+    /// Batch size, length and epochs (128, 32, 1) are those of its
+    /// `examples/sentence_transformer/unsupervised_learning/SimCSE/train_askubuntu_simcse.py`,
+    /// which itself sets a warm-up over 0.1 of the steps.
     St6,
 }
 
@@ -36,7 +40,7 @@ impl Named for Recipe {
 }
 
 impl Recipe {
-    /// The settings that the recipe is made of, by name.
+    /// The settings that the recipe sets, by name.
     pub fn values(self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::St2021 => &[

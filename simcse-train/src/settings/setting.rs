@@ -1,28 +1,38 @@
-//! What a setting is: a name, a type, a default, a check and a text, declared together in one place.
+//! What a setting is: a name, a type, a default, a check and a help text, declared together.
 //!
-//! From that one declaration come the field of the struct, its documentation, its default, its key in `run.toml`, its flag
-//! with the help text, and the check of its range.
+//! That one declaration yields the field of the struct, its documentation, its default, its key in
+//! `run.toml`, its flag with the help text, and its range check.
 
 use simcse_model::{Named, names_of};
 
-/// A setting of the struct `S`, as everyone but the training loop sees it: by name.
+/// A setting of the struct `S`, looked up by name. (The training loop uses the struct's fields.)
+///
+/// ```
+/// use simcse_train::Settings;
+///
+/// let setting = Settings::TABLE.iter().find(|setting| setting.name == "batch_size").unwrap();
+/// assert_eq!(setting.flag(), "batch-size");
+/// assert_eq!(setting.default().as_deref(), Some("128"));
+/// assert_eq!(setting.accepts("many"), Err("a whole number, 0 or more".to_owned()));
+/// ```
 #[derive(Debug)]
 pub struct Setting<S> {
-    /// The key in `run.toml`, and with hyphens the flag: `learning_rate`, `--learning-rate`.
+    /// The key in `run.toml` and, with hyphens, the flag: `learning_rate`, `--learning-rate`.
     pub name: &'static str,
-    /// What the flag's help calls the value; empty for a switch, which takes none.
+    /// The name of the value in the flag's help; empty for a switch, which takes no value.
     pub value_name: &'static str,
-    /// What it means, in sentences.
+    /// What the setting means.
     pub help: &'static str,
-    /// What the help says of the default, where it is not a constant of this program.
+    /// The default in words, if it is not a constant of this program.
     pub default_text: Option<&'static str>,
-    /// The setting that loses its value where this one is given.
+    /// The setting that is reset when this one is set.
     pub replaces: Option<&'static str>,
     /// The values that pass the check, in words.
     pub(super) expected: &'static str,
     pub(super) check: fn(&S) -> bool,
     pub(super) get: fn(&S) -> Option<toml::Value>,
     pub(super) set: fn(&mut S, &toml::Value) -> Result<(), String>,
+    pub(super) parse: fn(&mut S, &str) -> Result<(), String>,
     pub(super) reset: fn(&mut S),
 }
 
@@ -37,22 +47,22 @@ impl<S: Default> Setting<S> {
         self.value_name.is_empty()
     }
 
-    /// What the help says of the default; `None` if there is none.
+    /// The default as the help shows it; `None` if there is none.
     pub fn default(&self) -> Option<String> {
         let constant = || (self.get)(&S::default()).map(|value| shown(&value));
         self.default_text.map(str::to_owned).or_else(constant)
     }
 
-    /// Checks that a text can be read as a value of this setting, whatever its range.
+    /// Checks that a text is a value of the setting's type; its range is not checked.
     ///
     /// # Errors
     /// What was expected.
     pub fn accepts(&self, text: &str) -> Result<(), String> {
-        (self.set)(&mut S::default(), &literal(text))
+        (self.parse)(&mut S::default(), text)
     }
 }
 
-/// A value as flags and messages show it: text without quotes.
+/// A value as flags and messages show it: strings without quotes.
 pub(super) fn shown(value: &toml::Value) -> String {
     match value {
         toml::Value::String(text) => text.clone(),
@@ -60,8 +70,8 @@ pub(super) fn shown(value: &toml::Value) -> String {
     }
 }
 
-/// The value that a text stands for: a number or a Boolean if it reads as one.
-pub(super) fn literal(text: &str) -> toml::Value {
+/// The value that a text stands for: a number or a Boolean if it can be parsed as one.
+fn literal(text: &str) -> toml::Value {
     if let Ok(whole) = text.parse::<i64>() {
         return whole.into();
     }
@@ -75,12 +85,17 @@ pub(super) fn literal(text: &str) -> toml::Value {
     }
 }
 
-/// A type that settings have.
+/// A type that a setting may have.
 pub(super) trait Value: Sized {
     /// Reads a value; the error says what was expected.
     fn from_toml(value: &toml::Value) -> Result<Self, String>;
 
-    /// What is written; `None` for a value that stands for no value.
+    /// Reads a value from a flag's text; the error says what was expected.
+    fn from_text(text: &str) -> Result<Self, String> {
+        Self::from_toml(&literal(text))
+    }
+
+    /// The value to write; `None` if there is no value.
     fn to_toml(&self) -> Option<toml::Value>;
 }
 
@@ -93,8 +108,9 @@ macro_rules! whole_numbers {
             }
 
             fn to_toml(&self) -> Option<toml::Value> {
-                // TOML's integers have 63 bits; the check of each setting keeps larger numbers out.
-                Some(i64::try_from(*self).unwrap_or(i64::MAX).into())
+                // TOML's integers have 63 bits. A larger number is only ever shown in the error
+                // about it.
+                Some(i64::try_from(*self).map_or_else(|_| self.to_string().into(), toml::Value::from))
             }
         }
     )*};
@@ -134,9 +150,29 @@ impl Value for bool {
     }
 }
 
+impl Value for String {
+    fn from_toml(value: &toml::Value) -> Result<Self, String> {
+        value.as_str().map(str::to_owned).ok_or_else(|| "a text".to_owned())
+    }
+
+    /// Unchanged, even if it looks like a number.
+    fn from_text(text: &str) -> Result<Self, String> {
+        Ok(text.to_owned())
+    }
+
+    /// An empty text is no value.
+    fn to_toml(&self) -> Option<toml::Value> {
+        (!self.is_empty()).then(|| self.as_str().into())
+    }
+}
+
 impl<T: Value> Value for Option<T> {
     fn from_toml(value: &toml::Value) -> Result<Self, String> {
         T::from_toml(value).map(Some)
+    }
+
+    fn from_text(text: &str) -> Result<Self, String> {
+        T::from_text(text).map(Some)
     }
 
     fn to_toml(&self) -> Option<toml::Value> {
@@ -144,13 +180,14 @@ impl<T: Value> Value for Option<T> {
     }
 }
 
-/// Reads a value that is chosen by name; a [`Value`] that is one calls this.
+/// Reads a value that is chosen by name: the [`Value::from_toml`] of such types.
 pub(super) fn named_from_toml<T: Named>(value: &toml::Value) -> Result<T, String> {
     let name = value.as_str().ok_or_else(names_of::<T>)?;
     T::from_name(name).map_err(|unknown| unknown.expected)
 }
 
-/// Declares a struct of settings and, as its constant `TABLE`, what everyone else has to know of each.
+/// Declares a struct of settings and its constant `TABLE`, with everything else that is known of
+/// each.
 macro_rules! settings {
     (
         $(#[$meta:meta])*
@@ -191,6 +228,10 @@ macro_rules! settings {
                     get: |settings| settings.$name.to_toml(),
                     set: |settings, value| {
                         settings.$name = Value::from_toml(value)?;
+                        Ok(())
+                    },
+                    parse: |settings, text| {
+                        settings.$name = Value::from_text(text)?;
                         Ok(())
                     },
                     reset: |settings| settings.$name = $default,

@@ -1,13 +1,16 @@
-//! A step's gradient. Of each batch: encode → loss on the embeddings → backward from the embeddings' gradient.
+//! A step's gradient. For each batch: encode → loss of the embeddings → backward from the
+//! embeddings' gradient.
 //!
-//! The batch goes through the encoder in pieces, so that its size is not bound by memory (Gao et al. 2021, "Scaling Deep
-//! Contrastive Learning Batch Size under Memory Limited Setup", GradCache): every piece is encoded without recording, the
-//! loss and its gradient are formed over the embeddings of all, and every piece is encoded again, now recording and under
-//! the same dropout masks, to go back from its own embeddings' gradient. The first piece is recorded at once and not encoded
-//! again: the plain step is the one with a single piece.
+//! The batch goes through the encoder in pieces, so that memory does not limit its size (GradCache:
+//! Gao et al. 2021, "Scaling Deep Contrastive Learning Batch Size under Memory Limited Setup").
+//! Every piece is encoded without recording; the loss and its gradient are computed from the
+//! embeddings of all pieces; then every piece is encoded again, this time recorded and with the
+//! same dropout masks, and the backward pass starts from its own rows of the embeddings' gradient.
+//! One piece is recorded when it is first encoded and need not be encoded again: the plain step is
+//! a step of a single piece.
 //!
-//! A piece is so many blocks of sentences ([`Rows::blocks`]), the last one what is left. Parameter gradients are sums over blocks,
-//! in order, so pieces of every size give the same bits.
+//! A piece consists of whole blocks of sentences ([`Rows::blocks`]). Parameter gradients are sums
+//! over blocks, added in order, so pieces of every size give the same bits.
 
 use std::ops::Range;
 
@@ -17,46 +20,99 @@ use simcse_tensor::{BufferPool, Grads, Rows, Tape, Var};
 
 use crate::step::objectives::Objective;
 
-/// Buffers that last from step to step, and how much of a batch they hold at a time.
+/// What stays the same from step to step: buffers, the largest piece that they are for, and the
+/// tokens that pooling excludes.
+///
+/// ```
+/// # mod common { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_model.rs")); }
+/// # let encoder = common::small_model(&["boot from usb"]);
+/// use simcse_tensor::Grads;
+/// use simcse_train::{Contrastive, StepBuffers, accumulate_gradient};
+///
+/// // Token ids of 100 sentences, 1400 tokens in both views.
+/// let sentences: Vec<Vec<u32>> = (0..100).map(|i| vec![2, 9 + i, 9, 8, 7, 6, 3]).collect();
+/// let objective = Contrastive { scale: 20.0 };
+/// let mut gradients = Vec::new();
+/// for mini_batch_tokens in [None, Some(512)] {
+///     let mut buffers = StepBuffers::new(mini_batch_tokens);
+///     let mut grads = Grads::zeros(encoder.params.layout().clone());
+///     accumulate_gradient(&encoder, &sentences, None, &objective, &mut buffers, &mut grads);
+///     gradients.push(grads.values().to_vec());
+/// }
+/// // Encoded whole or in pieces, the gradients are the same to the last bit.
+/// assert_eq!(gradients[0], gradients[1]);
+/// ```
 #[derive(Debug, Default)]
 pub struct StepBuffers {
     mini_batch_tokens: Option<usize>,
-    /// Of the pieces.
+    /// How many leading tokens of every sentence pooling excludes.
+    excluded: usize,
+    /// For one piece at a time.
     activations: BufferPool,
-    /// Of the whole batch.
+    /// For the whole batch.
     embeddings: BufferPool,
 }
 
 impl StepBuffers {
-    /// For pieces of at most `mini_batch_tokens` tokens (both views counted), in whole blocks of sentences and at least
-    /// one block; or for whole batches. Gradients do not depend on it.
+    /// For pieces of at most `mini_batch_tokens` tokens (both views count), rounded down to whole
+    /// blocks of sentences but at least one block; or, with `None`, for whole batches. Gradients do
+    /// not depend on it.
     #[must_use]
     pub fn new(mini_batch_tokens: Option<usize>) -> Self {
         Self { mini_batch_tokens, ..Self::default() }
     }
 
-    /// The same, with buffers for pieces of at most `tokens` tokens; a longer piece lets them grow.
+    /// The same, with buffers of the right size for pieces of at most `tokens` tokens. For a longer
+    /// piece they grow.
     #[must_use]
     pub fn with_room(self, tokens: usize) -> Self {
         Self { activations: BufferPool::with_room(tokens), ..self }
     }
 
-    /// The bytes of a piece's activations.
+    /// The same, for a model whose pooling excludes the first `excluded` tokens of every sentence:
+    /// a prompt's ([`Prompt::excluded`](simcse_model::Prompt::excluded)).
+    #[must_use]
+    pub fn excluding(self, excluded: usize) -> Self {
+        Self { excluded, ..self }
+    }
+
+    /// The number of leading tokens that pooling excludes.
+    pub(crate) fn excluded(&self) -> usize {
+        self.excluded
+    }
+
+    /// Bytes of a piece's activations.
     pub(crate) fn activation_bytes(&self) -> usize {
         self.activations.free_bytes()
     }
 
-    /// How many buffers were ever allocated.
+    /// The number of buffers allocated so far.
     pub fn allocations(&self) -> usize {
         self.activations.allocations() + self.embeddings.allocations()
     }
 }
 
-/// Overwrites `grads` with the mean of the gradients of a step's batches, and returns their mean loss. Batch `i` draws its
-/// masks from `dropout(i)`.
+/// Overwrites `grads` with the mean of the gradients of a step's batches, given as token ids, and
+/// returns their mean loss. Batch `i` takes its dropout masks from `dropout(i)`.
 ///
 /// # Panics
-/// If there is no batch, or one without sentences.
+/// If there is no batch, or if a batch has no sentences.
+///
+/// ```
+/// # mod common { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_model.rs")); }
+/// # let encoder = common::small_model(&["boot from usb"]);
+/// use simcse_model::DropoutPlan;
+/// use simcse_tensor::Grads;
+/// use simcse_train::{Contrastive, StepBuffers, mean_gradient};
+///
+/// let batches = vec![vec![vec![2, 9, 3], vec![2, 8, 3]], vec![vec![2, 7, 3], vec![2, 6, 3]]];
+/// let dropout = |batch| DropoutPlan { hidden: 0.1, attention: 0.1, seed: 42, step: batch as u32 };
+/// let objective = Contrastive { scale: 20.0 };
+/// let mut grads = Grads::zeros(encoder.params.layout().clone());
+/// let mut buffers = StepBuffers::default();
+/// let loss = mean_gradient(&encoder, &batches, dropout, &objective, &mut buffers, &mut grads);
+/// assert!(loss > 0.0 && grads.values().iter().any(|&gradient| gradient != 0.0));
+/// ```
 pub fn mean_gradient(
     encoder: &SentenceEncoder,
     batches: &[Vec<Vec<u32>>],
@@ -78,7 +134,8 @@ pub fn mean_gradient(
     loss
 }
 
-/// Adds the loss's gradient for a batch of sentences, given as token ids, to `grads`, and returns the loss.
+/// Adds the gradient of the loss of one batch, given as token ids, to `grads`, and returns the
+/// loss. [`StepBuffers`] has an example.
 ///
 /// # Panics
 /// If there are no sentences.
@@ -90,11 +147,13 @@ pub fn accumulate_gradient(
     buffers: &mut StepBuffers,
     grads: &mut Grads,
 ) -> f32 {
-    let StepBuffers { mini_batch_tokens, activations, embeddings: pool } = buffers;
-    let pieces = pieces(encoder.config(), sentences, blocks_in(*mini_batch_tokens));
+    let StepBuffers { mini_batch_tokens, excluded, activations, embeddings: pool } = buffers;
+    let pieces = pieces(encoder.config(), sentences, *excluded, blocks_in(*mini_batch_tokens));
     let (first, rest) = pieces.split_first().expect("a batch has sentences");
 
-    let mut embeddings = pool.take(2 * sentences.len(), encoder.dimension());
+    // The first piece is encoded last, because its recording must stay until the loss is known, and
+    // while it does, no other piece can use the buffers.
+    let mut embeddings = pool.take(2 * sentences.len(), encoder.dimension()); // (2B, C)
     for piece in rest {
         let (tape, encoded) = piece.encode(encoder, dropout, activations, false);
         embeddings.slice_mut(s![piece.views.clone(), ..]).assign(tape.value(encoded));
@@ -102,8 +161,11 @@ pub fn accumulate_gradient(
     let (tape, encoded) = first.encode(encoder, dropout, activations, true);
     embeddings.slice_mut(s![first.views.clone(), ..]).assign(tape.value(encoded));
 
+    // The gradient is (2B, C), too.
     let (loss, dembeddings) = objective.loss_and_gradient(embeddings, encoder.precision, pool);
 
+    // Backward in the order of the pieces: the sums of parameter gradients are over blocks in this
+    // order, whatever the size of the pieces.
     tape.backward(&[(encoded, dembeddings.slice(s![first.views.clone(), ..]))], grads);
     for piece in rest {
         let (tape, encoded) = piece.encode(encoder, dropout, activations, true);
@@ -115,9 +177,12 @@ pub fn accumulate_gradient(
 
 /// Consecutive views that go through the encoder together.
 struct Piece {
-    /// Rows of the embeddings: 0..B are the sentences' first views, B..2B the second.
+    /// Their rows in the embeddings: 0..B are the first views of the sentences, B..2B the second
+    /// views.
     views: Range<usize>,
     batch: TokenBatch,
+    /// How many leading tokens of every view pooling excludes.
+    excluded: usize,
 }
 
 impl Piece {
@@ -129,21 +194,22 @@ impl Piece {
         recording: bool,
     ) -> (Tape<'a>, Var) {
         let mut tape = encoder.tape(pool, &self.batch, recording);
-        let encoded = encoder.forward(&mut tape, &self.batch, dropout);
+        let encoded = encoder.forward_after(self.excluded, &mut tape, &self.batch, dropout);
         (tape, encoded)
     }
 }
 
-/// How many blocks of sentences make a piece.
+/// The number of blocks of sentences in a piece.
 pub(crate) fn blocks_in(mini_batch_tokens: Option<usize>) -> usize {
     mini_batch_tokens.map_or(usize::MAX, |tokens| (tokens / Rows::BLOCK).max(1))
 }
 
-/// Cuts the two views of a batch into pieces of `length` blocks. The last one has what is left: not the first, which alone is
-/// encoded but once.
+/// Splits the two views of a batch into pieces of `length` blocks. The blocks that are left make
+/// the last piece, not the first: the first piece is encoded only once, so it should be a full one.
 ///
-/// A view's stream of dropout masks is twice the sentence's number in the batch, plus one for the second view.
-fn pieces(config: &ModelConfig, sentences: &[Vec<u32>], length: usize) -> Vec<Piece> {
+/// A view's stream of dropout masks is 2i for the first view of sentence i, and 2i + 1 for the
+/// second.
+fn pieces(config: &ModelConfig, sentences: &[Vec<u32>], excluded: usize, length: usize) -> Vec<Piece> {
     let views: Vec<&[u32]> = sentences.iter().chain(sentences).map(Vec::as_slice).collect();
     let numbers = 0..sentences.len() as u32;
     let streams: Vec<u32> = numbers.clone().map(|i| 2 * i).chain(numbers.map(|i| 2 * i + 1)).collect();
@@ -153,14 +219,14 @@ fn pieces(config: &ModelConfig, sentences: &[Vec<u32>], length: usize) -> Vec<Pi
     let piece = |run: &[Range<usize>]| {
         let range = run[0].start..run[run.len() - 1].end;
         let batch = TokenBatch::new(config, &views[range.clone()], streams[range.clone()].to_vec());
-        Piece { views: range, batch }
+        Piece { views: range, batch, excluded }
     };
     blocks.chunks(length).map(piece).collect()
 }
 
 #[cfg(test)]
 mod tests {
-    use simcse_model::Architecture;
+    use simcse_model::{Architecture, Pooling};
 
     use super::*;
     use crate::step::objectives::Contrastive;
@@ -173,7 +239,8 @@ mod tests {
         let encoder = encoder(Architecture::Bert, 1, 32);
         let batches: Vec<_> = (0..3).map(|seed| batch(20, seed)).collect();
         let dropout = |i| DropoutPlan { hidden: 0.1, attention: 0.1, seed: 1, step: 7 + i as u32 };
-        let (mut buffers, mut grads) = (StepBuffers::default(), Grads::zeros(encoder.params.layout().clone()));
+        let mut buffers = StepBuffers::default();
+        let mut grads = Grads::zeros(encoder.params.layout().clone());
         let mut expected = vec![0.0; grads.values().len()];
         let mut losses = 0.0;
         for (i, sentences) in batches.iter().enumerate() {
@@ -193,13 +260,36 @@ mod tests {
     }
 
     #[test]
-    fn pieces_have_at_most_their_tokens() {
+    fn pooling_excludes_the_prompt_in_pieces_of_every_size() {
+        const PROMPT: usize = 2;
+        for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Max] {
+            let mut encoder = encoder(Architecture::Bert, 1, 32);
+            encoder.directory.pooling = pooling;
+            let sentences = batch(100, 3);
+            let run = |mini_batch_tokens, excluded| {
+                let mut buffers = StepBuffers::new(mini_batch_tokens).excluding(excluded);
+                let mut grads = Grads::zeros(encoder.params.layout().clone());
+                let loss = accumulate_gradient(&encoder, &sentences, None, &OBJECTIVE, &mut buffers, &mut grads);
+                (loss, grads.values().to_vec())
+            };
+            let whole = run(None, PROMPT);
+            let views = [&sentences[..], &sentences[..]].concat();
+            let embeddings = encoder.encode_tokens_after(PROMPT, &views, &mut BufferPool::new());
+            let (expected, _) = OBJECTIVE.loss_and_gradient(embeddings, encoder.precision, &mut BufferPool::new());
+            assert!((whole.0 - expected).abs() < 1e-5, "{pooling:?}: {}, expected {expected}", whole.0);
+            assert!(whole == run(Some(512), PROMPT), "{pooling:?}: pieces give other bits");
+            assert_ne!(whole.1, run(None, 0).1, "{pooling:?}");
+        }
+    }
+
+    #[test]
+    fn pieces_are_as_full_as_whole_blocks_allow() {
         let encoder = encoder(Architecture::Bert, 1, 32);
         let sentences = batch(400, 5);
         let tokens = 2 * sentences.iter().map(Vec::len).sum::<usize>();
         let longest = sentences.iter().map(Vec::len).max().unwrap();
         for most in [512, 1024, 2000, 3000, tokens] {
-            let pieces = pieces(encoder.config(), &sentences, blocks_in(Some(most)));
+            let pieces = pieces(encoder.config(), &sentences, 0, blocks_in(Some(most)));
             let (last, others) = pieces.split_last().unwrap();
             let fullest = most / Rows::BLOCK * Rows::BLOCK;
             let emptiest = most / Rows::BLOCK * (Rows::BLOCK - longest);

@@ -1,4 +1,4 @@
-//! A check before the first step: does the loss reach every parameter that is to be trained?
+//! A check before the first step: does the loss reach every trainable parameter?
 
 use simcse_model::{DropoutPlan, SentenceEncoder, TokenBatch};
 use simcse_tensor::{BufferPool, Grads};
@@ -7,14 +7,36 @@ use crate::error::{Error, Result};
 use crate::step::gradient::{StepBuffers, accumulate_gradient};
 use crate::step::objectives::Objective;
 
-/// Sentences that the check looks at.
+/// Sentences that the check uses, at most.
 const SENTENCES: usize = 16;
 
-/// Takes the gradient of a few sentences and checks that each trainable tensor's is finite and not zero, and that the two
-/// views of a sentence differ if there is dropout. Leaves `grads` as it comes.
+/// Computes the gradient of a few sentences and checks that each trainable tensor's gradient is
+/// finite and not zero, and that dropout, if there is any, makes the two views of a sentence
+/// differ. Overwrites `grads`.
 ///
 /// # Errors
 /// [`Error::GradientFlow`], naming the tensor and what is wrong.
+///
+/// ```
+/// # mod common { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_model.rs")); }
+/// # let encoder = common::small_model(&["boot from usb"]);
+/// use simcse_model::DropoutPlan;
+/// use simcse_tensor::Grads;
+/// use simcse_train::{Contrastive, StepBuffers, check_gradient_flow};
+///
+/// let mut grads = Grads::zeros(encoder.params.layout().clone());
+/// let mut buffers = StepBuffers::default();
+/// let mut check = |sentences: &[Vec<u32>]| {
+///     let dropout = DropoutPlan { hidden: 0.1, attention: 0.1, seed: 42, step: 0 };
+///     let objective = Contrastive { scale: 20.0 };
+///     check_gradient_flow(&encoder, sentences, &dropout, &objective, &mut buffers, &mut grads)
+/// };
+/// check(&[vec![2, 9, 3], vec![2, 8, 3]])?;
+/// // A single sentence has no negatives, and so no gradient.
+/// let error = check(&[vec![2, 9, 3]]).unwrap_err().to_string();
+/// assert!(error.contains("is zero everywhere"));
+/// # Ok::<(), simcse_train::Error>(())
+/// ```
 pub fn check_gradient_flow(
     encoder: &SentenceEncoder,
     sentences: &[Vec<u32>],
@@ -25,7 +47,7 @@ pub fn check_gradient_flow(
 ) -> Result<()> {
     let sentences = &sentences[..sentences.len().min(SENTENCES)];
     if dropout.hidden > 0.0 || dropout.attention > 0.0 {
-        views_differ(encoder, &sentences[0], dropout)?;
+        views_differ(encoder, &sentences[0], buffers.excluded(), dropout)?;
     }
     grads.clear();
     accumulate_gradient(encoder, sentences, Some(dropout), objective, buffers, grads);
@@ -43,11 +65,11 @@ pub fn check_gradient_flow(
     Ok(())
 }
 
-fn views_differ(encoder: &SentenceEncoder, sentence: &[u32], dropout: &DropoutPlan) -> Result<()> {
+fn views_differ(encoder: &SentenceEncoder, sentence: &[u32], excluded: usize, dropout: &DropoutPlan) -> Result<()> {
     let mut pool = BufferPool::new();
     let batch = TokenBatch::new(encoder.config(), &[sentence, sentence], vec![0, 1]);
     let mut tape = encoder.tape(&mut pool, &batch, false);
-    let embeddings = encoder.forward(&mut tape, &batch, Some(dropout));
+    let embeddings = encoder.forward_after(excluded, &mut tape, &batch, Some(dropout));
     let views = tape.value(embeddings);
     if views.row(0) == views.row(1) {
         let problem = "are equal: dropout has no effect on this model";

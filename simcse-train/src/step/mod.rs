@@ -1,7 +1,7 @@
-//! One step's gradient: encode → objective → backward, for whole batches or in pieces.
+//! One step's gradient: encode → objective → backward, on whole batches or in pieces.
 //!
-//! This room knows encoders, embeddings and objectives. It must not know files, settings or where sentences come from: it
-//! is given token ids, and what they are trained under.
+//! This room knows encoders, embeddings and objectives. It must not know files, settings or where
+//! sentences come from: it is given token ids, dropout rates and an objective.
 
 pub(crate) mod gradient;
 pub(crate) mod gradient_flow;

@@ -1,5 +1,5 @@
-//! The rules of the house, checked on the sources of every crate: no import circles, no file that imports its own room's
-//! `mod.rs`, files that fit a sitting, prose that fits a line.
+//! Checks rules on the sources of every crate: no files that import one another in a circle, no
+//! file that imports from its own room's `mod.rs`, no long files, no wide prose.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
@@ -11,7 +11,7 @@ const MOST_COLUMNS: usize = 100;
 
 /// A source file of a crate.
 struct Source {
-    /// Under the crate's `src/`.
+    /// Relative to the crate's `src/`.
     path: PathBuf,
     text: String,
 }
@@ -20,7 +20,7 @@ fn root() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../..")
 }
 
-/// The files under a crate's `src/`, but for those that hold tests alone.
+/// The files in a crate's `src/`, except for those that only contain tests.
 fn sources(name: &str) -> Vec<Source> {
     let src = root().join(name).join("src");
     let mut files = Vec::new();
@@ -44,14 +44,16 @@ fn walk(directory: &Path, files: &mut Vec<PathBuf>) {
     }
 }
 
-/// The code of a file: without comments, and without what follows the tests' module, which stands at the end.
+/// The production code of a file: without comments, and without the tests, which are at its end.
 fn code(text: &str) -> String {
-    let production = text.split("#[cfg(test)]\nmod tests").next().unwrap();
-    let production = production.split("#[cfg(test)]\n#[path").next().unwrap();
+    let heads = ["#[cfg(test)]\nmod tests", "#[cfg(test)]\npub(crate) mod tests", "#[cfg(test)]\n#[path"];
+    let end = heads.iter().filter_map(|head| text.find(head)).min().unwrap_or(text.len());
+    let production = &text[..end];
     production.lines().map(|line| line.split("//").next().unwrap()).collect::<Vec<_>>().join("\n")
 }
 
-/// The module that a file is: `ops/mod.rs` and `ops.rs` are `["ops"]`, `lib.rs` and `main.rs` are `[]`.
+/// The module path of a file: `ops/mod.rs` and `ops.rs` are `["ops"]`, `lib.rs` and `main.rs` are
+/// `[]`.
 fn module(path: &Path) -> Vec<String> {
     let mut parts: Vec<_> = path.components().map(|part| part.as_os_str().to_string_lossy().into_owned()).collect();
     let file = parts.pop().unwrap();
@@ -62,7 +64,7 @@ fn module(path: &Path) -> Vec<String> {
     parts
 }
 
-/// The paths that a file names from its crate's root, as `crate::…` in a `use` or in an expression.
+/// The paths that start with `crate::`, in a `use` or in an expression.
 fn named_paths(code: &str) -> Vec<Vec<String>> {
     let mut paths = Vec::new();
     let mut rest = code;
@@ -76,7 +78,7 @@ fn named_paths(code: &str) -> Vec<Vec<String>> {
     paths
 }
 
-/// Reads a path with its braces (`a::{b, c::d}`) and returns what follows it.
+/// Reads a path, possibly with braces (`a::{b, c::d}`), and returns the text after it.
 fn expand<'a>(text: &'a str, prefix: &mut Vec<String>, paths: &mut Vec<Vec<String>>) -> &'a str {
     let depth = prefix.len();
     let mut rest = text.trim_start();
@@ -121,7 +123,7 @@ fn expand<'a>(text: &'a str, prefix: &mut Vec<String>, paths: &mut Vec<Vec<Strin
     rest
 }
 
-/// For each file the files of its crate that it imports from.
+/// For each file, the files of its crate from which it imports.
 fn imports(sources: &[Source]) -> BTreeMap<PathBuf, BTreeSet<PathBuf>> {
     let files: BTreeMap<Vec<String>, &Path> =
         sources.iter().map(|source| (module(&source.path), &*source.path)).collect();
@@ -134,7 +136,8 @@ fn imports(sources: &[Source]) -> BTreeMap<PathBuf, BTreeSet<PathBuf>> {
     sources.iter().map(of).collect()
 }
 
-/// Follows imports from `file`; the way back to a file that is on the way already.
+/// Follows imports, starting with `file`, and returns the first circle. `way` is the path so far,
+/// `done` the files that have been visited.
 fn circle(
     file: &Path,
     imports: &BTreeMap<PathBuf, BTreeSet<PathBuf>>,
@@ -173,7 +176,7 @@ fn no_file_imports_its_own_room() {
             let production = code(&source.text);
             if source.path != room && source.path.file_name().unwrap() != "mod.rs" {
                 let from_parent = production.contains("super::");
-                assert!(!from_parent, "{name}/src/{}: imports from its room by super::", source.path.display());
+                assert!(!from_parent, "{name}/src/{}: imports from its room with super::", source.path.display());
             }
             let imported = imports(&sources(name)).remove(&source.path).unwrap();
             assert!(!imported.contains(&room), "{name}/src/{}: imports its own mod.rs", source.path.display());
@@ -193,12 +196,12 @@ fn files_are_short_and_prose_is_narrow() {
             for (number, line) in text.lines().enumerate() {
                 let comment = line.trim_start().starts_with("//");
                 let columns = line.chars().count();
-                // An address cannot be wrapped.
+                // A URL cannot be wrapped.
                 if comment && columns > MOST_COLUMNS && !line.contains("http") {
                     broken.push(format!("{name}/src/{}:{}: {columns} columns", path.display(), number + 1));
                 }
             }
         }
     }
-    assert!(broken.is_empty(), "{} places:\n{}", broken.len(), broken.join("\n"));
+    assert!(broken.is_empty(), "{} violations:\n{}", broken.len(), broken.join("\n"));
 }

@@ -1,61 +1,69 @@
-//! `simcse encode`: the embeddings of the lines of a file.
+//! `simcse encode`: the embeddings of the sentences in a file.
 
+mod input;
 mod output;
 
 use std::io::{self, BufWriter, IsTerminal, Write};
-use std::path::{Path, PathBuf};
-use std::sync::mpsc::{RecvTimeoutError, SyncSender, sync_channel};
+use std::path::PathBuf;
+use std::sync::mpsc::{RecvTimeoutError, sync_channel};
 use std::time::{Duration, Instant};
-use std::{fs, mem, panic, thread};
+use std::{panic, thread};
 
 use clap::Args;
-use clap::builder::{OsStringValueParser, TypedValueParser};
+use clap::builder::{NonEmptyStringValueParser, OsStringValueParser, TypedValueParser};
 use indicatif::ProgressBar;
 use serde::Serialize;
 use simcse_eval::metrics::unit_rows;
-use simcse_model::io::{LineError, Lines, is_standard_input, source_name};
 use simcse_model::{BufferPool, Prompt, SentenceEncoder};
 
 use crate::args::{JsonArgs, ModelArgs, PromptArgs};
+use crate::commands::encode::input::{Chunk, Input};
 use crate::commands::encode::output::{Format, Output, write_file};
-use crate::commands::load;
 use crate::error::Failure;
+use crate::inputs::load;
+use crate::progress;
 use crate::report::{self, STANDARD_OUTPUT, counted};
 use crate::stop;
 
-/// Bytes of text that are encoded at a time, unless one line is longer.
-const CHUNK_BYTES: usize = 1 << 20;
-/// How often a stop is looked for while a pipe keeps us waiting.
+/// How often to check for a stop while waiting for a pipe.
 const PAUSE: Duration = Duration::from_millis(50);
 
 const HELP: &str = "\
-Every line gives one row, the text untouched, empty lines included.
+Every line of a text file, and every record of a .csv, .tsv or .jsonl file, gives one row, including \
+empty ones. Texts are not trimmed.
 
-  .npy          float32 matrix, for numpy.load
-  .jsonl        a line {\"text\": \"…\", \"embedding\": [0.1, …]} for each sentence
+  .npy          a float32 matrix, for numpy.load
+  .jsonl        one line {\"text\": \"…\", \"embedding\": [0.1, …]} per sentence
   .safetensors  one float32 tensor, `embeddings`
 
 An existing file is replaced once the new one is complete.
 
-A model's default prompt, if it has one, is put in front of every sentence, as sentence-transformers
-does it; what is written as \"text\" is the line alone.
+A model's default prompt, if it has one, is put in front of every sentence, as in
+sentence-transformers; \"text\" in the output is the line without it.
 
 Examples:
   simcse encode --model output/my-model titles.txt --output titles.npy
   simcse encode --model intfloat/e5-small-v2 queries.txt --prompt 'query: ' --output queries.npy
-  zcat titles.txt.gz | simcse encode --model output/my-model --output - | head -1";
+  simcse encode --model output/my-model pairs.csv --text-column sent0 -o pairs.npy
+  zcat titles.txt.gz | simcse encode --model output/my-model -o - | head -1";
 
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
 pub(crate) struct EncodeArgs {
     #[command(flatten)]
     model: ModelArgs,
-    /// Sentences, one a line, UTF-8, plain or .gz; - or nothing is standard input
+    /// Sentences, one per line, UTF-8, plain or .gz, or a table: .csv, .tsv or .jsonl; - or nothing
+    /// for standard input
     input: Option<PathBuf>,
-    /// Where the embeddings go: FILE.npy, FILE.jsonl or FILE.safetensors; - is standard output, as .jsonl
+    /// Column of a table that holds the sentences: its name in the first line, its JSON key, or its
+    /// number from 1 [default: the one named text, sentence, sent0, anchor or the like]
+    #[arg(long, value_name = "COLUMN", value_parser = NonEmptyStringValueParser::new())]
+    text_column: Option<String>,
+    /// File to write, in the format of its extension: .npy, .jsonl or .safetensors; - for standard
+    /// output, as .jsonl
     #[arg(long, short, value_name = "FILE", value_parser = OsStringValueParser::new().try_map(Output::parse))]
     output: Output,
-    /// Scale every embedding to length 1 (normalize_embeddings of sentence-transformers)
+    /// Scale every embedding to length 1, like normalize_embeddings in sentence-transformers
     #[arg(long)]
     normalize: bool,
     #[command(flatten)]
@@ -78,11 +86,12 @@ struct Summary<'a> {
 
 pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
     if args.input.is_none() && io::stdin().is_terminal() {
-        let message = "no sentences: name a file with one sentence a line, or pipe them in (simcse encode --help)";
+        let message = "no sentences: name a file with one sentence per line, or pipe them in (simcse encode --help)";
         return Err(Failure::Usage(message.to_owned()));
     }
-    let input = args.input.unwrap_or_else(|| "-".into());
-    let lines = count_lines(&input)?;
+    let input = Input { path: args.input.unwrap_or_else(|| "-".into()), column: args.text_column };
+    args.output.refuse(&input.path)?;
+    let sentences = input.count()?;
     let encoder = load(&args.model.model, args.model.precision.get())?;
     let dimension = encoder.dimension();
     let prompt = args.prompt.resolve(&encoder)?;
@@ -93,12 +102,11 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
         Output::File(path, format) => (path.display().to_string(), *format),
     };
     let to_terminal = matches!(args.output, Output::StandardOutput) && io::stdout().is_terminal();
-    let bar = if to_terminal { ProgressBar::hidden() } else { report::sentences_bar(lines) };
-    let (encoder, normalize) = (&encoder, args.normalize);
+    let bar = if to_terminal { ProgressBar::hidden() } else { progress::sentences_bar(sentences) };
     let mut encoding = Encoding {
-        encoder,
+        encoder: &encoder,
         prompt,
-        normalize,
+        normalize: args.normalize,
         input: &input,
         output: &name,
         format,
@@ -107,7 +115,7 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
         written: 0,
         cut: 0,
     };
-    // What there is of a file is removed before a stop.
+    // A partial file is removed before the process stops.
     let _deferred = matches!(args.output, Output::File(..)).then(stop::defer);
     let sentences = match &args.output {
         Output::StandardOutput => encoding.write(&mut BufWriter::new(io::stdout().lock()))?,
@@ -123,33 +131,23 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
     }
     let embeddings = counted(sentences, "embedding", "embeddings");
     report::note(&format!(
-        "{embeddings} of {dimension} values to {name} in {seconds:.1} s ({sentences_per_second:.0} sentences/s)"
+        "{embeddings}, {dimension} wide, written to {name} in {seconds:.1} s ({sentences_per_second:.0} sentences/s)"
     ));
     if cut > 0 {
         let most = encoder.directory.max_seq_length;
-        report::note(&format!("{} longer than {most} tokens and cut", counted(cut, "sentence was", "sentences were")));
+        report::note(&format!(
+            "{} longer than {most} tokens and truncated",
+            counted(cut, "sentence was", "sentences were")
+        ));
     }
     Ok(())
-}
-
-/// Reads a regular file once before the work starts: a line that is not UTF-8 is told at once, and the bar has an end.
-fn count_lines(input: &Path) -> Result<Option<u64>, Failure> {
-    if is_standard_input(input) || fs::metadata(input).is_ok_and(|file| !file.is_file() && !file.is_dir()) {
-        return Ok(None);
-    }
-    let mut lines = 0;
-    let mut input = Lines::open(input)?;
-    while input.next_line()?.is_some() {
-        lines += 1;
-    }
-    Ok(Some(lines))
 }
 
 struct Encoding<'a> {
     encoder: &'a SentenceEncoder,
     prompt: Prompt<'a>,
     normalize: bool,
-    input: &'a Path,
+    input: &'a Input,
     /// What errors call the output.
     output: &'a str,
     format: Format,
@@ -160,35 +158,37 @@ struct Encoding<'a> {
 }
 
 impl Encoding<'_> {
-    /// Writes the embeddings of all lines and returns their number.
+    /// Writes the embeddings of all sentences and returns their number.
     fn write(&mut self, out: &mut impl Write) -> Result<usize, Failure> {
-        let input = self.input.to_owned();
+        let input = self.input.clone();
         let (sender, chunks) = sync_channel(1);
-        // On a thread of its own: a pipe may keep it waiting for ever.
-        let reader = thread::spawn(move || read_chunks(&input, &sender));
+        // On its own thread, because reading a pipe may block forever.
+        let reader = thread::spawn(move || input.send(&sender));
         loop {
             if stop::requested() {
-                return Err(Failure::Stopped(format!("stopped; {} is not written", self.output)));
+                return Err(Failure::Stopped(format!("stopped; {} was not written", self.output)));
             }
             match chunks.recv_timeout(PAUSE) {
-                Ok(texts) => self.write_chunk(out, &texts)?,
+                Ok(chunk) => self.write_chunk(out, &chunk)?,
                 Err(RecvTimeoutError::Timeout) => {}
                 Err(RecvTimeoutError::Disconnected) => break,
             }
         }
-        reader.join().unwrap_or_else(|panic| panic::resume_unwind(panic))?;
+        let warnings = reader.join().unwrap_or_else(|panic| panic::resume_unwind(panic))?;
+        self.input.warn_late(&warnings);
         Ok(self.written)
     }
 
-    /// Encodes and writes the next texts.
-    fn write_chunk(&mut self, out: &mut impl Write, texts: &[String]) -> Result<(), Failure> {
+    /// Encodes and writes the next sentences.
+    fn write_chunk(&mut self, out: &mut impl Write, Chunk { texts, lines }: &Chunk) -> Result<(), Failure> {
         let tokens = self.encoder.tokenize_with_prompt(self.prompt, texts)?;
         let mut embeddings = self.encoder.encode_tokens_after(self.prompt.excluded, &tokens.ids, &mut self.pool);
         if let Some(row) = embeddings.rows().into_iter().position(|row| row.iter().any(|value| !value.is_finite())) {
-            let (input, line) = (source_name(self.input), self.written + row + 1);
             return Err(Failure::Failed(format!(
-                "{input}, line {line}: the model gives an embedding with NaN or infinite values: its weights are \
-                 damaged or too large"
+                "{}, line {}: the model gives an embedding with NaN or infinite values: its weights are damaged or \
+                 too large",
+                self.input.name(),
+                lines[row]
             )));
         }
         if self.normalize {
@@ -200,22 +200,4 @@ impl Encoding<'_> {
         self.cut += tokens.cut;
         Ok(())
     }
-}
-
-/// Sends the lines of `input` in chunks, until nobody wants more.
-fn read_chunks(input: &Path, chunks: &SyncSender<Vec<String>>) -> Result<(), LineError> {
-    let (mut texts, mut bytes) = (Vec::new(), 0);
-    let mut lines = Lines::open(input)?;
-    while let Some(line) = lines.next_line()? {
-        bytes += line.text.len();
-        texts.push(line.text.to_owned());
-        if texts.len() == SentenceEncoder::ENCODED_SENTENCES || bytes >= CHUNK_BYTES {
-            if chunks.send(mem::take(&mut texts)).is_err() {
-                return Ok(());
-            }
-            bytes = 0;
-        }
-    }
-    let _ = chunks.send(texts);
-    Ok(())
 }

@@ -1,21 +1,23 @@
 //! Files of embeddings: NumPy, safetensors, JSON lines.
 //!
-//! Rows are written as they come and the header, whose length does not depend on their number, is written over at the
-//! end.
+//! Rows are written as they are computed. The header's length does not depend on their number, so
+//! the header is overwritten at the end, when the number is known.
 
 use std::ffi::OsString;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::{self, BufWriter, Seek, Write};
 use std::path::{Path, PathBuf};
 
 use ndarray::ArrayView2;
+use same_file::Handle;
 use serde::Serialize;
 use serde_json::json;
-use simcse_model::io::write_atomically;
+use simcse_model::io::{is_standard_input, write_atomically};
 
 use crate::error::Failure;
+use crate::report::STANDARD_OUTPUT;
 
-/// What `--output` names.
+/// The value of `--output`.
 #[derive(Debug, Clone)]
 pub(crate) enum Output {
     /// `-`: JSON lines.
@@ -23,12 +25,12 @@ pub(crate) enum Output {
     File(PathBuf, Format),
 }
 
-/// The format that an extension stands for.
+/// The format that an extension selects.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Format {
-    /// Version 1.0: `<f4`, C order.
+    /// NumPy's format, version 1.0: `<f4`, C order.
     Npy,
-    /// An object with `text` and `embedding` a line.
+    /// One object with `text` and `embedding` per line.
     Jsonl,
     /// One tensor, `embeddings`.
     Safetensors,
@@ -59,12 +61,38 @@ impl Output {
         }
         Ok(Self::File(path, format))
     }
+
+    /// Refuses to overwrite the input while it is read, or to append to it forever.
+    pub(crate) fn refuse(&self, input: &Path) -> Result<(), Failure> {
+        let input = if is_standard_input(input) { Handle::stdin() } else { regular(input) };
+        let output = match self {
+            Self::StandardOutput => Handle::stdout(),
+            Self::File(path, _) => regular(path),
+        };
+        let (Ok(input), Ok(output)) = (input, output) else {
+            return Ok(()); // a missing or unreadable file is reported elsewhere
+        };
+        let is_file = output.as_file().metadata().is_ok_and(|metadata| metadata.is_file());
+        if !is_file || input != output {
+            return Ok(());
+        }
+        let name = match self {
+            Self::StandardOutput => STANDARD_OUTPUT.to_owned(),
+            Self::File(path, _) => path.display().to_string(),
+        };
+        Err(Failure::Usage(format!("--output: expected a file other than the input, found the input: {name}")))
+    }
+}
+
+/// A handle of a regular file: opening anything else could block until it has a writer.
+fn regular(path: &Path) -> io::Result<Handle> {
+    if fs::metadata(path)?.is_file() { Handle::from_path(path) } else { Err(io::Error::other("not a regular file")) }
 }
 
 impl Format {
-    /// What stands before `rows` embeddings of `dimension` values.
+    /// The bytes in front of `rows` embeddings of `dimension` values.
     fn header(self, rows: usize, dimension: usize) -> Vec<u8> {
-        /// NumPy wants a multiple of 64, safetensors of 8; the largest numbers fit in.
+        /// NumPy requires a multiple of 64, safetensors of 8; the largest numbers fit.
         const LEN: usize = 192;
         match self {
             Self::Jsonl => Vec::new(),
@@ -85,7 +113,7 @@ impl Format {
         }
     }
 
-    /// Writes embeddings, (S, C), of texts, S.
+    /// Writes `embeddings`, (S, C), of `texts`, (S).
     pub(crate) fn write_rows(
         self,
         out: &mut impl Write,
@@ -108,7 +136,8 @@ impl Format {
     }
 }
 
-/// Writes a file of embeddings that is seen whole or not at all. `write` writes the rows and returns their number.
+/// Writes a file of embeddings that is either complete or not there. `write` writes the rows and
+/// returns their number.
 pub(crate) fn write_file(
     path: &Path,
     format: Format,
@@ -120,7 +149,7 @@ pub(crate) fn write_file(
         file.write_all(&format.header(0, dimension))?;
         result = write(file);
         let Ok(rows) = result else {
-            return Err(io::Error::other("no rows")); // so that the file is removed; `result` says why
+            return Err(io::Error::other("no rows")); // removes the file; `result` says why
         };
         file.rewind()?;
         file.write_all(&format.header(rows, dimension))

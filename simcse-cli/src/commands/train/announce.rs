@@ -1,13 +1,29 @@
-//! What the user is told before the first step.
+//! What the user sees before the first step.
 
 use simcse_model::Named;
-use simcse_model::io::format_bytes;
-use simcse_train::{MemoryPlan, Trainer};
+use simcse_model::io::{excerpt, format_bytes};
+use simcse_train::{MemoryPlan, Settings, Trainer};
 
 use crate::report::{self, counted};
 
-/// Tells what is about to be done.
-pub(super) fn announce(trainer: &Trainer) {
+/// The longest piece of a prompt that is shown, in characters.
+const PROMPT: usize = 100;
+
+/// Describes the run that is about to start.
+pub(super) fn announce(trainer: &Trainer, plan: &MemoryPlan) {
+    describe_sentences(trainer);
+    describe_model(trainer);
+    describe_settings(trainer.settings());
+    report::note(&format!(
+        "{} of {}, written to {}",
+        counted(trainer.total_steps() as usize, "step", "steps"),
+        trainer.settings().step_size(),
+        trainer.output().display()
+    ));
+    report::note(&memory_note(plan, trainer.settings().mini_batch_tokens));
+}
+
+fn describe_sentences(trainer: &Trainer) {
     let sentences = trainer.sentences();
     report::note(&format!(
         "{}: {}, {} too short and skipped, {} equal to an earlier one",
@@ -16,6 +32,9 @@ pub(super) fn announce(trainer: &Trainer) {
         sentences.skipped(),
         sentences.duplicates()
     ));
+}
+
+fn describe_model(trainer: &Trainer) {
     let encoder = trainer.encoder();
     let config = encoder.config();
     report::note(&format!(
@@ -30,12 +49,15 @@ pub(super) fn announce(trainer: &Trainer) {
     let untrained = encoder.params.layout().parameters().iter().filter(|parameter| !parameter.trainable);
     let untrained: Vec<_> = untrained.map(|parameter| parameter.name.as_str()).collect();
     if !untrained.is_empty() {
-        report::note(&format!("not trained, as no sentence embedding depends on them: {}", untrained.join(", ")));
+        report::note(&format!("not trained, because no sentence embedding depends on them: {}", untrained.join(", ")));
     }
-    let settings = trainer.settings();
+}
+
+fn describe_settings(settings: &Settings) {
     report::note(&format!(
-        "learning rate {}, warm-up {}, weight decay {}, gradients up to {}, dropout {} (attention {}), scale {}, \
-         {} pooling, at most {} tokens, {} products, seed {}",
+        "learning rate {}, warm-up {}, weight decay {}, gradients clipped to {}, \
+         dropout {} (attention {}), scale {}, {} pooling, at most {} tokens, \
+         matrix products in {}, seed {}",
         settings.learning_rate,
         settings.warmup(),
         settings.weight_decay,
@@ -48,20 +70,18 @@ pub(super) fn announce(trainer: &Trainer) {
         settings.precision.name(),
         settings.seed
     ));
-    report::note(&format!(
-        "{} of {}, into {}",
-        counted(trainer.total_steps() as usize, "step", "steps"),
-        settings.step_size(),
-        trainer.output().display()
-    ));
+    if !settings.prompt.is_empty() {
+        report::note(&format!("in front of every sentence: {}", excerpt(&settings.prompt, PROMPT)));
+    }
 }
 
-/// What the run takes of memory, and whether batches go through in pieces for it.
-pub(super) fn memory_note(plan: &MemoryPlan, mini_batch_tokens: Option<usize>) -> String {
+/// How much memory the run will use, and whether its batches are encoded in pieces.
+fn memory_note(plan: &MemoryPlan, mini_batch_tokens: Option<usize>) -> String {
     let limit = plan.limit.map(|limit| format!(" of {}", format_bytes(limit))).unwrap_or_default();
     let pieces = mini_batch_tokens.zip(plan.whole_batch).map(|(tokens, whole)| {
         format!(
-            "; batches go through in pieces of at most {tokens} tokens (GradCache), whole they would take {}",
+            "; batches are encoded in pieces of at most {tokens} tokens (GradCache); \
+             whole batches would need {}",
             format_bytes(whole)
         )
     });

@@ -4,19 +4,20 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::{NonEmptyStringValueParser, PathBufValueParser};
-use simcse_model::Named;
 use simcse_model::io::is_standard_input;
-use simcse_train::Inputs;
+use simcse_model::{Named, Prompts};
+use simcse_train::{Inputs, Settings};
 
 use crate::args::{JsonArgs, named, size};
 use crate::commands::train::settings::SettingArgs;
 
 const HELP: &str = "\
-Every sentence is encoded twice under dropout; its two embeddings are pulled together and pushed away from those of the
-other sentences in the batch (SimCSE, Gao et al. 2021). The output directory is one that sentence-transformers loads.
+Every sentence is encoded twice under dropout; its two embeddings are pulled together and pushed away
+from those of the other sentences in the batch (SimCSE, Gao et al. 2021). sentence-transformers can
+load the output directory.
 
-Without SENTENCES, --data and --model, a small model with random weights is trained on sentences in the binary, in about
-a minute, and scored before and after.
+Without SENTENCES, --data and --model, a small model with random weights is trained on sentences
+embedded in the binary, in about half a minute, and scored before and after.
 
 Examples:
   simcse train
@@ -28,41 +29,52 @@ Examples:
 #[derive(Clone, Debug, Args)]
 #[command(after_help = HELP)]
 pub(crate) struct TrainArgs {
-    /// Text to train on, one sentence a line, UTF-8, plain or .gz; - is standard input
+    /// Text to train on: one sentence per line, UTF-8, plain or .gz, or a table: .csv, .tsv or
+    /// .jsonl; - is standard input
     pub(super) sentences: Option<PathBuf>,
-    /// Train on the titles of a directory like github.com/taolei87/askubuntu without the questions of its development
-    /// and test sets, and score on these; `askubuntu` is the one that `simcse fetch askubuntu` fetches
+    /// Column of a table that holds the sentences: its name in the first line, its JSON key, or its
+    /// number from 1 [default: the one named text, sentence, sent0, anchor or the like]
+    #[arg(long, value_name = "COLUMN", requires = "sentences", value_parser = NonEmptyStringValueParser::new())]
+    pub(super) text_column: Option<String>,
+    /// Train on the titles in a directory like github.com/taolei87/askubuntu, except for the
+    /// questions of its development and test sets, and score on those sets; `askubuntu` stands for
+    /// the directory that `simcse fetch askubuntu` downloads
     #[arg(long, value_name = "DIR", conflicts_with = "sentences")]
     pub(super) data: Option<PathBuf>,
-    /// Leave out the held-out questions of --data by `id`, or also all others with their `text`
-    /// [default: text, with --recipe st-2021 id]
+    /// Exclude the held-out questions of --data by `id`, or also all questions with the same `text`
+    /// [default: text; with --recipe st-2021, id]
     #[arg(long, value_name = "KEY", requires = "data", value_parser = named::<ExcludeBy>)]
     pub(super) exclude_by: Option<ExcludeBy>,
-    /// The model to tune: a directory of Hugging Face or sentence-transformers, or a name on the hub
+    /// The model to train: a Hugging Face or sentence-transformers directory, or a name on the hub
     #[arg(long, value_name = "MODEL", value_parser = NonEmptyStringValueParser::new())]
     pub(super) model: Option<String>,
-    /// Where the model and its checkpoints go [default: output/simcse-<model>-<time>]
+    /// Directory for the model and its checkpoints [default: output/simcse-<model>-<time>]
     #[arg(long, value_name = "DIR")]
     pub(super) output_dir: Option<PathBuf>,
-    /// Resume from a checkpoint directory, or, with `auto`, from the newest complete one in --output-dir. Sentences,
-    /// model and settings are the run's own: flags given as well must agree, but --epochs and --max-steps may be raised
+    /// Resume from a checkpoint directory or, with `auto`, from the newest complete one in
+    /// --output-dir. Sentences, model and settings are the run's own; flags that are given must
+    /// agree with them, except that --epochs and --max-steps may be raised
     #[arg(long, value_name = "DIR", value_parser = PathBufValueParser::new())]
     pub(super) resume_from_checkpoint: Option<PathBuf>,
-    /// Skip lines of fewer characters [default: 10]
+    /// Skip sentences of fewer than N characters [default: 10]
     #[arg(long, value_name = "N")]
     pub(super) min_length: Option<usize>,
+    /// Use the model's prompt of this name (query, document, or a name in its
+    /// config_sentence_transformers.json) as the --prompt
+    #[arg(long, value_name = "NAME", conflicts_with = "prompt")]
+    pub(super) prompt_name: Option<String>,
     #[command(flatten)]
     pub(super) settings: SettingArgs,
-    /// The most memory that the run may take, such as 3.5GB or 800MB; larger batches go through in pieces (see
-    /// --mini-batch-tokens), and what cannot fit is refused with the largest setting that does
-    /// [default: what is available]
+    /// Use at most this much memory, such as 3.5GB or 800MB. If batches would need more, they are
+    /// encoded in pieces (see --mini-batch-tokens); if that is not enough, the run is refused, with
+    /// the largest setting that fits [default: what is available]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(super) memory_limit: Option<u64>,
-    /// Score this reranking set before, during and after training: a .jsonl of {"query", "positive", "negative"}, or a
-    /// directory like github.com/taolei87/askubuntu
+    /// Score this reranking set before, during and after training: a .jsonl file of {"query",
+    /// "positive", "negative"}, or a directory like github.com/taolei87/askubuntu
     #[arg(long, value_name = "PATH", requires = "sentences")]
     pub(super) eval_rerank: Option<PathBuf>,
-    /// Score this semantic textual similarity set before, during and after training
+    /// Score this set of semantic textual similarity before, during and after training
     #[arg(long, value_name = "FILE")]
     pub(super) eval_sts: Option<PathBuf>,
     #[command(flatten)]
@@ -70,16 +82,25 @@ pub(crate) struct TrainArgs {
 }
 
 impl TrainArgs {
-    /// Characters of the shortest sentence that is not skipped.
+    /// The minimum length of a sentence, in characters.
     pub(super) fn min_length(&self) -> usize {
         self.min_length.unwrap_or(10)
     }
 
-    /// Where the arguments say the inputs are, for a resume from any directory.
+    /// Sets the prompt that is given by name, one of a model's `prompts`.
+    pub(super) fn set_prompt(&self, settings: &mut Settings, prompts: &Prompts) -> simcse_model::Result<()> {
+        if let Some(name) = &self.prompt_name {
+            settings.prompt = prompts.resolve(None, Some(name))?.to_owned();
+        }
+        Ok(())
+    }
+
+    /// Where the inputs are, so that the run can be resumed from any working directory.
     pub(super) fn inputs(&self) -> Inputs {
         let absolute = |path: &Option<PathBuf>| path.as_deref().map(absolute);
         Inputs {
             sentences: absolute(&self.sentences),
+            text_column: self.text_column.clone(),
             data: absolute(&self.data),
             min_length: self.min_length(),
             eval_rerank: absolute(&self.eval_rerank),
@@ -87,7 +108,8 @@ impl TrainArgs {
         }
     }
 
-    /// The directory of a new run: `output/simcse-<model>-<seconds since 1970>` unless one is given.
+    /// The directory of a new run. Unless one is given, it is `output/simcse-<model>-<seconds since
+    /// 1970>`.
     pub(super) fn output(&self) -> PathBuf {
         if let Some(output) = &self.output_dir {
             return output.clone();
@@ -99,19 +121,20 @@ impl TrainArgs {
     }
 }
 
-/// The path as seen from any directory; a name that stands for something (`-`, `askubuntu`) unchanged.
+/// The absolute path. Names that are not paths (`-`, `askubuntu`) are unchanged.
 fn absolute(path: &Path) -> String {
     let kept = is_standard_input(path) || !path.exists();
     let absolute = if kept { None } else { std::path::absolute(path).ok() };
     absolute.as_deref().unwrap_or(path).to_string_lossy().into_owned()
 }
 
-/// What makes a title one of the held-out questions.
+/// What identifies a held-out question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum ExcludeBy {
-    /// Its id: other questions with the same title are trained on. The script of sentence-transformers 1.2 did so.
+    /// Its id; other questions with the same title are trained on. As in the script of
+    /// sentence-transformers 1.2.
     Id,
-    /// Its text, as `train_askubuntu_simcse.py` of sentence-transformers 6.2 does.
+    /// Its title. As in `train_askubuntu_simcse.py` of sentence-transformers 6.2.
     Text,
 }
 

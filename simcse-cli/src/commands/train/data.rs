@@ -1,4 +1,4 @@
-//! What a run trains on and is scored on, from the arguments.
+//! Reads what a run trains on and is scored on, as the arguments say.
 
 use std::path::Path;
 
@@ -8,11 +8,11 @@ use simcse_model::io::source_name;
 use simcse_train::data::sentences::SentencesBuilder;
 use simcse_train::{Recipe, Sentences};
 
-use crate::commands::data_path;
 use crate::commands::train::args::{ExcludeBy, TrainArgs};
 use crate::commands::train::embedded;
 use crate::commands::train::scorer::{Scorer, figures};
 use crate::error::Failure;
+use crate::inputs::data_path;
 
 /// The sentences of a run, and its development and test sets.
 pub(super) struct Data {
@@ -20,12 +20,12 @@ pub(super) struct Data {
     /// How held-out questions were left out of the sentences.
     pub(super) exclude_by: Option<ExcludeBy>,
     pub(super) scorer: Scorer,
-    /// Figures of a lexical baseline on the development set.
+    /// The figures of a lexical baseline on the development set.
     pub(super) baseline: Option<Map<String, Value>>,
 }
 
 impl Data {
-    /// Reads everything that the arguments name but the model.
+    /// Reads everything that the arguments name, except for the model.
     pub(super) fn read(args: &TrainArgs) -> Result<Self, Failure> {
         match (&args.sentences, &args.data) {
             (Some(file), _) => Self::of_sentences(args, file),
@@ -38,7 +38,7 @@ impl Data {
         let rerank = args.eval_rerank.as_ref().map(|path| Reranking::read(path, Split::Dev)).transpose()?;
         let scorer = Scorer { rerank, sts: sts(args)?, test: None };
         scorer.check_used(args)?;
-        let sentences = Sentences::read(file, args.min_length())?;
+        let sentences = Sentences::read_column(file, args.text_column.as_deref(), args.min_length())?;
         Ok(Self { sentences, exclude_by: None, scorer, baseline: None })
     }
 

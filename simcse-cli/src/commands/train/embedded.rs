@@ -1,5 +1,6 @@
-//! What `simcse train` without a model and sentences does: a small BERT with random weights, trained on the sentences in
-//! the binary and scored on questions that ask for other things than any of them.
+//! What `simcse train` without arguments does: it trains a small BERT with random weights on
+//! sentences embedded in the binary, and scores it on questions that share no intent with any of
+//! them.
 
 use simcse_eval::{RerankScores, Reranking, lexical};
 use simcse_model::{Architecture, ModelConfig, ModelDirectory, SentenceEncoder, Tokenizer};
@@ -10,18 +11,19 @@ use crate::error::Failure;
 const SENTENCES: &str = include_str!("../../default/sentences.txt");
 const RERANK: &str = include_str!("../../default/rerank.jsonl");
 
-/// What run.toml calls the model and the data.
+/// The names of the model and of the data in `run.toml`.
 pub(super) const MODEL: &str = "a small BERT with random weights";
 const DATA: &str = "the sentences embedded in simcse";
 
-/// The most tokens of the tokenizer that is trained on the sentences.
+/// The vocabulary size of the tokenizer that is trained on the sentences, at most.
 const VOCABULARY: usize = 4000;
 
-/// What the run's end says of its figures.
+/// What the figures mean, printed at the end of the run.
 pub(super) const MEANING: &str = "\
-A rise of MAP shows that training without labels teaches a random model to see past the wording of questions that share
-no intent with its sentences, here within one small grammar and not yet as well as counting shared rare words (TF-IDF);
-it does not show how the model does on text that people wrote: for that, tune a pretrained --model.";
+A rise in MAP shows that training without labels teaches a random model to see past the wording of
+questions, although these share no intent with the sentences that it was trained on. Both come from one
+small grammar, and counting shared rare words (TF-IDF) still does better. The figures say nothing about
+text that people wrote: for that, train a pretrained --model.";
 
 /// The sentences in the binary.
 pub(super) fn sentences(min_length: usize) -> Result<Sentences, Failure> {
@@ -33,9 +35,10 @@ pub(super) fn rerank() -> Result<Reranking, Failure> {
     Ok(Reranking::from_jsonl(RERANK, "the questions embedded in simcse")?)
 }
 
-/// The settings of the run. They were chosen by MAP on other questions, made by the same grammar about 180 intents whose
-/// sentences were left out of training for it; the questions in the binary had no part in the choice. A model without
-/// pretraining wants a higher learning rate and temperature than one with.
+/// The settings of the run. They were chosen by MAP on other questions of the same grammar, about
+/// 180 intents whose sentences were excluded from training for that purpose; the questions in the
+/// binary played no part in the choice. A model with random weights needs a higher learning rate
+/// and temperature than a pretrained one.
 pub(super) fn settings() -> Settings {
     Settings { epochs: 7, learning_rate: 2e-3, scale: 10.0, ..Settings::default() }
 }
@@ -59,7 +62,8 @@ pub(super) fn encoder(sentences: &Sentences, settings: &Settings) -> Result<Sent
     Ok(SentenceEncoder::random(directory, settings.seed))
 }
 
-/// The figures of TF-IDF cosine, with the words' rarity from the training sentences.
+/// The figures of TF-IDF with cosine similarity; document frequencies are those of the training
+/// sentences.
 pub(super) fn baseline(sentences: &Sentences, rerank: &Reranking) -> Result<RerankScores, Failure> {
     let texts = (0..sentences.len()).map(|index| sentences.get(index));
     Ok(rerank.score(lexical::tf_idf(texts, rerank.texts()?).view())?)

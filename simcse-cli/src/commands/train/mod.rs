@@ -1,40 +1,55 @@
-//! `simcse train`: from the arguments to a run, and what came out.
+//! `simcse train`: from the arguments to a run and its results.
+//!
+//! This room knows arguments, what runs are trained and scored on, and how to report a run. It must
+//! not know how a run is carried out or recorded: that is simcse-train's.
 
 mod announce;
 mod args;
 mod data;
 mod embedded;
 mod outcome;
+mod prepared;
 mod resume;
 mod scorer;
 mod settings;
 mod watcher;
 
-use simcse_model::Named;
+use std::path::Path;
+
+use simcse_model::{Named, SentenceEncoder};
 use simcse_train::{Error, RunDirectory, Settings, Sources, Trainer};
 
-use crate::commands::load;
 use crate::error::Failure;
-use crate::report;
+use crate::inputs::load;
 use crate::stop;
-use announce::{announce, memory_note};
+use crate::{progress, report};
+use announce::announce;
 pub(crate) use args::TrainArgs;
 use data::Data;
 use outcome::Outcome;
+use prepared::Prepared;
 use watcher::Watcher;
 
 pub(crate) fn run(args: TrainArgs) -> Result<(), Failure> {
     let json = args.json.json;
-    let (data, mut trainer) = match &args.resume_from_checkpoint {
-        None => begin(&args)?,
-        Some(from) => resume::resume(&from.clone(), args.clone())?,
+    let memory_limit = args.memory_limit;
+    let Prepared { data, mut trainer, notes } = match args.resume_from_checkpoint.clone() {
+        None => prepare(&args)?,
+        Some(from) => resume::prepare(&from, args)?,
     };
-    let plan = trainer.plan_memory(data.scorer.texts(), args.memory_limit)?;
-    report::note(&memory_note(&plan, trainer.settings().mini_batch_tokens));
+    let plan = trainer.plan_memory(data.scorer.texts(), memory_limit)?;
+    let warnings = trainer.warnings()?;
+    announce(&trainer, &plan);
+    notes.iter().for_each(|note| report::note(note));
+    let sentences = trainer.sentences();
+    for warning in sentences.warnings() {
+        report::note(&format!("warning: {}: {warning}", sentences.name()));
+    }
+    warnings.iter().for_each(|warning| report::note(&format!("warning: {warning}")));
 
     let output = trainer.output().to_path_buf();
     let settings = trainer.settings().clone();
-    let bar = report::steps_bar(trainer.total_steps()).with_position(trainer.done());
+    let bar = progress::steps_bar(trainer.total_steps()).with_position(trainer.done());
     let mut watcher = Watcher { scorer: data.scorer, bar };
     let trained = {
         let _deferred = stop::defer();
@@ -51,12 +66,12 @@ pub(crate) fn run(args: TrainArgs) -> Result<(), Failure> {
 }
 
 /// A new run.
-fn begin(args: &TrainArgs) -> Result<(Data, Trainer), Failure> {
+fn prepare(args: &TrainArgs) -> Result<Prepared, Failure> {
     check_usage(args)?;
     let output = args.output();
     RunDirectory::check_free(&output)?;
     let data = Data::read(args)?;
-    let (name, encoder, settings) = match &args.model {
+    let (name, encoder, mut settings) = match &args.model {
         Some(name) => {
             let encoder = load(name, args.settings.precision())?;
             let settings = args.settings.over(Settings::for_model(&encoder))?;
@@ -69,31 +84,54 @@ fn begin(args: &TrainArgs) -> Result<(Data, Trainer), Failure> {
             (embedded::MODEL.to_owned(), encoder, settings)
         }
     };
-    let is_sentence_model = encoder.directory.is_sentence_transformers;
+    args.set_prompt(&mut settings, &encoder.directory.prompts)?;
+    let notes = notes_on_model(&name, &encoder, &settings, &data);
     let mut trainer = Trainer::new(encoder, &data.sentences, settings, output)?;
     trainer.sources = Sources {
+        on_hub: args.model.is_some() && !Path::new(&name).is_dir(),
         model: name,
         inputs: args.inputs(),
         exclude_by: data.exclude_by.map(|by| by.name().to_owned()),
         evaluation: data.scorer.source()?,
     };
-    announce(&trainer);
-    if is_sentence_model {
-        report::note(&format!(
-            "warning: {} already is a sentence-embedding model; such a model's scores usually get worse under \
-             unsupervised training",
-            trainer.sources.model
-        ));
-    }
-    Ok((data, trainer))
+    Ok(Prepared { data, trainer, notes })
 }
 
-/// Checks that there is a model where there is something to train on, and the other way round.
+/// What to tell the user about the model, one line each.
+fn notes_on_model(name: &str, encoder: &SentenceEncoder, settings: &Settings, data: &Data) -> Vec<String> {
+    let mut notes = Vec::new();
+    let length = encoder.directory.max_seq_length;
+    if data.scorer.texts() > 0 && length > settings.max_seq_length {
+        notes.push(format!(
+            "texts of development and test sets are truncated to {} tokens, as the final model will do; {name} itself \
+             truncates to {length}",
+            settings.max_seq_length
+        ));
+    }
+    if encoder.directory.is_sentence_transformers {
+        notes.push(format!(
+            "warning: {name} is already a sentence-embedding model; the scores of such models usually get worse under \
+             unsupervised training"
+        ));
+    }
+    let prompts = &encoder.directory.prompts;
+    if let Some(default) =
+        prompts.default_name().filter(|_| settings.prompt.is_empty() && !prompts.default_prompt().is_empty())
+    {
+        notes.push(format!(
+            "{name} puts its prompt {default} in front of texts by default, but training does not; to train with it, \
+             give --prompt-name {default}"
+        ));
+    }
+    notes
+}
+
+/// Checks that both a model and something to train on are given, or neither.
 fn check_usage(args: &TrainArgs) -> Result<(), Failure> {
     let missing = match (args.sentences.is_some() || args.data.is_some(), &args.model) {
         (true, Some(_)) | (false, None) => return Ok(()),
-        (false, Some(_)) => "nothing to train on: name a file of sentences, or --data",
-        (true, None) => "no model: name one with --model, a directory or a name on the hub",
+        (false, Some(_)) => "nothing to train on: give a file of sentences, or --data",
+        (true, None) => "no model: give --model, a directory or a name on the hub",
     };
     let example = "simcse train titles.txt --model distilroberta-base";
     Err(Failure::Usage(format!("{missing}; for example: {example}")))

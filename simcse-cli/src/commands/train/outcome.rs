@@ -1,16 +1,16 @@
-//! What came out of a run, as JSON and as text.
+//! The results of a run, as JSON and as text.
 
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use simcse_model::io::format_bytes;
+use simcse_model::io::{figure, format_bytes};
 use simcse_train::memory::peak_memory;
 use simcse_train::{Figures, MemoryPlan, Settings, Summary};
 
 use crate::commands::train::embedded;
 use crate::report::{self, counted};
 
-/// What came out of a run.
+/// The results of a run.
 pub(super) struct Outcome {
     pub(super) output: PathBuf,
     pub(super) settings: Settings,
@@ -49,16 +49,18 @@ impl Outcome {
         let speed = self.sentences_per_second();
         let memory = peak_memory().map(|bytes| format!(", at most {} of memory", format_bytes(bytes)));
         let mut text = format!(
-            "{} in {train_seconds:.0} s ({speed:.1} sentences/s), mean loss {train_loss:.4}{}\n",
+            "{} in {train_seconds:.0} s ({speed:.1} sentences/s), mean loss {}{}\n",
             counted(*steps as usize, "step", "steps"),
+            figure(*train_loss),
             memory.unwrap_or_default()
         );
         if *skipped > 0 {
-            text += &format!("{skipped} of the steps had no finite loss or gradient, and no update\n");
+            text += &format!("{skipped} of the steps had no update: their loss or gradient was not finite\n");
         }
         if *cut > 0 {
-            let (drawn, most) = (steps * self.settings.sentences_per_step() as u64, self.settings.max_seq_length);
-            text += &format!("{cut} of {drawn} sentences drawn were longer than {most} tokens and cut\n");
+            let drawn = steps * self.settings.sentences_per_step() as u64;
+            let most = self.settings.max_seq_length;
+            text += &format!("{cut} of {drawn} sentences were longer than {most} tokens and were truncated\n");
         }
         if let Some(table) = self.table() {
             text += &format!("\n{table}\n\n");
@@ -67,12 +69,13 @@ impl Outcome {
             text += &format!("{}\n\n", embedded::MEANING);
         }
         if let Some(step) = best_step {
-            text += &format!("the best evaluated model is that of step {step}\n");
+            text += &format!("the final model is that of step {step}, which scored best\n");
         }
         format!("{text}model: {}", self.output.display())
     }
 
-    /// The figures of the development sets before and after, with the baseline's if there is one, and of the test set.
+    /// The figures of the development sets before and after training, those of the baseline if
+    /// there is one, and those of the test set.
     fn table(&self) -> Option<String> {
         let Summary { before, after, test, .. } = self.summary.clone();
         let [before, after, test] = [before, after, test].map(Option::unwrap_or_default);

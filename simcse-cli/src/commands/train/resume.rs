@@ -1,45 +1,49 @@
-//! `--resume-from-checkpoint`: a run that goes on as what it began as.
+//! `--resume-from-checkpoint`: completes the arguments from the run's record, and checks that
+//! nothing has changed.
 
 use std::path::{Path, PathBuf};
 
-use simcse_model::{Isa, Named};
+use simcse_model::{Isa, ModelDirectory, Named};
 use simcse_train::optim::schedule::LinearSchedule;
 use simcse_train::{Checkpoint, Error, ModelSource, OutputDirectory, Provenance, Settings, Trainer, total_steps};
 
-use crate::commands::load;
-use crate::commands::train::announce::announce;
 use crate::commands::train::args::{ExcludeBy, TrainArgs};
 use crate::commands::train::data::Data;
 use crate::commands::train::embedded;
+use crate::commands::train::prepared::Prepared;
 use crate::error::Failure;
+use crate::inputs::load;
 use crate::report;
 
-/// Resumes `from` a checkpoint directory, or `auto`. Nothing is written before everything has been checked.
-pub(super) fn resume(from: &Path, mut args: TrainArgs) -> Result<(Data, Trainer), Failure> {
+/// Resumes `from` a checkpoint directory, or `auto`. Everything is checked before anything is
+/// written.
+pub(super) fn prepare(from: &Path, mut args: TrainArgs) -> Result<Prepared, Failure> {
     let (output, checkpoint) = open(from, args.output_dir.as_deref())?;
     let recorded = checkpoint.provenance.clone();
     let path = checkpoint.path().to_path_buf();
     take_over(&mut args, &recorded)?;
-    let settings = args.settings.over(recorded.settings.clone())?;
+    let mut settings = args.settings.over(recorded.settings.clone())?;
+    if args.prompt_name.is_some() {
+        args.set_prompt(&mut settings, &ModelDirectory::read(&path)?.prompts)?;
+    }
     let data = Data::read(&args)?;
     recorded.check_same_evaluation(&data.scorer.source()?)?;
     let before = total_steps(&recorded.settings, &data.sentences)?;
 
     let trainer = Trainer::resume(output, checkpoint, &data.sentences, settings)?;
-    announce(&trainer);
-    report::note(&format!("resuming from {} after step {}", path.display(), trainer.done()));
+    let mut notes = vec![format!("resuming from {} after step {}", path.display(), trainer.done())];
     if trainer.total_steps() > before {
-        report::note(&new_schedule(trainer.settings(), before, trainer.total_steps(), trainer.done()));
+        notes.push(new_schedule(trainer.settings(), before, trainer.total_steps(), trainer.done()));
     }
-    warn_of_other_bits(&recorded);
-    Ok((data, trainer))
+    notes.extend(other_bits(&recorded));
+    Ok(Prepared { data, trainer, notes })
 }
 
-/// The run's directory, locked, and the checkpoint.
+/// The run's locked directory, and the checkpoint.
 fn open(from: &Path, output_dir: Option<&Path>) -> Result<(OutputDirectory, Checkpoint), Failure> {
     if from == Path::new("auto") {
         let Some(output) = output_dir else {
-            let message = "--resume-from-checkpoint auto: name the run with --output-dir";
+            let message = "--resume-from-checkpoint auto: say which run with --output-dir";
             return Err(Failure::Usage(message.to_owned()));
         };
         let output = OutputDirectory::lock_existing(output)?;
@@ -52,7 +56,7 @@ fn open(from: &Path, output_dir: Option<&Path>) -> Result<(OutputDirectory, Chec
     let parent = from.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     if let Some(output) = output_dir.filter(|output| output.canonicalize().ok() != parent.canonicalize().ok()) {
         return Err(Failure::Usage(format!(
-            "--output-dir: a run resumes where its checkpoints are, in {}, found {}",
+            "--output-dir: expected the directory of the checkpoint's run, {}, found {}",
             parent.display(),
             output.display()
         )));
@@ -61,7 +65,7 @@ fn open(from: &Path, output_dir: Option<&Path>) -> Result<(OutputDirectory, Chec
     Ok((OutputDirectory::lock_existing(parent)?, checkpoint))
 }
 
-/// Completes the arguments by what the run has recorded; what is given must agree.
+/// Completes the arguments from the run's record. Arguments that are given must agree with it.
 fn take_over(args: &mut TrainArgs, recorded: &Provenance) -> Result<(), Failure> {
     let Provenance { inputs, model, data, .. } = recorded;
     if let Some(given) = &args.model {
@@ -74,6 +78,7 @@ fn take_over(args: &mut TrainArgs, recorded: &Provenance) -> Result<(), Failure>
         args.sentences = inputs.sentences.as_ref().map(PathBuf::from);
         args.data = inputs.data.as_ref().map(PathBuf::from);
     }
+    args.text_column = agreed("--text-column", args.text_column.take(), inputs.text_column.as_ref())?;
     let min_length = args.min_length.map(|length| length.to_string());
     agreed("--min-length", min_length, Some(&inputs.min_length.to_string()))?;
     args.min_length = Some(inputs.min_length);
@@ -86,7 +91,7 @@ fn take_over(args: &mut TrainArgs, recorded: &Provenance) -> Result<(), Failure>
     Ok(())
 }
 
-/// What is recorded, if what is given does not differ.
+/// The recorded value, unless another one is given.
 fn agreed(flag: &str, given: Option<String>, recorded: Option<&String>) -> Result<Option<String>, Failure> {
     match given {
         Some(given) if Some(&given) != recorded => {
@@ -97,34 +102,37 @@ fn agreed(flag: &str, given: Option<String>, recorded: Option<&String>) -> Resul
     }
 }
 
-/// What more steps do to the learning rate.
+/// Says what additional steps do to the learning rate.
 fn new_schedule(settings: &Settings, before: u64, total_steps: u64, done: u64) -> String {
     let rate = |total_steps| {
         let schedule = LinearSchedule { warmup_steps: settings.warmup_steps_of(total_steps), total_steps };
         settings.learning_rate * schedule.factor(done)
     };
     format!(
-        "{total_steps} steps instead of {before}: the learning rate continues at {:.2e} instead of {:.2e} and falls to 0 \
-         at step {total_steps}; the steps so far had the rates of the shorter run, so the result is not that of a run \
-         begun with {total_steps} steps",
+        "{total_steps} steps instead of {before}: the learning rate continues at {:.2e} instead of {:.2e} \
+         and falls to 0 at step {total_steps}; the steps so far had the rates of the shorter run, so the \
+         result differs from that of a run started with {total_steps} steps",
         rate(total_steps),
         rate(before)
     )
 }
 
-fn warn_of_other_bits(recorded: &Provenance) {
+/// Warnings, if this program will not continue the run to the same bits.
+fn other_bits(recorded: &Provenance) -> Vec<String> {
+    let mut warnings = Vec::new();
     let isa = Isa::detected().name();
     if recorded.instruction_set != isa {
-        report::note(&format!(
-            "warning: the run began on {}, this is {isa}: the result will differ in its last bits",
+        warnings.push(format!(
+            "warning: the run started on {}, this is {isa}: the result will differ in its last bits",
             recorded.instruction_set
         ));
     }
     let version = env!("CARGO_PKG_VERSION");
     if recorded.version != version {
-        report::note(&format!(
-            "warning: the run began under version {}, this is {version}: the result may differ",
+        warnings.push(format!(
+            "warning: the run started with version {}, this is {version}: the result may differ",
             recorded.version
         ));
     }
+    warnings
 }

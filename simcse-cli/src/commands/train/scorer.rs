@@ -1,4 +1,4 @@
-//! What the models of a run are scored on.
+//! Scores the models of a run.
 
 use ndarray::Array2;
 use serde_json::{Map, Value, json};
@@ -13,39 +13,41 @@ use crate::stop;
 /// What a model is scored on.
 #[derive(Default)]
 pub(super) struct Scorer {
-    /// The development set of reranking; models are compared by its MAP.
+    /// The reranking development set; models are compared by their MAP on it.
     pub(super) rerank: Option<Reranking>,
-    /// The development set of similarities; without `rerank`, models are compared by Spearman's correlation.
+    /// The similarity development set; without `rerank`, models are compared by their Spearman
+    /// correlation on it.
     pub(super) sts: Option<Sts>,
-    /// The test set, which the final model alone is scored on.
+    /// The test set, on which only the final model is scored.
     pub(super) test: Option<Reranking>,
 }
 
 impl Scorer {
-    /// Checks that there is a development set where the arguments ask for what needs one.
+    /// Checks that there is a development set if the arguments need one.
     pub(super) fn check_used(&self, args: &TrainArgs) -> Result<(), Failure> {
-        let wanted = ["eval_steps", "load_best_model_at_end"].iter().any(|name| args.settings.get(name).is_some());
-        if !wanted || self.rerank.is_some() || self.sts.is_some() {
+        let needed = ["eval_steps", "load_best_model_at_end"].iter().any(|name| args.settings.get(name).is_some());
+        if !needed || self.rerank.is_some() || self.sts.is_some() {
             return Ok(());
         }
         let message = "--eval-steps and --load-best-model-at-end need a development set: --eval-rerank or --eval-sts";
         Err(Failure::Usage(message.to_owned()))
     }
 
-    /// What `run.toml` says of the sets.
+    /// The digests of the sets, for `run.toml`.
     pub(super) fn source(&self) -> Result<EvaluationSource, simcse_eval::Error> {
         let rerank = |set: &Option<Reranking>| set.as_ref().map(Reranking::sha256).transpose();
         let sts = self.sts.as_ref().map(Sts::sha256);
         Ok(EvaluationSource { rerank: rerank(&self.rerank)?, sts, test: rerank(&self.test)? })
     }
 
-    /// The number of texts of the largest set.
+    /// The number of texts in the largest set.
     pub(super) fn texts(&self) -> usize {
         let rerank = self.rerank.iter().chain(&self.test).map(|set| set.texts().map_or(0, <[String]>::len));
         rerank.chain(self.sts.iter().map(|set| set.texts().len())).max().unwrap_or(0)
     }
 
-    /// The figures of the development sets, under `eval_…`; `None` if there are none or the run is to stop.
+    /// The figures on the development sets, named `eval_…`; `None` if there are no sets, or if a
+    /// stop was requested.
     pub(super) fn score(&self, encoder: &SentenceEncoder) -> Result<Option<Evaluation>, simcse_eval::Error> {
         let rerank = self.rerank.as_ref().map(|set| rerank(set, encoder, "eval")).transpose()?.flatten();
         let sts = self.sts.as_ref().map(|set| sts(set, encoder)).transpose()?.flatten();
@@ -69,21 +71,21 @@ pub(super) fn rerank(
 ) -> Result<Option<Evaluation>, simcse_eval::Error> {
     let Some(embeddings) = encode(encoder, set.texts()?)? else { return Ok(None) };
     let scores = set.score(embeddings.view())?;
-    Ok(Some(Evaluation { figures: figures(&json!(scores), prefix), objective: scores.map }))
+    Ok(Some(Evaluation { figures: figures(&json!(scores), prefix), metric: scores.map }))
 }
 
 fn sts(set: &Sts, encoder: &SentenceEncoder) -> Result<Option<Evaluation>, simcse_eval::Error> {
     let Some(embeddings) = encode(encoder, set.texts())? else { return Ok(None) };
     let scores = set.score(embeddings.view())?;
-    Ok(Some(Evaluation { figures: figures(&json!(scores), "eval"), objective: scores.spearman_cosine }))
+    Ok(Some(Evaluation { figures: figures(&json!(scores), "eval"), metric: scores.spearman_cosine }))
 }
 
-/// The embeddings of `texts`, one row each; `None` if the run is to stop.
+/// The embeddings of `texts`, one row each; `None` if a stop was requested.
 fn encode(encoder: &SentenceEncoder, texts: &[String]) -> Result<Option<Array2<f32>>, simcse_eval::Error> {
     Ok(encoder.encode_while(texts, |_| !stop::requested())?)
 }
 
-/// The fields of `scores` but the counts, which do not change, under `<prefix>_…`.
+/// The fields of `scores`, named `<prefix>_…`, without the counts, which do not change.
 pub(super) fn figures(scores: &Value, prefix: &str) -> Map<String, Value> {
     let fields =
         scores.as_object().into_iter().flatten().filter(|(name, _)| !["queries", "pairs"].contains(&name.as_str()));

@@ -1,4 +1,4 @@
-//! The flags of settings, made from the table of settings.
+//! The flags of the settings, generated from the table of settings.
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use simcse_model::{Named, Precision};
@@ -10,27 +10,27 @@ use crate::error::Failure;
 /// The settings that are given as flags.
 #[derive(Clone, Debug, Default)]
 pub(super) struct SettingArgs {
-    /// Names and texts, in the order of the table.
+    /// Names and values as text, in the order of the table.
     given: Vec<(&'static str, String)>,
 }
 
 impl SettingArgs {
-    /// The text that a setting is given as.
+    /// The value that is given for a setting, as text.
     pub(super) fn get(&self, name: &str) -> Option<&str> {
         self.given.iter().find(|(given, _)| *given == name).map(|(_, text)| text.as_str())
     }
 
-    /// The recipe that is given.
+    /// The recipe, if one is given.
     pub(super) fn recipe(&self) -> Option<Recipe> {
         Recipe::from_name(self.get("recipe")?).ok()
     }
 
-    /// The precision that is given, or the default.
+    /// The given precision, or the default.
     pub(super) fn precision(&self) -> Precision {
         self.get("precision").and_then(|name| precision(name).ok()).unwrap_or_default()
     }
 
-    /// `base` under the recipe that is given and, over it, the other flags.
+    /// `base`, overridden by the recipe if one is given, and then by the other flags.
     pub(super) fn over(&self, base: Settings) -> Result<Settings, Failure> {
         let mut settings = match self.recipe() {
             Some(recipe) => base.with_recipe(recipe),

@@ -45,8 +45,15 @@ fn distilbert_has_names_of_its_own() {
 #[test]
 fn what_is_written_is_read_back() {
     for architecture in Architecture::ALL {
-        let config = ModelConfig { hidden_size: 8, num_attention_heads: 2, ..ModelConfig::defaults(*architecture) };
-        assert_eq!(parse(&config.to_json()).unwrap(), config);
+        for activation in Activation::ALL {
+            let config = ModelConfig {
+                hidden_size: 8,
+                num_attention_heads: 2,
+                hidden_act: *activation,
+                ..ModelConfig::defaults(*architecture)
+            };
+            assert_eq!(parse(&config.to_json()).unwrap(), config);
+        }
     }
 }
 
@@ -56,7 +63,11 @@ fn bad_values_are_named() {
     refused(r#"{"model_type": "mpnet"}"#, r#"found "mpnet""#);
     refused("[]", "expected a JSON object");
     for (fields, message) in [
-        (r#""hidden_act": "gelu_new""#, r#"hidden_act: expected "gelu", found "gelu_new""#),
+        (
+            r#""hidden_act": "mish""#,
+            "hidden_act: expected gelu, gelu_python, gelu_new, gelu_pytorch_tanh, gelu_fast, quick_gelu, silu or relu, \
+             found \"mish\"",
+        ),
         (r#""position_embedding_type": "relative_key""#, "position_embedding_type"),
         (r#""is_decoder": true"#, "is_decoder: expected false, found true"),
         (r#""add_cross_attention": true"#, "add_cross_attention"),

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use ndarray::{Array2, ArrayView2, s};
 use proptest::prelude::*;
 use simcse_tensor::rng::Philox;
-use simcse_tensor::{BufferPool, Grads, Params, Pooling, Rows};
+use simcse_tensor::{Activation, BufferPool, Grads, Named, Params, Pooling, Rows};
 
 use super::*;
 use crate::directory::config::Architecture::{self, Bert, DistilBert, Roberta};
@@ -16,8 +16,9 @@ use crate::directory::config::Architecture::{self, Bert, DistilBert, Roberta};
 const VOCABULARY: usize = 20;
 const PAD: u32 = 1;
 
-fn config(architecture: Architecture) -> ModelConfig {
+fn config(architecture: Architecture, hidden_act: Activation) -> ModelConfig {
     ModelConfig {
+        hidden_act,
         vocab_size: VOCABULARY,
         hidden_size: 8,
         num_hidden_layers: 1,
@@ -39,6 +40,10 @@ fn sentences() -> impl Strategy<Value = Vec<Vec<u32>>> {
     let token = || prop_oneof![1 => Just(PAD), 4 => 0..VOCABULARY as u32];
     let some = |count, length| prop::collection::vec(prop::collection::vec(token(), length), count);
     prop_oneof![some(1..2, 1..10), Just(vec![vec![2, 3]]), some(2..6, 1..8), some(Rows::BLOCK / 9 + 1..70, 9..10)]
+}
+
+fn activation() -> impl Strategy<Value = Activation> {
+    prop::sample::select(Activation::ALL)
 }
 
 fn architecture() -> impl Strategy<Value = Architecture> {
@@ -63,6 +68,32 @@ fn cdf(x: f64) -> f64 {
     0.5 + sum * (-x * x / 2.0).exp() / (2.0 * std::f64::consts::PI).sqrt()
 }
 
+/// Activation functions, as in transformers' `activations.py`. Whether ReLU lets `h` pass is up to
+/// `positive`.
+fn activated(activation: Activation, h: f64, positive: bool) -> f64 {
+    let tanh = |inner: f64| 0.5 * h * (1.0 + inner.tanh());
+    match activation {
+        Activation::Gelu | Activation::GeluPython => h * cdf(h),
+        Activation::GeluNew | Activation::GeluPytorchTanh => {
+            tanh((2.0 / std::f64::consts::PI).sqrt() * (h + 0.044715 * h.powi(3)))
+        }
+        Activation::GeluFast => tanh(h * 0.7978845608 * (1.0 + 0.044715 * h * h)),
+        Activation::QuickGelu => h / (1.0 + (-1.702 * h).exp()),
+        Activation::Silu => h / (1.0 + (-h).exp()),
+        Activation::Relu => h * f64::from(u8::from(positive)),
+    }
+}
+
+/// The side of each kink that the oracle was on in its first call, on which it stays: otherwise a
+/// difference quotient could compare the one side with the other.
+#[derive(Default)]
+struct Kinks {
+    /// The token with the maximum, for each sentence and column.
+    highest: OnceCell<Array2<usize>>,
+    /// Whether the input of an activation function is positive.
+    positive: OnceCell<Array2<bool>>,
+}
+
 /// The reference models, as their papers and transformers' modules define them, with the names in
 /// their `state_dict`s.
 struct Oracle<'a> {
@@ -71,6 +102,7 @@ struct Oracle<'a> {
     values: &'a [f64],
     rows: &'a Rows,
     plan: Option<&'a DropoutPlan>,
+    kinks: &'a Kinks,
 }
 
 impl Oracle<'_> {
@@ -143,7 +175,9 @@ impl Oracle<'_> {
             attended = self.dropout(attended, Site::AttentionOutput(number));
         }
         let a = self.norm(attended + x, &name("attention.output.LayerNorm", "sa_layer_norm"));
-        let h = self.linear(&a, &name("intermediate.dense", "ffn.lin1")).mapv(|h| h * cdf(h));
+        let mut h = self.linear(&a, &name("intermediate.dense", "ffn.lin1"));
+        let positive = self.kinks.positive.get_or_init(|| h.mapv(|h| h > 0.0));
+        h.zip_mut_with(positive, |h, &positive| *h = activated(self.config.hidden_act, *h, positive));
         let fed = self.dropout(self.linear(&h, &name("output.dense", "ffn.lin2")), Site::Output(number));
         self.norm(fed + a, &name("output.LayerNorm", "output_layer_norm"))
     }
@@ -169,14 +203,11 @@ impl Oracle<'_> {
         self.dropout(self.norm(sum, "embeddings.LayerNorm"), Site::Embeddings)
     }
 
-    /// Pools `x`. For maximum pooling, the tokens that had the maxima in the first call are kept in
-    /// `highest` and used again: otherwise, where two are nearly equal, a difference quotient would
-    /// compare one with the other.
-    fn pool(&self, x: &Array2<f64>, pooling: Pooling, highest: &OnceCell<Array2<usize>>) -> Array2<f64> {
+    fn pool(&self, x: &Array2<f64>, pooling: Pooling) -> Array2<f64> {
         let sentence = |i| self.rows.sentence(i);
         let top = |i, c| sentence(i).max_by(|&a, &b| x[[a, c]].total_cmp(&x[[b, c]])).unwrap();
         let shape = (self.rows.sentences(), x.ncols());
-        let highest = highest.get_or_init(|| Array2::from_shape_fn(shape, |(i, c)| top(i, c)));
+        let highest = self.kinks.highest.get_or_init(|| Array2::from_shape_fn(shape, |(i, c)| top(i, c)));
         Array2::from_shape_fn(shape, |(i, c)| match pooling {
             Pooling::Mean => x.slice(s![sentence(i), c]).mean().unwrap(),
             Pooling::Cls => x[[sentence(i).start, c]],
@@ -255,11 +286,13 @@ proptest! {
     #[test]
     fn a_layer_agrees_with_f64(
         architecture in architecture(),
+        hidden_act in activation(),
         lengths in sentences().prop_map(|sentences| sentences.iter().map(Vec::len).collect::<Vec<_>>()),
         plan in plan(),
         seed: u64,
     ) {
-        let config = config(architecture);
+        let config = config(architecture, hidden_act);
+        let kinks = Kinks::default();
         let mut layout = Layout::default();
         let number = 3; // as in a deeper model: the number is part of names and masks
         let layer = Layer::push(&mut layout, &config, number);
@@ -275,7 +308,7 @@ proptest! {
             seed,
             |tape, x| layer.forward(&config, tape, x.unwrap(), plan.as_ref()),
             |values| {
-                let oracle = Oracle { config: &config, layout: &table, values, rows: &rows, plan: plan.as_ref() };
+                let oracle = Oracle { config: &config, layout: &table, values, rows: &rows, plan: plan.as_ref(), kinks: &kinks };
                 oracle.layer(number, &oracle.parameter("input").to_owned())
             },
         );
@@ -284,12 +317,14 @@ proptest! {
     #[test]
     fn the_encoder_agrees_with_f64(
         architecture in architecture(),
+        hidden_act in activation(),
         sentences in sentences(),
         pooling in prop::sample::select(vec![Pooling::Mean, Pooling::Cls, Pooling::Max]),
         plan in plan(),
         seed: u64,
     ) {
-        let config = config(architecture);
+        let config = config(architecture, hidden_act);
+        let kinks = Kinks::default();
         let (encoder, layout) = Encoder::new(config.clone(), false);
         let streams = (0..sentences.len() as u32).map(|s| s ^ 1).collect();
         let batch = TokenBatch::new(&config, &sentences, streams);
@@ -298,7 +333,6 @@ proptest! {
         // PyTorch's padding_idx, in the word embeddings and in RoBERTa's position embeddings.
         let padding_row = |table: usize| (table + PAD as usize) * config.hidden_size;
         let padding = [0, VOCABULARY].map(|table| padding_row(table)..padding_row(table + 1));
-        let highest = OnceCell::new();
         check(
             layout,
             None,
@@ -310,8 +344,8 @@ proptest! {
                 tape.pooling(hidden, pooling)
             },
             |values| {
-                let oracle = Oracle { config: &config, layout: &table, values, rows, plan: plan.as_ref() };
-                oracle.pool(&oracle.layer(0, &oracle.embeddings(&sentences)), pooling, &highest)
+                let oracle = Oracle { config: &config, layout: &table, values, rows, plan: plan.as_ref(), kinks: &kinks };
+                oracle.pool(&oracle.layer(0, &oracle.embeddings(&sentences)), pooling)
             },
         );
     }

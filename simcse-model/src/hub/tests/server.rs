@@ -86,10 +86,12 @@ impl Server {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
         let log = Arc::new(Mutex::new(Vec::new()));
-        let (requests, answer) = (Arc::clone(&log), Arc::new(answer));
+        let requests = Arc::clone(&log);
+        let answer = Arc::new(answer);
         thread::spawn(move || {
             for stream in listener.incoming().flatten() {
-                let (requests, answer) = (Arc::clone(&requests), Arc::clone(&answer));
+                let requests = Arc::clone(&requests);
+                let answer = Arc::clone(&answer);
                 thread::spawn(move || {
                     let Some(request) = read(&stream) else { return };
                     requests.lock().unwrap().push(request.clone());

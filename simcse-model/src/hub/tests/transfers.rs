@@ -18,7 +18,8 @@ const WEIGHTS: &[u8] = b"weights";
 
 /// A hub whose first `times` responses to a GET of the weights go through `spoil`.
 fn spoiled(times: usize, spoil: impl Fn(Reply) -> Reply + Send + Sync + 'static) -> Server {
-    let (repo, count) = (Repo::new(PLAIN), AtomicUsize::new(0));
+    let repo = Repo::new(PLAIN);
+    let count = AtomicUsize::new(0);
     Server::start(move |request| {
         let reply = repo.answer(request);
         let hit = request.method == "GET" && request.path.ends_with("model.safetensors");
@@ -129,7 +130,8 @@ fn a_failing_server_is_retried_and_then_given_up() {
     assert_eq!(download(dir.path(), &server).unwrap(), WEIGHTS);
     assert_eq!(ranges(&server).len(), 4);
 
-    let (repo, count) = (Repo::new(PLAIN), AtomicUsize::new(0));
+    let repo = Repo::new(PLAIN);
+    let count = AtomicUsize::new(0);
     let server = Server::start(move |request| match count.fetch_add(1, Ordering::Relaxed) {
         0 | 2 => Reply::status(500),
         _ => repo.answer(request),

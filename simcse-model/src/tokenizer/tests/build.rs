@@ -89,7 +89,7 @@ fn a_file_without_template_gets_that_of_its_class() {
 fn the_template_has_the_tokens_that_the_settings_name() {
     let json = words_json(true, "/decoder", Value::Null);
     let renamed = r#"{"tokenizer_class": "BertTokenizer", "cls_token": "<c>", "sep_token": "new"}"#;
-    // A token that the vocabulary lacks is added behind it.
+    // A token that the vocabulary lacks is added after its end.
     assert_eq!(ids(&[(TOKENIZER, &json), (CONFIG, renamed)], "cat new"), [13, 5, 14, 14]);
     assert_eq!(ids(&[(WORDS, VOCAB), (CONFIG, renamed)], "cat"), [13, 5, 14]);
     let map = (SPECIAL_TOKENS, r#"{"cls_token": "[MASK]"}"#);
@@ -103,7 +103,8 @@ fn the_template_has_the_tokens_that_the_settings_name() {
 #[test]
 fn added_tokens_of_all_files_are_found_in_texts() {
     let added = (ADDED_TOKENS, r#"{"dog": 99, "Fish": 98}"#);
-    // In the order of the ids that they claim; a token that is not special is matched after normalization.
+    // In the order of the ids that they claim; a token that is not special is matched after
+    // normalization.
     assert_eq!(ids(&[(WORDS, VOCAB), (CONFIG, BERT), added], "dog fish FISH"), [2, 15, 14, 14, 3]);
     let decoder = r#"{"tokenizer_class": "BertTokenizer",
         "added_tokens_decoder": {"20": {"content": "<d>", "lstrip": true, "special": true}}}"#;
@@ -201,7 +202,8 @@ fn robertas_class_puts_a_space_in_front_as_its_settings_say() {
 fn xlm_robertas_class_keeps_the_pieces_and_the_character_map() {
     let pieces =
         json!([["<s>", 0.0], ["<pad>", 0.0], ["</s>", 0.0], ["<unk>", 0.0], ["▁", -2.0], ["a", -2.0], ["▁a", -1.0]]);
-    // The file's unknown token and splitter do not count, and a normalizer that is no character map is left out.
+    // The file's unknown token and splitter do not count, and a normalizer that is no character map
+    // is left out.
     let json = json!({ "version": "1.0", "added_tokens": [], "normalizer": { "type": "Replace", "content": "b",
         "pattern": { "String": "a" } }, "model": { "type": "Unigram", "unk_id": 1, "vocab": pieces } })
     .to_string();

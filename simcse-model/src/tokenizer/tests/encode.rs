@@ -109,7 +109,8 @@ fn a_made_file_stands_beside_the_settings_that_were_there() {
 
 #[test]
 fn settings_that_would_undo_a_made_file_are_left_out() {
-    // Read again beside a tokenizer.json, the map would name a token that no longer counts as added.
+    // Read again together with a tokenizer.json, the map would name a token that no longer counts
+    // as added.
     let files = Files::new()
         .with(WORDS_FILE, WORDS.join("\n").into())
         .with(CONFIG, br#"{"tokenizer_class": "BertTokenizer", "max_len": 7, "split_special_tokens": true}"#.to_vec())

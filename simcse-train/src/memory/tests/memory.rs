@@ -4,7 +4,7 @@ use simcse_tensor::rng::Philox;
 use super::*;
 use crate::testing::{batch, encoder};
 
-/// What batches leave in a workspace is what one sentence foretells, whole or in pieces.
+/// The activations of batches, whole or in pieces, take what the probe of one sentence predicts.
 #[test]
 fn activations_are_predicted() {
     for (architecture, layers, width) in
@@ -26,19 +26,20 @@ fn activations_are_predicted() {
                     &encoder,
                     batch,
                     Some(&settings.dropout(1, 0)),
-                    &Contrastive { scale: 20.0 },
+                    &settings.objective(),
                     &mut buffers,
                     &mut grads,
                 );
             }
-            let (found, predicted) = (buffers.activation_bytes() as f64, (per_token * piece as u64) as f64);
+            let found = buffers.activation_bytes() as f64;
+            let predicted = (per_token * piece as u64) as f64;
             let name = format!("{architecture:?}, {mini_batch_tokens:?}: {found} bytes, predicted {predicted}");
             assert!((found / predicted - 1.0).abs() < 0.02, "{name}");
         }
     }
 }
 
-/// A run of 1 GB whatever the batch and 100 kB a token, of a model wide enough for sentences to count.
+/// A run of 1 GB plus 100 kB per token. The model is so wide that the number of sentences matters.
 fn demand() -> Demand {
     Demand {
         fixed: 1_000_000_000,
@@ -56,17 +57,17 @@ fn settings(mini_batch_tokens: Option<usize>) -> Settings {
 }
 
 #[test]
-fn whole_batches_go_through_where_they_fit() {
+fn batches_stay_whole_if_they_fit() {
     let demand = demand();
     let peak = demand.peak(100, 4000);
     assert_eq!(demand.fit(&settings(None), peak).unwrap(), (None, peak));
     let (pieces, less) = demand.fit(&settings(None), peak - 1).unwrap();
     assert_eq!((pieces, less), (Some(7 * 512), demand.peak(100, 7 * 500)));
-    assert_eq!(demand.fit(&settings(Some(1000)), peak).unwrap().0, Some(1000), "as asked");
+    assert_eq!(demand.fit(&settings(Some(1000)), peak).unwrap().0, Some(1000), "as requested");
 }
 
 #[test]
-fn what_does_not_fit_is_refused_with_what_does() {
+fn a_run_that_does_not_fit_is_refused_with_the_largest_setting_that_does() {
     let demand = demand();
     let advice = |mini_batch_tokens, limit| match demand.fit(&settings(mini_batch_tokens), limit) {
         Err(Error::Memory { needed, limit, advice }) => {
@@ -84,17 +85,17 @@ fn what_does_not_fit_is_refused_with_what_does() {
     assert!(advice(None, 1_000_000_000).starts_with("no batch fits"));
 }
 
-/// Lengths of 3 to 31 tokens, as titles have: short ones are likelier.
+/// Lengths of 3 to 31 tokens with a peak in the middle, like those of titles.
 #[test]
 fn the_longest_batch_is_estimated_from_a_sample() {
     let philox = Philox::new(11);
-    let draw = |place: u64| {
-        let [a, b, ..] = philox.block([place as u32, (place >> 32) as u32, 0, 0]);
+    let length = |index: u64| {
+        let [a, b, ..] = philox.block([index as u32, (index >> 32) as u32, 0, 0]);
         3 + (a % 15 + b % 15) as usize
     };
-    let sample: Vec<f64> = (0..SAMPLE as u64).map(|place| draw(place) as f64).collect();
+    let sample: Vec<f64> = (0..SAMPLE as u64).map(|index| length(index) as f64).collect();
     for (size, batches) in [(128, 300), (32, 3000), (1024, 40)] {
-        let batch = |number: u64| 2 * (0..size).map(|i| draw(1_000_000 + number * size + i)).sum::<usize>();
+        let batch = |number: u64| 2 * (0..size).map(|i| length(1_000_000 + number * size + i)).sum::<usize>();
         let longest = (0..batches).map(batch).max().unwrap() as f64;
         let estimated = estimated_batch(&sample, size as usize, batches as f64) as f64;
         let ratio = estimated / longest;

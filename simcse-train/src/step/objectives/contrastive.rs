@@ -1,7 +1,10 @@
-//! The contrastive loss of SimCSE (Gao et al. 2021, equation 4): with two views `z1`, `z2` of each sentence,
-//! `ℓᵢ = −log( e^{scale·cos(z1ᵢ, z2ᵢ)} / Σⱼ e^{scale·cos(z1ᵢ, z2ⱼ)} )`, averaged over the batch.
+//! The contrastive loss of SimCSE (Gao et al. 2021, equation 4). With two views `z1`, `z2` of each
+//! sentence, it is the mean over the batch of
 //!
-//! sentence-transformers: `MultipleNegativesRankingLoss(scale=scale)` of the pairs (sentence, sentence).
+//! `ℓᵢ = −log( e^{scale·cos(z1ᵢ, z2ᵢ)} / Σⱼ e^{scale·cos(z1ᵢ, z2ⱼ)} )`.
+//!
+//! sentence-transformers: `MultipleNegativesRankingLoss(scale=scale)` on pairs (sentence,
+//! sentence).
 
 use std::sync::Arc;
 
@@ -10,23 +13,25 @@ use simcse_tensor::{BufferPool, Grads, Params, Precision, Rows, Tape};
 
 use crate::step::objectives::objective::Objective;
 
-/// In-batch negatives: each sentence's second view is its positive, those of the other sentences its negatives.
+/// In-batch negatives: the positive of a sentence is its second view, its negatives are the second
+/// views of the other sentences.
 ///
 /// ```
 /// use ndarray::array;
 /// use simcse_model::{BufferPool, Precision};
 /// use simcse_train::{Contrastive, Objective};
 ///
-/// // Two sentences whose views agree, and are orthogonal to each other's.
+/// // Two sentences, orthogonal to each other; the two views of each are equal.
 /// let embeddings = array![[1.0, 0.0], [0.0, 1.0], [1.0, 0.0], [0.0, 1.0]];
 /// let objective = Contrastive { scale: 20.0 };
-/// let (loss, gradient) = objective.loss_and_gradient(embeddings, Precision::F32, &mut BufferPool::new());
+/// let mut buffers = BufferPool::new();
+/// let (loss, gradient) = objective.loss_and_gradient(embeddings, Precision::F32, &mut buffers);
 /// assert!((f64::from(loss) - (1.0 + (-20.0f64).exp()).ln()).abs() < 1e-7);
 /// assert_eq!(gradient.dim(), (4, 2));
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Contrastive {
-    /// What cosines are multiplied by: the inverse of the paper's temperature τ.
+    /// The factor on cosine similarities: the inverse of the paper's temperature τ.
     pub scale: f32,
 }
 

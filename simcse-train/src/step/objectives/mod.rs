@@ -1,7 +1,7 @@
 //! What a step minimizes: functions of the embeddings of a whole batch.
 //!
-//! One file per objective. An objective knows embeddings alone; it must not know the encoder that made them, nor how the
-//! batch was cut into pieces.
+//! One file per objective. An objective knows embeddings only. It must not know the encoder that
+//! computed them or how the batch was split into pieces.
 
 mod contrastive;
 mod objective;

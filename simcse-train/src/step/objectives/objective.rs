@@ -5,13 +5,47 @@ use simcse_tensor::{BufferPool, Precision};
 
 /// A loss that is a function of all embeddings of a batch.
 ///
-/// A step encodes the batch, asks the objective for the loss and its gradient with respect to the embeddings, and starts
-/// the backward pass from there. So an objective sees the negatives of the whole batch, whatever the pieces it was
-/// encoded in.
+/// A step encodes the batch, has the objective compute the loss and its gradient with respect to
+/// the embeddings, and starts the backward pass from that gradient. An objective therefore sees the
+/// whole batch, even if it was encoded in pieces.
+///
+/// ```
+/// use ndarray::{Array2, array};
+/// use simcse_model::{BufferPool, Precision};
+/// use simcse_train::Objective;
+///
+/// /// The mean squared distance between the two views: without negatives, and so a bad objective.
+/// struct Alignment;
+///
+/// impl Objective for Alignment {
+///     fn loss_and_gradient(
+///         &self,
+///         z: Array2<f32>,
+///         _: Precision,
+///         _: &mut BufferPool,
+///     ) -> (f32, Array2<f32>) {
+///         let batch_size = z.nrows() / 2;
+///         let mut dz = z.clone();
+///         let mut loss = 0.0;
+///         for i in 0..batch_size {
+///             let difference = &z.row(i) - &z.row(batch_size + i);
+///             loss += difference.dot(&difference) / batch_size as f32;
+///             dz.row_mut(i).assign(&(&difference * (2.0 / batch_size as f32)));
+///             dz.row_mut(batch_size + i).assign(&(&difference * (-2.0 / batch_size as f32)));
+///         }
+///         (loss, dz)
+///     }
+/// }
+///
+/// let z = array![[1.0, 0.0], [1.0, 2.0]];
+/// let (loss, dz) = Alignment.loss_and_gradient(z, Precision::F32, &mut BufferPool::new());
+/// assert_eq!((loss, dz), (4.0, array![[0.0, -4.0], [0.0, 4.0]]));
+/// ```
 pub trait Objective {
-    /// The loss and its gradient with respect to `embeddings`, both of shape (2B, C): rows `0..B` are the sentences' first
-    /// views, rows `B..2B` the second. Large products of the gradient are rounded to `precision`; working memory comes
-    /// from `buffers`, and the result's buffer goes back there.
+    /// The loss, and its gradient with respect to `embeddings`. Both matrices have the shape (2B,
+    /// C): rows `0..B` are the first views of the sentences, rows `B..2B` the second views.
+    /// `precision` is that of large matrix products. `buffers` provides working memory; the caller
+    /// returns the gradient's buffer to it.
     fn loss_and_gradient(
         &self,
         embeddings: Array2<f32>,

@@ -1,40 +1,17 @@
 //! Ranking metrics, in f64 from f32 scores.
 //!
-//! A ranking is a list of candidates, each relevant or not, with a score; higher is better. Scores must be finite, and
-//! `-0.0` ties with `0.0`. Ties are nobody's luck: [`average_precision`] and [`ndcg`] treat tied candidates alike, as
-//! scikit-learn does, while [`mrr`] and [`precision`] rank tied negatives first.
+//! A ranking is a list of candidates, each relevant or not, with a score; higher is better. Scores
+//! must be finite, and `-0.0` ties with `0.0`. The order in which a file happens to list tied
+//! candidates never matters: [`average_precision`] and [`ndcg`] treat them alike, as scikit-learn
+//! does, while [`mrr`] and [`precision`] rank tied negatives first.
 //!
 //! # Panics
-//! Every metric panics if its two slices differ in length, and if `k` is 0: wrong use by code.
+//! Every metric panics if its two slices differ in length, or if `k` is 0: the caller is wrong.
 
-use ndarray::{Array2, ArrayView2, Axis};
+use crate::metrics::error::{MetricError, check_finite};
 
-/// Why a metric is undefined.
-#[derive(Debug, Clone, Copy, PartialEq, thiserror::Error)]
-pub enum MetricError {
-    /// A score is NaN or infinite.
-    #[error("expected finite scores, found {value} at position {index}")]
-    NotFinite {
-        /// Position of the score, from 0.
-        index: usize,
-        /// The score.
-        value: f32,
-    },
-    /// A correlation of fewer than two pairs.
-    #[error("expected at least 2 pairs to correlate, found {found}")]
-    TooFew {
-        /// Number of pairs.
-        found: usize,
-    },
-    /// A correlation with values that are all equal.
-    #[error("expected values that differ, found all equal to {value}: a correlation with them is undefined")]
-    Constant {
-        /// The value.
-        value: f64,
-    },
-}
-
-/// Average precision: `AP = Σₙ (Rₙ − Rₙ₋₁) Pₙ` over the distinct scores as thresholds, 0 without a relevant candidate.
+/// Average precision: `AP = Σₙ (Rₙ − Rₙ₋₁) Pₙ` over the distinct scores as thresholds, where `Rₙ`
+/// is the recall and `Pₙ` the precision at the threshold; 0 without a relevant candidate.
 ///
 /// scikit-learn: `average_precision_score(relevant, scores)`.
 ///
@@ -42,7 +19,9 @@ pub enum MetricError {
 /// [`MetricError::NotFinite`].
 pub fn average_precision(relevant: &[bool], scores: &[f32]) -> Result<f64, MetricError> {
     let ranked = ranked(relevant, scores)?;
-    let (mut seen, mut hits, mut sum) = (0, 0, 0.0);
+    let mut seen = 0;
+    let mut hits = 0;
+    let mut sum = 0.0;
     for tied in ranked.chunk_by(|a, b| a.score == b.score) {
         let new_hits = count_relevant(tied);
         seen += tied.len();
@@ -62,7 +41,8 @@ pub fn mrr(relevant: &[bool], scores: &[f32], k: usize) -> Result<f64, MetricErr
     Ok(first.map_or(0.0, |rank| 1.0 / (rank + 1) as f64))
 }
 
-/// Share of relevant candidates among the first `k`; places beyond the end of a shorter list count as not relevant.
+/// Share of relevant candidates among the first `k`; a list shorter than `k` is padded with
+/// irrelevant candidates.
 ///
 /// # Errors
 /// [`MetricError::NotFinite`].
@@ -72,8 +52,9 @@ pub fn precision(relevant: &[bool], scores: &[f32], k: usize) -> Result<f64, Met
     Ok(count_relevant(&ranked[..k.min(ranked.len())]) as f64 / k as f64)
 }
 
-/// Normalized discounted cumulative gain of the first `k` with binary gains, averaged over all orders of ties:
-/// `DCG = Σᵣ gainᵣ / log₂(r + 1)`, divided by that of the best order; 0 without a relevant candidate.
+/// Normalized discounted cumulative gain of the first `k` with binary gains, averaged over all
+/// orders of ties: `DCG = Σᵣ gainᵣ / log₂(r + 1)` over ranks `r` from 1, divided by that of the
+/// best order; 0 without a relevant candidate.
 ///
 /// scikit-learn: `ndcg_score([relevant], [scores], k=k)`; after McSherry & Najork (2008).
 ///
@@ -84,7 +65,8 @@ pub fn ndcg(relevant: &[bool], scores: &[f32], k: usize) -> Result<f64, MetricEr
     let ranked = ranked(relevant, scores)?;
     let discounts =
         |from: usize, to: usize| (from..to.min(k)).map(|rank| 1.0 / (rank as f64 + 2.0).log2()).sum::<f64>();
-    let (mut seen, mut gain) = (0, 0.0);
+    let mut seen = 0;
+    let mut gain = 0.0;
     for tied in ranked.chunk_by(|a, b| a.score == b.score) {
         let mean_gain = count_relevant(tied) as f64 / tied.len() as f64;
         gain += mean_gain * discounts(seen, seen + tied.len());
@@ -94,29 +76,16 @@ pub fn ndcg(relevant: &[bool], scores: &[f32], k: usize) -> Result<f64, MetricEr
     Ok(if best == 0.0 { 0.0 } else { gain / best })
 }
 
-/// Rows scaled to unit length in f32, so that dot products are cosines; rows of zeros stay.
-///
-/// PyTorch: `torch.nn.functional.normalize(x, dim=1)`, which sentence-transformers' `cos_sim` applies to both sides.
-#[must_use]
-pub fn unit_rows(embeddings: ArrayView2<f32>) -> Array2<f32> {
-    let mut unit = embeddings.to_owned();
-    for mut row in unit.axis_iter_mut(Axis(0)) {
-        let norm = row.dot(&row).sqrt().max(1e-12);
-        row /= norm;
-    }
-    unit
-}
-
 struct Candidate {
     score: f32,
     relevant: bool,
 }
 
-/// The candidates by falling score, negatives first among ties.
+/// The candidates from the highest score to the lowest, negatives first among ties.
 fn ranked(relevant: &[bool], scores: &[f32]) -> Result<Vec<Candidate>, MetricError> {
-    assert_eq!(relevant.len(), scores.len(), "as many scores as candidates");
-    finite(scores)?;
-    // Adding 0.0 turns -0.0 into 0.0, and then the total order of finite numbers is the usual one.
+    assert_eq!(relevant.len(), scores.len(), "one score for each candidate");
+    check_finite(scores)?;
+    // Adding 0.0 turns -0.0 into 0.0; `total_cmp` then orders finite numbers as `<` does.
     let mut ranked: Vec<_> =
         relevant.iter().zip(scores).map(|(&relevant, &score)| Candidate { score: score + 0.0, relevant }).collect();
     ranked.sort_by(|a, b| b.score.total_cmp(&a.score).then(a.relevant.cmp(&b.relevant)));
@@ -127,27 +96,21 @@ fn count_relevant(candidates: &[Candidate]) -> usize {
     candidates.iter().filter(|candidate| candidate.relevant).count()
 }
 
-pub(crate) fn finite(scores: &[f32]) -> Result<(), MetricError> {
-    match scores.iter().position(|score| !score.is_finite()) {
-        Some(index) => Err(MetricError::NotFinite { index, value: scores[index] }),
-        None => Ok(()),
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use ndarray::array;
     use proptest::prelude::*;
 
     use super::*;
 
-    /// scikit-learn's definition: precision and recall at every distinct threshold, falling.
+    /// scikit-learn's definition: precision and recall at every distinct threshold, from the
+    /// highest.
     fn naive_average_precision(relevant: &[bool], scores: &[f32]) -> f64 {
         let positives = relevant.iter().filter(|&&r| r).count();
         let mut thresholds = scores.to_vec();
         thresholds.sort_by(|a, b| b.partial_cmp(a).unwrap());
         thresholds.dedup();
-        let (mut sum, mut last_recall) = (0.0, 0.0);
+        let mut sum = 0.0;
+        let mut last_recall = 0.0;
         for threshold in thresholds {
             let chosen = (0..scores.len()).filter(|&i| scores[i] >= threshold);
             let (hits, chosen) = chosen.fold((0, 0), |(hits, n), i| (hits + usize::from(relevant[i]), n + 1));
@@ -178,7 +141,7 @@ mod tests {
         order.iter().take(k).enumerate().map(|(i, &r)| if r { 1.0 / ((i + 2) as f64).log2() } else { 0.0 }).sum()
     }
 
-    /// Short lists with few distinct scores: many ties, `-0.0` among them.
+    /// Short lists with few distinct scores, so that many are tied; `-0.0` is among them.
     fn rankings() -> impl Strategy<Value = (Vec<bool>, Vec<f32>)> {
         let score = prop::sample::select(vec![-1.5f32, -0.0, 0.0, 0.25, 1e-30, 3.0]);
         prop::collection::vec((any::<bool>(), score), 1..8).prop_map(|list| list.into_iter().unzip())
@@ -228,10 +191,5 @@ mod tests {
         let nan = [0.0, f32::NAN];
         assert!(matches!(average_precision(&[true, false], &nan), Err(MetricError::NotFinite { index: 1, .. })));
         assert!(matches!(ndcg(&[true, false], &[f32::INFINITY, 0.0], 1), Err(MetricError::NotFinite { index: 0, .. })));
-    }
-
-    #[test]
-    fn rows_of_zeros_stay() {
-        assert_eq!(unit_rows(array![[3.0, 4.0], [0.0, 0.0]].view()), array![[0.6, 0.8], [0.0, 0.0]]);
     }
 }

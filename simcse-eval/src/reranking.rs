@@ -1,16 +1,37 @@
-//! AskUbuntu: rank the candidates of a question so that similar questions come first.
+//! Reranking: rank the candidates of a query so that similar ones come first.
 //!
-//! Two layouts are read. A directory like github.com/taolei87/askubuntu (Lei et al. 2016):
+//! As in sentence-transformers' `RerankingEvaluator`, candidates are scored by cosine similarity to
+//! the query, and queries without positives, or without negatives, are left out.
 //!
-//! | file | fields, separated by tabs |
-//! |---|---|
-//! | `text_tokenized.txt.gz` or `.txt` | question id, title, body (only titles are used) |
-//! | `dev.txt`, `test.txt` | query id, similar ids, candidate ids, BM25 scores; lists separated by spaces |
+//! ```
+//! # use simcse_model::{Architecture, ModelConfig, ModelDirectory};
+//! # use simcse_model::{Pooling, SentenceEncoder, Tokenizer};
+//! use simcse_eval::Reranking;
+//! # let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "slow", "boot", "wifi"];
+//! # let config = ModelConfig {
+//! #     vocab_size: words.len(),
+//! #     hidden_size: 16,
+//! #     num_hidden_layers: 1,
+//! #     num_attention_heads: 2,
+//! #     intermediate_size: 32,
+//! #     ..ModelConfig::defaults(Architecture::Bert)
+//! # };
+//! # let tokenizer = Tokenizer::word_piece(&words, true)?;
+//! # let directory = ModelDirectory::new(config, tokenizer, Pooling::Mean, 16)?;
+//! # let encoder = SentenceEncoder::random(directory, 42);
 //!
-//! Or a file with one JSON object `{"query": "…", "positive": ["…"], "negative": ["…"]}` a line.
+//! let text = r#"{"query": "slow boot", "positive": ["boot slow"], "negative": ["wifi"]}"#;
+//! let set = Reranking::from_jsonl(text, "two candidates")?;
+//! assert_eq!(set.texts()?, ["slow boot", "boot slow", "wifi"]);
 //!
-//! As in sentence-transformers' `RerankingEvaluator`, candidates are scored by cosine similarity to the query, and
-//! queries without positives, or without negatives, are left out.
+//! let scores = set.evaluate(&encoder)?;
+//! assert!(scores.map == 1.0 || scores.map == 0.5, "the positive is first or second");
+//!
+//! // Anything else that makes one vector for each text can be scored, too.
+//! let counts = simcse_eval::lexical::tf_idf(["slow boot"], set.texts()?);
+//! assert_eq!(set.score(counts.view())?.map, 1.0);
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
 
 use std::path::{Path, PathBuf};
 
@@ -18,34 +39,21 @@ use ndarray::ArrayView2;
 use serde::Serialize;
 use serde_json::json;
 use simcse_model::SentenceEncoder;
+use simcse_model::io::Lines;
 
-use crate::corpus::{Annotations, each_sample, text_file, titles_of};
+use crate::data::askubuntu::{Annotations, text_file, titles_of};
+use crate::data::samples::each_sample;
+use crate::data::split::Split;
+use crate::data::texts::{DistinctTexts, sha256};
 use crate::error::{Error, shown};
-use crate::metrics::{self, MetricError};
-use crate::text::{Interner, Lines, sha256};
+use crate::metrics::error::MetricError;
+use crate::metrics::ranking::{average_precision, mrr, ndcg, precision};
+use crate::metrics::unit_rows::unit_rows;
 
-/// The cut-off of MRR and nDCG.
+/// The cutoff of MRR and nDCG.
 const AT_K: usize = 10;
 
-/// Which queries of a directory.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Split {
-    /// `dev.txt`
-    Dev,
-    /// `test.txt`
-    Test,
-}
-
-impl Split {
-    pub(crate) fn file_name(self) -> &'static str {
-        match self {
-            Self::Dev => "dev.txt",
-            Self::Test => "test.txt",
-        }
-    }
-}
-
-/// How many queries are left out, and why.
+/// How many queries an evaluation leaves out, and why.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct Skipped {
     /// No candidate is similar.
@@ -73,17 +81,18 @@ pub struct Query {
     pub relevant: Vec<bool>,
 }
 
-/// Queries with candidates to rank, each distinct text once.
+/// Queries with candidates to rank; each distinct text is held once.
 #[derive(Debug, Clone)]
 pub struct Reranking {
     /// The queries that have positives and negatives.
     pub queries: Vec<Query>,
-    /// The queries left out.
+    /// The queries left out of [`Self::queries`].
     pub skipped: Skipped,
     path: PathBuf,
-    /// `None` for a directory without a text file: the indices then number ids.
+    /// `None` for a directory without a text file: the indices are then those of distinct ids.
     texts: Option<Vec<String>>,
-    /// Labels in BM25's order, for every query with a positive; `None` where the order means nothing.
+    /// Labels in BM25's order, for every query with a positive; `None` if the file's order is not
+    /// BM25's.
     bm25_order: Option<Vec<Vec<bool>>>,
 }
 
@@ -92,7 +101,7 @@ pub struct Reranking {
 pub struct RerankScores {
     /// Mean average precision.
     pub map: f64,
-    /// Mean reciprocal rank, 0 for a first positive beyond rank 10.
+    /// Mean reciprocal rank; 0 for a query whose first positive is below rank 10.
     #[serde(rename = "mrr@10")]
     pub mrr_at_10: f64,
     /// Normalized discounted cumulative gain of the first 10.
@@ -111,28 +120,29 @@ pub struct RerankScores {
 /// The baseline: candidates in the order in which BM25 found them.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
 pub struct Bm25Scores {
-    /// Over every query with a positive, those without negatives included: the rule of the published figures.
+    /// Over every query with a positive, including those without negatives: the rule of the
+    /// published figures.
     #[serde(flatten)]
     pub published: RerankScores,
-    /// Mean reciprocal rank over the whole list, which is what was published.
+    /// Mean reciprocal rank over the whole list, as published.
     pub mrr: f64,
-    /// Over the queries that [`Reranking::evaluate`] scores: what a model's figures compare with.
+    /// Over the queries that [`Reranking::evaluate`] scores: compare a model's figures with these.
     pub comparable: RerankScores,
 }
 
 impl RerankScores {
     fn of_query(relevant: &[bool], scores: &[f32]) -> Result<Self, MetricError> {
         Ok(Self {
-            map: metrics::average_precision(relevant, scores)?,
-            mrr_at_10: metrics::mrr(relevant, scores, AT_K)?,
-            ndcg_at_10: metrics::ndcg(relevant, scores, AT_K)?,
-            p_at_1: metrics::precision(relevant, scores, 1)?,
-            p_at_5: metrics::precision(relevant, scores, 5)?,
+            map: average_precision(relevant, scores)?,
+            mrr_at_10: mrr(relevant, scores, AT_K)?,
+            ndcg_at_10: ndcg(relevant, scores, AT_K)?,
+            p_at_1: precision(relevant, scores, 1)?,
+            p_at_5: precision(relevant, scores, 5)?,
             queries: 1,
         })
     }
 
-    /// The mean over queries; of none, zeros.
+    /// The mean over queries; zeros if there are none.
     fn mean(each: &[Self]) -> Self {
         let mean = |figure: fn(&Self) -> f64| each.iter().map(figure).sum::<f64>() / each.len().max(1) as f64;
         Self {
@@ -147,22 +157,24 @@ impl RerankScores {
 }
 
 impl Reranking {
-    /// Reads a directory's split, or a `.jsonl` file, which has no splits.
+    /// Reads one split of a directory, or a `.jsonl` file, which has no splits;
+    /// [`data`](crate::data) describes both layouts.
     ///
-    /// A directory without a text file is read too: it can score [`Reranking::baseline_bm25`].
+    /// A directory without a text file is read, too: it can score [`Reranking::baseline_bm25`].
     ///
     /// # Errors
-    /// Unreadable files, lines not in the format, ids without a title, and data without any query to rank.
-    pub fn read(path: &Path, split: Split) -> Result<Self, Error> {
+    /// Unreadable files, malformed lines, ids without a title, and data without any query to rank.
+    pub fn read(path: impl AsRef<Path>, split: Split) -> Result<Self, Error> {
+        let path = path.as_ref();
         if path.is_dir() { Self::read_directory(path, split) } else { Self::read_jsonl(Lines::open(path)?, path) }
     }
 
-    /// Takes the content of a `.jsonl` file from memory; `name` stands for its path in errors.
+    /// Reads the content of a `.jsonl` file from memory; errors name it `name`.
     ///
     /// # Errors
-    /// Lines not in the format, and data without any query to rank.
+    /// Malformed lines, and data without any query to rank.
     pub fn from_jsonl(text: &'static str, name: &str) -> Result<Self, Error> {
-        Self::read_jsonl(Lines::of(text, name), Path::new(name))
+        Self::read_jsonl(Lines::of(name, text), Path::new(name))
     }
 
     fn read_directory(directory: &Path, split: Split) -> Result<Self, Error> {
@@ -206,16 +218,15 @@ impl Reranking {
 
     fn read_jsonl(lines: Lines, path: &Path) -> Result<Self, Error> {
         let mut builder = Builder::default();
-        each_sample(lines, |sample| {
-            let relevant = [vec![true; sample.positive.len()], vec![false; sample.negative.len()]].concat();
-            if !builder.skips(&relevant) {
-                builder.push(&sample.query, &[sample.positive, sample.negative].concat(), relevant);
+        each_sample(lines, path, |sample| {
+            if !builder.skips(&sample.relevant) {
+                builder.push(&sample.query, &sample.candidates, sample.relevant);
             }
         })?;
         builder.finish(path)
     }
 
-    /// The distinct texts that [`Reranking::score`] wants embeddings of.
+    /// The distinct texts that [`Reranking::score`] needs embeddings of.
     ///
     /// # Errors
     /// [`Error::NoTexts`] for a directory without a text file.
@@ -223,7 +234,8 @@ impl Reranking {
         self.texts.as_deref().ok_or_else(|| Error::NoTexts { path: self.path.clone() })
     }
 
-    /// SHA-256 of what is scored, a JSON line `[query, [[candidate, relevant], …]]` for each query, in hexadecimal.
+    /// SHA-256, in hexadecimal, of what is scored. For each query, a JSON line
+    /// `[query, [[candidate, relevant], …]]` is digested.
     ///
     /// # Errors
     /// [`Error::NoTexts`].
@@ -240,23 +252,23 @@ impl Reranking {
     /// Encodes every distinct text once and scores the rankings by cosine similarity.
     ///
     /// # Errors
-    /// [`Error::NoTexts`], what the encoder says, and embeddings with NaN or infinite values.
+    /// [`Error::NoTexts`], the encoder's errors, and embeddings with NaN or infinite values.
     pub fn evaluate(&self, encoder: &SentenceEncoder) -> Result<RerankScores, Error> {
         self.score(encoder.encode(self.texts()?)?.view())
     }
 
-    /// Scores the rankings by the cosine similarity of `embeddings`, (texts, C), one row for each of
-    /// [`Reranking::texts`], of any length.
+    /// Scores the rankings by the cosine similarity of `embeddings`, (texts, C): one row for each
+    /// of [`Reranking::texts`], whose norms do not matter.
     ///
     /// # Errors
     /// [`Error::NoTexts`], and [`Error::Query`] if a similarity is not finite.
     ///
     /// # Panics
-    /// If there are not as many rows as texts.
+    /// If the number of rows is not that of the texts.
     pub fn score(&self, embeddings: ArrayView2<f32>) -> Result<RerankScores, Error> {
         let texts = self.texts()?;
         assert_eq!(embeddings.nrows(), texts.len(), "one embedding for each distinct text");
-        let unit = metrics::unit_rows(embeddings);
+        let unit = unit_rows(embeddings);
         let of_query = |query: &Query| {
             let similarity = |&candidate: &usize| unit.row(query.text).dot(&unit.row(candidate));
             let scores: Vec<f32> = query.candidates.iter().map(similarity).collect();
@@ -267,19 +279,22 @@ impl Reranking {
         Ok(RerankScores::mean(&each))
     }
 
-    /// Scores the order in which the directory lists the candidates, which is BM25's. (Its scores have ties; the order
-    /// has none.)
+    /// Scores the order in which the directory lists the candidates, which is BM25's. (BM25's
+    /// scores have ties; the order has none.)
     ///
     /// # Errors
     /// [`Error::NoBm25Order`] for a `.jsonl` file.
     pub fn baseline_bm25(&self) -> Result<Bm25Scores, Error> {
         let rankings = self.bm25_order.as_ref().ok_or_else(|| Error::NoBm25Order { path: self.path.clone() })?;
-        let (mut published, mut comparable, mut reciprocal_ranks) = (Vec::new(), Vec::new(), 0.0);
+        let mut published = Vec::new();
+        let mut comparable = Vec::new();
+        let mut reciprocal_ranks = 0.0;
         for relevant in rankings {
+            // Metrics take scores, not ranks: any scores that fall with the rank will do.
             let falling: Vec<f32> = (0..relevant.len()).map(|rank| -(rank as f32)).collect();
             let undefined = |source| Error::Query { query: "BM25".to_owned(), source };
             let scores = RerankScores::of_query(relevant, &falling).map_err(undefined)?;
-            reciprocal_ranks += metrics::mrr(relevant, &falling, relevant.len()).map_err(undefined)?;
+            reciprocal_ranks += mrr(relevant, &falling, relevant.len()).map_err(undefined)?;
             published.push(scores);
             if relevant.contains(&false) {
                 comparable.push(scores);
@@ -293,25 +308,27 @@ impl Reranking {
     }
 }
 
+/// Collects the queries that can be scored and counts the others.
 #[derive(Default)]
 struct Builder {
-    interner: Interner,
+    texts: DistinctTexts,
     queries: Vec<Query>,
     skipped: Skipped,
 }
 
 impl Builder {
-    /// Whether a query is to be left out; counts it.
+    /// Whether a query must be left out; if so, it is counted.
     fn skips(&mut self, relevant: &[bool]) -> bool {
-        let (positives, negatives) = (relevant.contains(&true), relevant.contains(&false));
+        let positives = relevant.contains(&true);
+        let negatives = relevant.contains(&false);
         self.skipped.without_positives += usize::from(!positives);
         self.skipped.without_negatives += usize::from(positives && !negatives);
         !positives || !negatives
     }
 
     fn push(&mut self, query: &str, candidates: &[String], relevant: Vec<bool>) {
-        let text = self.interner.number(query);
-        let candidates = candidates.iter().map(|candidate| self.interner.number(candidate)).collect();
+        let text = self.texts.number(query);
+        let candidates = candidates.iter().map(|candidate| self.texts.number(candidate)).collect();
         self.queries.push(Query { text, candidates, relevant });
     }
 
@@ -324,7 +341,7 @@ impl Builder {
             queries: self.queries,
             skipped: self.skipped,
             path: path.to_owned(),
-            texts: Some(self.interner.into_texts()),
+            texts: Some(self.texts.into_vec()),
             bm25_order: None,
         })
     }

@@ -1,33 +1,33 @@
 //! Correlations of f32 values, in f64.
 //!
 //! # Panics
-//! Both functions panic if their slices differ in length: wrong use by code.
+//! Both functions panic if their slices differ in length: the caller is wrong.
 
-use crate::metrics::{MetricError, finite};
+use crate::metrics::error::{MetricError, check_finite};
 
 /// Pearson's correlation, between −1 and 1. SciPy: `pearsonr(x, y)[0]`.
 ///
 /// # Errors
 /// [`MetricError::NotFinite`], [`MetricError::TooFew`], [`MetricError::Constant`].
 pub fn pearson(x: &[f32], y: &[f32]) -> Result<f64, MetricError> {
-    finite(x)?;
-    finite(y)?;
+    check_finite(x)?;
+    check_finite(y)?;
     let widen = |values: &[f32]| values.iter().map(|&value| f64::from(value)).collect::<Vec<_>>();
     correlation(&widen(x), &widen(y))
 }
 
-/// Spearman's rank correlation, between −1 and 1: Pearson's of the ranks, ties sharing their average rank.
-/// SciPy: `spearmanr(x, y)[0]`.
+/// Spearman's rank correlation, between −1 and 1: Pearson's correlation of the ranks, where ties
+/// share their average rank. SciPy: `spearmanr(x, y)[0]`.
 ///
 /// # Errors
 /// [`MetricError::NotFinite`], [`MetricError::TooFew`], [`MetricError::Constant`].
 pub fn spearman(x: &[f32], y: &[f32]) -> Result<f64, MetricError> {
-    finite(x)?;
-    finite(y)?;
+    check_finite(x)?;
+    check_finite(y)?;
     correlation(&average_ranks(x), &average_ranks(y))
 }
 
-/// Ranks from 0, ties sharing their average. SciPy: `rankdata(values, "average") - 1`.
+/// Ranks from 0; ties share their average. SciPy: `rankdata(values, "average") - 1`.
 fn average_ranks(values: &[f32]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| (values[a] + 0.0).total_cmp(&(values[b] + 0.0)));
@@ -52,8 +52,11 @@ fn correlation(x: &[f64], y: &[f64]) -> Result<f64, MetricError> {
         }
     }
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
-    let (mean_x, mean_y) = (mean(x), mean(y));
-    let (mut xx, mut xy, mut yy) = (0.0, 0.0, 0.0);
+    let mean_x = mean(x);
+    let mean_y = mean(y);
+    let mut xx = 0.0;
+    let mut xy = 0.0;
+    let mut yy = 0.0;
     for (x, y) in x.iter().map(|x| x - mean_x).zip(y.iter().map(|y| y - mean_y)) {
         xx += x * x;
         xy += x * y;
@@ -68,7 +71,7 @@ mod tests {
 
     use super::*;
 
-    /// Ranks by counting, correlation by the textbook's formula of raw sums.
+    /// Ranks by counting, and the textbook formula for correlation from raw sums.
     fn naive_spearman(x: &[f32], y: &[f32]) -> f64 {
         let rank = |v: &[f32], i: usize| {
             let below = v.iter().filter(|&&w| w < v[i]).count() as f64;
@@ -76,7 +79,8 @@ mod tests {
         };
         let sum = |f: &dyn Fn(usize) -> f64| (0..x.len()).map(f).sum::<f64>();
         let (rx, ry) = (|i| rank(x, i), |i| rank(y, i));
-        let (n, sx, sy) = (x.len() as f64, sum(&rx), sum(&ry));
+        let n = x.len() as f64;
+        let (sx, sy) = (sum(&rx), sum(&ry));
         let (sxx, syy, sxy) = (sum(&|i| rx(i) * rx(i)), sum(&|i| ry(i) * ry(i)), sum(&|i| rx(i) * ry(i)));
         (n * sxy - sx * sy) / ((n * sxx - sx * sx) * (n * syy - sy * sy)).sqrt()
     }

@@ -1,0 +1,38 @@
+//! Progress bars, shown only if standard error is a terminal.
+//!
+//! This file knows indicatif. It must not know commands.
+
+use std::fmt::Write;
+
+use indicatif::{ProgressBar, ProgressFinish, ProgressState, ProgressStyle};
+
+/// A bar that counts sentences, or a spinner if their number is unknown. It is cleared when
+/// dropped.
+pub(crate) fn sentences_bar(total: Option<u64>) -> ProgressBar {
+    let (bar, template) = match total {
+        Some(total) => (ProgressBar::new(total), "{wide_bar} {human_pos}/{human_len} sentences, {rate}, {eta} left"),
+        None => (ProgressBar::new_spinner(), "{spinner} {human_pos} sentences, {rate}, {elapsed}"),
+    };
+    let rate = |state: &ProgressState, out: &mut dyn Write| {
+        let _ = write!(out, "{:.0}/s", state.per_sec());
+    };
+    bar.with_style(style(template).with_key("rate", rate)).with_finish(ProgressFinish::AndClear)
+}
+
+/// A bar that counts a file's bytes. It is cleared when dropped.
+pub(crate) fn bytes_bar(file: &str, total: Option<u64>) -> ProgressBar {
+    let (bar, template) = match total {
+        Some(total) => (ProgressBar::new(total), "{msg} {wide_bar} {bytes}/{total_bytes}, {bytes_per_sec}, {eta} left"),
+        None => (ProgressBar::new_spinner(), "{spinner} {msg} {bytes}, {bytes_per_sec}"),
+    };
+    bar.with_style(style(template)).with_message(file.to_owned()).with_finish(ProgressFinish::AndClear)
+}
+
+/// A bar that counts training steps and shows a message.
+pub(crate) fn steps_bar(total: u64) -> ProgressBar {
+    ProgressBar::new(total).with_style(style("{wide_bar} {pos}/{len} steps, {msg}, {eta} left"))
+}
+
+fn style(template: &str) -> ProgressStyle {
+    ProgressStyle::with_template(template).expect("a valid template")
+}

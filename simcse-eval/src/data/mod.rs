@@ -1,0 +1,45 @@
+//! Data sets as they are published: what their files look like and how to read them.
+//!
+//! This room knows files, lines and fields. It must not know metrics, embeddings or encoders: what
+//! it reads is turned into something to score by `reranking` and `sts`.
+//!
+//! A reranking set is an AskUbuntu directory, see [`Split`] and [`Titles`], or a file of JSON
+//! lines, plain or gzip, in one of these layouts:
+//!
+//! | keys | what they hold |
+//! |---|---|
+//! | `query`, `positive`, `negative` | similar texts and others (sentence-transformers, MTEB) |
+//! | `query`, `positive`, `documents` | similar texts, and all candidates with them among them |
+//! | `query`, `documents`, `labels` | candidates, and a label for each, 0 or 1 |
+//!
+//! `positives` and `pos`, `negatives` and `neg`, `candidates`, `docs` and `passages`, and
+//! `relevance` are other names of these keys. Each list of texts may be a single string.
+//! [`sts`](crate::sts) lists the layouts of pairs of sentences.
+//!
+//! ```
+//! use simcse_eval::HeldOut;
+//! # let dir = tempfile::tempdir()?;
+//! # let path = dir.path().join("dev.jsonl");
+//! # let text = r#"{"query": "slow boot", "positive": ["boot is slow"], "negative": []}"#;
+//! # std::fs::write(&path, text)?;
+//!
+//! // What a training run must not see, because a model is scored on it.
+//! let held_out = HeldOut::read(&path)?;
+//! assert!(held_out.contains("", "boot is slow"));
+//! assert!(!held_out.contains("", "boot is fast"));
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+pub(crate) mod askubuntu;
+pub(crate) mod columns;
+pub(crate) mod held_out;
+pub(crate) mod pairs;
+pub(crate) mod samples;
+pub(crate) mod split;
+pub(crate) mod texts;
+
+pub use askubuntu::Titles;
+pub use columns::Columns;
+pub use held_out::HeldOut;
+pub use pairs::StsOptions;
+pub use split::Split;

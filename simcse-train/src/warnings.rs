@@ -1,0 +1,111 @@
+//! What may keep a run from learning, found before its first step.
+
+use std::collections::HashSet;
+
+use simcse_model::io::counted;
+
+use crate::data::sentences::Sentences;
+use crate::draws::Draw;
+use crate::error::{Error, Result};
+use crate::optim::schedule::LinearSchedule;
+use crate::settings::Settings;
+
+/// An epoch with fewer batches than this hardly changes a model, and the incomplete batch that it
+/// drops may be a large part of the sentences.
+const FEW_BATCHES: usize = 10;
+
+/// Warnings about a run of `total_steps` steps over `sentences`, one line each. `sample` holds the
+/// run's first draws.
+///
+/// # Errors
+/// [`Error::NothingToLearn`] if the tokenizer turns all sentences into the same token ids.
+pub(crate) fn warnings<'a>(
+    settings: &Settings,
+    sentences: &Sentences,
+    total_steps: u64,
+    sample: impl IntoIterator<Item = &'a Draw>,
+) -> Result<Vec<String>> {
+    let mut batches = sample.into_iter().flat_map(|draw| &draw.batches);
+    let mut different: HashSet<&[u32]> = HashSet::new();
+    // Two that differ are enough, so this rarely looks beyond the first batch.
+    while different.len() < 2
+        && let Some(batch) = batches.next()
+    {
+        different.extend(batch.iter().map(Vec::as_slice));
+    }
+    if different.len() == 1 {
+        return Err(Error::NothingToLearn { name: sentences.name().to_owned() });
+    }
+
+    let mut warnings = Vec::new();
+    if settings.hidden_dropout == 0.0 && settings.attention_dropout == 0.0 {
+        warnings.push(
+            "dropout is 0, so both views of a sentence are the same and there is nothing to pull together: set \
+             --hidden-dropout and --attention-dropout (0.1 is usual)"
+                .to_owned(),
+        );
+    }
+    let schedule = LinearSchedule { warmup_steps: settings.warmup_steps_of(total_steps), total_steps };
+    // Two steps decide: the rate of the second is 0 only if there is none, or if it is the last.
+    if (0..total_steps.min(2)).all(|step| schedule.factor(step) == 0.0) {
+        warnings.push(
+            "the learning rate is 0 in every step of the run because of its warm-up, so the model will not change: add \
+             sentences, or choose a smaller --batch-size or --warmup-steps 0"
+                .to_owned(),
+        );
+    }
+    let batches = settings.batching().count(sentences, 0);
+    if batches < FEW_BATCHES {
+        warnings.push(format!(
+            "an epoch has only {}: learning anything may require a smaller --batch-size or more --epochs",
+            counted(batches, "batch", "batches")
+        ));
+    }
+    Ok(warnings)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn of(settings: Settings, texts: usize, total_steps: u64) -> Vec<String> {
+        let texts = (0..texts).map(|number| format!("sentence {number}"));
+        let sentences = Sentences::from_texts("test", texts, 1).unwrap();
+        let draw = Draw { epoch: 1.0, batches: vec![vec![vec![1, 2], vec![1, 3]]], cut: 0 };
+        warnings(&settings, &sentences, total_steps, [&draw]).unwrap()
+    }
+
+    #[test]
+    fn an_ordinary_run_has_none() {
+        assert_eq!(of(Settings { batch_size: 2, ..Settings::default() }, 40, 20), Vec::<String>::new());
+    }
+
+    #[test]
+    fn without_dropout_there_is_nothing_to_pull_together() {
+        let settings = Settings { batch_size: 2, hidden_dropout: 0.0, attention_dropout: 0.0, ..Settings::default() };
+        assert!(of(settings.clone(), 40, 20)[0].starts_with("dropout is 0"));
+        assert_eq!(of(Settings { attention_dropout: 0.1, ..settings }, 40, 20).len(), 0);
+    }
+
+    #[test]
+    fn a_run_that_never_leaves_its_warm_up_changes_nothing() {
+        let settings = Settings { batch_size: 2, ..Settings::default() };
+        assert!(of(settings.clone(), 40, 1)[0].starts_with("the learning rate is 0 in every step"));
+        assert_eq!(of(settings.clone(), 40, 2).len(), 0);
+        assert_eq!(of(Settings { warmup_steps: Some(0), ..settings }, 40, 1).len(), 0);
+    }
+
+    #[test]
+    fn few_batches_are_a_warning() {
+        let found = of(Settings { batch_size: 16, ..Settings::default() }, 31, 20);
+        assert!(found[0].starts_with("an epoch has only 1 batch:"), "{found:?}");
+    }
+
+    #[test]
+    fn sentences_that_the_tokenizer_cannot_tell_apart_are_refused() {
+        let sentences = Sentences::from_texts("ideograms", ["one", "two"], 1).unwrap();
+        let draw = Draw { epoch: 1.0, batches: vec![vec![vec![1, 0, 2]; 2]], cut: 0 };
+        let error = warnings(&Settings::default(), &sentences, 1, [&draw]).unwrap_err().to_string();
+        assert!(error.starts_with("ideograms: expected sentences that differ"), "{error}");
+    }
+}
