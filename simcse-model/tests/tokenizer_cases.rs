@@ -81,7 +81,10 @@ fn compare(case: &Path, expected: &Expected) -> Result<String, String> {
         (Ok(_), Some(error)) => return Err(format!("the peer fails: {error}")),
         (Err(_), Some(_)) => return Ok("refused, and the peer fails".to_owned()),
         (Err(_), None) if expected.always_fails() => return Ok("refused, and the peer fails at every text".to_owned()),
-        (Err(error), None) => return allowed(&error.to_string()).map(|reason| format!("refused: {reason}")),
+        (Err(error), None) => {
+            println!("{error}");
+            return allowed(&error.to_string()).map(|reason| format!("refused: {reason}"));
+        }
     };
     for (name, prompted) in &expected.prompts {
         let prompts = &encoder.directory.prompts;

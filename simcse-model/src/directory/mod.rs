@@ -234,7 +234,7 @@ fn fit(tokenizer: &mut Tokenizer, config: &ModelConfig, transformer: &Path) -> R
 fn read_prompts(file: &Path) -> Result<Prompts> {
     let json = JsonObject::read(file)?;
     json.require("model_type", &json!("SentenceTransformer"))?;
-    json.require("truncate_dim", &Value::Null)?;
+    json.require_none("truncate_dim")?;
     Prompts::read(file, &json)
 }
 

@@ -4,7 +4,7 @@
 
 use std::path::Path;
 
-use serde_json::{Value, json};
+use serde_json::json;
 
 use crate::error::Result;
 use crate::io::json::JsonObject;
@@ -66,7 +66,7 @@ impl TextSettings {
         let forward = json!({ "method": "forward", "method_output_name": "last_hidden_state" });
         json.require("modality_config", &json!({ "text": forward }))?;
         ARGUMENTS.into_iter().try_for_each(|arguments| json.require(arguments, &json!({})))?;
-        MULTI_VECTOR.into_iter().try_for_each(|field| json.require(field, &Value::Null))?;
+        MULTI_VECTOR.into_iter().try_for_each(|field| json.require_none(field))?;
         Ok(Self {
             max_seq_length: json.size("max_seq_length", 1..=usize::MAX)?,
             do_lower_case: json.flag("do_lower_case")?.unwrap_or(false),

@@ -105,6 +105,14 @@ impl JsonObject {
         }
     }
 
+    /// Refuses a `field` that is present and not `null`, because what it asks for is not supported.
+    pub(crate) fn require_none(&self, field: &str) -> Result<()> {
+        match self.get(field) {
+            Some(_) => Err(self.invalid(field, "null (what it asks for is not supported)")),
+            None => Ok(()),
+        }
+    }
+
     /// Refuses a `field` that is present and not `expected`.
     pub(crate) fn require(&self, field: &str, expected: &Value) -> Result<()> {
         match self.get(field) {

@@ -14,6 +14,7 @@ mod class;
 pub(crate) mod encode;
 mod files;
 mod made;
+mod patterns;
 mod pipeline;
 mod settings;
 mod special_tokens;

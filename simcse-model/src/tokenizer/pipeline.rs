@@ -28,6 +28,7 @@ use crate::error::{Error, Result};
 use crate::io::json::JsonObject;
 use crate::tokenizer::class::Class;
 use crate::tokenizer::files::{Files, TOKENIZER};
+use crate::tokenizer::patterns;
 use crate::tokenizer::special_tokens::SpecialTokens;
 use crate::tokenizer::vocabulary;
 
@@ -74,6 +75,7 @@ fn backend(files: &Files, file: Option<&Tokenizer>) -> Result<Tokenizer> {
         let expected = "none (leaving merges out at random is not supported)";
         return Err(Error::field(&files.path(TOKENIZER), "model.dropout", expected, dropout));
     }
+    patterns::check(files)?;
     Ok(file.clone())
 }
 

@@ -93,7 +93,7 @@ fn rows() -> Vec<(&'static str, String, Option<&'static str>)> {
                 "/pre_tokenizer",
                 json!({ "type": "Split", "pattern": { "Regex": r"(a|a|aa)+(?=b)\1" }, "behavior": "Removed", "invert": false }),
             ),
-            None,
+            Some("pattern.Regex: expected a pattern without"),
         ),
         (
             "an empty pattern",

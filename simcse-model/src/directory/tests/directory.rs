@@ -216,10 +216,10 @@ fn settings_that_cannot_be_honoured_are_named() {
     refused(file, r#"{"max_seq_length": -1}"#, "max_seq_length");
     refused(file, r#"{"transformer_task": "fill-mask"}"#, "transformer_task");
     refused(file, r#"{"processing_kwargs": {"text": {"max_length": 3}}}"#, "processing_kwargs: expected {}");
-    refused(file, r#"{"query_length": 3}"#, "query_length: expected null, found 3");
+    refused(file, r#"{"query_length": 3}"#, "query_length: expected null (what it asks for is not supported), found 3");
     refused(file, r#"{"tokenizer_name_or_path": "other"}"#, "tokenizer_name_or_path: expected no such field");
     let file = "config_sentence_transformers.json";
-    refused(file, r#"{"truncate_dim": 4}"#, "truncate_dim: expected null, found 4");
+    refused(file, r#"{"truncate_dim": 4}"#, "truncate_dim: expected null (what it asks for is not supported), found 4");
     refused(file, r#"{"prompts": {}, "default_prompt_name": "q"}"#, "default_prompt_name");
     refused(file, r#"{"prompts": 1}"#, "prompts: expected an object");
     refused(file, r#"{"model_type": "SparseEncoder"}"#, r#"found "SparseEncoder""#);
