@@ -61,7 +61,7 @@ pub(crate) fn size(text: &str) -> Result<u64, String> {
 
 #[derive(Debug, Args)]
 pub(crate) struct PromptArgs {
-    /// Put this text in front of every sentence, instead of the model's default prompt; "" for none
+    /// Put this text in front of every sentence, instead of the model's own prompt; "" for none
     #[arg(long, value_name = "TEXT", conflicts_with = "prompt_name")]
     prompt: Option<String>,
     /// Put the model's prompt of this name in front of every sentence (query, document, or a name
@@ -75,6 +75,14 @@ impl PromptArgs {
     pub(crate) fn resolve<'a>(&'a self, encoder: &'a SentenceEncoder) -> simcse_model::Result<Prompt<'a>> {
         let prompts = &encoder.directory.prompts;
         encoder.prompt(prompts.resolve(self.prompt.as_deref(), self.prompt_name.as_deref())?)
+    }
+
+    /// The prompt that is given; `None` leaves the choice to the evaluation.
+    pub(crate) fn given<'a>(&'a self, encoder: &'a SentenceEncoder) -> simcse_model::Result<Option<&'a str>> {
+        if self.prompt.is_none() && self.prompt_name.is_none() {
+            return Ok(None);
+        }
+        self.resolve(encoder).map(|prompt| Some(prompt.text))
     }
 }
 

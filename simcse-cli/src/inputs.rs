@@ -1,16 +1,15 @@
-//! The models and data sets that arguments name, and the embeddings of texts under a progress bar.
+//! The models and data sets that arguments name.
 //!
 //! This file knows the libraries and the hub. It must not know any one command.
 
 use std::path::{Path, PathBuf};
 
-use ndarray::Array2;
 use simcse_model::hub::{self, HubError};
 use simcse_model::{Error, Precision, SentenceEncoder};
 
 use crate::download_progress::DownloadProgress;
 use crate::error::Failure;
-use crate::{progress, report};
+use crate::report;
 
 /// The directory of the model that `--model` names: the name itself if it is a directory, else one
 /// in the hub's cache, downloaded if it is not there.
@@ -52,15 +51,4 @@ pub(crate) fn load(name: &str, precision: Precision) -> Result<SentenceEncoder, 
         report::note(&format!("warning: {warning}"));
     }
     Ok(encoder)
-}
-
-/// The embeddings of `texts`, one row each, (texts, C), under a progress bar.
-pub(crate) fn encode_texts(encoder: &SentenceEncoder, texts: &[String]) -> Result<Array2<f32>, Failure> {
-    let bar = progress::sentences_bar(Some(texts.len() as u64));
-    let embeddings = encoder.encode_while(texts, |done| {
-        bar.set_position(done as u64);
-        true
-    })?;
-    bar.set_position(texts.len() as u64);
-    Ok(embeddings.expect("the callback never asks to stop"))
 }

@@ -19,6 +19,14 @@ pub(crate) fn sentences_bar(total: Option<u64>) -> ProgressBar {
     bar.with_style(style(template).with_key("rate", rate)).with_finish(ProgressFinish::AndClear)
 }
 
+/// Shows on `bar` how many sentences are done; for calls that ask whether to go on.
+pub(crate) fn shown_on(bar: &ProgressBar) -> impl FnMut(usize) -> bool {
+    |done| {
+        bar.set_position(done as u64);
+        true
+    }
+}
+
 /// A bar that counts a file's bytes. It is cleared when dropped.
 pub(crate) fn bytes_bar(file: &str, total: Option<u64>) -> ProgressBar {
     let (bar, template) = match total {

@@ -35,6 +35,7 @@
 //!
 //! This file must not know how the embeddings were computed.
 
+use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use ndarray::ArrayView2;
@@ -251,12 +252,54 @@ impl Reranking {
         Ok(sha256(self.queries.iter().map(line)))
     }
 
-    /// Encodes every distinct text once and scores the rankings by cosine similarity.
+    /// Encodes every distinct text once and scores the rankings by cosine similarity. The model's
+    /// prompts for queries and documents, if it has any, are put in front of queries and candidates.
     ///
     /// # Errors
     /// [`Error::NoTexts`], the encoder's errors, and embeddings with NaN or infinite values.
     pub fn evaluate(&self, encoder: &SentenceEncoder) -> Result<RerankScores, Error> {
-        self.score(encoder.encode(self.texts()?)?.view())
+        let scores = self.evaluate_while(encoder, None, |_| true)?;
+        Ok(scores.expect("nothing stops it"))
+    }
+
+    /// [`evaluate`](Self::evaluate) with `prompt`, if it is given, in front of all texts instead of
+    /// the model's prompts. It can be stopped: now and then `go_on` gets the number of texts encoded
+    /// so far, and the result is `None` if it returns `false`.
+    ///
+    /// # Errors
+    /// As for [`evaluate`](Self::evaluate).
+    pub fn evaluate_while(
+        &self,
+        encoder: &SentenceEncoder,
+        prompt: Option<&str>,
+        mut go_on: impl FnMut(usize) -> bool,
+    ) -> Result<Option<RerankScores>, Error> {
+        let texts = self.texts()?;
+        let prompts = &encoder.directory.prompts;
+        let query_prompt = prompt.unwrap_or(prompts.query());
+        let document_prompt = prompt.unwrap_or(prompts.document());
+        if query_prompt == document_prompt {
+            let embeddings = encoder.encode_with_prompt_while(query_prompt, texts, go_on)?;
+            return embeddings.map(|embeddings| self.score(embeddings.view())).transpose();
+        }
+        // A text that is both a query and a candidate has two embeddings.
+        let queries = Selection::new(self.queries.iter().map(|query| query.text));
+        let candidates = Selection::new(self.queries.iter().flat_map(|query| query.candidates.iter().copied()));
+        let query_texts = queries.select(texts);
+        let Some(query_rows) = encoder.encode_with_prompt_while(query_prompt, &query_texts, &mut go_on)? else {
+            return Ok(None);
+        };
+        let go_on = |done| go_on(query_texts.len() + done);
+        let candidate_texts = candidates.select(texts);
+        let Some(candidate_rows) = encoder.encode_with_prompt_while(document_prompt, &candidate_texts, go_on)? else {
+            return Ok(None);
+        };
+        let query_rows = unit_rows(query_rows.view());
+        let candidate_rows = unit_rows(candidate_rows.view());
+        let similarity = |query: usize, candidate: usize| {
+            query_rows.row(queries.rows[&query]).dot(&candidate_rows.row(candidates.rows[&candidate]))
+        };
+        self.score_by(texts, similarity).map(Some)
     }
 
     /// Scores the rankings by the cosine similarity of `embeddings`, (texts, C): one row for each
@@ -271,9 +314,14 @@ impl Reranking {
         let texts = self.texts()?;
         assert_eq!(embeddings.nrows(), texts.len(), "one embedding for each distinct text");
         let unit = unit_rows(embeddings);
+        self.score_by(texts, |query, candidate| unit.row(query).dot(&unit.row(candidate)))
+    }
+
+    /// Scores the rankings by the similarity of two texts, a query and a candidate.
+    fn score_by(&self, texts: &[String], similarity: impl Fn(usize, usize) -> f32) -> Result<RerankScores, Error> {
         let of_query = |query: &Query| {
-            let similarity = |&candidate: &usize| unit.row(query.text).dot(&unit.row(candidate));
-            let scores: Vec<f32> = query.candidates.iter().map(similarity).collect();
+            let scores: Vec<f32> =
+                query.candidates.iter().map(|&candidate| similarity(query.text, candidate)).collect();
             RerankScores::of_query(&query.relevant, &scores)
                 .map_err(|source| Error::Query { query: shown(&texts[query.text]), source })
         };
@@ -307,6 +355,31 @@ impl Reranking {
             mrr: reciprocal_ranks / rankings.len().max(1) as f64,
             comparable: RerankScores::mean(&comparable),
         })
+    }
+}
+
+/// Some of the texts, each once.
+struct Selection {
+    texts: Vec<usize>,
+    /// The row of each text among the embeddings of the selection.
+    rows: HashMap<usize, usize>,
+}
+
+impl Selection {
+    fn new(all: impl Iterator<Item = usize>) -> Self {
+        let mut texts = Vec::new();
+        let mut rows = HashMap::new();
+        for text in all {
+            rows.entry(text).or_insert_with(|| {
+                texts.push(text);
+                texts.len() - 1
+            });
+        }
+        Self { texts, rows }
+    }
+
+    fn select<'a>(&self, texts: &'a [String]) -> Vec<&'a str> {
+        self.texts.iter().map(|&text| texts[text].as_str()).collect()
     }
 }
 

@@ -138,12 +138,31 @@ impl Sts {
         sha256(self.pairs.iter().map(|Pair { score, sentences: [a, b] }| json!([score, text(*a), text(*b)])))
     }
 
-    /// Encodes every distinct sentence once and correlates cosine similarities with gold scores.
+    /// Encodes every distinct sentence once and correlates cosine similarities with gold scores. The
+    /// model's default prompt, if it has one, is put in front of the sentences.
     ///
     /// # Errors
     /// The encoder's errors, and [`Error::Correlation`].
     pub fn evaluate(&self, encoder: &SentenceEncoder) -> Result<StsScores, Error> {
-        self.score(encoder.encode(&self.texts)?.view())
+        let scores = self.evaluate_while(encoder, None, |_| true)?;
+        Ok(scores.expect("nothing stops it"))
+    }
+
+    /// [`evaluate`](Self::evaluate) with `prompt`, if it is given, instead of the default. It can be
+    /// stopped: now and then `go_on` gets the number of sentences encoded so far, and the result is
+    /// `None` if it returns `false`.
+    ///
+    /// # Errors
+    /// As for [`evaluate`](Self::evaluate).
+    pub fn evaluate_while(
+        &self,
+        encoder: &SentenceEncoder,
+        prompt: Option<&str>,
+        go_on: impl FnMut(usize) -> bool,
+    ) -> Result<Option<StsScores>, Error> {
+        let prompt = prompt.unwrap_or(encoder.directory.prompts.default_prompt());
+        let embeddings = encoder.encode_with_prompt_while(prompt, &self.texts, go_on)?;
+        embeddings.map(|embeddings| self.score(embeddings.view())).transpose()
     }
 
     /// Correlates the cosine similarities of `embeddings`, (texts, C), with gold scores: one row

@@ -5,7 +5,9 @@ use std::io::Write;
 use std::path::Path;
 
 use ndarray::{Array2, array};
-use simcse_eval::{Error, HeldOut, Reranking, Split, Titles};
+use simcse_eval::metrics::{average_precision, unit_rows};
+use simcse_eval::{Error, HeldOut, Reranking, Split, Sts, Titles};
+use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, Tokenizer};
 use tempfile::TempDir;
 
 const TEXT: &str =
@@ -239,4 +241,71 @@ fn a_query_may_have_many_candidates() {
     let directory = directory(&[("dev.txt", &format!("q\t{ids}\t{ids}\t{scores}\nq\t1\t1 2\t1 1\n"))]);
     let reranking = Reranking::read(directory.path(), Split::Dev).unwrap();
     assert_eq!((reranking.queries.len(), reranking.skipped.without_negatives), (1, 1));
+}
+
+/// A small random model with `config_sentence_transformers.json`.
+fn encoder(directory: &Path, prompts: &str) -> SentenceEncoder {
+    let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "q", "d", ":", "slow", "boot", "wifi", "sound"];
+    let config = ModelConfig {
+        vocab_size: words.len(),
+        hidden_size: 16,
+        num_hidden_layers: 1,
+        num_attention_heads: 2,
+        intermediate_size: 32,
+        initializer_range: 0.5,
+        ..ModelConfig::defaults(Architecture::Bert)
+    };
+    let tokenizer = Tokenizer::word_piece(&words, true).unwrap();
+    let model = ModelDirectory::new(config, tokenizer, Pooling::Mean, 16).unwrap();
+    SentenceEncoder::random(model, 3).save(directory).unwrap();
+    fs::write(directory.join("config_sentence_transformers.json"), prompts).unwrap();
+    SentenceEncoder::load_directory(directory).unwrap()
+}
+
+#[test]
+fn queries_and_candidates_have_their_prompts() {
+    // "boot" is a query and a candidate, and so has two embeddings.
+    let queries = ["slow boot", "boot"];
+    let candidates = [["boot", "wifi sound", "slow slow"], ["sound", "boot", "wifi"]];
+    let relevant = [true, false, false];
+    let line = |i: usize| {
+        let [positive, negatives @ ..] = candidates[i];
+        serde_json::json!({ "query": queries[i], "positive": positive, "negative": negatives }).to_string() + "\n"
+    };
+    let set = Reranking::from_jsonl((line(0) + &line(1)).leak(), "two queries").unwrap();
+
+    let expected = |query_rows: Array2<f32>, candidate_rows: [Array2<f32>; 2]| -> f64 {
+        let query_rows = unit_rows(query_rows.view());
+        let of_query = |i: usize| {
+            let scores = unit_rows(candidate_rows[i].view()).dot(&query_rows.row(i));
+            average_precision(&relevant, &scores.to_vec()).unwrap()
+        };
+        (of_query(0) + of_query(1)) / 2.0
+    };
+    let directory = tempfile::tempdir().unwrap();
+    let prompted = encoder(directory.path(), r#"{"prompts": {"query": "q : q ", "document": "d : wifi "}}"#);
+    let documents = candidates.map(|texts| prompted.encode_document(&texts).unwrap());
+    let with_prompts = expected(prompted.encode_query(&queries).unwrap(), documents);
+    let texts = candidates.map(|texts| prompted.encode(&texts).unwrap());
+    let without = expected(prompted.encode(&queries).unwrap(), texts);
+    assert_ne!(with_prompts, without);
+    assert!((set.evaluate(&prompted).unwrap().map - with_prompts).abs() < 1e-12);
+    let none = set.evaluate_while(&prompted, Some(""), |_| true).unwrap().unwrap();
+    assert!((none.map - without).abs() < 1e-12);
+    assert!(set.evaluate_while(&prompted, None, |_| false).unwrap().is_none());
+}
+
+#[test]
+fn similarity_uses_the_default_prompt() {
+    let directory = tempfile::tempdir().unwrap();
+    let pairs = directory.path().join("sts.tsv");
+    fs::write(&pairs, "4\tslow boot\tboot\n1\tslow boot\twifi\n2\tsound\twifi slow\n").unwrap();
+    let sts = Sts::read(&pairs).unwrap();
+    let prompted = encoder(directory.path(), r#"{"prompts": {"query": "q : q "}}"#);
+    let without = sts.evaluate(&prompted).unwrap();
+    assert_eq!(without, sts.score(prompted.encode(sts.texts()).unwrap().view()).unwrap());
+    let with_query = sts.evaluate_while(&prompted, Some("q : q "), |_| true).unwrap().unwrap();
+    assert_ne!(with_query, without);
+    let by_default = r#"{"prompts": {"query": "q : q "}, "default_prompt_name": "query"}"#;
+    assert_eq!(sts.evaluate(&encoder(directory.path(), by_default)).unwrap(), with_query);
 }

@@ -10,9 +10,10 @@ use simcse_eval::reranking::Skipped;
 use simcse_eval::{Bm25Scores, Columns, RerankScores, Reranking, Split, Sts, StsOptions, StsScores};
 use simcse_model::Named;
 
-use crate::args::{JsonArgs, ModelArgs, PrecisionArgs, named};
+use crate::args::{JsonArgs, ModelArgs, PrecisionArgs, PromptArgs, named};
 use crate::error::Failure;
-use crate::inputs::{data_path, encode_texts, load};
+use crate::inputs::{data_path, load};
+use crate::progress;
 use crate::report::{self, counted};
 
 const HELP: &str = "\
@@ -36,8 +37,9 @@ enum Benchmark {
 }
 
 const ASKUBUNTU_HELP: &str = "\
-Queries without positives, or without negatives, are left out and counted. All figures are between \
-0 and 1.
+Queries without positives, or without negatives, are left out and counted. A model's prompts for \
+queries and documents, if it has any, are put in front of queries and candidates, as \
+sentence-transformers does. All figures are between 0 and 1.
 
 Examples:
   simcse eval askubuntu --model output/my-model --data askubuntu --split test
@@ -64,6 +66,8 @@ struct AskubuntuArgs {
     /// candidates
     #[arg(long, value_name = "NAME", value_parser = named::<Baseline>)]
     baseline: Option<Baseline>,
+    #[command(flatten)]
+    prompt: PromptArgs,
     #[command(flatten)]
     precision: PrecisionArgs,
     #[command(flatten)]
@@ -114,6 +118,8 @@ struct StsArgs {
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
     #[command(flatten)]
+    prompt: PromptArgs,
+    #[command(flatten)]
     json: JsonArgs,
 }
 
@@ -137,8 +143,12 @@ fn askubuntu(args: &AskubuntuArgs) -> Result<(), Failure> {
     let skipped = reranking.skipped;
     match (args.baseline, &args.model) {
         (None, Some(model)) => {
-            let texts = reranking.texts()?;
-            let scores = reranking.score(encode_texts(&load(model, args.precision.get())?, texts)?.view())?;
+            let texts = reranking.texts()?.len();
+            let encoder = load(model, args.precision.get())?;
+            let bar = progress::sentences_bar(Some(texts as u64));
+            let scores = reranking.evaluate_while(&encoder, args.prompt.given(&encoder)?, progress::shown_on(&bar))?;
+            let scores = scores.expect("the bar stops nothing");
+            drop(bar); // clears it
             print_figures(args.json.json, &scores, left_out(skipped), || rerank_text(&scores, skipped))
         }
         _ => {
@@ -151,7 +161,11 @@ fn askubuntu(args: &AskubuntuArgs) -> Result<(), Failure> {
 fn sts(args: &StsArgs) -> Result<(), Failure> {
     let options = StsOptions { columns: args.columns.clone(), split: args.split.clone() };
     let sts = Sts::read_with(&args.data, &options)?;
-    let scores = sts.score(encode_texts(&load(&args.model.model, args.model.precision.get())?, sts.texts())?.view())?;
+    let encoder = load(&args.model.model, args.model.precision.get())?;
+    let bar = progress::sentences_bar(Some(sts.texts().len() as u64));
+    let scores = sts.evaluate_while(&encoder, args.prompt.given(&encoder)?, progress::shown_on(&bar))?;
+    let scores = scores.expect("the bar stops nothing");
+    drop(bar); // clears it
     let left_out = json!({ "without_score": sts.skipped });
     print_figures(args.json.json, &scores, left_out, || sts_text(&scores, sts.skipped))
 }

@@ -43,7 +43,7 @@ sentence-transformers; \"text\" in the output is the line without it.
 
 Examples:
   simcse encode --model output/my-model titles.txt --output titles.npy
-  simcse encode --model intfloat/e5-small-v2 queries.txt --prompt 'query: ' --output queries.npy
+  simcse encode --model intfloat/e5-small-v2 q.txt --prompt 'query: ' -o q.npy
   simcse encode --model output/my-model pairs.csv --text-column sent0 -o pairs.npy
   zcat titles.txt.gz | simcse encode --model output/my-model -o - | head -1";
 
@@ -75,13 +75,13 @@ pub(crate) struct EncodeArgs {
 #[derive(Serialize)]
 struct EncodeReport<'a> {
     sentences: usize,
-    /// What was put in front of every sentence; empty for nothing.
-    prompt: &'a str,
     /// Sentences longer than the model's maximum length.
     cut: usize,
     dimension: usize,
     seconds: f64,
     sentences_per_second: f64,
+    /// What was put in front of every sentence; empty for nothing.
+    prompt: &'a str,
 }
 
 pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
@@ -127,7 +127,7 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
     let cut = encoding.cut;
     if args.json.json {
         let prompt = prompt.text;
-        return report::print_json(&EncodeReport { sentences, prompt, cut, dimension, seconds, sentences_per_second });
+        return report::print_json(&EncodeReport { sentences, cut, dimension, seconds, sentences_per_second, prompt });
     }
     let embeddings = counted(sentences, "embedding", "embeddings");
     report::note(&format!(

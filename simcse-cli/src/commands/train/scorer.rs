@@ -1,6 +1,5 @@
 //! Scores the models of a run.
 
-use ndarray::Array2;
 use serde_json::{Map, Value, json};
 use simcse_eval::{Reranking, Sts};
 use simcse_model::SentenceEncoder;
@@ -69,20 +68,13 @@ pub(super) fn rerank(
     encoder: &SentenceEncoder,
     prefix: &str,
 ) -> Result<Option<Evaluation>, simcse_eval::Error> {
-    let Some(embeddings) = encode(encoder, set.texts()?)? else { return Ok(None) };
-    let scores = set.score(embeddings.view())?;
+    let Some(scores) = set.evaluate_while(encoder, None, |_| !stop::requested())? else { return Ok(None) };
     Ok(Some(Evaluation { figures: figures(&json!(scores), prefix), metric: scores.map }))
 }
 
 fn sts(set: &Sts, encoder: &SentenceEncoder) -> Result<Option<Evaluation>, simcse_eval::Error> {
-    let Some(embeddings) = encode(encoder, set.texts())? else { return Ok(None) };
-    let scores = set.score(embeddings.view())?;
+    let Some(scores) = set.evaluate_while(encoder, None, |_| !stop::requested())? else { return Ok(None) };
     Ok(Some(Evaluation { figures: figures(&json!(scores), "eval"), metric: scores.spearman_cosine }))
-}
-
-/// The embeddings of `texts`, one row each; `None` if a stop was requested.
-fn encode(encoder: &SentenceEncoder, texts: &[String]) -> Result<Option<Array2<f32>>, simcse_eval::Error> {
-    Ok(encoder.encode_while(texts, |_| !stop::requested())?)
 }
 
 /// The fields of `scores`, named `<prefix>_…`, without the counts, which do not change.
