@@ -253,7 +253,8 @@ impl Reranking {
     }
 
     /// Encodes every distinct text once and scores the rankings by cosine similarity. The model's
-    /// prompts for queries and documents, if it has any, are put in front of queries and candidates.
+    /// prompts for queries and documents, if it has any, are put in front of queries and
+    /// candidates.
     ///
     /// # Errors
     /// [`Error::NoTexts`], the encoder's errors, and embeddings with NaN or infinite values.
@@ -263,8 +264,8 @@ impl Reranking {
     }
 
     /// [`evaluate`](Self::evaluate) with `prompt`, if it is given, in front of all texts instead of
-    /// the model's prompts. It can be stopped: now and then `go_on` gets the number of texts encoded
-    /// so far, and the result is `None` if it returns `false`.
+    /// the model's prompts. It can be stopped: now and then `go_on` gets the number of texts
+    /// encoded so far, and the result is `None` if it returns `false`.
     ///
     /// # Errors
     /// As for [`evaluate`](Self::evaluate).

@@ -138,8 +138,8 @@ impl Sts {
         sha256(self.pairs.iter().map(|Pair { score, sentences: [a, b] }| json!([score, text(*a), text(*b)])))
     }
 
-    /// Encodes every distinct sentence once and correlates cosine similarities with gold scores. The
-    /// model's default prompt, if it has one, is put in front of the sentences.
+    /// Encodes every distinct sentence once and correlates cosine similarities with gold scores.
+    /// The model's default prompt, if it has one, is put in front of the sentences.
     ///
     /// # Errors
     /// The encoder's errors, and [`Error::Correlation`].
@@ -148,9 +148,9 @@ impl Sts {
         Ok(scores.expect("nothing stops it"))
     }
 
-    /// [`evaluate`](Self::evaluate) with `prompt`, if it is given, instead of the default. It can be
-    /// stopped: now and then `go_on` gets the number of sentences encoded so far, and the result is
-    /// `None` if it returns `false`.
+    /// [`evaluate`](Self::evaluate) with `prompt`, if it is given, instead of the default. It can
+    /// be stopped: now and then `go_on` gets the number of sentences encoded so far, and the result
+    /// is `None` if it returns `false`.
     ///
     /// # Errors
     /// As for [`evaluate`](Self::evaluate).

@@ -1,9 +1,10 @@
 //! Regular expressions in a `tokenizer.json` that is used as it is.
 //!
-//! transformers' build of the tokenizers library reads them with Oniguruma, and ours with fancy-regex, which needs no C
-//! compiler. The two disagree about `\w` and `\b` (superscripts, joiners), about classes such as `[[:punct:]]` (ASCII or
-//! Unicode), about `^` and `$` in texts of several lines, and about letters that fold to several. What both read alike is a
-//! small language, tried on every character; anything else is refused.
+//! transformers' build of the tokenizers library reads them with Oniguruma, and ours with
+//! fancy-regex, which needs no C compiler. The two disagree about `\w` and `\b` (superscripts,
+//! joiners), about classes such as `[[:punct:]]` (ASCII or Unicode), about `^` and `$` in texts of
+//! several lines, and about letters that fold to several. What both read alike is a small language,
+//! tried on every character; anything else is refused.
 
 use serde::Deserialize;
 use serde_json::Value;
