@@ -41,9 +41,11 @@ pub mod reranking;
 pub mod sts;
 
 mod error;
+mod rerank_scores;
 
 pub use data::{Columns, HeldOut, Split, StsOptions, Titles};
 pub use error::Error;
 pub use metrics::MetricError;
-pub use reranking::{Bm25Scores, RerankScores, Reranking};
+pub use rerank_scores::{Bm25Scores, RerankScores};
+pub use reranking::Reranking;
 pub use sts::{Sts, StsScores};
