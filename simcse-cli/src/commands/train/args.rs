@@ -48,7 +48,7 @@ pub(crate) struct TrainArgs {
     /// The model to train: a Hugging Face or sentence-transformers directory, or a name on the hub
     #[arg(long, value_name = "MODEL", value_parser = NonEmptyStringValueParser::new())]
     pub(super) model: Option<String>,
-    /// Directory for the model and its checkpoints [default: output/simcse-<model>-<time>]
+    /// Directory for the model and its checkpoints [default: output/simcse-MODEL-TIME]
     #[arg(long, value_name = "DIR")]
     pub(super) output_dir: Option<PathBuf>,
     /// Resume from a checkpoint directory or, with `auto`, from the newest complete one in
