@@ -31,6 +31,7 @@ mod portable;
 mod prefetch;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 mod tile;
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 pub(crate) mod words;
 
 use ndarray::ArrayView2;
@@ -106,7 +107,7 @@ pub fn gemm_scratch_bytes(precision: Precision, k: usize, n: usize) -> usize {
         (Isa::Avx512 | Isa::Amx, Precision::F32) => blocked::scratch::<instances::Avx512F32>(k, n),
         #[cfg(target_arch = "x86_64")]
         (Isa::Avx2, Precision::F32) => blocked::scratch::<instances::Avx2F32>(k, n),
-        _ => 0, // matrixmultiply allocates its own few hundred kilobytes
+        _ => portable::scratch(k, n),
     };
     words * size_of::<f32>()
 }

@@ -125,6 +125,7 @@ pub(crate) trait Simd: Copy + Send + Sync {
 
 /// A [`Simd`] that multiplies pairs of bf16 values. A lane of 32 bits holds a pair, its first value
 /// in the low half.
+#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 pub(crate) trait SimdBf16: Simd {
     /// The pairs `(first, second)` of each lane, rounded to nearest even.
     fn pairs(self, first: Self::F32, second: Self::F32) -> Self::F32;
