@@ -74,7 +74,9 @@ pub fn atomically(path: &Path, create: impl FnOnce(&Path) -> io::Result<()>) -> 
     let temporary = path.with_file_name(name);
 
     // A killed process with the same id may have left one; a symbolic link must not be followed.
-    let _ = uninterrupted(|| fs::remove_file(&temporary));
+    if fs::symlink_metadata(&temporary).is_ok() {
+        uninterrupted(|| fs::remove_file(&temporary))?;
+    }
     let created = create(&temporary).and_then(|()| uninterrupted(|| fs::rename(&temporary, path)));
     if created.is_err() {
         let _ = uninterrupted(|| fs::remove_file(&temporary));
