@@ -9,7 +9,7 @@ use std::collections::VecDeque;
 use simcse_model::{Prompt, SentenceEncoder, Tokens};
 
 use crate::data::sentences::Sentences;
-use crate::data::steps::{Step, Steps};
+use crate::data::steps::{Step, Steps, steps_in_epoch};
 use crate::error::{Error, Result};
 use crate::settings::Settings;
 
@@ -28,15 +28,17 @@ use crate::settings::Settings;
 /// # Ok::<(), simcse_train::Error>(())
 /// ```
 pub fn total_steps(settings: &Settings, sentences: &Sentences) -> Result<u64> {
-    let steps = steps(settings, sentences);
-    if steps.in_epoch(0) == 0 {
+    let batches_per_step = settings.gradient_accumulation_steps;
+    let in_epoch = |epoch| steps_in_epoch(sentences, settings.batching(), batches_per_step, epoch);
+    let first = in_epoch(0);
+    if first == 0 {
         return Err(Error::TooFewSentences {
             name: sentences.name().to_owned(),
             batch_size: settings.batch_size,
             found: sentences.len() - sentences.duplicates(),
         });
     }
-    let in_all_epochs = || (0..settings.epochs).map(|epoch| steps.in_epoch(epoch)).sum();
+    let in_all_epochs = || (0..settings.epochs).map(|epoch| if epoch == 0 { first } else { in_epoch(epoch) }).sum();
     Ok(settings.max_steps.unwrap_or_else(in_all_epochs))
 }
 

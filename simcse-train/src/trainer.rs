@@ -115,8 +115,9 @@ impl Trainer {
     ) -> Result<Self> {
         settings.check()?;
         settings.apply_to(&mut encoder)?;
+        let steps = total_steps(&settings, sentences)?;
         let sources = Sources::of_model(&encoder);
-        Self::prepare(encoder, sentences, settings, sources, Start::New(output.into()))
+        Ok(Self::prepare(encoder, sentences, settings, steps, sources, Start::New(output.into())))
     }
 
     /// Resumes the run in `output` from `checkpoint`, which belongs to it. `settings` are those
@@ -151,19 +152,20 @@ impl Trainer {
         let mut encoder = checkpoint.load_encoder()?;
         settings.apply_to(&mut encoder)?;
         let sources = checkpoint.provenance.sources();
-        Self::prepare(encoder, sentences, settings, sources, Start::Resumed(output, Box::new(checkpoint)))
+        let start = Start::Resumed(output, Box::new(checkpoint));
+        Ok(Self::prepare(encoder, sentences, settings, steps, sources, start))
     }
 
     fn prepare(
         encoder: SentenceEncoder,
         sentences: &Sentences,
         settings: Settings,
+        total_steps: u64,
         sources: Sources,
         start: Start,
-    ) -> Result<Self> {
-        let total_steps = total_steps(&settings, sentences)?;
+    ) -> Self {
         let draws = Draws::new(&settings, sentences, start.done());
-        Ok(Self { sources, encoder, sentences: sentences.clone(), settings, total_steps, start, draws, memory: None })
+        Self { sources, encoder, sentences: sentences.clone(), settings, total_steps, start, draws, memory: None }
     }
 
     /// The model, with the settings applied.

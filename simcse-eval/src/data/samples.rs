@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use serde_json::{Map, Value};
-use simcse_model::io::Lines;
+use simcse_model::io::{Lines, json_kind};
 
 use crate::error::{Error, shown};
 
@@ -44,7 +44,7 @@ fn parse(text: &str) -> Result<Sample, String> {
         serde_json::from_str(text).map_err(|error| error.to_string().replace("line 1 ", ""))?;
     let query = match only(&object, QUERY)? {
         Some((_, Value::String(query))) => query.clone(),
-        Some((_, value)) => return Err(format!("a query that is {}", kind(value))),
+        Some((_, value)) => return Err(format!("a query that is {}", json_kind(value))),
         None => return Err(format!("no \"query\", only {}", keys(&object))),
     };
     let positive = only(&object, POSITIVE)?;
@@ -97,7 +97,7 @@ fn only<'a>(object: &'a Map<String, Value>, names: &[&str]) -> Result<Option<Ent
 fn texts((key, value): Entry) -> Result<Vec<String>, String> {
     let text = |value: &Value| match value {
         Value::String(text) => Ok(text.clone()),
-        value => Err(format!("\"{key}\" with {} in place of a string", kind(value))),
+        value => Err(format!("\"{key}\" with {} in place of a string", json_kind(value))),
     };
     match value {
         Value::Array(values) => values.iter().map(text).collect(),
@@ -107,7 +107,7 @@ fn texts((key, value): Entry) -> Result<Vec<String>, String> {
 
 /// Labels that are 0 or 1, false or true.
 fn binary((key, value): Entry) -> Result<Vec<bool>, String> {
-    let labels = value.as_array().ok_or_else(|| format!("\"{key}\" that is {}", kind(value)))?;
+    let labels = value.as_array().ok_or_else(|| format!("\"{key}\" that is {}", json_kind(value)))?;
     let label = |label: &Value| match (label.as_bool(), label.as_f64()) {
         (Some(label), _) => Ok(label),
         (_, Some(0.0)) => Ok(false),
@@ -120,15 +120,4 @@ fn binary((key, value): Entry) -> Result<Vec<bool>, String> {
 fn keys(object: &Map<String, Value>) -> String {
     let keys: Vec<_> = object.keys().map(|key| format!("\"{key}\"")).collect();
     format!("the keys {}", keys.join(", "))
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
-    }
 }

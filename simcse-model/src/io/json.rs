@@ -121,3 +121,16 @@ impl JsonObject {
         }
     }
 }
+
+/// What kind of JSON value this is, for messages: `a string`, `an object`.
+#[must_use]
+pub fn json_kind(value: &Value) -> &'static str {
+    match value {
+        Value::Null => "null",
+        Value::Bool(_) => "a boolean",
+        Value::Number(_) => "a number",
+        Value::String(_) => "a string",
+        Value::Array(_) => "an array",
+        Value::Object(_) => "an object",
+    }
+}

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
+use crate::io::json::json_kind;
 use crate::io::lines::{LineError, Lines, MAX_LINE};
 use crate::io::text::excerpt;
 
@@ -244,8 +245,8 @@ fn json_fields(value: Value, keys: Option<&[String]>) -> Result<Vec<Option<Strin
         }
         (None, Value::Array(values)) => Ok(values.into_iter().map(scalar).collect()),
         (None, Value::String(text)) => Ok(vec![Some(text)]),
-        (Some(_), value) => Err(("a JSON object, as in the first line", kind(&value))),
-        (None, value) => Err(("a JSON array or string, as in the first line", kind(&value))),
+        (Some(_), value) => Err(("a JSON object, as in the first line", json_kind(&value))),
+        (None, value) => Err(("a JSON array or string, as in the first line", json_kind(&value))),
     }
 }
 
@@ -254,17 +255,6 @@ fn scalar(value: Value) -> Option<String> {
         Value::String(text) => Some(text),
         Value::Number(number) => Some(number.to_string()),
         Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => None,
-    }
-}
-
-fn kind(value: &Value) -> &'static str {
-    match value {
-        Value::Null => "null",
-        Value::Bool(_) => "a boolean",
-        Value::Number(_) => "a number",
-        Value::String(_) => "a string",
-        Value::Array(_) => "an array",
-        Value::Object(_) => "an object",
     }
 }
 

@@ -61,7 +61,7 @@ impl Steps {
 
     /// How many steps `epoch` has.
     pub fn in_epoch(&self, epoch: u32) -> u64 {
-        self.batching.count(&self.sentences, epoch).div_ceil(self.batches_per_step) as u64
+        steps_in_epoch(&self.sentences, self.batching, self.batches_per_step, epoch)
     }
 }
 
@@ -84,6 +84,11 @@ impl Iterator for Steps {
         let epoch = f64::from(self.epoch) + self.taken as f64 / self.count as f64;
         Some(Step { epoch, batches })
     }
+}
+
+/// How many steps `epoch` has. Where sentences are equal, this goes through the whole epoch.
+pub fn steps_in_epoch(sentences: &Sentences, batching: Batching, batches_per_step: usize, epoch: u32) -> u64 {
+    batching.count(sentences, epoch).div_ceil(batches_per_step) as u64
 }
 
 #[cfg(test)]
