@@ -117,7 +117,7 @@ impl Trainer {
         settings.apply_to(&mut encoder)?;
         let steps = total_steps(&settings, sentences)?;
         let sources = Sources::of_model(&encoder);
-        Ok(Self::prepare(encoder, sentences, settings, steps, sources, Start::New(output.into())))
+        Self::prepare(encoder, sentences, settings, steps, sources, Start::New(output.into()))
     }
 
     /// Resumes the run in `output` from `checkpoint`, which belongs to it. `settings` are those
@@ -153,7 +153,7 @@ impl Trainer {
         settings.apply_to(&mut encoder)?;
         let sources = checkpoint.provenance.sources();
         let start = Start::Resumed(output, Box::new(checkpoint));
-        Ok(Self::prepare(encoder, sentences, settings, steps, sources, start))
+        Self::prepare(encoder, sentences, settings, steps, sources, start)
     }
 
     fn prepare(
@@ -163,9 +163,9 @@ impl Trainer {
         total_steps: u64,
         sources: Sources,
         start: Start,
-    ) -> Self {
-        let draws = Draws::new(&settings, sentences, start.done());
-        Self { sources, encoder, sentences: sentences.clone(), settings, total_steps, start, draws, memory: None }
+    ) -> Result<Self> {
+        let draws = Draws::new(&settings, &encoder, sentences, start.epochs())?;
+        Ok(Self { sources, encoder, sentences: sentences.clone(), settings, total_steps, start, draws, memory: None })
     }
 
     /// The model, with the settings applied.
@@ -329,6 +329,14 @@ impl Start {
         match self {
             Self::New(_) => 0,
             Self::Resumed(_, checkpoint) => checkpoint.step(),
+        }
+    }
+
+    /// Epochs that are already done, with a fraction.
+    fn epochs(&self) -> f64 {
+        match self {
+            Self::New(_) => 0.0,
+            Self::Resumed(_, checkpoint) => checkpoint.progress.epoch,
         }
     }
 }
