@@ -1,8 +1,8 @@
 //! What the steps of a run draw from its sentences, as token ids.
 //!
 //! A draw is tokenized once, even if the memory plan looks at it before the first step. Texts that
-//! the tokenizer turns into the same token ids are equal sentences. Which ones are is found out when
-//! they are drawn, because a run must not wait until all of its text is tokenized.
+//! the tokenizer turns into the same token ids are equal sentences. Which ones are is found out
+//! when they are drawn, because a run must not wait until all of its text is tokenized.
 //!
 //! This file knows sentences, steps and a tokenizer. It must not know losses or files.
 
@@ -19,9 +19,9 @@ use crate::settings::Settings;
 
 /// The number of steps of a run with these settings on these sentences.
 ///
-/// Epochs are counted as if only equal texts were kept out of each other's batches. If the tokenizer
-/// turns different texts into the same token ids, an epoch may be shorter; the run then begins
-/// further epochs until it has made this number of steps.
+/// Epochs are counted as if only equal texts were kept out of each other's batches. If the
+/// tokenizer turns different texts into the same token ids, an epoch may be shorter; the run then
+/// begins further epochs until it has made this number of steps.
 ///
 /// # Errors
 /// [`Error::TooFewSentences`] if there are too few for one batch.
@@ -138,7 +138,7 @@ impl Draws {
 
     fn draw(&mut self, encoder: &SentenceEncoder) -> Result<Draw> {
         let Self { sentences, prompt, steps, .. } = self;
-        // Also of the sentences that turn out to be equal to others and have to wait.
+        // Includes sentences that turn out to be equal to others and have to wait.
         let mut tokenized = HashMap::new();
         let step = steps.next_distinct(|indices| {
             let tokens = tokenize(encoder, prompt, sentences, indices)?;

@@ -126,7 +126,7 @@ impl Trainer {
     ///
     /// # Errors
     /// As [`Trainer::new`]; [`Error::Changed`] if sentences or settings differ from the run's, or
-    /// would make it shorter; errors of loading the checkpoint's model.
+    /// would make it shorter; errors of loading the checkpoint's model; what the tokenizer reports.
     pub fn resume(
         output: OutputDirectory,
         checkpoint: Checkpoint,
@@ -209,7 +209,8 @@ impl Trainer {
     /// call, [`Trainer::train`] makes a plan without evaluations.
     ///
     /// # Errors
-    /// [`Error::Memory`] with the largest setting that fits; what the tokenizer reports.
+    /// [`Error::Memory`] with the largest setting that fits; [`Error::TooFewTokenized`] and
+    /// [`Error::NothingToLearn`]; what the tokenizer reports.
     pub fn plan_memory(&mut self, evaluated: usize, limit: Option<u64>) -> Result<MemoryPlan> {
         let steps = self.total_steps - self.done();
         let Self { encoder, sentences, settings, draws, .. } = self;
@@ -222,8 +223,9 @@ impl Trainer {
     /// What may keep the run from learning, as warnings to show before it starts.
     ///
     /// # Errors
-    /// [`Error::NothingToLearn`] if the tokenizer turns all sentences into the same token ids; what
-    /// the tokenizer reports.
+    /// [`Error::NothingToLearn`] if the tokenizer turns all sentences into the same token ids,
+    /// [`Error::TooFewTokenized`] if it leaves too few different ones for a batch; what the
+    /// tokenizer reports.
     pub fn warnings(&mut self) -> Result<Vec<String>> {
         let steps = self.total_steps - self.done();
         let Self { encoder, sentences, settings, draws, total_steps, .. } = self;

@@ -98,7 +98,7 @@ impl Batching {
 
 /// The batches of an epoch, as indices of sentences. As an iterator, it keeps sentences with the
 /// same text apart; [`Batches::next_distinct`] does so for every other kind of equality, too.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Batches {
     order: Vec<u32>,
     /// How much of the order has been used.
@@ -109,6 +109,11 @@ pub struct Batches {
 }
 
 impl Batches {
+    /// No batches, which take no memory.
+    pub(crate) fn none() -> Self {
+        Self { order: Vec::new(), position: 0, batch_size: 1, equals: None }
+    }
+
     /// The next batch; `None` after the last one. Sentences with the same key count as equal, like
     /// those with the same text. `keys` returns the keys of the sentences with the given indices;
     /// it is called for every sentence of the batch, even if equal sentences may meet.
@@ -116,8 +121,8 @@ impl Batches {
     /// The batches are those that would be formed if all sentences with the same key had the same
     /// text. But only the keys of sentences that the batch may take are computed: if two of them
     /// are the same, the later sentence waits, and the groups of equal sentences of both become one
-    /// group. So the key of a sentence is computed when a batch takes it and, at most once before,
-    /// when it has to wait.
+    /// group. So a key is computed for each sentence that a batch takes, and for each time that
+    /// groups are merged: in an epoch, at most once for each different text.
     ///
     /// # Errors
     /// Those of `keys`.

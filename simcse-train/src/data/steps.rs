@@ -125,7 +125,7 @@ impl Steps {
 
     fn begin(&mut self, epoch: u32) {
         // The memory of the last epoch is released before the next one takes as much.
-        self.batches = Batches::default();
+        self.batches = Batches::none();
         self.epoch = epoch;
         self.count = self.batching.count(&self.sentences, epoch);
         self.taken = 0;
