@@ -328,12 +328,14 @@ impl Read for LineBytes {
 fn next_csv(reader: &mut csv::Reader<LineBytes>, name: &str) -> Result<Option<Record>, RecordError> {
     let mut fields = csv::StringRecord::new();
     let found = reader.read_record(&mut fields).map_err(|error| csv_error(error, name))?;
-    if !found || fields.iter().eq([END_OF_FILE]) {
+    // A file may hold such a line, too, and goes on after it.
+    let ended = reader.get_ref().ended;
+    if !found || ended && fields.iter().eq([END_OF_FILE]) {
         return Ok(None);
     }
     let line = reader.get_ref().record_line.unwrap_or_default();
     reader.get_mut().end_record();
-    if fields.iter().next_back().is_some_and(|field| field.ends_with(END_OF_FILE)) {
+    if ended && fields.iter().next_back().is_some_and(|field| field.ends_with(END_OF_FILE)) {
         return Err(malformed(name, line, "a closing quote", "the end of the file"));
     }
     Ok(Some(Record { line, fields: fields.iter().map(|field| Some(field.to_owned())).collect() }))

@@ -50,6 +50,14 @@ fn tabs_separate_without_quoting() {
 }
 
 #[test]
+fn a_line_like_the_mark_of_the_end_of_the_file_does_not_end_it() {
+    let text = format!("a,b\n{END_OF_FILE}\nc,{END_OF_FILE}\nd,e\n");
+    let expected =
+        [record(1, &["a", "b"]), record(2, &[END_OF_FILE]), record(3, &["c", END_OF_FILE]), record(4, &["d", "e"])];
+    assert_eq!(all("f.csv", &text), expected);
+}
+
+#[test]
 fn commas_separate_with_quoting() {
     let text = "\n\nid,text\r\n1,\"a, \"\"b\"\"\r\nc\"\r\n\n2, d \"e\"\n3,\n";
     let expected = [
