@@ -31,12 +31,9 @@ impl PrecisionArgs {
     }
 }
 
-/// The precision of this name, which this processor must have; `auto` is the fastest that it has.
-pub(crate) fn precision(name: &str) -> Result<Precision, String> {
-    if name == "auto" {
-        return Ok(Precision::fastest());
-    }
-    let precision = Precision::from_name(name).map_err(|_| "expected f32, bf16 or auto".to_owned())?;
+/// The precision of this name, or `auto`, which this processor must have.
+fn precision(name: &str) -> Result<Precision, String> {
+    let precision = Precision::from_name_or_auto(name).map_err(|unknown| format!("expected {}", unknown.expected))?;
     if precision.is_available() {
         return Ok(precision);
     }

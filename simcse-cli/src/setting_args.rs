@@ -4,7 +4,6 @@ use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use simcse_model::{Named, Precision};
 use simcse_train::{Recipe, Setting, Settings};
 
-use crate::args::precision;
 use crate::error::Failure;
 
 /// The settings that are given as flags.
@@ -27,7 +26,7 @@ impl SettingArgs {
 
     /// The given precision, or the default.
     pub(crate) fn precision(&self) -> Precision {
-        self.get("precision").and_then(|name| precision(name).ok()).unwrap_or_default()
+        self.get("precision").and_then(|name| Precision::from_name_or_auto(name).ok()).unwrap_or_default()
     }
 
     /// `base`, overridden by the recipe if one is given, and then by the other flags.
@@ -77,11 +76,7 @@ fn flag(setting: &'static Setting<Settings>) -> Arg {
         return flag.action(ArgAction::SetTrue);
     }
     let flag = flag.value_name(setting.value_name).value_parser(move |text: &str| {
-        setting.accepts(text).map_err(|expected| format!("expected {expected}"))?;
-        if setting.name == "precision" {
-            precision(text)?;
-        }
-        Ok::<_, String>(text.to_owned())
+        setting.accepts(text).map(|()| text.to_owned()).map_err(|expected| format!("expected {expected}"))
     });
     let flag = match setting.replaces {
         Some(replaced) => flag.conflicts_with(replaced),

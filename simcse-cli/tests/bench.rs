@@ -40,8 +40,8 @@ fn too_few_sentences_are_an_error() {
     workspace.put("sentences.txt", SENTENCES);
     let error = workspace.error("bench sentences.txt --model model --batch-size 6", 1);
     assert!(error.contains("6") && error.contains("5"), "{error}");
-    let error = workspace.error("bench sentences.txt --model model --batch-size 1", 1);
-    assert!(error.contains("--batch-size: expected 2 or more"), "{error}");
+    let error = workspace.error("bench sentences.txt --model model --batch-size 1", 2);
+    assert!(error.contains("--batch-size <N>': expected 2 or more"), "{error}");
     let error = workspace.error("bench sentences.txt --model model --batch-size 4 --max-seq-length 99", 1);
     assert!(error.contains("--max-seq-length: expected at most 32"), "{error}");
 }

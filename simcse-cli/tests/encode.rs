@@ -284,6 +284,20 @@ fn headers_and_quotes_in_lines_warn() {
 }
 
 #[test]
+fn a_length_beyond_the_models_positions_warns_once() {
+    let workspace = Workspace::new();
+    workspace.put("model/sentence_bert_config.json", r#"{"max_seq_length": 40}"#);
+    workspace.put("in.txt", format!("slow boot\n{}\n", "wifi ".repeat(50)));
+    let output = workspace.command("encode --model model in.txt --output out.npy").output().unwrap();
+    assert!(output.status.success(), "{}", text(&output.stderr));
+    let warning = "warning: model/sentence_bert_config.json: max_seq_length is 40, but the model has positions for 32 \
+                   tokens; longer texts are truncated to 32";
+    let stderr = text(&output.stderr);
+    assert_eq!(stderr.lines().filter(|line| line.contains("warning")).collect::<Vec<_>>(), [warning]);
+    assert!(stderr.contains("1 sentence was longer than 32 tokens"), "{stderr}");
+}
+
+#[test]
 fn the_input_is_never_overwritten() {
     let workspace = Workspace::new();
     let content = "{\"text\": \"slow boot\"}\n";

@@ -47,6 +47,37 @@ fn put_askubuntu(workspace: &Workspace) {
 }
 
 #[test]
+fn the_model_card_names_a_base_model_only_where_its_name_was_resolved() {
+    const COMMIT: &str = "0123456789abcdef0123456789abcdef01234567";
+    let workspace = workspace();
+    fs::create_dir_all(workspace.path("deep/texts")).unwrap();
+    fs::rename(workspace.path("in.txt"), workspace.path("deep/texts/in.txt")).unwrap();
+    // Two models of the same name, one of them in the cache.
+    let cached = workspace.path("hub/models--owner--name");
+    fs::create_dir_all(cached.join("snapshots")).unwrap();
+    fs::create_dir_all(cached.join("refs")).unwrap();
+    fs::write(cached.join("refs/main"), COMMIT).unwrap();
+    fs::rename(workspace.path("model"), cached.join("snapshots").join(COMMIT)).unwrap();
+    let card = |output: &str| {
+        train(&workspace, &format!("deep/texts/in.txt --model owner/name --output-dir {output}"));
+        fs::read_to_string(workspace.path(output).join("README.md")).unwrap()
+    };
+    let by_name = card("by-name");
+    assert!(by_name.contains("\nbase_model: owner/name\n"), "{by_name}");
+    assert!(by_name.contains("Starting from `owner/name`"), "{by_name}");
+
+    fs::create_dir_all(workspace.path("owner")).unwrap();
+    encoder().save(&workspace.path("owner/name")).unwrap();
+    let by_path = card("by-path");
+    assert!(!by_path.contains("base_model"), "{by_path}");
+    assert!(by_path.contains("Starting from `name`"), "{by_path}");
+    for card in [by_name, by_path] {
+        assert!(card.contains("sentences of `in.txt`") || card.contains("sentences\nof `in.txt`"), "{card}");
+        assert!(!card.contains("deep/texts"), "{card}");
+    }
+}
+
+#[test]
 fn a_run_leaves_checkpoints_a_model_and_a_record() {
     let workspace = workspace();
     let stdout = train(&workspace, "in.txt --model model --output-dir out --epochs 2 --save-steps 4 --seed 7 --json");
@@ -353,6 +384,9 @@ fn wrong_usage_is_explained() {
         ("train in.txt --model model --recipe st-1999", "'st-1999'"),
         ("train --recipe st-6", "required arguments"),
         ("train --memory-limit 4", "expected a size such as 3.5GB"),
+        ("train in.txt --model o/not-loaded --batch-size 1", "expected 2 or more: a sentence needs negatives"),
+        ("train in.txt --model o/not-loaded --warmup-ratio 1.5", "expected 0 to 1"),
+        ("train in.txt --model o/not-loaded --precision f16", "expected f32, bf16 or auto"),
     ] {
         let error = workspace.error(arguments, 2);
         let output = workspace.command(arguments).output().unwrap();

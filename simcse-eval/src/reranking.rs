@@ -1,7 +1,9 @@
 //! Reranking: rank the candidates of a query so that similar ones come first.
 //!
 //! As in sentence-transformers' `RerankingEvaluator`, candidates are scored by cosine similarity to
-//! the query, and queries without positives, or without negatives, are left out.
+//! the query, and queries without positives, or without negatives, are left out. Candidates of
+//! equal tokens are tied here, and MAP and nDCG are then those of scikit-learn for equal scores;
+//! in the reference, rounding may order them.
 //!
 //! ```
 //! # use simcse_model::{Architecture, ModelConfig, ModelDirectory};

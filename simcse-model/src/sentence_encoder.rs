@@ -178,12 +178,17 @@ impl SentenceEncoder {
     /// Warnings about the model as it was loaded, one line each. Foreign text in them is escaped
     /// for a terminal.
     pub fn warnings(&self) -> Vec<String> {
+        let length = self.directory.length_warning().map(str::to_owned);
+        length.into_iter().chain(self.left_out_warning()).collect()
+    }
+
+    fn left_out_warning(&self) -> Option<String> {
         const NAMES: usize = 4;
         const NAME: usize = 100;
         let names: Vec<_> = self.left_out.iter().take(NAMES).map(|name| excerpt(name, NAME)).collect();
         let mut names = names.join(", ");
         let (count, plural) = match self.left_out.len() {
-            0 => return Vec::new(),
+            0 => return None,
             1 => (1, ""),
             count => (count, "s"),
         };
@@ -192,7 +197,7 @@ impl SentenceEncoder {
         }
         let file = ModelDirectory::weights_path(&self.directory.transformer);
         let file = printable(file.display());
-        vec![format!("{file}: left out {count} tensor{plural} that the encoder does not use: {names}")]
+        Some(format!("{file}: left out {count} tensor{plural} that the encoder does not use: {names}"))
     }
 
     /// The shape of the encoder.

@@ -5,7 +5,7 @@
 #
 #     tools/measure/memory.sh SENTENCES DEVELOPMENT_SET MODEL...
 #
-# DEVELOPMENT_SET is for --eval-rerank. Environment: STEPS (3), SIMCSE (the binary).
+# SENTENCES needs 512 different ones; DEVELOPMENT_SET is for --eval-rerank. Environment: STEPS (3), SIMCSE (the binary).
 set -euo pipefail
 
 simcse=${SIMCSE:-$(dirname "$0")/../../target/debug/simcse}

@@ -27,9 +27,14 @@ use crate::directory::weights::WeightsFile;
 use crate::error::{Error, Result};
 use crate::io::files::{uninterrupted, write_bytes};
 use crate::io::json::JsonObject;
+use crate::io::text::printable;
 use crate::tokenizer::encode::Tokenizer;
+use crate::tokenizer::files;
 
 const CONFIG: &str = "config.json";
+/// An adapter and what is expected instead: without its weights, it would be a different model.
+pub(crate) const ADAPTER: (&str, &str) =
+    ("adapter_config.json", "no adapter (it is not supported; merge its weights into the model's first)");
 /// The prompts of a sentence-transformers model.
 pub(crate) const MODEL_SETTINGS: &str = "config_sentence_transformers.json";
 /// The weights.
@@ -63,6 +68,8 @@ pub struct ModelDirectory {
     /// The prompts that may be put in front of texts.
     pub prompts: Prompts,
     config_json: Vec<u8>,
+    /// The warning that the model has no positions for the length that its files state.
+    length_warning: Option<String>,
 }
 
 impl ModelDirectory {
@@ -98,15 +105,16 @@ impl ModelDirectory {
         if settings.do_lower_case {
             tokenizer.lower_case_first()?;
         }
-        let wanted = settings.max_seq_length.or(tokenizer.model_max_length());
-        let max_seq_length = wanted.unwrap_or(usize::MAX).min(config.max_tokens());
+        let stated = StatedLength::of(&settings, &tokenizer);
+        let most = config.max_tokens();
         Ok(Self {
+            max_seq_length: stated.as_ref().map_or(most, |stated| stated.tokens.min(most)),
+            length_warning: stated.and_then(|stated| stated.warning(&transformer, &config)),
             config,
             tokenizer,
             pooling: pooling.mode,
             include_prompt: pooling.include_prompt,
             normalize: modules.as_ref().is_some_and(|modules| modules.normalize.is_some()),
-            max_seq_length,
             do_lower_case: settings.do_lower_case,
             is_sentence_transformers: modules.is_some(),
             transformer,
@@ -134,7 +142,14 @@ impl ModelDirectory {
             is_sentence_transformers: false,
             transformer: PathBuf::new(),
             prompts: Prompts::default(),
+            length_warning: None,
         })
+    }
+
+    /// The warning, in one line, that longer texts are truncated than the files of the model say,
+    /// because it has no positions for them.
+    pub(crate) fn length_warning(&self) -> Option<&str> {
+        self.length_warning.as_deref()
     }
 
     /// Opens the model's weights.
@@ -195,16 +210,47 @@ impl ModelDirectory {
     }
 }
 
-/// Refuses a model with an adapter: without the adapter's weights, it would be a different model.
 fn refuse_adapter(transformer: &Path) -> Result<()> {
-    let file = transformer.join("adapter_config.json");
-    match file.exists() {
-        true => Err(Error::format(
-            &file,
-            "no adapter (merge its weights into the model's first)",
-            "one, which is not supported",
-        )),
-        false => Ok(()),
+    let (name, expected) = ADAPTER;
+    let file = transformer.join(name);
+    if file.exists() { Err(Error::format(&file, expected, "one")) } else { Ok(()) }
+}
+
+/// The length of the longest text, as a file states it.
+struct StatedLength {
+    file: &'static str,
+    field: &'static str,
+    tokens: usize,
+    /// Whether sentence-transformers knows the number of positions as a further limit.
+    is_limited: bool,
+}
+
+impl StatedLength {
+    fn of(settings: &TextSettings, tokenizer: &Tokenizer) -> Option<Self> {
+        let of_settings = settings.max_seq_length.map(|tokens| Self {
+            file: settings.file,
+            field: "max_seq_length",
+            tokens,
+            is_limited: false,
+        });
+        let of_tokenizer = || {
+            let tokens = tokenizer.model_max_length()?;
+            Some(Self { file: files::CONFIG, field: "model_max_length", tokens, is_limited: true })
+        };
+        of_settings.or_else(of_tokenizer)
+    }
+
+    /// A warning if sentence-transformers would put a text of this length into the model and fail.
+    fn warning(&self, transformer: &Path, config: &ModelConfig) -> Option<String> {
+        let limit = if self.is_limited { config.max_position_embeddings } else { usize::MAX };
+        let most = config.max_tokens();
+        (self.tokens.min(limit) > most).then(|| {
+            let file = printable(transformer.join(self.file).display());
+            format!(
+                "{file}: {} is {}, but the model has positions for {most} tokens; longer texts are truncated to {most}",
+                self.field, self.tokens
+            )
+        })
     }
 }
 

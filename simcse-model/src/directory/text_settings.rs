@@ -9,12 +9,11 @@ use serde_json::json;
 use crate::error::Result;
 use crate::io::json::JsonObject;
 
-/// The names that the file has had for models of the supported families, the current one first.
-pub(crate) const TEXT_SETTINGS: [&str; 3] =
-    ["sentence_bert_config.json", "sentence_roberta_config.json", "sentence_distilbert_config.json"];
-
-/// The names that it has had for other families, which are tried last.
-const OF_OTHER_FAMILIES: [&str; 4] = [
+/// The names that the file has had, in the order in which they are tried.
+pub(crate) const TEXT_SETTINGS: [&str; 7] = [
+    "sentence_bert_config.json",
+    "sentence_roberta_config.json",
+    "sentence_distilbert_config.json",
     "sentence_camembert_config.json",
     "sentence_albert_config.json",
     "sentence_xlm-roberta_config.json",
@@ -38,6 +37,8 @@ const MULTI_VECTOR: [&str; 3] = ["query_length", "document_length", "query_expan
 /// The settings that are honored.
 #[derive(Debug, Default)]
 pub(crate) struct TextSettings {
+    /// The name of the file that they are from.
+    pub(crate) file: &'static str,
     pub(crate) max_seq_length: Option<usize>,
     pub(crate) do_lower_case: bool,
 }
@@ -48,16 +49,16 @@ impl TextSettings {
     /// does not know.
     pub(crate) fn read(transformer: &Path) -> Result<Self> {
         // The first file that is not empty is used.
-        for name in TEXT_SETTINGS.iter().chain(&OF_OTHER_FAMILIES) {
+        for name in TEXT_SETTINGS {
             let json = JsonObject::read(&transformer.join(name))?;
             if !json.is_empty() {
-                return Self::of(&json);
+                return Self::of(name, &json);
             }
         }
         Ok(Self::default())
     }
 
-    fn of(json: &JsonObject) -> Result<Self> {
+    fn of(file: &'static str, json: &JsonObject) -> Result<Self> {
         let read = ["max_seq_length", "do_lower_case", "transformer_task", "module_output_name", "modality_config"];
         let harmless = ["unpad_inputs", "backend"];
         json.require_known(&[&read[..], &harmless, &ARGUMENTS, &MULTI_VECTOR].concat())?;
@@ -68,6 +69,7 @@ impl TextSettings {
         ARGUMENTS.into_iter().try_for_each(|arguments| json.require(arguments, &json!({})))?;
         MULTI_VECTOR.into_iter().try_for_each(|field| json.require_none(field))?;
         Ok(Self {
+            file,
             max_seq_length: json.size("max_seq_length", 1..=usize::MAX)?,
             do_lower_case: json.flag("do_lower_case")?.unwrap_or(false),
         })

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 
@@ -75,6 +75,10 @@ impl ModelDownload<'_> {
             self.file(MODULES, progress)?;
         }
         let files = self.snapshot.files()?;
+        let has_any = |name: &str| has(name) || siblings.iter().any(|file| Path::new(file).starts_with(name));
+        if let Some((name, expected)) = files.unsupported(has_any) {
+            return Err(Error::format(&Path::new(&self.model.repo).join(name), expected, "one"));
+        }
         if let Some(missing) = files.missing(has) {
             return Err(self.unusable(missing, &files, has).into());
         }

@@ -4,21 +4,31 @@ use std::path::{Component, Path};
 
 use crate::directory::modules::{MODULES, Modules};
 use crate::directory::text_settings::TEXT_SETTINGS;
-use crate::directory::{MODEL_SETTINGS, WEIGHTS};
+use crate::directory::{ADAPTER, MODEL_SETTINGS, WEIGHTS};
+use crate::tokenizer::files::{
+    ADDED_TOKENS, ALL as TOKENIZER_FILES, CONFIG as TOKENIZER_CONFIG, MERGES, SPECIAL_TOKENS, TOKENIZER, VOCABULARY,
+    WORDS, unsupported,
+};
 
 /// The weights as a Python pickle, which cannot be read here.
 const PICKLE: &str = "pytorch_model.bin";
 
-/// What is downloaded of the Transformer, besides its text settings and its weights.
-const TRANSFORMER: [&str; 8] = [
-    "config.json",
-    "tokenizer.json",
-    "tokenizer_config.json",
-    "special_tokens_map.json",
-    "added_tokens.json",
-    "vocab.txt",
-    "vocab.json",
-    "merges.txt",
+/// The configuration of a module, that of the Transformer included.
+const CONFIG: &str = "config.json";
+
+/// The files of a Transformer that change what it computes, or make it unsupported, where they
+/// exist; transformers 5 looks all of them up, and so notes in the cache which do not exist. (It
+/// does not do so for the files that only a directory without a `tokenizer.json` is refused for.)
+const TELLING: [&str; 9] = [
+    TOKENIZER_CONFIG,
+    SPECIAL_TOKENS,
+    ADDED_TOKENS,
+    TOKENIZER,
+    ADAPTER.0,
+    "chat_template.jinja",
+    "processor_config.json",
+    "preprocessor_config.json",
+    "video_preprocessor_config.json",
 ];
 
 /// The directories of a model, as prefixes of file names: empty, or ending in a slash.
@@ -26,6 +36,8 @@ pub(super) struct ModelFiles {
     transformer: String,
     /// Only a sentence-transformers model has one.
     pooling: Option<String>,
+    /// Only some of those have one.
+    normalize: Option<String>,
 }
 
 impl ModelFiles {
@@ -34,6 +46,7 @@ impl ModelFiles {
         Self {
             transformer: modules.map(|modules| prefix(&modules.transformer)).unwrap_or_default(),
             pooling: modules.map(|modules| prefix(&modules.pooling)),
+            normalize: modules.and_then(|modules| modules.normalize.as_deref()).map(prefix),
         }
     }
 
@@ -45,19 +58,34 @@ impl ModelFiles {
     /// All files that the model may have, in the order of their download: the weights are last, so
     /// that a snapshot with weights is not the remains of an interrupted download.
     pub(super) fn wanted(&self) -> Vec<String> {
+        let transformer = [CONFIG].into_iter().chain(TOKENIZER_FILES).chain(TEXT_SETTINGS).chain([WEIGHTS]);
+        let transformer = transformer.map(|name| format!("{}{name}", self.transformer));
+        self.of_other_modules().into_iter().chain(transformer).collect()
+    }
+
+    /// What a repository that `has` files and directories of these names is refused for, and what
+    /// is expected instead. A directory on this disk is refused for the same when it is read.
+    pub(super) fn unsupported(&self, has: impl Fn(&str) -> bool) -> Option<(String, &'static str)> {
         let root = &self.transformer;
-        let pooling =
-            self.pooling.iter().flat_map(|folder| [MODEL_SETTINGS.to_owned(), format!("{folder}config.json")]);
-        let transformer = TRANSFORMER.iter().chain(&TEXT_SETTINGS).chain([&WEIGHTS]);
-        pooling.chain(transformer.map(|name| format!("{root}{name}"))).collect()
+        let has = |name: &str| has(&format!("{root}{name}"));
+        let adapter = has(ADAPTER.0).then_some(ADAPTER);
+        let (name, expected) = adapter.or_else(|| unsupported(has))?;
+        Some((format!("{root}{name}"), expected))
+    }
+
+    /// The files of a sentence-transformers model that are not its Transformer's.
+    fn of_other_modules(&self) -> Vec<String> {
+        let settings = self.pooling.iter().map(|_| MODEL_SETTINGS.to_owned());
+        let modules = self.pooling.iter().chain(&self.normalize).map(|folder| format!("{folder}{CONFIG}"));
+        settings.chain(modules).collect()
     }
 
     /// The first file, or choice of files, without which there is no model.
     pub(super) fn missing(&self, has: impl Fn(&str) -> bool) -> Option<&'static str> {
         let has = |name: &str| has(&format!("{}{name}", self.transformer));
-        if !has("config.json") {
-            Some("config.json")
-        } else if !(has("tokenizer.json") || has("vocab.txt") || has("vocab.json") && has("merges.txt")) {
+        if !has(CONFIG) {
+            Some(CONFIG)
+        } else if !(has(TOKENIZER) || has(WORDS) || has(VOCABULARY) && has(MERGES)) {
             Some("tokenizer.json, vocab.txt, or vocab.json with merges.txt")
         } else if !has(WEIGHTS) {
             Some(WEIGHTS)
@@ -70,9 +98,9 @@ impl ModelFiles {
     /// without asking the hub, each must be known not to exist.
     pub(super) fn telling_absences(&self, has: impl Fn(&str) -> bool) -> Vec<String> {
         let root = &self.transformer;
-        let mut names = vec![MODULES.to_owned(), format!("{root}tokenizer_config.json")];
-        names
-            .extend(self.pooling.iter().flat_map(|folder| [MODEL_SETTINGS.to_owned(), format!("{folder}config.json")]));
+        let mut names = vec![MODULES.to_owned()];
+        names.extend(TELLING.map(|name| format!("{root}{name}")));
+        names.extend(self.of_other_modules());
         names.retain(|name| !has(name));
         if self.has_modules() {
             // The first one that is there is read, and those after it are not.

@@ -63,5 +63,6 @@ mod url;
 pub use config::user_cache_dir;
 pub use download_file::download_file;
 pub use error::{HubError, NoRequests};
+pub use name::repository;
 pub use progress::DownloadEvent;
 pub use resolve::resolve;

@@ -43,6 +43,21 @@ impl ModelName {
     }
 }
 
+/// The repository that a name on the hub stands for, without its revision.
+///
+/// ```
+/// use simcse_model::hub::repository;
+///
+/// assert_eq!(repository("intfloat/e5-small-v2@main").unwrap(), "intfloat/e5-small-v2");
+/// assert_eq!(repository("all-MiniLM-L6-v2").unwrap(), "sentence-transformers/all-MiniLM-L6-v2");
+/// ```
+///
+/// # Errors
+/// A text that cannot be the name of a model on the hub.
+pub fn repository(name: &str) -> Result<String, HubError> {
+    ModelName::parse(name).map(|model| model.repo)
+}
+
 impl fmt::Display for ModelName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.revision == DEFAULT_REVISION {

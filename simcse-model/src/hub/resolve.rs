@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::hub::cache::{Completeness, RepoCache};
 use crate::hub::config::HubConfig;
 #[cfg(feature = "hub")]
@@ -64,7 +64,8 @@ pub(super) fn resolve_name(
         None => download_model(config, &model, &cache, progress),
     };
     match (downloaded, usable) {
-        (Err(error), Some((dir, doubt))) => {
+        // Any other error is about the model as it is now, not about reaching it.
+        (Err(Error::Hub(error)), Some((dir, doubt))) => {
             progress(DownloadEvent::Notice(&format!("using {model} from the cache, without {doubt}: {error}")));
             Ok(dir)
         }

@@ -270,6 +270,8 @@ struct LineBytes {
     /// How many of `bytes` have been read.
     read: usize,
     ended: bool,
+    /// The number of the line that `bytes` holds.
+    line: u64,
     /// The first line of the record that is being read, once it is known. The CSV reader's own
     /// count is off after blank lines and `\r\n`.
     record_line: Option<u64>,
@@ -281,7 +283,13 @@ impl LineBytes {
     /// `first` is a line, and its number, that has been read from `lines` already.
     fn new(lines: Lines, first: &(u64, String)) -> Self {
         let bytes = [&first.1, lines.end()].concat().into_bytes();
-        Self { lines, bytes, read: 0, ended: false, record_line: Some(first.0), record_bytes: 0 }
+        Self { lines, bytes, read: 0, ended: false, line: first.0, record_line: Some(first.0), record_bytes: 0 }
+    }
+
+    /// The first line of the record that has been read. A lone `\r` ends a record, too, so several
+    /// may be on one line.
+    fn record_line(&self) -> u64 {
+        self.record_line.unwrap_or(self.line)
     }
 
     fn end_record(&mut self) {
@@ -294,10 +302,11 @@ impl LineBytes {
         self.read = 0;
         if self.record_bytes > MAX_LINE {
             let expected = format!("a record of at most {} MiB", MAX_LINE >> 20);
-            let line = self.record_line.unwrap_or_default();
+            let line = self.record_line();
             return Err(malformed(self.lines.name(), line, expected, "a longer one: is a quote not closed?"));
         }
         if let Some(line) = self.lines.next_line()? {
+            self.line = line.number;
             if self.record_line.is_none() && !line.text.is_empty() {
                 self.record_line = Some(line.number);
             }
@@ -328,12 +337,14 @@ impl Read for LineBytes {
 fn next_csv(reader: &mut csv::Reader<LineBytes>, name: &str) -> Result<Option<Record>, RecordError> {
     let mut fields = csv::StringRecord::new();
     let found = reader.read_record(&mut fields).map_err(|error| csv_error(error, name))?;
-    if !found || fields.iter().eq([END_OF_FILE]) {
+    // A file may hold such a line, too, and goes on after it.
+    let ended = reader.get_ref().ended;
+    if !found || ended && fields.iter().eq([END_OF_FILE]) {
         return Ok(None);
     }
-    let line = reader.get_ref().record_line.unwrap_or_default();
+    let line = reader.get_ref().record_line();
     reader.get_mut().end_record();
-    if fields.iter().next_back().is_some_and(|field| field.ends_with(END_OF_FILE)) {
+    if ended && fields.iter().next_back().is_some_and(|field| field.ends_with(END_OF_FILE)) {
         return Err(malformed(name, line, "a closing quote", "the end of the file"));
     }
     Ok(Some(Record { line, fields: fields.iter().map(|field| Some(field.to_owned())).collect() }))

@@ -21,11 +21,13 @@ pub(crate) const MERGES: &str = "merges.txt";
 const MODEL: &str = "config.json";
 
 /// Everything that belongs to a tokenizer.
-const ALL: [&str; 7] = [TOKENIZER, CONFIG, SPECIAL_TOKENS, ADDED_TOKENS, WORDS, VOCABULARY, MERGES];
+pub(crate) const ALL: [&str; 7] = [TOKENIZER, CONFIG, SPECIAL_TOKENS, ADDED_TOKENS, WORDS, VOCABULARY, MERGES];
 
-/// Files that make transformers load the tokenizer in another way, and what is expected instead.
-const UNSUPPORTED: [(&str, &str); 7] = [
+/// Files and directories that make transformers load the tokenizer in another way, and what is
+/// expected instead.
+const UNSUPPORTED: [(&str, &str); 8] = [
     ("chat_template.jinja", "no chat template (texts would be wrapped in it, which is not supported)"),
+    ("additional_chat_templates", "no chat templates (texts would be wrapped in one, which is not supported)"),
     ("processor_config.json", "no processor (a model of texts has a tokenizer alone)"),
     ("preprocessor_config.json", "no preprocessor (a model of texts has a tokenizer alone)"),
     ("video_preprocessor_config.json", "no preprocessor (a model of texts has a tokenizer alone)"),
@@ -35,7 +37,14 @@ const UNSUPPORTED: [(&str, &str); 7] = [
 ];
 
 /// The first of [`UNSUPPORTED`] that a `tokenizer.json` makes harmless.
-const REPLACED_BY_TOKENIZER_JSON: usize = 4;
+const REPLACED_BY_TOKENIZER_JSON: usize = 5;
+
+/// What makes a tokenizer's directory unsupported, and what is expected instead: the first file or
+/// directory of that kind that the directory `has`.
+pub(crate) fn unsupported(has: impl Fn(&str) -> bool) -> Option<(&'static str, &'static str)> {
+    let count = if has(TOKENIZER) { REPLACED_BY_TOKENIZER_JSON } else { UNSUPPORTED.len() };
+    UNSUPPORTED[..count].iter().copied().find(|(name, _)| has(name))
+}
 
 /// A tokenizer's files in memory.
 #[derive(Clone)]
@@ -68,9 +77,7 @@ impl Files {
             }
         }
         let files = Self { dir: dir.to_path_buf(), files, model: read_configuration(&dir.join(MODEL))? };
-        let unsupported =
-            &UNSUPPORTED[..if files.has(TOKENIZER) { REPLACED_BY_TOKENIZER_JSON } else { UNSUPPORTED.len() }];
-        match unsupported.iter().find(|(name, _)| dir.join(name).exists()) {
+        match unsupported(|name| dir.join(name).exists()) {
             Some((name, expected)) => Err(Error::format(&dir.join(name), expected, "one")),
             None => Ok(files),
         }

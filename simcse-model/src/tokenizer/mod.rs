@@ -12,7 +12,7 @@ mod build;
 mod caught;
 mod class;
 pub(crate) mod encode;
-mod files;
+pub(crate) mod files;
 mod made;
 mod patterns;
 mod pipeline;

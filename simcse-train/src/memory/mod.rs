@@ -88,7 +88,8 @@ impl MemoryPlan {
 /// settings do not request pieces, it finds the largest pieces that fit.
 ///
 /// `evaluated` is the number of texts in the largest set that the run evaluates on. `limit` is in
-/// bytes; by default it is what the process uses now plus what is available.
+/// bytes; by default it is what the process uses now, apart from pages of files, plus what is
+/// available.
 ///
 /// # Errors
 /// [`Error::Memory`] with the largest setting that fits; what the tokenizer reports.
@@ -106,7 +107,7 @@ pub(crate) fn plan_memory(
     // again.
     simcse_tensor::give_back_pages();
     let resident = system::resident().unwrap_or(encoder.params.layout().len() as u64 * F32);
-    let limit = limit.or_else(|| Some(resident + system::available()?));
+    let limit = limit.or_else(system::limit);
     let demand = Demand::of(settings, encoder, sentences, &longest, evaluated, resident);
     simcse_tensor::give_back_pages(); // and what the probe freed
     let (mini_batch_tokens, peak) = demand.fit(settings, limit.unwrap_or(u64::MAX))?;

@@ -21,13 +21,28 @@ pub fn peak() -> Option<u64> {
     kilobytes(&fs::read_to_string("/proc/self/status").ok()?, "VmHWM:")
 }
 
-/// The memory that this process may still get: what the machine has available, or what the
-/// process's control groups allow if that is less.
-pub(super) fn available() -> Option<u64> {
+/// The most memory that this process may use: what it holds now, and what it may still get.
+pub(super) fn limit() -> Option<u64> {
+    let held = unreclaimable(&fs::read_to_string("/proc/self/status").ok()?)?;
     let machine = kilobytes(&fs::read_to_string("/proc/meminfo").ok()?, "MemAvailable:")?;
     let groups = fs::read_to_string("/proc/self/cgroup").unwrap_or_default();
-    let allowed = group_directories(Path::new("/sys/fs/cgroup"), &groups).filter_map(|group| left_in_group(&group));
-    Some(allowed.fold(machine, u64::min))
+    Some(held + available(machine, Path::new("/sys/fs/cgroup"), &groups))
+}
+
+/// The memory that this process may still get: what the machine has available, or what the
+/// process's control groups (see [`group_directories`]) allow if that is less.
+fn available(machine: u64, top: &Path, groups: &str) -> u64 {
+    group_directories(top, groups).filter_map(|group| left_in_group(&group)).fold(machine, u64::min)
+}
+
+/// The part of a process's memory that the kernel cannot reclaim, from its `/proc/self/status`. The
+/// rest are pages of files, such as those of the program itself, which count as available.
+fn unreclaimable(status: &str) -> Option<u64> {
+    match kilobytes(status, "RssAnon:") {
+        Some(anonymous) => Some(anonymous + kilobytes(status, "RssShmem:").unwrap_or(0)),
+        // Kernels before 4.5 do not tell them apart.
+        None => kilobytes(status, "VmRSS:"),
+    }
 }
 
 /// The value of a line such as `VmRSS:      1234 kB`.
@@ -79,14 +94,32 @@ mod tests {
     fn the_system_reports_this_process() {
         let resident = resident().unwrap();
         let peak = peak().unwrap();
-        let available = available().unwrap();
-        assert!(0 < resident && resident <= peak && available > 0, "{resident} {peak} {available}");
+        let limit = limit().unwrap();
+        assert!(0 < resident && resident <= peak && limit > 0, "{resident} {peak} {limit}");
     }
 
     #[test]
     fn kilobytes_are_read_from_lines_of_proc() {
         let text = "Name:\tsimcse\nVmHWM:\t   20 kB\nVmRSS:\t   12 kB\n";
         assert_eq!((kilobytes(text, "VmRSS:"), kilobytes(text, "VmSwap:")), (Some(12 * 1024), None));
+    }
+
+    #[test]
+    fn a_process_alone_in_a_group_may_use_all_that_the_group_allows() {
+        const KILOBYTE: u64 = 1024;
+        let top = tempfile::tempdir().unwrap();
+        // 500 kB of its own, and 20 kB of the program's file, which the group counts as inactive.
+        let status = "VmRSS:\t 520 kB\nRssAnon:\t 400 kB\nRssFile:\t 20 kB\nRssShmem:\t 100 kB\n";
+        for (name, bytes) in
+            [("memory.max", 800), ("memory.current", 550)].map(|(name, kilobytes)| (name, kilobytes * KILOBYTE))
+        {
+            fs::write(top.path().join(name), format!("{bytes}\n")).unwrap();
+        }
+        fs::write(top.path().join("memory.stat"), format!("anon 512000\ninactive_file {}\n", 50 * KILOBYTE)).unwrap();
+        let limit = |machine| unreclaimable(status).unwrap() + available(machine, top.path(), "0::/\n");
+        assert_eq!(limit(900 * KILOBYTE), 800 * KILOBYTE);
+        assert_eq!(limit(200 * KILOBYTE), 700 * KILOBYTE, "the machine has less");
+        assert_eq!(unreclaimable("VmRSS:\t 520 kB\n"), Some(520 * KILOBYTE));
     }
 
     #[test]

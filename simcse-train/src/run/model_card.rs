@@ -4,7 +4,7 @@ use std::fmt::Write;
 use std::path::Path;
 
 use simcse_model::io::figure;
-use simcse_model::{Named, SentenceEncoder};
+use simcse_model::{Named, SentenceEncoder, hub};
 
 use crate::evaluation::Figures;
 use crate::run::provenance::{ModelSource, Provenance};
@@ -35,7 +35,8 @@ pub(crate) fn render(provenance: &Provenance, encoder: &SentenceEncoder, summary
 /// The card names a `base_model` only if it is known to be a name on the hub, because a local path
 /// may look like one.
 fn front_matter(model: &ModelSource) -> String {
-    let base_model = if model.on_hub { format!("base_model: {}\n", model.name) } else { String::new() };
+    let repository = model.on_hub.then(|| hub::repository(&model.name).ok()).flatten();
+    let base_model = repository.map(|repository| format!("base_model: {repository}\n")).unwrap_or_default();
     format!(
         "---
 library_name: sentence-transformers
@@ -165,9 +166,12 @@ mod tests {
 
     #[test]
     fn only_a_name_on_the_hub_is_a_base_model() {
-        let source = |on_hub| ModelSource { name: "owner/name".to_owned(), on_hub, sha256: String::new() };
-        assert!(front_matter(&source(true)).contains("\nbase_model: owner/name\n"));
-        assert!(!front_matter(&source(false)).contains("base_model"), "a local path looks the same");
+        let card =
+            |name: &str, on_hub| front_matter(&ModelSource { name: name.to_owned(), on_hub, sha256: String::new() });
+        assert!(card("owner/name", true).contains("\nbase_model: owner/name\n"));
+        assert!(card("owner/name@v1", true).contains("\nbase_model: owner/name\n"));
+        assert!(card("mini", true).contains("\nbase_model: sentence-transformers/mini\n"));
+        assert!(!card("owner/name", false).contains("base_model"), "a local path looks the same");
     }
 
     #[test]

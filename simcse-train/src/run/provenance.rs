@@ -5,7 +5,7 @@ use std::path::Path;
 
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use simcse_model::io::hexadecimal;
+use simcse_model::io::{counted, hexadecimal};
 use simcse_model::{Isa, Named, SentenceEncoder};
 
 use crate::data::sentences::Sentences;
@@ -207,7 +207,8 @@ impl Provenance {
         if self.data.sha256 == found && self.data.sentences == sentences.len() {
             return Ok(());
         }
-        let describe = |count: usize, sha256: &str| format!("{count} sentences with SHA-256 {sha256}");
+        let describe =
+            |count: usize, sha256: &str| format!("{} with SHA-256 {sha256}", counted(count, "sentence", "sentences"));
         Err(Error::Changed {
             what: sentences.name().to_owned(),
             recorded: describe(self.data.sentences, &self.data.sha256),

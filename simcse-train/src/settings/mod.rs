@@ -11,6 +11,7 @@ mod setting;
 use serde::de::Error as _;
 use serde::ser::SerializeMap;
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
+use simcse_model::io::counted;
 use simcse_model::{DropoutPlan, Named, Pooling, Precision, SentenceEncoder};
 use simcse_tensor::Rows;
 
@@ -184,10 +185,7 @@ named_values!(BatchSampler, Pooling, Recipe, Rounding);
 impl Value for Precision {
     /// `auto` is the fastest one on this processor.
     fn from_toml(value: &toml::Value) -> std::result::Result<Self, String> {
-        match value.as_str() {
-            Some("auto") => Ok(Self::fastest()),
-            _ => named_from_toml(value).map_err(|_| "f32, bf16 or auto".to_owned()),
-        }
+        Self::from_name_or_auto(&shown(value)).map_err(|unknown| unknown.expected)
     }
 
     fn to_toml(&self) -> Option<toml::Value> {
@@ -303,8 +301,7 @@ impl Settings {
     /// The warm-up in words: `0.1 of the steps` or `500 steps`.
     pub fn warmup(&self) -> String {
         match self.warmup_steps {
-            Some(1) => "1 step".to_owned(),
-            Some(steps) => format!("{steps} steps"),
+            Some(steps) => counted(steps as usize, "step", "steps"),
             None => format!("{} of the steps", self.warmup_ratio),
         }
     }

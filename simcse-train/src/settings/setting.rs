@@ -14,6 +14,7 @@ use simcse_model::{Named, names_of};
 /// assert_eq!(setting.flag(), "batch-size");
 /// assert_eq!(setting.default().as_deref(), Some("128"));
 /// assert_eq!(setting.accepts("many"), Err("a whole number, 0 or more".to_owned()));
+/// assert_eq!(setting.accepts("1"), Err("2 or more: a sentence needs negatives".to_owned()));
 /// ```
 #[derive(Debug)]
 pub struct Setting<S> {
@@ -53,12 +54,14 @@ impl<S: Default> Setting<S> {
         self.default_text.map(str::to_owned).or_else(constant)
     }
 
-    /// Checks that a text is a value of the setting's type; its range is not checked.
+    /// Checks that a text is a value that the setting may have.
     ///
     /// # Errors
     /// What was expected.
     pub fn accepts(&self, text: &str) -> Result<(), String> {
-        (self.parse)(&mut S::default(), text)
+        let mut settings = S::default();
+        (self.parse)(&mut settings, text)?;
+        if (self.check)(&settings) { Ok(()) } else { Err(self.expected.to_owned()) }
     }
 }
 

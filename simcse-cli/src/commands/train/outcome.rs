@@ -60,7 +60,8 @@ impl Outcome {
         if *cut > 0 {
             let drawn = steps * self.settings.sentences_per_step() as u64;
             let most = self.settings.max_seq_length;
-            text += &format!("{cut} of {drawn} sentences were longer than {most} tokens and were truncated\n");
+            let were = if *cut == 1 { "was" } else { "were" };
+            text += &format!("{cut} of {drawn} sentences {were} longer than {most} tokens and {were} truncated\n");
         }
         if let Some(table) = self.table() {
             text += &format!("\n{table}\n\n");

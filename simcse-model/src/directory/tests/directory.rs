@@ -50,6 +50,52 @@ fn a_plain_directory_is_pooled_by_mean_and_keeps_its_length() {
     assert_eq!(ModelDirectory::read(dir.path()).unwrap().max_seq_length, 20);
 }
 
+/// The maximum length of a model with 20 positions, and its warning without the directory.
+fn length(is_roberta: bool, name: &str, content: &str) -> (usize, Option<String>) {
+    let dir = classic();
+    if is_roberta {
+        let config = std::fs::read_to_string(dir.path().join("config.json")).unwrap();
+        put(&dir, "config.json", &config.replace("\"bert\"", "\"roberta\", \"pad_token_id\": 1"));
+        put(&dir, "vocab.json", r#"{"<s>": 0, "<pad>": 1, "</s>": 2, "<unk>": 3, "<mask>": 4, "a": 5}"#);
+        put(&dir, "merges.txt", "");
+    }
+    put(&dir, name, content);
+    let model = ModelDirectory::read(dir.path()).unwrap();
+    let prefix = format!("{}/", dir.path().display());
+    (model.max_seq_length, model.length_warning().map(|warning| warning.replace(&prefix, "")))
+}
+
+#[test]
+fn a_length_beyond_the_positions_is_cut_with_a_warning() {
+    let warning = |place: &str, most: usize| {
+        Some(format!("{place}, but the model has positions for {most} tokens; longer texts are truncated to {most}"))
+    };
+    let settings = |tokens: usize| format!(r#"{{"max_seq_length": {tokens}}}"#);
+    for name in ["sentence_bert_config.json", "sentence_roberta_config.json"] {
+        assert_eq!(length(false, name, &settings(20)), (20, None));
+        assert_eq!(length(false, name, &settings(21)), (20, warning(&format!("{name}: max_seq_length is 21"), 20)));
+        // RoBERTa's first position comes after its padding index.
+        assert_eq!(length(true, name, &settings(18)), (18, None));
+        assert_eq!(length(true, name, &settings(20)), (18, warning(&format!("{name}: max_seq_length is 20"), 18)));
+    }
+}
+
+#[test]
+fn a_length_of_the_tokenizer_beyond_the_positions_warns_where_the_reference_would_not_cut() {
+    const NAME: &str = "tokenizer_config.json";
+    let settings = |tokens: usize| format!(r#"{{"model_max_length": {tokens}}}"#);
+    // sentence-transformers cuts at the rows of the position embeddings, which are BERT's limit.
+    assert_eq!(length(false, NAME, &settings(512)), (20, None));
+    assert_eq!(length(true, NAME, &settings(18)), (18, None));
+    for tokens in [19, 20, 512] {
+        let (most, warning) = length(true, NAME, &settings(tokens));
+        assert_eq!(most, 18);
+        assert!(warning.unwrap().starts_with(&format!("{NAME}: model_max_length is {tokens}, but")));
+    }
+    assert_eq!(length(true, NAME, &settings(10_usize.pow(18))), (18, None), "no length is stated");
+    assert_eq!(length(true, NAME, "{}"), (18, None));
+}
+
 #[test]
 fn both_layouts_of_sentence_transformers_are_read() {
     let dir = classic();

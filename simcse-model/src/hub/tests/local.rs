@@ -4,7 +4,7 @@ use std::fs;
 
 use super::super::download_file::download_file_with;
 use super::super::name::ModelName;
-use super::{COMMIT, HubError, MODULES, PLAIN, lay_out, mark_absent, notices, offline, resolve};
+use super::{COMMIT, HubError, MODULES, PLAIN, lay_out, mark_absent, mark_python_absences, notices, offline, resolve};
 use crate::error::Error;
 use crate::hub;
 
@@ -77,7 +77,7 @@ fn a_directory_is_itself_and_a_path_that_leads_nowhere_is_an_error() {
 fn what_python_has_cached_needs_no_request() {
     let dir = tempfile::tempdir().unwrap();
     let snapshot = lay_out(dir.path(), "distilroberta-base", PLAIN);
-    mark_absent(&snapshot, "modules.json");
+    mark_python_absences(&snapshot, &["modules.json"]);
     let silent = |name: &str| {
         let (found, notices) = notices(&offline(dir.path()), name);
         assert_eq!(notices, [""; 0]);
@@ -93,6 +93,7 @@ fn what_python_has_cached_needs_no_request() {
         ("1_Pooling/config.json", "{}"),
     ];
     let snapshot = lay_out(dir.path(), "sentence-transformers/mini", &[PLAIN, &more].concat());
+    mark_python_absences(&snapshot, &["2_Normalize/config.json"]);
     assert_eq!(silent("mini"), snapshot);
 }
 
@@ -106,6 +107,7 @@ fn text_settings_under_an_old_name_end_the_search_for_them() {
         ("1_Pooling/config.json", "{}"),
     ];
     let snapshot = lay_out(dir.path(), "o/n", &[PLAIN, &more].concat());
+    mark_python_absences(&snapshot, &["2_Normalize/config.json"]);
     let (_, doubts) = notices(&offline(dir.path()), "o/n");
     assert!(doubts[0].contains("without sentence_bert_config.json"), "{doubts:?}");
     mark_absent(&snapshot, "sentence_bert_config.json");

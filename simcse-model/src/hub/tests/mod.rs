@@ -82,6 +82,20 @@ fn mark_absent(snapshot: &Path, name: &str) {
     fs::write(path, "").unwrap();
 }
 
+/// Notes what sentence-transformers 6.2 and transformers 5.23 note for a model that lacks `more`.
+fn mark_python_absences(snapshot: &Path, more: &[&str]) {
+    const OF_PLAIN: [&str; 7] = [
+        "adapter_config.json",
+        "added_tokens.json",
+        "chat_template.jinja",
+        "preprocessor_config.json",
+        "processor_config.json",
+        "special_tokens_map.json",
+        "video_preprocessor_config.json",
+    ];
+    OF_PLAIN.iter().chain(more).for_each(|name| mark_absent(snapshot, name));
+}
+
 const PLAIN: &[(&str, &str)] = &[
     ("config.json", "{}"),
     ("tokenizer.json", "{}"),

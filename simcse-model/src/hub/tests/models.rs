@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use super::super::config::{AccessToken, HubConfig};
 use super::server::{Reply, Repo, Server, git_blob, sha256};
-use super::{COMMIT, HubError, MODULES, PLAIN, config, lay_out, notices, offline, resolve};
+use super::{COMMIT, HubError, MODULES, PLAIN, config, lay_out, mark_absent, notices, offline, resolve, resolve_name};
 
 fn serve(files: &[(&str, &str)]) -> Server {
     let repo = Repo::new(files);
@@ -82,6 +82,71 @@ fn a_doubtful_snapshot_is_completed_or_used_unchanged() {
     let found = resolve(&config(dir.path(), &server.url), "o/n").unwrap();
     assert!(found.join("1_Pooling/config.json").is_file());
     assert_eq!(server.count("GET", "model.safetensors"), 0, "it was there");
+}
+
+#[test]
+fn what_a_directory_is_refused_for_is_refused_by_name_before_its_weights_are_downloaded() {
+    let in_folder = MODULES.replace("\"\"", "\"0_Transformer\"");
+    let moved: Vec<_> = PLAIN.iter().map(|(name, content)| (format!("0_Transformer/{name}"), *content)).collect();
+    let moved: Vec<_> = moved.iter().map(|(name, content)| (name.as_str(), *content)).collect();
+    let modules = [("modules.json", in_folder.as_str()), ("1_Pooling/config.json", "{}")];
+    let words = [PLAIN[0], ("vocab.txt", "a"), PLAIN[3]];
+    for (files, other, expected) in [
+        (PLAIN, "adapter_config.json", "o/n/adapter_config.json: expected no adapter"),
+        (&[], "adapter_config.json", "o/n/adapter_config.json: expected no adapter"),
+        (PLAIN, "chat_template.jinja", "o/n/chat_template.jinja: expected no chat template"),
+        (PLAIN, "additional_chat_templates/rag.jinja", "o/n/additional_chat_templates: expected no chat templates"),
+        (PLAIN, "processor_config.json", "o/n/processor_config.json: expected no processor"),
+        (PLAIN, "preprocessor_config.json", "o/n/preprocessor_config.json: expected no preprocessor"),
+        (&words, "tokenizer.model", "o/n/tokenizer.model: expected a tokenizer.json"),
+        (
+            &[&modules, &moved[..]].concat(),
+            "0_Transformer/adapter_config.json",
+            "o/n/0_Transformer/adapter_config.json: expected no adapter",
+        ),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let server = serve(&[files, &[(other, "x")]].concat());
+        let error = resolve_name(&config(dir.path(), &server.url), "o/n", &mut |_| {}).unwrap_err();
+        assert!(error.to_string().starts_with(expected), "{other}: {error}");
+        assert_eq!(server.count("GET", "model.safetensors"), 0);
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve(&[PLAIN, &[("tokenizer.model", "x")]].concat());
+    resolve(&config(dir.path(), &server.url), "o/n").expect("its tokenizer.json is used");
+}
+
+#[test]
+fn a_cached_model_with_an_adapter_that_nobody_looked_for_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let snapshot = lay_out(dir.path(), "o/n", PLAIN);
+    mark_absent(&snapshot, "modules.json");
+    let server = serve(&[PLAIN, &[("adapter_config.json", "{}")]].concat());
+    let error = resolve_name(&config(dir.path(), &server.url), "o/n", &mut |_| {}).unwrap_err();
+    assert!(error.to_string().contains("o/n/adapter_config.json: expected no adapter"), "{error}");
+}
+
+#[test]
+fn files_that_do_not_exist_cost_no_request() {
+    let dir = tempfile::tempdir().unwrap();
+    let server = serve(&[PLAIN, &[("modules.json", MODULES), ("1_Pooling/config.json", "{}")]].concat());
+    let config = config(dir.path(), &server.url);
+    resolve(&config, "o/n").unwrap();
+    let requests = server.log().len();
+    let headers = server.log().iter().filter(|request| request.method == "HEAD").count();
+    assert_eq!(headers, PLAIN.len() + 2, "one for each file that exists");
+    assert_eq!(notices(&offline(dir.path()), "o/n").1, [""; 0], "what does not exist is remembered");
+    resolve(&config, "o/n").unwrap();
+    assert_eq!(server.log().len(), requests);
+}
+
+#[test]
+fn the_configuration_of_a_normalize_module_is_downloaded() {
+    let dir = tempfile::tempdir().unwrap();
+    let more = [("modules.json", MODULES), ("1_Pooling/config.json", "{}"), ("2_Normalize/config.json", "{\"n\": 1}")];
+    let server = serve(&[PLAIN, &more].concat());
+    let found = resolve(&config(dir.path(), &server.url), "o/n").unwrap();
+    assert_eq!(fs::read_to_string(found.join("2_Normalize/config.json")).unwrap(), "{\"n\": 1}");
 }
 
 #[test]

@@ -50,6 +50,22 @@ fn tabs_separate_without_quoting() {
 }
 
 #[test]
+fn a_lone_carriage_return_ends_a_record_of_commas() {
+    // Python: list(csv.reader(open(name, newline="")))
+    let expected = [record(1, &["a", "b"]), record(1, &["c", "d"]), record(2, &["e\rf", "g"])];
+    assert_eq!(all("f.csv", "a,b\rc,d\n\"e\rf\",g\n"), expected);
+    assert_eq!(all("f.tsv", "a\tb\rc\td\n"), [record(1, &["a", "b\rc", "d"])]);
+}
+
+#[test]
+fn a_line_like_the_mark_of_the_end_of_the_file_does_not_end_it() {
+    let text = format!("a,b\n{END_OF_FILE}\nc,{END_OF_FILE}\nd,e\n");
+    let expected =
+        [record(1, &["a", "b"]), record(2, &[END_OF_FILE]), record(3, &["c", END_OF_FILE]), record(4, &["d", "e"])];
+    assert_eq!(all("f.csv", &text), expected);
+}
+
+#[test]
 fn commas_separate_with_quoting() {
     let text = "\n\nid,text\r\n1,\"a, \"\"b\"\"\r\nc\"\r\n\n2, d \"e\"\n3,\n";
     let expected = [
