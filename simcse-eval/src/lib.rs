@@ -39,6 +39,7 @@ pub mod lexical;
 pub mod metrics;
 pub mod reranking;
 pub mod sts;
+pub mod unlabeled;
 
 mod error;
 mod rerank_scores;
@@ -49,3 +50,4 @@ pub use metrics::MetricError;
 pub use rerank_scores::{Bm25Scores, RerankScores};
 pub use reranking::Reranking;
 pub use sts::{Sts, StsScores};
+pub use unlabeled::{Unlabeled, UnlabeledScores};

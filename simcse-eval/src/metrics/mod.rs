@@ -19,10 +19,12 @@
 
 pub(crate) mod correlation;
 pub(crate) mod error;
+pub(crate) mod geometry;
 pub(crate) mod ranking;
 pub(crate) mod unit_rows;
 
 pub use correlation::{pearson, spearman};
 pub use error::MetricError;
+pub use geometry::{alignment, mean_cosine, reciprocal_ranks, uniformity};
 pub use ranking::{average_precision, mrr, ndcg, precision};
 pub use unit_rows::unit_rows;
