@@ -77,6 +77,10 @@ pub(crate) struct TrainArgs {
     /// Score this set of semantic textual similarity before, during and after training
     #[arg(long, value_name = "FILE")]
     pub(super) eval_sts: Option<PathBuf>,
+    /// Keep N of the sentences out of training and score each model on them, without labels:
+    /// alignment, uniformity, and how well a sentence is found by a corrupted copy
+    #[arg(long, value_name = "N")]
+    pub(super) hold_out: Option<usize>,
     #[command(flatten)]
     pub(super) json: JsonArgs,
 }

@@ -25,7 +25,8 @@ impl Outcome {
     }
 
     pub(super) fn json(&self) -> Value {
-        let Summary { steps, skipped, train_loss, cut, train_seconds, before, after, test, best_step } = &self.summary;
+        let Summary { steps, skipped, train_loss, cut, train_seconds, before, after, test, best_step, stopped_early } =
+            &self.summary;
         json!({
             "output_dir": self.output,
             "steps": steps,
@@ -37,6 +38,7 @@ impl Outcome {
             "predicted_memory_bytes": self.plan.peak,
             "peak_memory_bytes": peak_memory(),
             "best_step": best_step,
+            "stopped_early": stopped_early,
             "before": before,
             "after": after,
             "test": test,
@@ -45,7 +47,7 @@ impl Outcome {
     }
 
     pub(super) fn text(&self) -> String {
-        let Summary { steps, skipped, train_loss, cut, train_seconds, best_step, .. } = &self.summary;
+        let Summary { steps, skipped, train_loss, cut, train_seconds, best_step, stopped_early, .. } = &self.summary;
         let speed = self.sentences_per_second();
         let memory = peak_memory().map(|bytes| format!(", at most {} of memory", format_bytes(bytes)));
         let mut text = format!(
@@ -67,6 +69,11 @@ impl Outcome {
         }
         if self.baseline.is_some() {
             text += &format!("{}\n\n", embedded::MEANING);
+        }
+        if *stopped_early {
+            let patience = self.settings.early_stopping_patience.unwrap_or(0) as usize;
+            let evaluations = counted(patience, "evaluation", "evaluations in a row");
+            text += &format!("stopped early: {evaluations} without a better score\n");
         }
         if let Some(step) = best_step {
             text += &format!("the final model is that of step {step}, which scored best\n");

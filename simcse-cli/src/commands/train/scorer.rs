@@ -19,6 +19,7 @@ pub(super) struct Scorer {
     pub(super) sts: Option<Sts>,
     /// The test set, on which only the final model is scored.
     pub(super) test: Option<Reranking>,
+    pub(super) unlabeled: Option<simcse_eval::Unlabeled>,
 }
 
 impl Scorer {
@@ -50,9 +51,17 @@ impl Scorer {
     pub(super) fn score(&self, encoder: &SentenceEncoder) -> Result<Option<Evaluation>, simcse_eval::Error> {
         let rerank = self.rerank.as_ref().map(|set| rerank(set, encoder, "eval")).transpose()?.flatten();
         let sts = self.sts.as_ref().map(|set| sts(set, encoder)).transpose()?.flatten();
+        let unlabeled = self.unlabeled.as_ref().map(|set| unlabeled(set, encoder)).transpose()?.flatten();
         if stop::requested() {
             return Ok(None);
         }
+        let sts = match (sts, unlabeled) {
+            (Some(mut sts), Some(unlabeled)) => {
+                sts.figures.extend(unlabeled.figures);
+                Some(sts)
+            }
+            (sts, unlabeled) => sts.or(unlabeled),
+        };
         Ok(match (rerank, sts) {
             (Some(mut rerank), Some(sts)) => {
                 rerank.figures.extend(sts.figures);
@@ -75,6 +84,14 @@ pub(super) fn rerank(
 fn sts(set: &Sts, encoder: &SentenceEncoder) -> Result<Option<Evaluation>, simcse_eval::Error> {
     let Some(scores) = set.evaluate_while(encoder, None, |_| !stop::requested())? else { return Ok(None) };
     Ok(Some(Evaluation { figures: figures(&json!(scores), "eval"), metric: scores.spearman_cosine }))
+}
+
+fn unlabeled(
+    set: &simcse_eval::Unlabeled,
+    encoder: &SentenceEncoder,
+) -> Result<Option<Evaluation>, simcse_eval::Error> {
+    let Some(scores) = set.evaluate_while(encoder, |_| !stop::requested())? else { return Ok(None) };
+    Ok(Some(Evaluation { figures: figures(&json!(scores), "eval_unlabeled"), metric: scores.corruption_mrr }))
 }
 
 /// The fields of `scores`, named `<prefix>_…`, without the counts, which do not change.
