@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use simcse_eval::{HeldOut, Reranking, Split, Sts, Titles};
 use simcse_model::io::source_name;
 use simcse_train::data::sentences::SentencesBuilder;
@@ -36,20 +36,15 @@ impl Data {
 
     fn of_sentences(args: &TrainArgs, file: &Path) -> Result<Self, Failure> {
         let rerank = args.eval_rerank.as_ref().map(|path| Reranking::read(path, Split::Dev)).transpose()?;
-        let mut scorer = Scorer { rerank, sts: sts(args)?, test: None, unlabeled: None };
+        let scorer = Scorer { rerank, sts: sts(args)?, test: None };
         scorer.check_used(args)?;
-        let mut sentences = Sentences::read_column(file, args.text_column.as_deref(), args.min_length())?;
-        if let Some(count) = args.hold_out {
-            let (rest, held_out) = sentences.hold_out(count, 42)?;
-            sentences = rest;
-            scorer.unlabeled = Some(simcse_eval::Unlabeled::new(held_out, 42));
-        }
+        let sentences = Sentences::read_column(file, args.text_column.as_deref(), args.min_length())?;
         Ok(Self { sentences, exclude_by: None, scorer, baseline: None })
     }
 
     fn of_askubuntu(args: &TrainArgs, data: &Path) -> Result<Self, Failure> {
         let read = |split| Reranking::read(data, split).map(Some);
-        let scorer = Scorer { rerank: read(Split::Dev)?, sts: sts(args)?, test: read(Split::Test)?, unlabeled: None };
+        let scorer = Scorer { rerank: read(Split::Dev)?, sts: sts(args)?, test: read(Split::Test)? };
         let published = args.settings.recipe() == Some(Recipe::St2021);
         let exclude_by = args.exclude_by.unwrap_or(if published { ExcludeBy::Id } else { ExcludeBy::Text });
         let sentences = titles(data, exclude_by, args.min_length())?;
@@ -59,8 +54,8 @@ impl Data {
     fn embedded(args: &TrainArgs) -> Result<Self, Failure> {
         let sentences = embedded::sentences(args.min_length())?;
         let rerank = embedded::rerank()?;
-        let baseline = Some(figures(&json!(embedded::baseline(&sentences, &rerank)?), "eval"));
-        let scorer = Scorer { rerank: Some(rerank), sts: sts(args)?, test: None, unlabeled: None };
+        let baseline = Some(figures(&embedded::baseline(&sentences, &rerank)?, "eval"));
+        let scorer = Scorer { rerank: Some(rerank), sts: sts(args)?, test: None };
         Ok(Self { sentences, exclude_by: None, scorer, baseline })
     }
 }
