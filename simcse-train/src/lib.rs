@@ -54,7 +54,7 @@ pub use run::RunDirectory;
 pub use run::checkpoint::Checkpoint;
 pub use run::metrics::StepRecord;
 pub use run::output::OutputDirectory;
-pub use run::provenance::{EvaluationSource, Inputs, ModelSource, Provenance, Sources};
+pub use run::provenance::{EvaluationSource, Inputs, ModelSource, Provenance, SetDigest, SetInput, Sources};
 pub use run::summary::Summary;
 pub use settings::{Recipe, Rounding, Setting, Settings};
 pub use simcse_tensor::peak_flops;

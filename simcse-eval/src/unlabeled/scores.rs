@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 
 use ndarray::Array2;
-use serde::Serialize;
+use serde_json::{Map, Value, json};
 use simcse_model::{DropoutPlan, Prompt, SentenceEncoder};
 use simcse_tensor::BufferPool;
 
@@ -50,7 +50,7 @@ pub struct Unlabeled {
 }
 
 /// Figures of a model from sentences alone.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct UnlabeledScores {
     /// Mean squared distance of two embeddings of a sentence under the model's own dropout, 0 to 4;
     /// lower is better.
@@ -65,6 +65,22 @@ pub struct UnlabeledScores {
     /// Mean reciprocal rank of a sentence among all of them by similarity to a copy that lost half
     /// of its words.
     pub corruption_mrr: f64,
+}
+
+impl UnlabeledScores {
+    /// The figures as a JSON object; each name begins with `prefix` and an underscore.
+    #[must_use]
+    pub fn to_json(&self, prefix: &str) -> Map<String, Value> {
+        let Self { alignment, uniformity, mean_cosine, dropout_accuracy, corruption_mrr } = *self;
+        let figures = [
+            ("alignment", alignment),
+            ("uniformity", uniformity),
+            ("mean_cosine", mean_cosine),
+            ("dropout_accuracy", dropout_accuracy),
+            ("corruption_mrr", corruption_mrr),
+        ];
+        figures.into_iter().map(|(name, value)| (format!("{prefix}_{name}"), json!(value))).collect()
+    }
 }
 
 impl Unlabeled {

@@ -134,6 +134,11 @@ settings! {
         /// Make the best evaluated model the final one; it gets a checkpoint of its own
         load_best_model_at_end: bool = false, "", "true or false" if |_| true;
 
+        /// The figure by which models are compared for --load-best-model-at-end and
+        /// --early-stopping-patience: its name in metrics.jsonl without `eval_`, such as map or
+        /// spearman_cosine
+        choose_best_by: String = String::new(), "FIGURE" default "the first one of the first set", "a figure" if |_| true;
+
         /// Stop after N evaluations in a row that are no better than the best one so far; needs
         /// --eval-steps and --load-best-model-at-end
         early_stopping_patience: Option<u64> = None, "N", "1 or more" if |&evaluations| within(evaluations);

@@ -7,10 +7,12 @@ mod announce;
 mod args;
 mod data;
 mod embedded;
+mod eval_sets;
 mod outcome;
 mod prepared;
 mod resume;
 mod scorer;
+mod time_left;
 mod watcher;
 
 use std::path::Path;
@@ -27,6 +29,8 @@ pub(crate) use args::TrainArgs;
 use data::Data;
 use outcome::Outcome;
 use prepared::Prepared;
+use scorer::Scorer;
+use time_left::TimeLeft;
 use watcher::Watcher;
 
 pub(crate) fn run(args: TrainArgs) -> Result<(), Failure> {
@@ -49,7 +53,8 @@ pub(crate) fn run(args: TrainArgs) -> Result<(), Failure> {
     let output = trainer.output().to_path_buf();
     let settings = trainer.settings().clone();
     let bar = progress::steps_bar(trainer.total_steps()).with_position(trainer.done());
-    let mut watcher = Watcher { scorer: data.scorer, bar };
+    let scorer = Scorer { choose_best_by: settings.choose_best_by.clone(), ..data.scorer };
+    let mut watcher = Watcher::new(scorer, bar, TimeLeft::new(trainer.total_steps(), &settings));
     let trained = {
         let _deferred = stop::defer();
         trainer.train(&mut watcher)

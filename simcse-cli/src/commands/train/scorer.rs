@@ -1,83 +1,138 @@
 //! Scores the models of a run.
 
-use serde_json::{Map, Value};
-use simcse_eval::{Cosine, Encoded, EvaluationSet, Reranking, Scores, Sts};
+use simcse_eval::{Cosine, Encoded, EvaluationSet, Scores, Unlabeled};
 use simcse_model::SentenceEncoder;
-use simcse_train::{Evaluation, EvaluationSource};
+use simcse_train::{Evaluation, EvaluationSource, Figures, SetDigest};
 
 use crate::commands::train::args::TrainArgs;
+use crate::commands::train::eval_sets::EvalSet;
 use crate::error::Failure;
 use crate::stop;
+
+/// The metric of a model whose figure is undefined: no correlation is lower, nor anything else.
+const LOWEST: f64 = -1.0;
+
+/// A development set under the name that the run gives it.
+pub(super) struct DevSet {
+    pub(super) given: EvalSet,
+    pub(super) set: Box<dyn EvaluationSet>,
+}
 
 /// What a model is scored on.
 #[derive(Default)]
 pub(super) struct Scorer {
-    /// The reranking development set; models are compared by their MAP on it.
-    pub(super) rerank: Option<Reranking>,
-    /// The similarity development set; without `rerank`, models are compared by their Spearman
-    /// correlation on it.
-    pub(super) sts: Option<Sts>,
+    /// The development sets.
+    pub(super) sets: Vec<DevSet>,
     /// The test set, on which only the final model is scored.
-    pub(super) test: Option<Reranking>,
+    pub(super) test: Option<Box<dyn EvaluationSet>>,
+    /// Sentences that were held out.
+    pub(super) unlabeled: Option<Unlabeled>,
+    /// The figure that models are compared by, without `eval_`; empty for the first one of the
+    /// first set.
+    pub(super) choose_best_by: String,
 }
 
 impl Scorer {
     /// Checks that there is a development set if the arguments need one.
     pub(super) fn check_used(&self, args: &TrainArgs) -> Result<(), Failure> {
         let needed = ["eval_steps", "load_best_model_at_end"].iter().any(|name| args.settings.get(name).is_some());
-        if !needed || self.rerank.is_some() || self.sts.is_some() {
+        if !needed || !self.is_empty() {
             return Ok(());
         }
-        let message = "--eval-steps and --load-best-model-at-end need a development set: --eval-rerank or --eval-sts";
+        let message = "--eval-steps and --load-best-model-at-end need a development set, such as --eval-rerank or \
+                       --eval-sts, or sentences to --hold-out";
         Err(Failure::Usage(message.to_owned()))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.sets.is_empty() && self.unlabeled.is_none()
     }
 
     /// The digests of the sets, for `run.toml`.
     pub(super) fn source(&self) -> Result<EvaluationSource, simcse_eval::Error> {
-        let rerank = |set: &Option<Reranking>| set.as_ref().map(EvaluationSet::sha256).transpose();
-        let sts = self.sts.as_ref().map(EvaluationSet::sha256).transpose()?;
-        Ok(EvaluationSource { rerank: rerank(&self.rerank)?, sts, test: rerank(&self.test)? })
+        let digest = |DevSet { given, set }: &DevSet| Ok(SetDigest { flag: given.flag(), sha256: set.sha256()? });
+        let sets = self.sets.iter().map(digest).collect::<Result<_, simcse_eval::Error>>()?;
+        Ok(EvaluationSource { sets, test: self.test.as_ref().map(|set| set.sha256()).transpose()? })
     }
 
     /// The number of texts in the largest set.
     pub(super) fn texts(&self) -> usize {
-        let rerank = self.rerank.iter().chain(&self.test).map(|set| set.texts().map_or(0, <[String]>::len));
-        rerank.chain(self.sts.iter().map(|set| set.texts().len())).max().unwrap_or(0)
+        let labeled = self.sets.iter().map(|dev| &dev.set).chain(&self.test).map(|set| set.texts_to_encode());
+        labeled.chain(self.unlabeled.iter().map(Unlabeled::encoded)).max().unwrap_or(0)
     }
 
     /// The figures on the development sets, named `eval_…`; `None` if there are no sets, or if a
     /// stop was requested.
-    pub(super) fn score(&self, encoder: &SentenceEncoder) -> Result<Option<Evaluation>, simcse_eval::Error> {
-        let rerank = self.rerank.as_ref().map(|set| evaluate(set, encoder, "eval")).transpose()?.flatten();
-        let sts = self.sts.as_ref().map(|set| evaluate(set, encoder, "eval")).transpose()?.flatten();
-        if stop::requested() {
+    pub(super) fn score(&self, encoder: &SentenceEncoder) -> Result<Option<Scored>, simcse_eval::Error> {
+        if self.is_empty() {
             return Ok(None);
         }
-        Ok(match (rerank, sts) {
-            (Some(mut rerank), Some(sts)) => {
-                rerank.figures.extend(sts.figures);
-                Some(rerank)
-            }
-            (rerank, sts) => rerank.or(sts),
-        })
+        let mut scored = Scored::default();
+        let mut judge = judge(encoder);
+        for DevSet { given, set } in &self.sets {
+            let Some(scores) = set.score(&mut judge)? else { return Ok(None) };
+            scored.add(&given.prefix(), scores);
+        }
+        if let Some(set) = &self.unlabeled {
+            let Some(scores) = set.evaluate_while(encoder, |_| !stop::requested())? else { return Ok(None) };
+            scored.figures.extend(scores.to_json("eval_unlabeled"));
+        }
+        Ok((!stop::requested()).then_some(scored))
+    }
+
+    /// The figure that models are compared by.
+    ///
+    /// # Errors
+    /// If there is no such figure: the names that there are.
+    pub(super) fn metric(&self, figures: &Figures) -> Result<f64, String> {
+        let name = format!("eval_{}", self.choose_best_by);
+        let value = if self.choose_best_by.is_empty() { figures.values().next() } else { figures.get(&name) };
+        let is_metric = |name: &&str| !name.ends_with("_interval");
+        let names = || {
+            let names: Vec<&str> =
+                figures.keys().map(|name| name.trim_start_matches("eval_")).filter(is_metric).collect();
+            names.join(", ")
+        };
+        let value = value.ok_or_else(names)?;
+        Ok(value.as_f64().unwrap_or(LOWEST))
     }
 }
 
-/// The figures of a model on a set, named `<prefix>_…`; `None` if a stop was requested.
-pub(super) fn evaluate(
-    set: &dyn EvaluationSet,
-    encoder: &SentenceEncoder,
-    prefix: &str,
-) -> Result<Option<Evaluation>, simcse_eval::Error> {
-    let encoded = Encoded::new(encoder).going_on_while(|_| !stop::requested());
-    let Some(scores) = set.score(&mut Cosine::of(encoded))? else { return Ok(None) };
-    let metric = scores.main().sample.value().unwrap_or(-1.0);
-    Ok(Some(Evaluation { figures: figures(&scores, prefix), metric }))
+/// Judges similarity by the embeddings of `encoder`, until a stop is requested.
+pub(super) fn judge(encoder: &SentenceEncoder) -> Cosine<Encoded<'_>> {
+    Cosine::of(Encoded::new(encoder).going_on_while(|_| !stop::requested()))
+}
+
+/// The figures of one evaluation, and what to say about them.
+#[derive(Default)]
+pub(super) struct Scored {
+    pub(super) figures: Figures,
+    pub(super) warnings: Vec<String>,
+    /// The scores of each set.
+    pub(super) scores: Vec<Scores>,
+}
+
+impl Scored {
+    fn add(&mut self, prefix: &str, scores: Scores) {
+        self.figures.extend(figures(&scores, prefix));
+        self.warnings.extend(scores.warnings.iter().cloned());
+        self.scores.push(scores);
+    }
 }
 
 /// The figures of `scores`, named `<prefix>_…`, without the count, which does not change.
-pub(super) fn figures(scores: &Scores, prefix: &str) -> Map<String, Value> {
+pub(super) fn figures(scores: &Scores, prefix: &str) -> Figures {
     let mut figures = scores.to_json();
     figures.shift_remove(scores.unit.key());
     figures.into_iter().map(|(name, value)| (format!("{prefix}_{name}"), value)).collect()
+}
+
+/// The figures of the final model on the test set, named `test_…`; `None` if a stop was requested.
+pub(super) fn test(
+    set: &dyn EvaluationSet,
+    encoder: &SentenceEncoder,
+) -> Result<Option<Evaluation>, simcse_eval::Error> {
+    let Some(scores) = set.score(&mut judge(encoder))? else { return Ok(None) };
+    let metric = scores.main().sample.value().unwrap_or(LOWEST);
+    Ok(Some(Evaluation { figures: figures(&scores, "test"), metric }))
 }
