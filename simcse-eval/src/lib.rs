@@ -51,4 +51,4 @@ pub use scores::{Figure, Scores, Unit};
 pub use set::{EvaluationSet, LeftOut, SetKind};
 pub use sets::{Bm25Scores, Reranking, Sts};
 pub use similarity::{Cosine, Encoded, Given, Lexical, Similarity};
-pub use statistics::Sample;
+pub use statistics::{Interval, Sample};
