@@ -69,6 +69,16 @@ pub enum Error {
         /// Lines that were read and left out.
         skipped: usize,
     },
+    /// A directory lacks a file.
+    #[error("{}: expected {expected}, found {found}", shown_path(path))]
+    Missing {
+        /// The directory.
+        path: PathBuf,
+        /// The file that there should have been.
+        expected: String,
+        /// What there is in the directory, escaped and cut.
+        found: String,
+    },
     /// A directory has ids but no titles, so there is nothing to encode.
     #[error(
         "{}: expected text_tokenized.txt.gz or text_tokenized.txt, found neither (without titles only the BM25 \
