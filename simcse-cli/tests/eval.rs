@@ -5,7 +5,7 @@ mod common;
 
 use common::{Workspace, encoder};
 use serde_json::Value;
-use simcse_eval::{Reranking, Split, Sts};
+use simcse_eval::{EvaluationSet, Reranking, Split, Sts};
 
 /// Scored, without positives, without negatives.
 const RERANK: &str = r#"{"query": "how to install wifi", "positive": ["install the wifi ?"], "negative": ["slow boot", "the sound"]}
@@ -36,14 +36,14 @@ fn askubuntu_prints_the_scores_of_the_library() {
     assert_eq!(keys(&report), ["map", "mrr@10", "ndcg@10", "p@1", "p@5", "queries", "left_out"]);
     let reranking = Reranking::read(workspace.path("rerank.jsonl"), Split::Dev).unwrap();
     let scores = reranking.evaluate(&encoder()).unwrap();
-    assert_eq!(report["map"], scores.map);
-    assert_eq!(report["ndcg@10"], scores.ndcg_at_10);
+    assert_eq!(report["map"], scores.get("map").unwrap());
+    assert_eq!(report["ndcg@10"], scores.get("ndcg@10").unwrap());
     assert_eq!(report["queries"], 1);
     assert_eq!(report["left_out"], serde_json::json!({ "without_positives": 1, "without_negatives": 1 }));
 
     let readable = workspace.stdout("--threads 2 eval askubuntu --model model --data rerank.jsonl");
-    assert!(readable.starts_with("1 query ranked; left out: 1 without positives, 1 without negatives\n\nMAP "));
-    assert!(readable.contains(&format!("{:.4}\n", scores.map)), "{readable}");
+    assert!(readable.starts_with("1 query scored; left out: 1 without positives, 1 without negatives\n\nMAP "));
+    assert!(readable.contains(&format!("{:.4}\n", scores.get("map").unwrap())), "{readable}");
 }
 
 #[test]
@@ -72,10 +72,10 @@ fn sts_prints_the_scores_of_the_library() {
     let report = json(&workspace.stdout("eval sts --model model --data sts.tsv --json"));
     assert_eq!(keys(&report), ["spearman_cosine", "pearson_cosine", "pairs", "left_out"]);
     let scores = Sts::read(workspace.path("sts.tsv")).unwrap().evaluate(&encoder()).unwrap();
-    assert_eq!(report["spearman_cosine"], scores.spearman_cosine);
+    assert_eq!(report["spearman_cosine"], scores.get("spearman_cosine").unwrap());
     assert_eq!((&report["pairs"], &report["left_out"]["without_score"]), (&3.into(), &1.into()));
     let readable = workspace.stdout("eval sts --model model --data sts.tsv");
-    assert!(readable.starts_with("3 pairs scored by cosine similarity; left out: 1 without a score\n"), "{readable}");
+    assert!(readable.starts_with("3 pairs scored; left out: 1 without score\n"), "{readable}");
 }
 
 #[test]

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use simcse_model::io::{LineError, RecordError, excerpt, printable};
+use simcse_model::io::{LineError, RecordError, counted, excerpt, printable};
 
 use crate::metrics::error::MetricError;
 
@@ -110,15 +110,29 @@ pub enum Error {
         /// What is wrong with the similarities.
         source: MetricError,
     },
-    /// Cosine similarities and gold scores cannot be correlated.
-    #[error("{}: {values}: {source}", shown_path(path))]
-    Correlation {
-        /// The file of the pairs.
+    /// An embedding has a value that is NaN or infinite.
+    #[error(
+        "the model's embeddings are not finite: found {value} in the embedding of \"{text}\" (the model is damaged, \
+         not the data)"
+    )]
+    NotFinite {
+        /// The text, escaped and cut.
+        text: String,
+        /// The value.
+        value: f32,
+    },
+    /// All gold scores of a file are equal, so that nothing can be correlated with them.
+    #[error(
+        "{}: expected at least two pairs whose scores differ, found {} with the score {score}", shown_path(path),
+        counted(*pairs, "pair", "pairs")
+    )]
+    EqualScores {
+        /// The file.
         path: PathBuf,
-        /// Which values are the reason: `cosine similarities` or `gold scores`.
-        values: &'static str,
-        /// What is wrong with the similarities or the scores.
-        source: MetricError,
+        /// How many pairs there are.
+        pairs: usize,
+        /// Their score.
+        score: f32,
     },
 }
 

@@ -4,17 +4,17 @@ use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
-use serde::Serialize;
-use serde_json::{Value, json};
-use simcse_eval::reranking::Skipped;
-use simcse_eval::{Bm25Scores, Columns, RerankScores, Reranking, Split, Sts, StsOptions, StsScores};
-use simcse_model::Named;
+use simcse_eval::sets::Skipped;
+use simcse_eval::{
+    Bm25Scores, Columns, Cosine, Encoded, EvaluationSet, Figure, Reranking, Scores, Split, Sts, StsOptions,
+};
+use simcse_model::{Named, SentenceEncoder};
 
 use crate::args::{JsonArgs, ModelArgs, PrecisionArgs, PromptArgs, named};
 use crate::error::Failure;
 use crate::inputs::{data_path, load};
 use crate::progress;
-use crate::report::{self, counted};
+use crate::report;
 
 const HELP: &str = "\
 Examples:
@@ -123,14 +123,6 @@ struct StsArgs {
     json: JsonArgs,
 }
 
-/// The JSON object that an evaluation prints.
-#[derive(Serialize)]
-struct Report<S> {
-    #[serde(flatten)]
-    scores: S,
-    left_out: Value,
-}
-
 pub(crate) fn run(args: EvalArgs) -> Result<(), Failure> {
     match args.benchmark {
         Benchmark::Askubuntu(args) => askubuntu(&args),
@@ -139,98 +131,66 @@ pub(crate) fn run(args: EvalArgs) -> Result<(), Failure> {
 }
 
 fn askubuntu(args: &AskubuntuArgs) -> Result<(), Failure> {
-    let reranking = Reranking::read(data_path(&args.data)?, args.split)?;
-    let skipped = reranking.skipped;
+    let set = Reranking::read(data_path(&args.data)?, args.split)?;
     match (args.baseline, &args.model) {
         (None, Some(model)) => {
-            let texts = reranking.texts()?.len();
-            let encoder = load(model, args.precision.get())?;
-            let bar = progress::sentences_bar(Some(texts as u64));
-            let scores = reranking.evaluate_while(&encoder, args.prompt.given(&encoder)?, progress::shown_on(&bar))?;
-            let scores = scores.expect("the bar stops nothing");
-            drop(bar); // clears it
-            print_figures(args.json.json, &scores, left_out(skipped), || rerank_text(&scores, skipped))
+            set.texts()?;
+            let scores = score(&set, &load(model, args.precision.get())?, &args.prompt)?;
+            print_scores(&set, &scores, args.json.json)
         }
-        _ => {
-            let scores = reranking.baseline_bm25()?;
-            print_figures(args.json.json, &scores, left_out(skipped), || bm25_text(&scores, skipped))
-        }
+        _ => print_bm25(&set, &set.baseline_bm25()?, args.json.json),
     }
 }
 
 fn sts(args: &StsArgs) -> Result<(), Failure> {
     let options = StsOptions { columns: args.columns.clone(), split: args.split.clone() };
-    let sts = Sts::read_with(&args.data, &options)?;
-    let encoder = load(&args.model.model, args.model.precision.get())?;
-    let bar = progress::sentences_bar(Some(sts.texts().len() as u64));
-    let scores = sts.evaluate_while(&encoder, args.prompt.given(&encoder)?, progress::shown_on(&bar))?;
-    let scores = scores.expect("the bar stops nothing");
-    drop(bar); // clears it
-    let left_out = json!({ "without_score": sts.skipped });
-    print_figures(args.json.json, &scores, left_out, || sts_text(&scores, sts.skipped))
+    let set = Sts::read_with(&args.data, &options)?;
+    let scores = score(&set, &load(&args.model.model, args.model.precision.get())?, &args.prompt)?;
+    print_scores(&set, &scores, args.json.json)
 }
 
-fn print_figures(
-    as_json: bool,
-    scores: &impl Serialize,
-    left_out: Value,
-    text: impl FnOnce() -> String,
-) -> Result<(), Failure> {
-    if as_json { report::print_json(&Report { scores, left_out }) } else { report::print(&text()) }
+fn score(set: &dyn EvaluationSet, encoder: &SentenceEncoder, prompt: &PromptArgs) -> Result<Scores, Failure> {
+    let bar = progress::sentences_bar(Some(set.texts_to_encode() as u64));
+    let encoded = Encoded::new(encoder).with_prompt(prompt.given(encoder)?).going_on_while(progress::shown_on(&bar));
+    let scores = set.score(&mut Cosine::of(encoded))?;
+    Ok(scores.expect("the bar stops nothing"))
 }
 
-fn left_out(skipped: Skipped) -> Value {
-    json!({ "without_positives": skipped.without_positives, "without_negatives": skipped.without_negatives })
-}
-
-fn queries(count: usize) -> String {
-    counted(count, "query", "queries")
-}
-
-fn rerank_text(scores: &RerankScores, skipped: Skipped) -> String {
-    let Skipped { without_positives, without_negatives } = skipped;
-    let figures = figures_of(scores).map(|(name, figure)| (name, [Some(figure)]));
-    format!(
-        "{} ranked; left out: {without_positives} without positives, {without_negatives} without negatives\n\n{}",
-        queries(scores.queries),
+fn print_scores(set: &dyn EvaluationSet, scores: &Scores, as_json: bool) -> Result<(), Failure> {
+    scores.warnings.iter().for_each(|warning| report::note(&format!("warning: {warning}")));
+    if as_json {
+        let mut object = scores.to_json();
+        object.insert("left_out".to_owned(), set.left_out().to_json().into());
+        return report::print_json(&object);
+    }
+    let figures: Vec<_> = scores.figures.iter().map(|figure| (figure.label, [figure.sample.value()])).collect();
+    report::print(&format!(
+        "{} scored; left out: {}\n\n{}",
+        scores.unit.counted(scores.count),
+        set.left_out(),
         report::table([""], &figures)
-    )
+    ))
 }
 
-fn bm25_text(scores: &Bm25Scores, skipped: Skipped) -> String {
-    let Bm25Scores { published, comparable, mrr } = scores;
-    let Skipped { without_positives, without_negatives } = skipped;
-    let [map, rest @ ..] = figures_of(published);
-    let [comparable_map, comparable_rest @ ..] = figures_of(comparable);
-    let mut rows = vec![(map.0, [Some(map.1), Some(comparable_map.1)]), ("MRR", [Some(*mrr), None])];
-    rows.extend(rest.iter().zip(comparable_rest).map(|(a, b)| (a.0, [Some(a.1), Some(b.1)])));
-    format!(
+fn print_bm25(set: &Reranking, scores: &Bm25Scores, as_json: bool) -> Result<(), Failure> {
+    let Bm25Scores { published, comparable } = scores;
+    if as_json {
+        let mut object = published.to_json();
+        object.insert("comparable".to_owned(), comparable.to_json().into());
+        object.insert("left_out".to_owned(), set.left_out().to_json().into());
+        return report::print_json(&object);
+    }
+    let row = |figure: &Figure| (figure.label, [figure.sample.value(), comparable.get(figure.name)]);
+    let rows: Vec<_> = published.figures.iter().map(row).collect();
+    let Skipped { without_positives, .. } = set.skipped;
+    report::print(&format!(
         "BM25's order of the candidates\n\
          published:  {}, all that have a positive, as in the published figures; left out: {without_positives} \
          without positives\n\
-         comparable: {}, those that a model is scored on; left out: {without_positives} without positives, \
-         {without_negatives} without negatives\n\n{}",
-        queries(published.queries),
-        queries(comparable.queries),
+         comparable: {}, those that a model is scored on; left out: {}\n\n{}",
+        published.unit.counted(published.count),
+        comparable.unit.counted(comparable.count),
+        set.left_out(),
         report::table(["published", "comparable"], &rows)
-    )
-}
-
-fn figures_of(scores: &RerankScores) -> [(&'static str, f64); 5] {
-    [
-        ("MAP", scores.map),
-        ("MRR@10", scores.mrr_at_10),
-        ("nDCG@10", scores.ndcg_at_10),
-        ("P@1", scores.p_at_1),
-        ("P@5", scores.p_at_5),
-    ]
-}
-
-fn sts_text(scores: &StsScores, without_score: usize) -> String {
-    let figures = [("Spearman", [Some(scores.spearman_cosine)]), ("Pearson", [Some(scores.pearson_cosine)])];
-    format!(
-        "{} scored by cosine similarity; left out: {without_score} without a score\n\n{}",
-        counted(scores.pairs, "pair", "pairs"),
-        report::table([""], &figures)
-    )
+    ))
 }

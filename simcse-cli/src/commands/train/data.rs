@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Map, Value};
 use simcse_eval::{HeldOut, Reranking, Split, Sts, Titles};
 use simcse_model::io::source_name;
 use simcse_train::data::sentences::SentencesBuilder;
@@ -54,7 +54,7 @@ impl Data {
     fn embedded(args: &TrainArgs) -> Result<Self, Failure> {
         let sentences = embedded::sentences(args.min_length())?;
         let rerank = embedded::rerank()?;
-        let baseline = Some(figures(&json!(embedded::baseline(&sentences, &rerank)?), "eval"));
+        let baseline = Some(figures(&embedded::baseline(&sentences, &rerank)?, "eval"));
         let scorer = Scorer { rerank: Some(rerank), sts: sts(args)?, test: None };
         Ok(Self { sentences, exclude_by: None, scorer, baseline })
     }

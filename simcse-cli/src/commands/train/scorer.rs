@@ -1,7 +1,7 @@
 //! Scores the models of a run.
 
-use serde_json::{Map, Value, json};
-use simcse_eval::{Reranking, Sts};
+use serde_json::{Map, Value};
+use simcse_eval::{Cosine, Encoded, EvaluationSet, Reranking, Scores, Sts};
 use simcse_model::SentenceEncoder;
 use simcse_train::{Evaluation, EvaluationSource};
 
@@ -34,8 +34,8 @@ impl Scorer {
 
     /// The digests of the sets, for `run.toml`.
     pub(super) fn source(&self) -> Result<EvaluationSource, simcse_eval::Error> {
-        let rerank = |set: &Option<Reranking>| set.as_ref().map(Reranking::sha256).transpose();
-        let sts = self.sts.as_ref().map(Sts::sha256);
+        let rerank = |set: &Option<Reranking>| set.as_ref().map(EvaluationSet::sha256).transpose();
+        let sts = self.sts.as_ref().map(EvaluationSet::sha256).transpose()?;
         Ok(EvaluationSource { rerank: rerank(&self.rerank)?, sts, test: rerank(&self.test)? })
     }
 
@@ -48,8 +48,8 @@ impl Scorer {
     /// The figures on the development sets, named `eval_…`; `None` if there are no sets, or if a
     /// stop was requested.
     pub(super) fn score(&self, encoder: &SentenceEncoder) -> Result<Option<Evaluation>, simcse_eval::Error> {
-        let rerank = self.rerank.as_ref().map(|set| rerank(set, encoder, "eval")).transpose()?.flatten();
-        let sts = self.sts.as_ref().map(|set| sts(set, encoder)).transpose()?.flatten();
+        let rerank = self.rerank.as_ref().map(|set| evaluate(set, encoder, "eval")).transpose()?.flatten();
+        let sts = self.sts.as_ref().map(|set| evaluate(set, encoder, "eval")).transpose()?.flatten();
         if stop::requested() {
             return Ok(None);
         }
@@ -63,23 +63,21 @@ impl Scorer {
     }
 }
 
-pub(super) fn rerank(
-    set: &Reranking,
+/// The figures of a model on a set, named `<prefix>_…`; `None` if a stop was requested.
+pub(super) fn evaluate(
+    set: &dyn EvaluationSet,
     encoder: &SentenceEncoder,
     prefix: &str,
 ) -> Result<Option<Evaluation>, simcse_eval::Error> {
-    let Some(scores) = set.evaluate_while(encoder, None, |_| !stop::requested())? else { return Ok(None) };
-    Ok(Some(Evaluation { figures: figures(&json!(scores), prefix), metric: scores.map }))
+    let encoded = Encoded::new(encoder).going_on_while(|_| !stop::requested());
+    let Some(scores) = set.score(&mut Cosine::of(encoded))? else { return Ok(None) };
+    let metric = scores.main().sample.value().unwrap_or(-1.0);
+    Ok(Some(Evaluation { figures: figures(&scores, prefix), metric }))
 }
 
-fn sts(set: &Sts, encoder: &SentenceEncoder) -> Result<Option<Evaluation>, simcse_eval::Error> {
-    let Some(scores) = set.evaluate_while(encoder, None, |_| !stop::requested())? else { return Ok(None) };
-    Ok(Some(Evaluation { figures: figures(&json!(scores), "eval"), metric: scores.spearman_cosine }))
-}
-
-/// The fields of `scores`, named `<prefix>_…`, without the counts, which do not change.
-pub(super) fn figures(scores: &Value, prefix: &str) -> Map<String, Value> {
-    let fields =
-        scores.as_object().into_iter().flatten().filter(|(name, _)| !["queries", "pairs"].contains(&name.as_str()));
-    fields.map(|(name, value)| (format!("{prefix}_{name}"), value.clone())).collect()
+/// The figures of `scores`, named `<prefix>_…`, without the count, which does not change.
+pub(super) fn figures(scores: &Scores, prefix: &str) -> Map<String, Value> {
+    let mut figures = scores.to_json();
+    figures.shift_remove(scores.unit.key());
+    figures.into_iter().map(|(name, value)| (format!("{prefix}_{name}"), value)).collect()
 }

@@ -7,7 +7,7 @@ use simcse_model::SentenceEncoder;
 use simcse_model::io::figure;
 use simcse_train::{Callbacks, Error, Evaluation, StepRecord};
 
-use crate::commands::train::scorer::{Scorer, rerank};
+use crate::commands::train::scorer::{Scorer, evaluate};
 use crate::report;
 use crate::stop;
 
@@ -32,7 +32,7 @@ impl Callbacks for Watcher {
 
     fn test(&mut self, encoder: &SentenceEncoder) -> simcse_train::Result<Option<Evaluation>> {
         match &self.scorer.test {
-            Some(set) => rerank(set, encoder, "test").map_err(failed),
+            Some(set) => evaluate(set, encoder, "test").map_err(failed),
             None => Ok(None),
         }
     }
