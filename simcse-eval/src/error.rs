@@ -79,6 +79,16 @@ pub enum Error {
         /// What there is in the directory, escaped and cut.
         found: String,
     },
+    /// The data has so little that every model would get the same figure.
+    #[error("{}: expected at least two {expected}, found {found}", shown_path(path))]
+    TooFew {
+        /// The file.
+        path: PathBuf,
+        /// What there should have been.
+        expected: &'static str,
+        /// What there is instead.
+        found: String,
+    },
     /// A directory has ids but no titles, so there is nothing to encode.
     #[error(
         "{}: expected text_tokenized.txt.gz or text_tokenized.txt, found neither (without titles only the BM25 \

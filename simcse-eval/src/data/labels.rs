@@ -32,8 +32,7 @@ pub(crate) struct LabeledText {
 /// Reads the texts of a file.
 pub(crate) fn read_labels(path: &Path, options: &RowOptions) -> Result<Vec<LabeledText>, Error> {
     let rows = read_rows(path, &LAYOUT, options)?.into_iter();
-    let labeled = rows.map(|row| {
-        let [text, label] = row.fields;
+    let labeled = rows.map(|[text, label]| {
         let label = label.trim();
         LabeledText { text, label: (!label.is_empty()).then(|| label.to_owned()) }
     });

@@ -34,5 +34,5 @@ const LAYOUT: Layout<2> = Layout {
 
 /// Reads the pairs of a file.
 pub(crate) fn read_positives(path: &Path, options: &RowOptions) -> Result<Vec<[String; 2]>, Error> {
-    Ok(read_rows(path, &LAYOUT, options)?.into_iter().map(|row| row.fields).collect())
+    read_rows(path, &LAYOUT, options)
 }

@@ -59,14 +59,7 @@ pub(crate) struct Layout<const N: usize> {
     pub(crate) forbidden: Option<(&'static [&'static str], &'static str)>,
 }
 
-/// A row: the line that it begins in, and its fields.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) struct Row<const N: usize> {
-    pub(crate) line: u64,
-    pub(crate) fields: [String; N],
-}
-
-/// Names of the column that says which part of a data set a row belongs to.
+/// The name of the column that says which part of a data set a row belongs to.
 const SPLIT_NAME: &str = "split";
 
 /// Reads the rows of a file, or of the split that is chosen.
@@ -74,7 +67,7 @@ pub(crate) fn read_rows<const N: usize>(
     path: &Path,
     layout: &Layout<N>,
     options: &RowOptions,
-) -> Result<Vec<Row<N>>, Error> {
+) -> Result<Vec<[String; N]>, Error> {
     let mut reader = Records::open(path)?;
     let keys = reader.keys().map(|keys| keys.to_vec());
     let mut records = Vec::new();
@@ -174,7 +167,7 @@ fn row<const N: usize>(
     columns: &[usize; N],
     width: Option<usize>,
     what: &str,
-) -> Result<Row<N>, Error> {
+) -> Result<[String; N], Error> {
     let malformed = |expected: String, found: String| Error::Malformed {
         path: path.to_owned(),
         line: record.line,
@@ -192,7 +185,7 @@ fn row<const N: usize>(
             .take()
             .ok_or_else(|| malformed(what.to_owned(), "a value that is not text".to_owned()))?;
     }
-    Ok(Row { line: record.line, fields })
+    Ok(fields)
 }
 
 #[cfg(test)]

@@ -115,7 +115,6 @@ impl SentEvalTask {
 
 /// A part of a task: a subset of STS12–16, or all of another.
 pub(crate) struct Subset {
-    pub(crate) name: &'static str,
     /// The file of the gold scores.
     pub(crate) path: PathBuf,
     pub(crate) pairs: Vec<ScoredPair>,
@@ -128,10 +127,10 @@ pub(crate) fn read_task(directory: &Path, task: SentEvalTask) -> Result<Option<V
     };
     let subsets = match task {
         SentEvalTask::StsB => {
-            vec![Subset { name: "test", pairs: table(&place, false, [4, 5, 6])?, path: place }]
+            vec![Subset { pairs: table(&place, false, [4, 5, 6])?, path: place }]
         }
         SentEvalTask::SickR => {
-            vec![Subset { name: "test", pairs: table(&place, true, [3, 1, 2])?, path: place }]
+            vec![Subset { pairs: table(&place, true, [3, 1, 2])?, path: place }]
         }
         _ => task.subsets().iter().map(|name| subset(&place, name)).collect::<Result<Vec<_>, _>>()?,
     };
@@ -160,7 +159,7 @@ fn table(path: &Path, has_header: bool, [score, a, b]: [usize; 3]) -> Result<Vec
 }
 
 /// A subset whose scores and sentences are in two files, line by line.
-fn subset(directory: &Path, name: &'static str) -> Result<Subset, Error> {
+fn subset(directory: &Path, name: &str) -> Result<Subset, Error> {
     let input = directory.join(format!("STS.input.{name}.txt"));
     let path = directory.join(format!("STS.gs.{name}.txt"));
     for file in [&input, &path] {
@@ -194,7 +193,7 @@ fn subset(directory: &Path, name: &'static str) -> Result<Subset, Error> {
         };
         pairs.push(ScoredPair { score, sentences: [a, b].map(joined) });
     }
-    Ok(Subset { name, path, pairs })
+    Ok(Subset { path, pairs })
 }
 
 /// The gold score of a line, `None` if it is empty.

@@ -21,5 +21,5 @@ const LAYOUT: Layout<3> = Layout {
 
 /// Reads the triplets of a file.
 pub(crate) fn read_triplets(path: &Path, options: &RowOptions) -> Result<Vec<[String; 3]>, Error> {
-    Ok(read_rows(path, &LAYOUT, options)?.into_iter().map(|row| row.fields).collect())
+    read_rows(path, &LAYOUT, options)
 }

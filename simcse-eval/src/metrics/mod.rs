@@ -24,7 +24,7 @@ pub(crate) mod ranking;
 pub(crate) mod retrieval;
 pub(crate) mod unit_rows;
 
-pub use classification::{macro_f1, majority};
+pub use classification::majority;
 pub use correlation::{pearson, spearman};
 pub use error::MetricError;
 pub use ranking::{average_precision, mrr, ndcg, precision};

@@ -14,7 +14,7 @@ fn read(name: &str, content: &str, columns: &str, split: Option<&str>) -> Result
     fs::write(&path, content).unwrap();
     let columns = (!columns.is_empty()).then(|| columns.parse().unwrap());
     let options = RowOptions { columns, split: split.map(str::to_owned) };
-    Ok(read_rows(&path, &PAIRS, &options)?.into_iter().map(|row| row.fields).collect())
+    read_rows(&path, &PAIRS, &options)
 }
 
 fn ok(name: &str, content: &str, columns: &str) -> Vec<String> {

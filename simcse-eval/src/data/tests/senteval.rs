@@ -28,7 +28,8 @@ fn every_layout_is_read() {
 
         let found = |task| read_task(dir.path(), task).unwrap();
         let subsets = found(SentEvalTask::Sts13).unwrap();
-        assert_eq!(subsets.iter().map(|subset| subset.name).collect::<Vec<_>>(), ["FNWN", "headlines", "OnWN"]);
+        assert_eq!(subsets.len(), 3);
+        assert!(subsets[2].path.ends_with("STS13-en-test/STS.gs.OnWN.txt"));
         assert_eq!(subsets[2].pairs.iter().map(shown).collect::<Vec<_>>(), ["Some(4.5) a b .|c d", "None \"e|f"]);
         assert_eq!(shown(&found(SentEvalTask::StsB).unwrap()[0].pairs[0]), "Some(2.5) a|b");
         assert_eq!(shown(&found(SentEvalTask::SickR).unwrap()[0].pairs[0]), "Some(3.3) a|b");
