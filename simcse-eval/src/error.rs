@@ -69,6 +69,26 @@ pub enum Error {
         /// Lines that were read and left out.
         skipped: usize,
     },
+    /// A directory lacks a file.
+    #[error("{}: expected {expected}, found {found}", shown_path(path))]
+    Missing {
+        /// The directory.
+        path: PathBuf,
+        /// The file that there should have been.
+        expected: String,
+        /// What there is in the directory, escaped and cut.
+        found: String,
+    },
+    /// The data has so little that every model would get the same figure.
+    #[error("{}: expected at least two {expected}, found {found}", shown_path(path))]
+    TooFew {
+        /// The file.
+        path: PathBuf,
+        /// What there should have been.
+        expected: &'static str,
+        /// What there is instead.
+        found: String,
+    },
     /// A directory has ids but no titles, so there is nothing to encode.
     #[error(
         "{}: expected text_tokenized.txt.gz or text_tokenized.txt, found neither (without titles only the BM25 \
