@@ -1,5 +1,7 @@
 //! `simcse eval`: the scores of a model, or of the BM25 baseline.
 
+mod data_sets;
+
 use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
@@ -10,6 +12,7 @@ use simcse_eval::{
 };
 use simcse_model::{Named, SentenceEncoder};
 
+use self::data_sets::{JudgeArgs, LabelsArgs, PairsArgs, RetrievalArgs, SentEvalArgs, TripletsArgs};
 use crate::args::{JsonArgs, ModelArgs, PrecisionArgs, PromptArgs, named};
 use crate::error::Failure;
 use crate::inputs::{data_path, load};
@@ -34,6 +37,16 @@ enum Benchmark {
     Askubuntu(AskubuntuArgs),
     /// Correlate cosine similarities with human scores: Spearman, Pearson
     Sts(StsArgs),
+    /// Correlate cosine similarities with human scores on the paper's seven STS sets
+    Senteval(SentEvalArgs),
+    /// Search a corpus for relevant documents: MAP@100, MRR@10, nDCG@10, Recall@100
+    Retrieval(RetrievalArgs),
+    /// Find the other half of pairs that belong together: accuracy, MRR@10
+    Pairs(PairsArgs),
+    /// Tell a positive from a negative: accuracy
+    Triplets(TripletsArgs),
+    /// Predict labels from the nearest neighbors: accuracy, macro F1
+    Labels(LabelsArgs),
 }
 
 const ASKUBUNTU_HELP: &str = "\
@@ -127,6 +140,11 @@ pub(crate) fn run(args: EvalArgs) -> Result<(), Failure> {
     match args.benchmark {
         Benchmark::Askubuntu(args) => askubuntu(&args),
         Benchmark::Sts(args) => sts(&args),
+        Benchmark::Senteval(args) => judge(&args.read()?, &args.judge),
+        Benchmark::Retrieval(args) => judge(&args.read()?, &args.judge),
+        Benchmark::Pairs(args) => judge(&args.read()?, &args.judge),
+        Benchmark::Triplets(args) => judge(&args.read()?, &args.judge),
+        Benchmark::Labels(args) => judge(&args.read()?, &args.judge),
     }
 }
 
@@ -147,6 +165,11 @@ fn sts(args: &StsArgs) -> Result<(), Failure> {
     let set = Sts::read_with(&args.data, &options)?;
     let scores = score(&set, &load(&args.model.model, args.model.precision.get())?, &args.prompt)?;
     print_scores(&set, &scores, args.json.json)
+}
+
+fn judge(set: &dyn EvaluationSet, args: &JudgeArgs) -> Result<(), Failure> {
+    let scores = score(set, &load(&args.model.model, args.model.precision.get())?, &args.prompt)?;
+    print_scores(set, &scores, args.json.json)
 }
 
 fn score(set: &dyn EvaluationSet, encoder: &SentenceEncoder, prompt: &PromptArgs) -> Result<Scores, Failure> {
