@@ -25,6 +25,14 @@ pub enum Error {
         /// The columns that there are.
         found: String,
     },
+    /// It is not clear what kind of evaluation set a file is.
+    #[error("{}: expected an evaluation set of one kind, found {found} (--kind)", shown_path(path))]
+    Kind {
+        /// The file.
+        path: PathBuf,
+        /// The kinds that it could be.
+        found: String,
+    },
     /// A file holds several splits and none of them is chosen, or not the one that is.
     #[error("{}: expected {expected}, found {found} (--split)", shown_path(path))]
     Splits {
@@ -68,6 +76,26 @@ pub enum Error {
         expected: &'static str,
         /// Lines that were read and left out.
         skipped: usize,
+    },
+    /// A directory lacks a file.
+    #[error("{}: expected {expected}, found {found}", shown_path(path))]
+    Missing {
+        /// The directory.
+        path: PathBuf,
+        /// The file that there should have been.
+        expected: String,
+        /// What there is in the directory, escaped and cut.
+        found: String,
+    },
+    /// The data has so little that every model would get the same figure.
+    #[error("{}: expected at least two {expected}, found {found}", shown_path(path))]
+    TooFew {
+        /// The file.
+        path: PathBuf,
+        /// What there should have been.
+        expected: &'static str,
+        /// What there is instead.
+        found: String,
     },
     /// A directory has ids but no titles, so there is nothing to encode.
     #[error(

@@ -41,16 +41,18 @@ pub mod similarity;
 pub mod statistics;
 pub mod unlabeled;
 
+mod baselines;
 mod error;
 mod scores;
 mod set;
 
-pub use data::{Columns, HeldOut, Split, StsOptions, Titles};
+pub use baselines::{Baseline, baselines};
+pub use data::{ColumnList, Columns, HeldOut, RowOptions, SentEvalTask, Split, StsOptions, Titles};
 pub use error::Error;
 pub use metrics::MetricError;
 pub use scores::{Figure, Scores, Unit};
 pub use set::{EvaluationSet, LeftOut, SetKind};
-pub use sets::{Bm25Scores, Reranking, Sts};
-pub use similarity::{Cosine, Encoded, Given, Lexical, Similarity};
-pub use statistics::Sample;
+pub use sets::{Aggregation, Bm25Scores, Labels, Positives, Reranking, Retrieval, SentEval, Sts, Triplets};
+pub use similarity::{Cosine, Encoded, Given, Lexical, Similarity, WordEmbeddings};
+pub use statistics::{Interval, Sample};
 pub use unlabeled::{Unlabeled, UnlabeledScores};

@@ -31,15 +31,24 @@
 //! ```
 
 pub(crate) mod askubuntu;
+pub(crate) mod beir;
 pub(crate) mod columns;
+pub(crate) mod directories;
 pub(crate) mod held_out;
+pub(crate) mod labels;
 pub(crate) mod pairs;
+pub(crate) mod positives;
+pub(crate) mod rows;
 pub(crate) mod samples;
+pub(crate) mod senteval;
 pub(crate) mod split;
 pub(crate) mod texts;
+pub(crate) mod triplets;
 
 pub use askubuntu::Titles;
 pub use columns::Columns;
 pub use held_out::HeldOut;
 pub use pairs::StsOptions;
+pub use rows::{ColumnList, RowOptions};
+pub use senteval::SentEvalTask;
 pub use split::Split;
