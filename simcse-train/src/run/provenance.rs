@@ -66,6 +66,10 @@ pub struct SetInput {
     pub name: String,
     /// Its file or directory, an absolute path.
     pub path: String,
+    /// The columns of a table, if they were named.
+    pub columns: Option<String>,
+    /// The split, if one was named.
+    pub split: Option<String>,
 }
 
 /// The model that a run was started with.

@@ -11,9 +11,9 @@ use simcse_eval::{ColumnList, EvaluationSet, Scores, SetKind};
 use simcse_model::io::excerpt;
 
 use crate::args::{JsonArgs, ModelArgs, PromptArgs, named};
-use crate::commands::eval::figures::{difference_json, difference_line, figure_table};
 use crate::commands::eval::judge::{score, warn};
 use crate::error::Failure;
+use crate::figures::{difference_json, difference_line, figure_table};
 use crate::inputs::{data_path, load};
 use crate::report;
 

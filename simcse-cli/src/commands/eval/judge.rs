@@ -10,9 +10,9 @@ use simcse_eval::{Baseline, Cosine, Encoded, EvaluationSet, Scores, baselines};
 use simcse_model::SentenceEncoder;
 
 use crate::args::{JsonArgs, ModelArgs, PromptArgs};
-use crate::commands::eval::figures::{difference_json, difference_line, figure_table};
 use crate::commands::eval::untuned::untuned;
 use crate::error::Failure;
+use crate::figures::{difference_json, difference_line, figure_table};
 use crate::inputs::load;
 use crate::progress;
 use crate::report;

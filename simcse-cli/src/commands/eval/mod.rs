@@ -4,7 +4,6 @@
 
 mod compare;
 mod data_sets;
-mod figures;
 mod judge;
 mod untuned;
 

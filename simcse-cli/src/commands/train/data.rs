@@ -3,7 +3,8 @@
 use std::path::Path;
 
 use serde_json::{Map, Value};
-use simcse_eval::{EvaluationSet, HeldOut, Reranking, SetKind, Split, Sts, Titles, Unlabeled};
+use simcse_eval::sets::open;
+use simcse_eval::{EvaluationSet, HeldOut, Reranking, SetKind, Split, Titles, Unlabeled};
 use simcse_model::io::source_name;
 use simcse_train::data::sentences::SentencesBuilder;
 use simcse_train::{Recipe, Sentences};
@@ -81,12 +82,7 @@ impl Data {
 fn dev_sets(args: &TrainArgs) -> Result<Vec<DevSet>, Failure> {
     check_names(args.eval_sets.0.iter())?;
     let read = |given: &EvalSet| -> Result<DevSet, Failure> {
-        let set: Box<dyn EvaluationSet> = match given.kind {
-            SetKind::Rerank => Box::new(Reranking::read(&given.path, Split::Dev)?),
-            SetKind::Sts => Box::new(Sts::read(&given.path)?),
-            _ => todo!(),
-        };
-        Ok(DevSet { given: given.clone(), set })
+        Ok(DevSet { given: given.clone(), set: open(data_path(&given.path)?, &given.options())? })
     };
     args.eval_sets.0.iter().map(read).collect()
 }

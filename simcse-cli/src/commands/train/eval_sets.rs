@@ -7,10 +7,16 @@ use std::str::FromStr;
 
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use simcse_eval::SetKind;
+use simcse_eval::data::ColumnList;
+use simcse_eval::sets::OpenOptions;
 use simcse_model::Named;
 use simcse_train::SetInput;
 
 use crate::error::Failure;
+
+/// The flags of the columns and the split of similarity sets.
+const COLUMNS: &str = "columns";
+const SPLIT: &str = "split";
 
 /// The development sets that are given as flags, in the order of their kinds.
 #[derive(Clone, Debug, Default)]
@@ -23,12 +29,16 @@ pub(super) struct EvalSet {
     /// What the names of its figures begin with; empty for none.
     pub(super) name: String,
     pub(super) path: PathBuf,
+    /// The columns of its table, as given.
+    pub(super) columns: Option<String>,
+    /// Its split.
+    pub(super) split: Option<String>,
 }
 
 impl EvalSet {
     /// The set of `--data`, or of the program's own example.
     pub(super) fn unnamed(kind: SetKind, path: &Path) -> Self {
-        Self { kind, name: String::new(), path: path.to_owned() }
+        Self { kind, name: String::new(), path: path.to_owned(), columns: None, split: None }
     }
 
     /// The flag, as a user would write it, for messages.
@@ -48,13 +58,25 @@ impl EvalSet {
 
     /// For `run.toml`.
     pub(super) fn input(&self, absolute: impl Fn(&Path) -> String) -> SetInput {
-        SetInput { kind: self.kind.name().to_owned(), name: self.name.clone(), path: absolute(&self.path) }
+        SetInput {
+            kind: self.kind.name().to_owned(),
+            name: self.name.clone(),
+            path: absolute(&self.path),
+            columns: self.columns.clone(),
+            split: self.split.clone(),
+        }
     }
 
     /// From `run.toml`.
     pub(super) fn recorded(input: &SetInput) -> Option<Self> {
-        let kind = SetKind::from_name(&input.kind).ok()?;
-        Some(Self { kind, name: input.name.clone(), path: PathBuf::from(&input.path) })
+        let SetInput { kind, name, path, columns, split } = input.clone();
+        Some(Self { kind: SetKind::from_name(&kind).ok()?, name, path: PathBuf::from(path), columns, split })
+    }
+
+    /// How to read it.
+    pub(super) fn options(&self) -> OpenOptions {
+        let columns = self.columns.as_ref().and_then(|columns| columns.parse().ok());
+        OpenOptions { kind: Some(self.kind), columns, split: self.split.clone() }
     }
 }
 
@@ -103,10 +125,27 @@ impl FromStr for Value {
 
 impl Args for EvalSetArgs {
     fn augment_args(command: Command) -> Command {
-        SetKind::ALL.iter().fold(command, |command, &kind| {
-            let arg = Arg::new(id(kind)).long(id(kind)).value_name("[NAME=]PATH").action(ArgAction::Append);
-            command.arg(arg.value_parser(Value::from_str).help(help(kind)))
-        })
+        SetKind::ALL
+            .iter()
+            .fold(command, |command, &kind| {
+                let arg = Arg::new(id(kind)).long(id(kind)).value_name("[NAME=]PATH").action(ArgAction::Append);
+                command.arg(arg.value_parser(Value::from_str).help(help(kind)))
+            })
+            .arg(
+                Arg::new(COLUMNS)
+                    .long(COLUMNS)
+                    .value_name("SCORE,A,B")
+                    .requires(id(SetKind::Sts))
+                    .value_parser(|text: &str| text.parse::<ColumnList>().map(|_| text.to_owned()))
+                    .help("Columns of --eval-sts that hold the score and the two sentences, as in `simcse eval sts`"),
+            )
+            .arg(
+                Arg::new(SPLIT)
+                    .long(SPLIT)
+                    .value_name("NAME")
+                    .requires(id(SetKind::Sts))
+                    .help("Split of --eval-sts to score, as in `simcse eval sts`"),
+            )
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -123,8 +162,17 @@ impl FromArgMatches for EvalSetArgs {
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
         let of_kind = |&kind: &SetKind| {
+            let option = |id| matches.get_one::<String>(id).filter(|_| kind == SetKind::Sts).cloned();
+            let columns = option(COLUMNS);
+            let split = option(SPLIT);
             let values = matches.get_many::<Value>(id(kind)).into_iter().flatten().cloned();
-            values.map(move |Value { name, path }| EvalSet { kind, name: name.unwrap_or(default_name(kind)), path })
+            values.map(move |Value { name, path }| EvalSet {
+                kind,
+                name: name.unwrap_or(default_name(kind)),
+                path,
+                columns: columns.clone(),
+                split: split.clone(),
+            })
         };
         self.0 = SetKind::ALL.iter().flat_map(of_kind).collect();
         Ok(())
@@ -198,7 +246,7 @@ mod tests {
 
     #[test]
     fn names_differ() {
-        let set = |kind, name: &str| EvalSet { kind, name: name.to_owned(), path: "dev".into() };
+        let set = |kind, name: &str| EvalSet { name: name.to_owned(), ..EvalSet::unnamed(kind, Path::new("dev")) };
         let unnamed = set(SetKind::Rerank, "");
         assert!(check_names([unnamed.clone(), set(SetKind::Rerank, "other")].iter()).is_ok());
         assert!(check_names([unnamed.clone(), unnamed].iter()).is_err());

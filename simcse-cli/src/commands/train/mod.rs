@@ -18,7 +18,7 @@ mod watcher;
 use std::path::Path;
 
 use simcse_model::{Named, SentenceEncoder};
-use simcse_train::{Error, RunDirectory, Settings, Sources, Trainer};
+use simcse_train::{Error, RunDirectory, Settings, Sources, Trained, Trainer};
 
 use crate::error::Failure;
 use crate::inputs::load;
@@ -60,12 +60,15 @@ pub(crate) fn run(args: TrainArgs) -> Result<(), Failure> {
         trainer.train(&mut watcher)
     };
     watcher.bar.finish_and_clear();
-    let trained = trained.map_err(|error| match error {
-        Error::Stopped { .. } => Failure::Stopped(error.to_string()),
-        error => error.into(),
+    let failure = watcher.failure.take();
+    let trained = trained.map_err(|error| match (error, failure) {
+        (Error::Stopped { .. }, Some(failure)) => failure.into(),
+        (error @ Error::Stopped { .. }, None) => Failure::Stopped(error.to_string()),
+        (error, _) => error.into(),
     })?;
 
-    let outcome = Outcome { output, settings, summary: trained.summary, baseline: data.baseline, plan };
+    let Trained { summary, .. } = trained;
+    let outcome = Outcome { output, settings, summary, baseline: data.baseline, plan, history: watcher.history };
     if json { report::print_json(&outcome.json()) } else { report::print(&outcome.text()) }
 }
 

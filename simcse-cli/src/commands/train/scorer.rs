@@ -1,6 +1,6 @@
 //! Scores the models of a run.
 
-use simcse_eval::{Cosine, Encoded, EvaluationSet, Scores, Unlabeled};
+use simcse_eval::{Cosine, Encoded, EvaluationSet, Figure, Scores, Unlabeled, UnlabeledScores};
 use simcse_model::SentenceEncoder;
 use simcse_train::{Evaluation, EvaluationSource, Figures, SetDigest};
 
@@ -8,9 +8,6 @@ use crate::commands::train::args::TrainArgs;
 use crate::commands::train::eval_sets::EvalSet;
 use crate::error::Failure;
 use crate::stop;
-
-/// The metric of a model whose figure is undefined: no correlation is lower, nor anything else.
-const LOWEST: f64 = -1.0;
 
 /// A development set under the name that the run gives it.
 pub(super) struct DevSet {
@@ -75,26 +72,9 @@ impl Scorer {
         }
         if let Some(set) = &self.unlabeled {
             let Some(scores) = set.evaluate_while(encoder, |_| !stop::requested())? else { return Ok(None) };
-            scored.figures.extend(scores.to_json("eval_unlabeled"));
+            scored.add_unlabeled(&scores);
         }
         Ok((!stop::requested()).then_some(scored))
-    }
-
-    /// The figure that models are compared by.
-    ///
-    /// # Errors
-    /// If there is no such figure: the names that there are.
-    pub(super) fn metric(&self, figures: &Figures) -> Result<f64, String> {
-        let name = format!("eval_{}", self.choose_best_by);
-        let value = if self.choose_best_by.is_empty() { figures.values().next() } else { figures.get(&name) };
-        let is_metric = |name: &&str| !name.ends_with("_interval");
-        let names = || {
-            let names: Vec<&str> =
-                figures.keys().map(|name| name.trim_start_matches("eval_")).filter(is_metric).collect();
-            names.join(", ")
-        };
-        let value = value.ok_or_else(names)?;
-        Ok(value.as_f64().unwrap_or(LOWEST))
     }
 }
 
@@ -103,10 +83,12 @@ pub(super) fn judge(encoder: &SentenceEncoder) -> Cosine<Encoded<'_>> {
     Cosine::of(Encoded::new(encoder).going_on_while(|_| !stop::requested()))
 }
 
-/// The figures of one evaluation, and what to say about them.
+/// The figures of one evaluation.
 #[derive(Default)]
 pub(super) struct Scored {
     pub(super) figures: Figures,
+    /// Without `eval_`: the value of each figure, or the lowest possible one if it is undefined.
+    metrics: Vec<(String, f64)>,
     pub(super) warnings: Vec<String>,
     /// The scores of each set.
     pub(super) scores: Vec<Scores>,
@@ -114,10 +96,39 @@ pub(super) struct Scored {
 
 impl Scored {
     fn add(&mut self, prefix: &str, scores: Scores) {
+        for Figure { name, sample, .. } in &scores.figures {
+            let metric = sample.value().unwrap_or(-1.0);
+            self.metrics.push((plain(&format!("{prefix}_{name}")).to_owned(), metric));
+        }
         self.figures.extend(figures(&scores, prefix));
         self.warnings.extend(scores.warnings.iter().cloned());
         self.scores.push(scores);
     }
+
+    fn add_unlabeled(&mut self, scores: &UnlabeledScores) {
+        let figures = scores.to_json("eval_unlabeled");
+        self.metrics
+            .extend(figures.iter().map(|(name, value)| (plain(name).to_owned(), value.as_f64().unwrap_or(0.0))));
+        self.figures.extend(figures);
+    }
+
+    /// The value of the figure that models are compared by: the first one, if `name` is empty.
+    /// Higher is better.
+    ///
+    /// # Errors
+    /// If there is no such figure: the names that there are.
+    pub(super) fn metric(&self, name: &str) -> Result<f64, String> {
+        let found = self.metrics.iter().find(|(found, _)| name.is_empty() || found == name);
+        found.map(|&(_, value)| value).ok_or_else(|| {
+            let names: Vec<_> = self.metrics.iter().map(|(name, _)| name.as_str()).collect();
+            names.join(", ")
+        })
+    }
+}
+
+/// The name of a figure of a development set without `eval_`.
+pub(super) fn plain(name: &str) -> &str {
+    name.trim_start_matches("eval_")
 }
 
 /// The figures of `scores`, named `<prefix>_…`, without the count, which does not change.
@@ -133,6 +144,7 @@ pub(super) fn test(
     encoder: &SentenceEncoder,
 ) -> Result<Option<Evaluation>, simcse_eval::Error> {
     let Some(scores) = set.score(&mut judge(encoder))? else { return Ok(None) };
-    let metric = scores.main().sample.value().unwrap_or(LOWEST);
+    let main = &scores.main().sample;
+    let metric = main.value().unwrap_or(-1.0);
     Ok(Some(Evaluation { figures: figures(&scores, "test"), metric }))
 }

@@ -4,14 +4,18 @@ use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use indicatif::{HumanDuration, ProgressBar};
+use simcse_eval::Scores;
 use simcse_model::SentenceEncoder;
 use simcse_model::io::figure;
 use simcse_train::{Callbacks, Error, Evaluation, StepRecord};
 
-use crate::commands::train::scorer::{Scored, Scorer, test};
+use crate::commands::train::scorer::{Scored, Scorer, plain, test};
 use crate::commands::train::time_left::TimeLeft;
 use crate::report;
 use crate::stop;
+
+/// What to do if the embeddings of a model have collapsed.
+const ADVICE: &str = "the run goes on; if this lasts, start again with a lower --learning-rate";
 
 /// Shows a run's progress and scores its models.
 pub(super) struct Watcher {
@@ -22,16 +26,77 @@ pub(super) struct Watcher {
     message: String,
     /// When the last step, evaluation or checkpoint ended.
     last_end: Instant,
+    pub(super) history: History,
+    /// Why the model can no longer be scored. The run then saves what it can and ends.
+    pub(super) failure: Option<Error>,
+    /// Whether the user has been told that something is wrong with the embeddings.
+    warned: bool,
+}
+
+/// The scores of the models that may be compared at the end of a run.
+#[derive(Default)]
+pub(super) struct History {
+    /// The model before the first step, the best one after it, and the last one, each with its step
+    /// and its metric.
+    before: Option<Vec<Scores>>,
+    best: Option<(u64, f64, Vec<Scores>)>,
+    last: Option<(u64, Vec<Scores>)>,
+}
+
+impl History {
+    fn add(&mut self, step: u64, metric: f64, scores: Vec<Scores>) {
+        if step == 0 {
+            self.before = Some(scores);
+            return;
+        }
+        if self.best.as_ref().is_none_or(|(_, best, _)| metric > *best) {
+            self.best = Some((step, metric, scores.clone()));
+        }
+        self.last = Some((step, scores));
+    }
+
+    /// The scores of each set by the model before the first step and by that of `step`; nothing if
+    /// one of them was not scored by this process.
+    pub(super) fn before_and_after(&self, step: u64) -> Vec<(&Scores, &Scores)> {
+        let best = self.best.iter().map(|(step, _, scores)| (step, scores));
+        let last = self.last.iter().map(|(step, scores)| (step, scores));
+        let after = best.chain(last).find(|&(&of, _)| of == step).map(|(_, scores)| scores);
+        self.before.iter().flatten().zip(after.into_iter().flatten()).collect()
+    }
 }
 
 impl Watcher {
     pub(super) fn new(scorer: Scorer, bar: ProgressBar, time_left: TimeLeft) -> Self {
-        Self { scorer, bar, time_left, message: String::new(), last_end: Instant::now() }
+        Self {
+            scorer,
+            bar,
+            time_left,
+            message: String::new(),
+            last_end: Instant::now(),
+            history: History::default(),
+            failure: None,
+            warned: false,
+        }
     }
 
     /// Prints a line above the progress bar.
     fn note(&self, text: &str) {
         self.bar.suspend(|| report::note(text));
+    }
+
+    /// Prints the figures of this step's model, and the first time that something is wrong with its
+    /// embeddings, what that is.
+    fn show_figures(&mut self, scored: &Scored) {
+        let step = self.bar.position();
+        let figures = scored.figures.iter().filter(|(_, value)| !value.is_array()).map(|(name, value)| {
+            let value = value.as_f64().map_or("undefined".to_owned(), |value| format!("{value:.4}"));
+            format!("{} {value}", plain(name))
+        });
+        self.note(&format!("step {step}: {}", figures.collect::<Vec<_>>().join(", ")));
+        if !self.warned && !scored.warnings.is_empty() {
+            self.warned = true;
+            self.note(&format!("warning: step {step}: {}; {ADVICE}", scored.warnings.join("; ")));
+        }
     }
 
     /// The seconds since the last event, and a new one.
@@ -51,24 +116,27 @@ impl Watcher {
 impl Callbacks for Watcher {
     fn evaluate(&mut self, encoder: &SentenceEncoder) -> simcse_train::Result<Option<Evaluation>> {
         self.last_end = Instant::now();
-        let Some(Scored { figures, warnings, .. }) = self.scorer.score(encoder).map_err(failed)? else {
-            return Ok(None);
+        let scored = match self.scorer.score(encoder) {
+            // The data are as good as before, and so may be the weights: stop as if asked to.
+            Err(error @ simcse_eval::Error::NotFinite { .. }) => {
+                self.failure = Some(failed(error));
+                return Ok(None);
+            }
+            scored => scored.map_err(failed)?,
         };
+        let Some(scored) = scored else { return Ok(None) };
         let seconds = self.lap();
         self.time_left.on_evaluation(seconds);
         self.show_message();
-        let metric = self.scorer.metric(&figures).map_err(|names| Error::Setting {
+        self.show_figures(&scored);
+        let metric = scored.metric(&self.scorer.choose_best_by).map_err(|names| Error::Setting {
             setting: "choose-best-by".to_owned(),
             expected: format!("one of {names}"),
             found: self.scorer.choose_best_by.clone(),
         })?;
-        let shown = figures
-            .iter()
-            .filter_map(|(name, value)| Some(format!("{} {:.4}", name.trim_start_matches("eval_"), value.as_f64()?)));
-        let shown: Vec<_> = shown.collect();
-        self.note(&format!("step {}: {}", self.bar.position(), shown.join(", ")));
-        warnings.iter().for_each(|warning| self.note(&format!("warning: {warning}")));
-        Ok(Some(Evaluation { figures, metric }))
+        let evaluation = Evaluation { figures: scored.figures, metric };
+        self.history.add(self.bar.position(), metric, scored.scores);
+        Ok(Some(evaluation))
     }
 
     fn test(&mut self, encoder: &SentenceEncoder) -> simcse_train::Result<Option<Evaluation>> {
@@ -107,7 +175,7 @@ impl Callbacks for Watcher {
     }
 
     fn stop_requested(&self) -> bool {
-        stop::requested()
+        stop::requested() || self.failure.is_some()
     }
 }
 
