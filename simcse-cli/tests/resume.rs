@@ -18,12 +18,14 @@ const TRAIN: &str = "train in.txt --model model --batch-size 8 --max-seq-length 
                      --eval-rerank dev.jsonl --output-dir";
 const RESUME: &str = "train --resume-from-checkpoint auto --output-dir";
 
-/// Some of the sentences are equal, so that the number of batches depends on the epoch.
+/// Some of the sentences are equal, so that the number of batches depends on the epoch; some are
+/// equal only to the tokenizer, which lower-cases.
 fn workspace() -> Workspace {
     let workspace = Workspace::new();
     let word = |index: usize, place: u32| WORDS[index / 8usize.pow(place) % 8];
     let sentence = |i| format!("{} {} {} install\n", word(i, 0), word(i, 1), word(i, 2));
-    workspace.put("in.txt", (0..36).chain(0..8).map(sentence).collect::<String>());
+    let capitals = (4..8).map(sentence).collect::<String>().to_uppercase();
+    workspace.put("in.txt", (0..36).chain(0..4).map(sentence).collect::<String>() + &capitals);
     let query = |q: &str, p: &str, n: &str| {
         format!("{{\"query\": \"{q}\", \"positive\": [\"{p}\"], \"negative\": [\"{n}\", \"the sound\"]}}\n")
     };
@@ -102,6 +104,40 @@ fn a_run_resumed_from_any_step_ends_with_the_same_weights() {
             assert_eq!(of(&part), of(&whole), "{file} from step {step}");
         }
         assert!(!part.join(".checkpoint-4.partial").exists());
+    }
+}
+
+/// Of 17 lines, 10 differ only in case, so an epoch has one batch of eight, although the texts would
+/// make two. Each batch must have one sentence of each length.
+#[test]
+fn lines_that_differ_only_in_case_never_meet_even_after_a_resume() {
+    let workspace = workspace();
+    let sentence = |words: usize| WORDS[..words].join(" ");
+    let capitals = |from: usize| format!("{} {}", sentence(from), WORDS[from..].join(" ").to_uppercase());
+    let lines: Vec<_> = (1..=8).map(sentence).chain((1..8).map(capitals)).collect();
+    let more = [sentence(8).to_uppercase(), sentence(8).replace("how", "How")];
+    workspace.put("in.txt", [&lines[..], &more].concat().join("\n"));
+    workspace.stdout(&format!("{TRAIN} whole --min-length 1 --epochs 3 --save-steps 1"));
+    let whole = workspace.path("whole");
+
+    let text = fs::read_to_string(whole.join("metrics.jsonl")).unwrap();
+    let records = text.lines().map(|line| serde_json::from_str::<Value>(line).unwrap());
+    let steps: Vec<_> = records.filter(|record| record["loss"].is_number()).collect();
+    let epochs: Vec<_> = steps.iter().map(|step| step["epoch"].as_f64().unwrap()).collect();
+    assert_eq!(epochs, [0.5, 1.5, 2.5, 3.5, 4.5, 5.5], "as many steps as announced");
+    for step in &steps {
+        let tokens = step["tokens_per_second"].as_f64().unwrap() * step["step_seconds"].as_f64().unwrap();
+        assert_eq!(tokens.round() as usize, (1..=8).map(|words| words + 2).sum::<usize>());
+    }
+
+    for step in 1..6 {
+        let part = workspace.path(&format!("part-{step}"));
+        copy(&whole, &part);
+        for later in step + 1..=6 {
+            fs::remove_dir_all(part.join(format!("checkpoint-{later}"))).unwrap();
+        }
+        workspace.stdout(&format!("{RESUME} part-{step}"));
+        assert_same(&part, &whole);
     }
 }
 

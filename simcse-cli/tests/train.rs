@@ -188,7 +188,13 @@ fn a_prompt_goes_in_front_of_every_sentence_and_is_recorded() {
     let options = "--model model --max-steps 3 --output-dir";
     train(&workspace, &format!("prompted.txt {options} expected"));
     train(&workspace, &format!("in.txt {options} out --prompt-name query"));
-    train(&workspace, &format!("in.txt {options} word --prompt 5"));
+    // Without a space, the prompt makes every first word unknown, and so only five sentences differ.
+    train(&workspace, &format!("in.txt {options} word --prompt 5 --batch-sampler batch"));
+    let error = workspace.error(&format!("train in.txt {options} none --prompt 5 --batch-size 8"), 1);
+    let expected = "in.txt: expected at least 8 sentences that the model's tokenizer can tell apart for one batch, \
+                    found 5: ";
+    assert!(error.contains(expected), "{error}");
+    assert!(!workspace.path("none").exists());
     let read = |name: &str| fs::read_to_string(workspace.path(name)).unwrap();
     let weights = |directory| fs::read(workspace.path(directory).join("model.safetensors")).unwrap();
     assert_eq!(weights("out"), weights("expected"));
@@ -223,7 +229,9 @@ fn a_prompt_is_left_out_of_pooling_if_the_model_says_so() {
     encoder.save(&workspace.path("without")).unwrap();
     let run = |model: &str, more: &str| {
         let output = format!("of-{model}{}", more.len());
-        train(&workspace, &format!("in.txt --model {model} --output-dir {output} --max-steps 3 {more}"));
+        let arguments = format!("in.txt --model {model} --output-dir {output} --max-steps 3 {more}");
+        // The prompt makes every first word unknown, and so some sentences equal.
+        train(&workspace, &format!("{arguments} --batch-sampler batch"));
         fs::read(workspace.path(&output).join("model.safetensors")).unwrap()
     };
     assert_eq!(run("without", ""), run("model", ""));

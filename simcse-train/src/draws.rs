@@ -1,19 +1,27 @@
 //! What the steps of a run draw from its sentences, as token ids.
 //!
-//! A draw is tokenized once, even if the memory plan looks at it before the first step.
+//! A draw is tokenized once, even if the memory plan looks at it before the first step. Texts that
+//! the tokenizer turns into the same token ids are equal sentences. Which ones are is found out
+//! when they are drawn, because a run must not wait until all of its text is tokenized.
 //!
 //! This file knows sentences, steps and a tokenizer. It must not know losses or files.
 
-use std::collections::VecDeque;
+use std::collections::{HashMap, HashSet, VecDeque};
 
-use simcse_model::{Prompt, SentenceEncoder, Tokens};
+use rayon::prelude::*;
+use simcse_model::{Prompt, SentenceEncoder};
 
+use crate::data::batches::BatchSampler;
 use crate::data::sentences::Sentences;
-use crate::data::steps::{Step, Steps, steps_in_epoch};
+use crate::data::steps::{Steps, steps_in_epoch};
 use crate::error::{Error, Result};
 use crate::settings::Settings;
 
 /// The number of steps of a run with these settings on these sentences.
+///
+/// Epochs are counted as if only equal texts were kept out of each other's batches. If the
+/// tokenizer turns different texts into the same token ids, an epoch may be shorter; the run then
+/// begins further epochs until it has made this number of steps.
 ///
 /// # Errors
 /// [`Error::TooFewSentences`] if there are too few for one batch.
@@ -42,10 +50,6 @@ pub fn total_steps(settings: &Settings, sentences: &Sentences) -> Result<u64> {
     Ok(settings.max_steps.unwrap_or_else(in_all_epochs))
 }
 
-fn steps(settings: &Settings, sentences: &Sentences) -> Steps {
-    Steps::new(sentences, settings.batching(), settings.gradient_accumulation_steps)
-}
-
 /// The tokenized batches of one step.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Draw {
@@ -63,25 +67,47 @@ pub(crate) struct Draws {
     sentences: Sentences,
     /// What goes in front of every sentence.
     prompt: String,
+    batch_size: usize,
     steps: Steps,
     ahead: VecDeque<Draw>,
 }
 
 impl Draws {
-    /// The draws that follow the first `done` steps.
-    pub(crate) fn new(settings: &Settings, sentences: &Sentences, done: u64) -> Self {
-        let mut steps = steps(settings, sentences);
-        for _ in 0..done {
-            steps.next();
+    /// The draws of a run of which `epochs` epochs are done: the [`Draw::epoch`] of its last step,
+    /// or 0. If equal sentences must not meet, the draws of the epoch that has begun are tokenized
+    /// again, because token ids decide which batches they were.
+    ///
+    /// # Errors
+    /// As [`Draws::next`].
+    pub(crate) fn new(
+        settings: &Settings,
+        encoder: &SentenceEncoder,
+        sentences: &Sentences,
+        epochs: f64,
+    ) -> Result<Self> {
+        let batches_per_step = settings.gradient_accumulation_steps;
+        let steps = Steps::from_epoch(sentences, settings.batching(), batches_per_step, epochs as u32);
+        let mut draws = Self {
+            sentences: sentences.clone(),
+            prompt: settings.prompt.clone(),
+            batch_size: settings.batch_size,
+            steps,
+            ahead: VecDeque::new(),
+        };
+        while draws.steps.epochs_done() < epochs {
+            match settings.batch_sampler {
+                BatchSampler::NoDuplicates => _ = draws.draw(encoder)?,
+                BatchSampler::Batch => _ = draws.steps.next(),
+            }
         }
-        Self { sentences: sentences.clone(), prompt: settings.prompt.clone(), steps, ahead: VecDeque::new() }
+        Ok(draws)
     }
 
     /// Looks ahead until the draws hold `sentences` sentences, but at most `steps` draws.
     /// [`Draws::next`] returns them later without tokenizing them again.
     ///
     /// # Errors
-    /// What the tokenizer reports.
+    /// As [`Draws::next`].
     pub(crate) fn look_ahead(
         &mut self,
         encoder: &SentenceEncoder,
@@ -91,8 +117,7 @@ impl Draws {
         let size = |draw: &Draw| draw.batches.iter().map(Vec::len).sum::<usize>();
         let mut seen: usize = self.ahead.iter().map(size).sum();
         while seen < sentences && (self.ahead.len() as u64) < steps {
-            let Some(step) = self.steps.next() else { break };
-            let draw = self.tokenize(encoder, &step)?;
+            let draw = self.draw(encoder)?;
             seen += size(&draw);
             self.ahead.push_back(draw);
         }
@@ -102,30 +127,71 @@ impl Draws {
     /// The next draw.
     ///
     /// # Errors
-    /// What the tokenizer reports.
-    ///
-    /// # Panics
-    /// If there are too few sentences for one batch.
+    /// [`Error::NothingToLearn`] or [`Error::TooFewTokenized`] if token ids leave too few different
+    /// sentences for a batch; what the tokenizer reports.
     pub(crate) fn next(&mut self, encoder: &SentenceEncoder) -> Result<Draw> {
         match self.ahead.pop_front() {
             Some(draw) => Ok(draw),
-            None => {
-                let step = self.steps.next().expect("epochs without end");
-                self.tokenize(encoder, &step)
-            }
+            None => self.draw(encoder),
         }
     }
 
-    fn tokenize(&self, encoder: &SentenceEncoder, step: &Step) -> Result<Draw> {
-        // What pooling excludes does not matter to the tokenizer.
-        let prompt = Prompt { text: &self.prompt, excluded: 0 };
-        let batches = step.batches.iter().map(|batch| self.sentences.select(batch));
-        let tokenized = batches.map(|batch| encoder.tokenize_with_prompt(prompt, &batch));
-        let tokenized = tokenized.collect::<simcse_model::Result<Vec<Tokens>>>()?;
-        let cut = tokenized.iter().map(|tokens| tokens.cut as u64).sum();
-        let batches = tokenized.into_iter().map(|tokens| tokens.ids).collect();
+    fn draw(&mut self, encoder: &SentenceEncoder) -> Result<Draw> {
+        let Self { sentences, prompt, steps, .. } = self;
+        // Includes sentences that turn out to be equal to others and have to wait.
+        let mut tokenized = HashMap::new();
+        let step = steps.next_distinct(|indices| {
+            let tokens = tokenize(encoder, prompt, sentences, indices)?;
+            let keys = tokens.iter().map(|(ids, _)| ids.clone()).collect();
+            tokenized.extend(indices.iter().copied().zip(tokens));
+            Result::Ok(keys)
+        })?;
+        let Some(step) = step else {
+            return Err(self.too_few(encoder));
+        };
+
+        let mut cut = 0;
+        let mut ids_of = |index| {
+            let (ids, truncated) = tokenized.remove(&index).expect("a key was computed for every sentence");
+            cut += truncated;
+            ids
+        };
+        let batches = step.batches.into_iter().map(|batch| batch.into_iter().map(&mut ids_of).collect()).collect();
         Ok(Draw { epoch: step.epoch, batches, cut })
     }
+
+    /// Why there is no batch.
+    fn too_few(&self, encoder: &SentenceEncoder) -> Error {
+        let indices: Vec<u32> = (0..self.sentences.len() as u32).collect();
+        let mut different = HashSet::new();
+        for part in indices.chunks(SentenceEncoder::ENCODED_SENTENCES) {
+            match tokenize(encoder, &self.prompt, &self.sentences, part) {
+                Ok(tokens) => different.extend(tokens.into_iter().map(|(ids, _)| ids)),
+                Err(error) => return error,
+            }
+        }
+        let name = self.sentences.name().to_owned();
+        match different.len() {
+            1 => Error::NothingToLearn { name },
+            found => Error::TooFewTokenized { name, batch_size: self.batch_size, found },
+        }
+    }
+}
+
+/// For each of these sentences, its token ids, and 1 if it was truncated or 0.
+fn tokenize(
+    encoder: &SentenceEncoder,
+    prompt: &str,
+    sentences: &Sentences,
+    indices: &[u32],
+) -> Result<Vec<(Vec<u32>, u64)>> {
+    // What pooling excludes does not matter to the tokenizer.
+    let prompt = Prompt { text: prompt, excluded: 0 };
+    let tokenize = |&index: &u32| {
+        let tokens = encoder.tokenize_with_prompt(prompt, &[sentences.get(index as usize)])?;
+        Ok((tokens.ids.concat(), tokens.cut as u64))
+    };
+    indices.par_iter().map(tokenize).collect()
 }
 
 #[cfg(test)]
@@ -134,20 +200,23 @@ mod tests {
 
     use super::*;
 
-    /// 11 sentences of two to four words, two of them equal.
+    const NUMBERS: [&str; 10] = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten"];
+
+    /// 11 sentences of two to four words, two of them equal. The others differ in their first word,
+    /// so they do even if the tokenizer truncates them.
     fn sentences() -> Sentences {
         let texts = [
-            "how to",
-            "to boot",
-            "the wifi",
-            "boot wifi",
-            "wifi to",
-            "how wifi",
-            "the boot",
-            "to wifi",
-            "boot the wifi",
-            "how to boot wifi",
-            "the wifi",
+            "one to",
+            "two boot",
+            "three wifi",
+            "four wifi",
+            "five to",
+            "six wifi",
+            "seven boot",
+            "eight wifi",
+            "nine the wifi",
+            "ten to boot wifi",
+            "three wifi",
         ];
         Sentences::from_texts("test", texts, 1).unwrap()
     }
@@ -155,6 +224,7 @@ mod tests {
     /// An encoder that truncates after `length` tokens.
     fn encoder(length: usize) -> SentenceEncoder {
         let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "how", "to", "boot", "the", "wifi"];
+        let words = [&words, &NUMBERS[..]].concat();
         let config = ModelConfig {
             vocab_size: words.len(),
             hidden_size: 4,
@@ -172,9 +242,9 @@ mod tests {
         Settings { batch_size: 2, gradient_accumulation_steps: 2, ..Settings::default() }
     }
 
-    /// The draws after the first `done` steps.
-    fn draws(done: usize) -> Draws {
-        Draws::new(&settings(), &sentences(), done as u64)
+    /// The draws of a run of which `epochs` epochs are done.
+    fn draws(encoder: &SentenceEncoder, epochs: f64) -> Draws {
+        Draws::new(&settings(), encoder, &sentences(), epochs).unwrap()
     }
 
     fn take(draws: &mut Draws, encoder: &SentenceEncoder, count: usize) -> Vec<Draw> {
@@ -184,12 +254,13 @@ mod tests {
     #[test]
     fn looking_ahead_changes_no_draw_across_epochs_and_resumes() {
         let encoder = encoder(4);
-        let expected = take(&mut draws(0), &encoder, 10);
+        let expected = take(&mut draws(&encoder, 0.0), &encoder, 10);
         assert_eq!(expected.last().unwrap().epoch, 3.4);
         assert!(expected.iter().any(|draw| draw.cut == 0) && expected.iter().any(|draw| draw.cut > 0));
         for done in 0..expected.len() {
+            let epochs = expected[..done].last().map_or(0.0, |draw| draw.epoch);
             for (steps, sentences) in [(0, 99), (2, 99), (99, 1), (99, 9), (99, 30)] {
-                let mut draws = draws(done);
+                let mut draws = draws(&encoder, epochs);
                 let ahead = draws.look_ahead(&encoder, steps, sentences).unwrap().len();
                 let again = draws.look_ahead(&encoder, steps, sentences).unwrap().len();
                 assert_eq!(again, ahead, "a second look sees no more");
@@ -201,7 +272,7 @@ mod tests {
     #[test]
     fn looking_ahead_ends_at_the_first_bound() {
         let encoder = encoder(4);
-        let seen = |steps, sentences| draws(0).look_ahead(&encoder, steps, sentences).unwrap().len();
+        let seen = |steps, sentences| draws(&encoder, 0.0).look_ahead(&encoder, steps, sentences).unwrap().len();
         assert_eq!((seen(0, 99), seen(2, 99), seen(99, 1), seen(99, 4), seen(99, 5)), (0, 2, 1, 1, 2));
     }
 
@@ -209,8 +280,8 @@ mod tests {
     fn a_prompt_goes_in_front_of_every_sentence_and_counts_toward_the_length() {
         let encoder = encoder(5);
         let settings = Settings { prompt: "how to ".to_owned(), ..settings() };
-        let mut steps = steps(&settings, &sentences());
-        let draws = take(&mut Draws::new(&settings, &sentences(), 0), &encoder, 6);
+        let mut steps = Steps::new(&sentences(), settings.batching(), settings.gradient_accumulation_steps);
+        let draws = take(&mut Draws::new(&settings, &encoder, &sentences(), 0.0).unwrap(), &encoder, 6);
         for draw in &draws {
             let step = steps.next().unwrap();
             for (ids, batch) in draw.batches.iter().zip(&step.batches) {
@@ -222,18 +293,66 @@ mod tests {
         }
     }
 
+    /// Ten sentences, six of them once more in capital letters, which the tokenizer does not keep.
+    /// Every other sentence that is one word longer is truncated.
+    #[test]
+    fn sentences_that_the_tokenizer_makes_equal_do_not_meet_even_after_a_resume() {
+        let encoder = encoder(4);
+        let tail = |index: usize| if index.is_multiple_of(2) { " boot" } else { " boot wifi" };
+        let text = |(index, number): (usize, &&str)| format!("{number}{}", tail(index));
+        let texts: Vec<_> = NUMBERS.iter().enumerate().map(text).collect();
+        let capitals = texts[..6].iter().map(|text| text.to_uppercase());
+        let sentences = Sentences::from_texts("test", texts.iter().cloned().chain(capitals), 1).unwrap();
+        let settings = Settings { batch_size: 4, gradient_accumulation_steps: 2, ..Settings::default() };
+        let from = |epochs| Draws::new(&settings, &encoder, &sentences, epochs).unwrap();
+        let meet = |draws: &[Draw]| {
+            let different = |batch: &Vec<Vec<u32>>| batch.iter().collect::<HashSet<_>>().len();
+            draws.iter().flat_map(|draw| &draw.batches).any(|batch| different(batch) < batch.len())
+        };
+
+        let expected = take(&mut from(0.0), &encoder, 12);
+        assert!(!meet(&expected));
+        let longer: HashSet<_> = encoder.tokenize(&texts).unwrap().ids.into_iter().skip(1).step_by(2).collect();
+        for draw in &expected {
+            let truncated = draw.batches.concat().into_iter().filter(|ids| longer.contains(ids)).count();
+            assert_eq!(draw.cut as usize, truncated, "those that had to wait count once");
+        }
+        for done in 1..12 {
+            let found = take(&mut from(expected[done - 1].epoch), &encoder, 12 - done);
+            assert_eq!(found, expected[done..]);
+        }
+        let batch = Settings { batch_sampler: BatchSampler::Batch, ..settings.clone() };
+        assert!(meet(&take(&mut Draws::new(&batch, &encoder, &sentences, 0.0).unwrap(), &encoder, 12)));
+    }
+
+    #[test]
+    fn too_few_sentences_that_the_tokenizer_can_tell_apart_are_an_error() {
+        let encoder = encoder(8);
+        let message = |texts: &[&str]| {
+            let sentences = Sentences::from_texts("texts", texts, 1).unwrap();
+            let settings = Settings { batch_size: 4, ..Settings::default() };
+            let mut draws = Draws::new(&settings, &encoder, &sentences, 0.0).unwrap();
+            draws.look_ahead(&encoder, 1, 1).unwrap_err().to_string()
+        };
+        assert!(message(&["ä", "ö", "ü", "ß"]).starts_with("texts: expected sentences that differ"));
+        let few = message(&["one", "One", "ONE", "two", "TWO", "three"]);
+        let expected = "texts: expected at least 4 sentences that the model's tokenizer can tell apart for one batch, \
+                        found 3: ";
+        assert!(few.starts_with(expected), "{few}");
+    }
+
     /// Draws that were looked at keep their ids even when the tokenizer changes afterwards.
     #[test]
     fn a_draw_is_tokenized_once() {
         let long = encoder(5);
         let short = encoder(3);
-        let expected_before = take(&mut draws(0), &long, 6);
-        let expected_after = take(&mut draws(0), &short, 6);
+        let expected_before = take(&mut draws(&long, 0.0), &long, 6);
+        let expected_after = take(&mut draws(&long, 0.0), &short, 6);
         for (before, after) in expected_before.iter().zip(&expected_after) {
             assert_ne!(before, after, "every draw shows which tokenizer made it");
         }
 
-        let mut draws = draws(0);
+        let mut draws = draws(&long, 0.0);
         draws.look_ahead(&long, 4, 99).unwrap();
         let found = take(&mut draws, &short, 6);
         assert_eq!(found[..4], expected_before[..4]);

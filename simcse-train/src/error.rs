@@ -78,6 +78,19 @@ pub enum Error {
         /// Where the sentences come from.
         name: String,
     },
+    /// The tokenizer turns so many sentences into the same token ids that there is no batch.
+    #[error(
+        "{name}: expected at least {batch_size} sentences that the model's tokenizer can tell apart for one batch, \
+         found {found}: add sentences, or choose a smaller --batch-size"
+    )]
+    TooFewTokenized {
+        /// Where the sentences come from.
+        name: String,
+        /// Sentences per batch.
+        batch_size: usize,
+        /// Different lists of token ids.
+        found: usize,
+    },
     /// A parameter would not be trained as it should.
     #[error("before the first step: {what} {problem}")]
     GradientFlow {

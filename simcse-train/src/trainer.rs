@@ -117,7 +117,7 @@ impl Trainer {
         settings.apply_to(&mut encoder)?;
         let steps = total_steps(&settings, sentences)?;
         let sources = Sources::of_model(&encoder);
-        Ok(Self::prepare(encoder, sentences, settings, steps, sources, Start::New(output.into())))
+        Self::prepare(encoder, sentences, settings, steps, sources, Start::New(output.into()))
     }
 
     /// Resumes the run in `output` from `checkpoint`, which belongs to it. `settings` are those
@@ -126,7 +126,7 @@ impl Trainer {
     ///
     /// # Errors
     /// As [`Trainer::new`]; [`Error::Changed`] if sentences or settings differ from the run's, or
-    /// would make it shorter; errors of loading the checkpoint's model.
+    /// would make it shorter; errors of loading the checkpoint's model; what the tokenizer reports.
     pub fn resume(
         output: OutputDirectory,
         checkpoint: Checkpoint,
@@ -153,7 +153,7 @@ impl Trainer {
         settings.apply_to(&mut encoder)?;
         let sources = checkpoint.provenance.sources();
         let start = Start::Resumed(output, Box::new(checkpoint));
-        Ok(Self::prepare(encoder, sentences, settings, steps, sources, start))
+        Self::prepare(encoder, sentences, settings, steps, sources, start)
     }
 
     fn prepare(
@@ -163,9 +163,9 @@ impl Trainer {
         total_steps: u64,
         sources: Sources,
         start: Start,
-    ) -> Self {
-        let draws = Draws::new(&settings, sentences, start.done());
-        Self { sources, encoder, sentences: sentences.clone(), settings, total_steps, start, draws, memory: None }
+    ) -> Result<Self> {
+        let draws = Draws::new(&settings, &encoder, sentences, start.epochs())?;
+        Ok(Self { sources, encoder, sentences: sentences.clone(), settings, total_steps, start, draws, memory: None })
     }
 
     /// The model, with the settings applied.
@@ -209,7 +209,8 @@ impl Trainer {
     /// call, [`Trainer::train`] makes a plan without evaluations.
     ///
     /// # Errors
-    /// [`Error::Memory`] with the largest setting that fits; what the tokenizer reports.
+    /// [`Error::Memory`] with the largest setting that fits; [`Error::TooFewTokenized`] and
+    /// [`Error::NothingToLearn`]; what the tokenizer reports.
     pub fn plan_memory(&mut self, evaluated: usize, limit: Option<u64>) -> Result<MemoryPlan> {
         let steps = self.total_steps - self.done();
         let Self { encoder, sentences, settings, draws, .. } = self;
@@ -222,8 +223,9 @@ impl Trainer {
     /// What may keep the run from learning, as warnings to show before it starts.
     ///
     /// # Errors
-    /// [`Error::NothingToLearn`] if the tokenizer turns all sentences into the same token ids; what
-    /// the tokenizer reports.
+    /// [`Error::NothingToLearn`] if the tokenizer turns all sentences into the same token ids,
+    /// [`Error::TooFewTokenized`] if it leaves too few different ones for a batch; what the
+    /// tokenizer reports.
     pub fn warnings(&mut self) -> Result<Vec<String>> {
         let steps = self.total_steps - self.done();
         let Self { encoder, sentences, settings, draws, total_steps, .. } = self;
@@ -329,6 +331,14 @@ impl Start {
         match self {
             Self::New(_) => 0,
             Self::Resumed(_, checkpoint) => checkpoint.step(),
+        }
+    }
+
+    /// Epochs that are already done, with a fraction.
+    fn epochs(&self) -> f64 {
+        match self {
+            Self::New(_) => 0.0,
+            Self::Resumed(_, checkpoint) => checkpoint.progress.epoch,
         }
     }
 }

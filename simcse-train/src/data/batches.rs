@@ -18,7 +18,9 @@
 //! ```
 
 use std::cmp::Reverse;
-use std::collections::{BinaryHeap, HashMap, VecDeque};
+use std::collections::hash_map::Entry;
+use std::collections::{BinaryHeap, HashMap};
+use std::hash::Hash;
 
 use simcse_tensor::Named;
 use simcse_tensor::rng::Philox;
@@ -32,7 +34,8 @@ pub const ORDER_STREAM: u32 = u32::MAX;
 /// Whether equal sentences may meet in a batch.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum BatchSampler {
-    /// Never: each would be a false negative for the other. A sentence that is equal to one in the
+    /// Never: each would be a false negative for the other. In a run, sentences are equal if the
+    /// model's tokenizer turns them into the same token ids. A sentence that is equal to one in the
     /// batch waits for the next batch that can take it; those that have waited longest come first.
     /// sentence-transformers: `BatchSamplers.NO_DUPLICATES`.
     #[default]
@@ -73,16 +76,16 @@ impl Batching {
     #[must_use]
     pub fn batches(&self, sentences: &Sentences, epoch: u32) -> Batches {
         assert_ne!(self.batch_size, 0, "a batch holds at least one sentence");
-        let unique = self.sampler == BatchSampler::Batch || sentences.duplicates() == 0;
         Batches {
             order: shuffled(sentences.len() as u32, self.seed, epoch),
             position: 0,
             batch_size: self.batch_size,
-            equals: (!unique).then(|| Equals::new(sentences)),
+            equals: (self.sampler == BatchSampler::NoDuplicates).then(|| Equals::new(sentences)),
         }
     }
 
-    /// The exact number of batches in `epoch`. If equal sentences must not meet, it depends on the
+    /// The number of batches in `epoch`, exact unless [`Batches::next_distinct`] finds sentences
+    /// that are equal although their texts differ. If equal texts must not meet, it depends on the
     /// order, so all of the epoch's batches are formed to count them.
     #[must_use]
     pub fn count(&self, sentences: &Sentences, epoch: u32) -> usize {
@@ -93,34 +96,124 @@ impl Batching {
     }
 }
 
-/// The batches of an epoch, as indices of sentences.
+/// The batches of an epoch, as indices of sentences. As an iterator, it keeps sentences with the
+/// same text apart; [`Batches::next_distinct`] does so for every other kind of equality, too.
 #[derive(Debug, Clone)]
 pub struct Batches {
     order: Vec<u32>,
     /// How much of the order has been used.
     position: usize,
     batch_size: usize,
-    /// `None` if equal sentences may meet or there are none.
+    /// `None` if equal sentences may meet.
     equals: Option<Equals>,
+}
+
+impl Batches {
+    /// No batches, which take no memory.
+    pub(crate) fn none() -> Self {
+        Self { order: Vec::new(), position: 0, batch_size: 1, equals: None }
+    }
+
+    /// The next batch; `None` after the last one. Sentences with the same key count as equal, like
+    /// those with the same text. `keys` returns the keys of the sentences with the given indices;
+    /// it is called for every sentence of the batch, even if equal sentences may meet.
+    ///
+    /// The batches are those that would be formed if all sentences with the same key had the same
+    /// text. But only the keys of sentences that the batch may take are computed: if two of them
+    /// are the same, the later sentence waits, and the groups of equal sentences of both become one
+    /// group. So a key is computed for each sentence that a batch takes, and for each time that
+    /// groups are merged: in an epoch, at most once for each different text.
+    ///
+    /// # Errors
+    /// Those of `keys`.
+    ///
+    /// ```
+    /// use simcse_train::data::batches::{BatchSampler, Batching};
+    /// use simcse_train::data::sentences::Sentences;
+    ///
+    /// let sentences = Sentences::from_texts("four lines", ["one", "One", "two", "Two"], 1)?;
+    /// let batching = Batching { sampler: BatchSampler::NoDuplicates, batch_size: 2, seed: 42 };
+    /// let mut batches = batching.batches(&sentences, 0);
+    /// let lower_case = |indices: &[u32]| -> Result<Vec<String>, simcse_train::Error> {
+    ///     Ok(sentences.select(indices).iter().map(|text| text.to_lowercase()).collect())
+    /// };
+    /// while let Some(batch) = batches.next_distinct(lower_case)? {
+    ///     let texts = lower_case(&batch)?;
+    ///     assert_ne!(texts[0], texts[1]);
+    /// }
+    /// # Ok::<(), simcse_train::Error>(())
+    /// ```
+    pub fn next_distinct<K: Eq + Hash, E>(
+        &mut self,
+        mut keys: impl FnMut(&[u32]) -> Result<Vec<K>, E>,
+    ) -> Result<Option<Vec<u32>>, E> {
+        let mut batch = Vec::with_capacity(self.batch_size);
+        // For each key in the batch, the group of the sentence that has it.
+        let mut taken = HashMap::with_capacity(self.batch_size);
+        while batch.len() < self.batch_size {
+            let Some(positions) = self.candidates(self.batch_size - batch.len()) else {
+                return Ok(None);
+            };
+            let indices = self.at(&positions);
+            let keys = keys(&indices)?;
+            let Some(equals) = &mut self.equals else {
+                return Ok(Some(indices));
+            };
+            for ((position, index), key) in positions.into_iter().zip(indices).zip(keys) {
+                let group = equals.group(index);
+                match taken.entry(key) {
+                    Entry::Vacant(entry) => {
+                        entry.insert(group);
+                        batch.push(index);
+                    }
+                    Entry::Occupied(entry) => equals.merge(group, *entry.get(), position),
+                }
+            }
+        }
+        self.finish(&batch);
+        Ok(Some(batch))
+    }
+
+    /// The positions of the next `count` sentences that the batch may take, in ascending order:
+    /// those that have waited longest come before those that have not been looked at. `None` if
+    /// fewer are left.
+    fn candidates(&mut self, count: usize) -> Option<Vec<u32>> {
+        let Self { order, position, equals, .. } = self;
+        let Some(equals) = equals else {
+            let start = *position;
+            *position = start.checked_add(count).filter(|&end| end <= order.len())?;
+            return Some((start as u32..*position as u32).collect());
+        };
+        let mut candidates = equals.longest_waiting(order, count);
+        while candidates.len() < count {
+            let &index = order.get(*position)?;
+            if equals.admits(index, *position as u32) {
+                candidates.push(*position as u32);
+            }
+            *position += 1;
+        }
+        Some(candidates)
+    }
+
+    /// The indices of the sentences at these positions in the order.
+    fn at(&self, positions: &[u32]) -> Vec<u32> {
+        positions.iter().map(|&position| self.order[position as usize]).collect()
+    }
+
+    fn finish(&mut self, batch: &[u32]) {
+        if let Some(equals) = &mut self.equals {
+            equals.finish(batch);
+        }
+    }
 }
 
 impl Iterator for Batches {
     type Item = Vec<u32>;
 
     fn next(&mut self) -> Option<Vec<u32>> {
-        let Some(equals) = &mut self.equals else {
-            let batch = self.order.get(self.position..self.position + self.batch_size)?;
-            self.position += self.batch_size;
-            return Some(batch.to_vec());
-        };
-        let mut batch = equals.begin(&self.order, self.batch_size);
-        while batch.len() < self.batch_size {
-            let &index = self.order.get(self.position)?;
-            if equals.admits(index, self.position as u32) {
-                batch.push(index);
-            }
-            self.position += 1;
-        }
+        let positions = self.candidates(self.batch_size)?;
+        let batch = self.at(&positions);
+        self.finish(&batch);
         Some(batch)
     }
 }
@@ -132,71 +225,99 @@ impl Iterator for Batches {
 /// one sentence of each group, so only the first one waiting in each group can be next. Therefore
 /// each group has a queue, and a heap holds the heads of the queues: a batch then looks at no more
 /// sentences than it takes, however many are waiting.
+///
+/// Groups that turn out to be equal are merged, and so are their queues. Only sentences that the
+/// same batch may take are compared, and the heads of their groups' queues are not in the heap
+/// until the batch is complete. So no merged group ever has two heads there.
 #[derive(Debug, Clone)]
 struct Equals {
-    sentences: Sentences,
-    /// For each group, the number of the last batch that took one of its sentences.
+    /// For each sentence, one that is equal to it, or itself: disjoint sets, in which the sentence
+    /// at the end of the chain names the group.
+    parents: Vec<u32>,
+    /// For each group, the number of the last batch that took, or may take, one of its sentences.
     last_batch: Vec<u32>,
     /// The number of the current batch, from 1.
     batch: u32,
-    /// The first waiting position of each group that has one; the earliest is on top.
+    /// The first waiting position of each group that has one, except for groups in the current
+    /// batch; the earliest is on top.
     first: BinaryHeap<Reverse<u32>>,
-    /// All waiting positions of each group, in order.
-    waiting: HashMap<u32, VecDeque<u32>>,
+    /// All waiting positions of each group; the earliest is on top.
+    waiting: HashMap<u32, BinaryHeap<Reverse<u32>>>,
 }
 
 impl Equals {
     fn new(sentences: &Sentences) -> Self {
-        let last_batch = vec![0; sentences.len()];
-        let sentences = sentences.clone();
-        Self { sentences, last_batch, batch: 0, first: BinaryHeap::new(), waiting: HashMap::new() }
+        Self {
+            parents: sentences.groups().to_vec(),
+            last_batch: vec![0; sentences.len()],
+            batch: 1,
+            first: BinaryHeap::new(),
+            waiting: HashMap::new(),
+        }
     }
 
-    /// Starts a batch with the sentences that have waited longest, one from each group.
-    fn begin(&mut self, order: &[u32], batch_size: usize) -> Vec<u32> {
-        self.batch += 1;
-        let mut batch = Vec::with_capacity(batch_size);
-        // The new heads of the queues go back to the heap only when the batch is complete: until
-        // then their groups must not be popped again.
-        let mut next = Vec::new();
-        while batch.len() < batch_size {
-            let Some(Reverse(position)) = self.first.pop() else {
-                break;
-            };
-            let index = order[position as usize];
-            let group = self.sentences.groups()[index as usize];
-            self.last_batch[group as usize] = self.batch;
-            batch.push(index);
-            if let Some(queue) = self.waiting.get_mut(&group) {
-                queue.pop_front();
-                match queue.front() {
-                    Some(&position) => next.push(Reverse(position)),
-                    None => _ = self.waiting.remove(&group),
-                }
-            }
+    /// The group of sentence `index`.
+    fn group(&mut self, index: u32) -> u32 {
+        let mut index = index as usize;
+        while self.parents[index] as usize != index {
+            // Skipping every other parent keeps the chains short.
+            self.parents[index] = self.parents[self.parents[index] as usize];
+            index = self.parents[index] as usize;
         }
-        self.first.extend(next);
-        batch
+        index as u32
+    }
+
+    /// Removes the sentences that have waited longest, one from each group and at most `count`, and
+    /// returns their positions in `order`.
+    fn longest_waiting(&mut self, order: &[u32], count: usize) -> Vec<u32> {
+        let mut positions = Vec::with_capacity(count);
+        while positions.len() < count
+            && let Some(Reverse(position)) = self.first.pop()
+        {
+            let group = self.group(order[position as usize]);
+            self.last_batch[group as usize] = self.batch;
+            if let Some(queue) = self.waiting.get_mut(&group) {
+                queue.pop();
+            }
+            positions.push(position);
+        }
+        positions
     }
 
     /// Whether the batch may take sentence `index`, at `position` in the order. If not, the
     /// sentence starts to wait.
     fn admits(&mut self, index: u32, position: u32) -> bool {
-        let group = self.sentences.groups()[index as usize];
+        let group = self.group(index);
         let last_batch = &mut self.last_batch[group as usize];
         let admitted = *last_batch != self.batch;
         if admitted {
             *last_batch = self.batch;
         } else {
-            // Positions come in ascending order, so each queue is sorted and only its head is in
-            // the heap.
-            let queue = self.waiting.entry(group).or_default();
-            if queue.is_empty() {
-                self.first.push(Reverse(position));
-            }
-            queue.push_back(position);
+            self.waiting.entry(group).or_default().push(Reverse(position));
         }
         admitted
+    }
+
+    /// Merges `group` into another one that the batch has taken a sentence of. The sentence of
+    /// `group` that the batch was about to take, at `position`, waits.
+    fn merge(&mut self, group: u32, into: u32, position: u32) {
+        self.parents[group as usize] = into;
+        let mut queue = self.waiting.remove(&group).unwrap_or_default();
+        queue.push(Reverse(position));
+        self.waiting.entry(into).or_default().append(&mut queue);
+    }
+
+    /// Ends a batch: the next one may take sentences that are equal to those of this one.
+    fn finish(&mut self, batch: &[u32]) {
+        self.batch += 1;
+        for &index in batch {
+            let group = self.group(index);
+            match self.waiting.get(&group).map(BinaryHeap::peek) {
+                Some(Some(&head)) => self.first.push(head),
+                Some(None) => _ = self.waiting.remove(&group),
+                None => {}
+            }
+        }
     }
 }
 
@@ -216,101 +337,5 @@ fn shuffled(n: u32, seed: u64, epoch: u32) -> Vec<u32> {
 }
 
 #[cfg(test)]
-mod tests {
-    use std::collections::HashSet;
-
-    use proptest::prelude::*;
-
-    use super::*;
-
-    fn sentences(texts: &[u8]) -> Sentences {
-        Sentences::from_texts("test", texts.iter().map(|text| format!("sentence {text}")), 1).unwrap()
-    }
-
-    /// Each batch scans all sentences that are left, in order.
-    fn naive(order: &[u32], texts: &[u8], batch_size: usize) -> Vec<Vec<u32>> {
-        let mut waiting = order.to_vec();
-        let mut batches = Vec::new();
-        loop {
-            let mut batch = Vec::new();
-            let mut seen = HashSet::new();
-            waiting.retain(|&index| {
-                let taken = batch.len() < batch_size && seen.insert(texts[index as usize]);
-                if taken {
-                    batch.push(index);
-                }
-                !taken
-            });
-            if batch.len() < batch_size {
-                return batches;
-            }
-            batches.push(batch);
-        }
-    }
-
-    proptest! {
-        #[test]
-        fn no_duplicates_equals_the_naive_scan(
-            texts in prop::collection::vec(0u8..20, 1..80),
-            batch_size in 1usize..9,
-            seed: u64,
-            epoch: u32,
-        ) {
-            let sentences = sentences(&texts);
-            let batching = Batching { sampler: BatchSampler::NoDuplicates, batch_size, seed };
-            let batches: Vec<_> = batching.batches(&sentences, epoch).collect();
-            prop_assert_eq!(&batches, &naive(&shuffled(texts.len() as u32, seed, epoch), &texts, batch_size));
-            prop_assert_eq!(batches.len(), batching.count(&sentences, epoch));
-            let mut indices = HashSet::new();
-            for batch in &batches {
-                prop_assert!(batch.iter().all(|&index| indices.insert(index)), "once per epoch");
-                let distinct: HashSet<_> = batch.iter().map(|&index| sentences.get(index as usize)).collect();
-                prop_assert_eq!(distinct.len(), batch_size);
-            }
-            let resumed: Vec<_> = batching.batches(&sentences, epoch).skip(1).collect();
-            prop_assert_eq!(&resumed[..], batches.get(1..).unwrap_or_default());
-        }
-
-        #[test]
-        fn batches_are_consecutive_parts_of_the_order(n in 1u8..99, batch_size in 1usize..9, seed: u64, epoch: u32) {
-            let order = shuffled(u32::from(n), seed, epoch);
-            let expected: Vec<_> = order.chunks_exact(batch_size).map(<[u32]>::to_vec).collect();
-            let equal = sentences(&vec![7; n.into()]);
-            let different = sentences(&(0..n).collect::<Vec<_>>());
-            for (sampler, sentences) in [(BatchSampler::Batch, equal), (BatchSampler::NoDuplicates, different)] {
-                let batching = Batching { sampler, batch_size, seed };
-                prop_assert_eq!(&batching.batches(&sentences, epoch).collect::<Vec<_>>(), &expected);
-                prop_assert_eq!(batching.count(&sentences, epoch), expected.len());
-            }
-        }
-
-        #[test]
-        fn orders_are_permutations_that_depend_on_seed_and_epoch(seed: u64, epoch in 0u32..99) {
-            let order = shuffled(50, seed, epoch);
-            prop_assert_ne!(&order, &shuffled(50, seed, epoch + 1));
-            prop_assert_ne!(&order, &shuffled(50, seed ^ 1, epoch));
-            let mut sorted = order;
-            sorted.sort_unstable();
-            prop_assert_eq!(sorted, (0..50).collect::<Vec<_>>());
-        }
-    }
-
-    #[test]
-    fn all_permutations_are_equally_likely() {
-        let mut counts = std::collections::HashMap::new();
-        (0..24_000).for_each(|epoch| *counts.entry(shuffled(4, 42, epoch)).or_insert(0.0) += 1.0);
-        let chi_squared: f64 = counts.values().map(|count: &f64| (count - 1000.0).powi(2) / 1000.0).sum();
-        assert_eq!(counts.len(), 24);
-        assert!(chi_squared < 49.7, "{chi_squared}: 23 degrees of freedom, p = 0.001");
-    }
-
-    #[test]
-    fn a_million_sentences_half_of_them_equal_are_batched_in_linear_time() {
-        let half = |i: u32| {
-            if i.is_multiple_of(2) { "the same sentence".to_owned() } else { format!("sentence {i}") }
-        };
-        let sentences = Sentences::from_texts("test", (0..1_000_000).map(half), 1).unwrap();
-        let batching = Batching { sampler: BatchSampler::NoDuplicates, batch_size: 64, seed: 1 };
-        assert_eq!(batching.count(&sentences, 0), 500_000 / 63);
-    }
-}
+#[path = "tests/batches.rs"]
+mod tests;

@@ -202,10 +202,11 @@ impl Demand {
         let encoded_tokens =
             (evaluated * settings.max_seq_length).min(SentenceEncoder::ENCODED_TOKENS.max(settings.max_seq_length));
         let evaluation = probe.encoding * encoded_tokens as u64 + EVALUATION_COPIES * evaluated as u64 * width * F32;
-        let order_of_an_epoch = 2 * size_of::<u32>() * sentences.len();
+        // Of the batches of an epoch: its order, each sentence's group, and the group's last batch.
+        let batches_of_an_epoch = 3 * size_of::<u32>() * sentences.len();
         let attention = attention_scratch_bytes(longest.sentence, config.hidden_size, config.num_attention_heads);
         Self {
-            fixed: resident + flat_buffers + evaluation + order_of_an_epoch as u64 + attention as u64,
+            fixed: resident + flat_buffers + evaluation + batches_of_an_epoch as u64 + attention as u64,
             per_token: probe.training,
             hidden_size: config.hidden_size,
             intermediate_size: config.intermediate_size,

@@ -134,6 +134,11 @@ impl Progress {
         if self.skipped_updates > self.global_step {
             return Err(format!("{} skipped of {} steps", self.skipped_updates, self.global_step));
         }
+        // An epoch has at least one step.
+        let most = self.global_step.min(u32::MAX.into()) as f64;
+        if !(0.0..=most).contains(&self.epoch) {
+            return Err(format!("{} epochs after {} steps", self.epoch, self.global_step));
+        }
         if self.log_history.iter().any(|line| !line.contains_key("step")) {
             return Err("an evaluation without its step".to_owned());
         }
@@ -205,8 +210,13 @@ mod tests {
     fn an_impossible_state_is_refused() {
         let dir = tempfile::tempdir().unwrap();
         let skipped = Progress { global_step: 1, skipped_updates: 2, ..Progress::default() };
+        let ahead = Progress { global_step: 1, epoch: 1.5, ..Progress::default() };
         let nowhere = Progress { log_history: vec![Map::new()], ..Progress::default() };
-        for (progress, message) in [(skipped, "2 skipped of 1 steps"), (nowhere, "an evaluation without its step")] {
+        for (progress, message) in [
+            (skipped, "2 skipped of 1 steps"),
+            (ahead, "1.5 epochs after 1 steps"),
+            (nowhere, "an evaluation without its step"),
+        ] {
             progress.write(dir.path(), &Settings::default(), 9).unwrap();
             let error = Progress::read(dir.path()).unwrap_err().to_string();
             assert!(error.ends_with(message), "{error}");

@@ -110,8 +110,8 @@ settings! {
         attention_dropout: f32 = 0.1, "P" default "the model's",
             "at least 0 and below 1" if |rate| (0.0..1.0).contains(rate);
 
-        /// no-duplicates: equal sentences are never in the same batch; batch: they may be, which is
-        /// sentence-transformers' default
+        /// no-duplicates: equal sentences, or those with the same token ids, are never in the same
+        /// batch; batch: they may be, which is sentence-transformers' default
         batch_sampler: BatchSampler = BatchSampler::NoDuplicates, "NAME", "a batch sampler" if |_| true;
 
         /// Operands of matrix products: f32, bf16 (faster, on processors with instructions for it),

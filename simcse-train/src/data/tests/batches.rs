@@ -1,0 +1,171 @@
+use std::collections::HashSet;
+use std::convert::Infallible;
+
+use proptest::prelude::*;
+
+use super::*;
+
+fn sentences(texts: &[u8]) -> Sentences {
+    Sentences::from_texts("test", texts.iter().map(|text| format!("sentence {text}")), 1).unwrap()
+}
+
+/// Each batch scans all sentences that are left, in order.
+fn naive(order: &[u32], texts: &[u8], batch_size: usize) -> Vec<Vec<u32>> {
+    let mut waiting = order.to_vec();
+    let mut batches = Vec::new();
+    loop {
+        let mut batch = Vec::new();
+        let mut seen = HashSet::new();
+        waiting.retain(|&index| {
+            let taken = batch.len() < batch_size && seen.insert(texts[index as usize]);
+            if taken {
+                batch.push(index);
+            }
+            !taken
+        });
+        if batch.len() < batch_size {
+            return batches;
+        }
+        batches.push(batch);
+    }
+}
+
+/// Batches of `texts` in the first epoch, if sentences with the same remainder of their texts by
+/// `classes` have the same key, and the number of keys that were computed.
+fn distinct(texts: &[u8], classes: u8, batching: Batching) -> (Vec<Vec<u32>>, usize) {
+    let mut batches = batching.batches(&sentences(texts), 0);
+    let mut computed = 0;
+    let mut keys = |indices: &[u32]| {
+        computed += indices.len();
+        Ok::<_, Infallible>(indices.iter().map(|&index| texts[index as usize] % classes).collect())
+    };
+    let next = || batches.next_distinct(&mut keys).unwrap();
+    (std::iter::from_fn(next).collect(), computed)
+}
+
+proptest! {
+    #[test]
+    fn what_keys_show_counts_as_if_the_texts_were_equal(
+        texts in prop::collection::vec(0u8..40, 1..80),
+        classes in 1u8..40,
+        batch_size in 1usize..9,
+        seed: u64,
+    ) {
+        let batching = Batching { sampler: BatchSampler::NoDuplicates, batch_size, seed };
+        let (batches, computed) = distinct(&texts, classes, batching);
+        for batch in &batches {
+            let keys: HashSet<_> = batch.iter().map(|&index| texts[index as usize] % classes).collect();
+            prop_assert_eq!(keys.len(), batch_size, "no two are equal");
+        }
+        let mut indices = HashSet::new();
+        prop_assert!(batches.concat().into_iter().all(|index| indices.insert(index)), "once per epoch");
+
+        let known: Vec<_> = texts.iter().map(|text| text % classes).collect();
+        prop_assert_eq!(&batches, &naive(&shuffled(texts.len() as u32, seed, 0), &known, batch_size));
+        let as_texts = batching.batches(&sentences(&known), 0).collect::<Vec<_>>();
+        prop_assert_eq!(batches, as_texts);
+        let different: HashSet<_> = texts.iter().collect();
+        prop_assert!(computed <= texts.len() + different.len(), "{} keys", computed);
+    }
+
+    #[test]
+    fn keys_change_nothing_where_only_equal_texts_share_one(
+        texts in prop::collection::vec(0u8..40, 1..80),
+        batch_size in 1usize..9,
+        seed: u64,
+    ) {
+        for sampler in [BatchSampler::NoDuplicates, BatchSampler::Batch] {
+            let batching = Batching { sampler, batch_size, seed };
+            let without = batching.batches(&sentences(&texts), 0).collect::<Vec<_>>();
+            let (batches, computed) = distinct(&texts, 40, batching);
+            prop_assert_eq!(&batches, &without);
+            prop_assert!(computed >= batch_size * batches.len() && computed <= texts.len());
+        }
+        let batching = Batching { sampler: BatchSampler::Batch, batch_size, seed };
+        let parts = shuffled(texts.len() as u32, seed, 0);
+        let parts: Vec<_> = parts.chunks_exact(batch_size).map(<[u32]>::to_vec).collect();
+        prop_assert_eq!(distinct(&texts, 1, batching).0, parts, "equal sentences may meet");
+    }
+
+    #[test]
+    fn no_duplicates_equals_the_naive_scan(
+        texts in prop::collection::vec(0u8..20, 1..80),
+        batch_size in 1usize..9,
+        seed: u64,
+        epoch: u32,
+    ) {
+        let sentences = sentences(&texts);
+        let batching = Batching { sampler: BatchSampler::NoDuplicates, batch_size, seed };
+        let batches: Vec<_> = batching.batches(&sentences, epoch).collect();
+        prop_assert_eq!(&batches, &naive(&shuffled(texts.len() as u32, seed, epoch), &texts, batch_size));
+        prop_assert_eq!(batches.len(), batching.count(&sentences, epoch));
+        let mut indices = HashSet::new();
+        for batch in &batches {
+            prop_assert!(batch.iter().all(|&index| indices.insert(index)), "once per epoch");
+            let distinct: HashSet<_> = batch.iter().map(|&index| sentences.get(index as usize)).collect();
+            prop_assert_eq!(distinct.len(), batch_size);
+        }
+        let resumed: Vec<_> = batching.batches(&sentences, epoch).skip(1).collect();
+        prop_assert_eq!(&resumed[..], batches.get(1..).unwrap_or_default());
+    }
+
+    #[test]
+    fn batches_are_consecutive_parts_of_the_order(n in 1u8..99, batch_size in 1usize..9, seed: u64, epoch: u32) {
+        let order = shuffled(u32::from(n), seed, epoch);
+        let expected: Vec<_> = order.chunks_exact(batch_size).map(<[u32]>::to_vec).collect();
+        let equal = sentences(&vec![7; n.into()]);
+        let different = sentences(&(0..n).collect::<Vec<_>>());
+        for (sampler, sentences) in [(BatchSampler::Batch, equal), (BatchSampler::NoDuplicates, different)] {
+            let batching = Batching { sampler, batch_size, seed };
+            prop_assert_eq!(&batching.batches(&sentences, epoch).collect::<Vec<_>>(), &expected);
+            prop_assert_eq!(batching.count(&sentences, epoch), expected.len());
+        }
+    }
+
+    #[test]
+    fn orders_are_permutations_that_depend_on_seed_and_epoch(seed: u64, epoch in 0u32..99) {
+        let order = shuffled(50, seed, epoch);
+        prop_assert_ne!(&order, &shuffled(50, seed, epoch + 1));
+        prop_assert_ne!(&order, &shuffled(50, seed ^ 1, epoch));
+        let mut sorted = order;
+        sorted.sort_unstable();
+        prop_assert_eq!(sorted, (0..50).collect::<Vec<_>>());
+    }
+}
+
+#[test]
+fn all_permutations_are_equally_likely() {
+    let mut counts = std::collections::HashMap::new();
+    (0..24_000).for_each(|epoch| *counts.entry(shuffled(4, 42, epoch)).or_insert(0.0) += 1.0);
+    let chi_squared: f64 = counts.values().map(|count: &f64| (count - 1000.0).powi(2) / 1000.0).sum();
+    assert_eq!(counts.len(), 24);
+    assert!(chi_squared < 49.7, "{chi_squared}: 23 degrees of freedom, p = 0.001");
+}
+
+/// Sentence by sentence, a group of 100,000 is found out.
+#[test]
+fn many_different_texts_with_the_same_key_are_batched_in_linear_time() {
+    let texts = (0..200_000).map(|i| format!("sentence {i}"));
+    let sentences = Sentences::from_texts("test", texts, 1).unwrap();
+    let batching = Batching { sampler: BatchSampler::NoDuplicates, batch_size: 64, seed: 1 };
+    let mut batches = batching.batches(&sentences, 0);
+    let mut computed = 0;
+    let mut keys = |indices: &[u32]| {
+        computed += indices.len();
+        let key = |&index: &u32| if index.is_multiple_of(2) { 0 } else { index };
+        Ok::<_, Infallible>(indices.iter().map(key).collect())
+    };
+    let count = std::iter::from_fn(|| batches.next_distinct(&mut keys).unwrap()).count();
+    assert_eq!(count, 100_000 / 63);
+    assert!(computed < 300_000, "{computed}");
+}
+
+#[test]
+fn a_million_sentences_half_of_them_equal_are_batched_in_linear_time() {
+    let half = |i: u32| {
+        if i.is_multiple_of(2) { "the same sentence".to_owned() } else { format!("sentence {i}") }
+    };
+    let sentences = Sentences::from_texts("test", (0..1_000_000).map(half), 1).unwrap();
+    let batching = Batching { sampler: BatchSampler::NoDuplicates, batch_size: 64, seed: 1 };
+    assert_eq!(batching.count(&sentences, 0), 500_000 / 63);
+}
