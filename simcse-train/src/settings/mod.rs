@@ -16,7 +16,7 @@ use simcse_tensor::Rows;
 
 use crate::data::batches::{BatchSampler, Batching};
 use crate::error::{Error, Result};
-use crate::step::objectives::Contrastive;
+use simcse_tensor::ContrastiveLoss;
 
 pub use recipe::Recipe;
 pub use setting::Setting;
@@ -357,8 +357,8 @@ impl Settings {
     }
 
     /// What the run minimizes.
-    pub(crate) fn objective(&self) -> Contrastive {
-        Contrastive { scale: self.scale }
+    pub(crate) fn objective(&self) -> ContrastiveLoss {
+        ContrastiveLoss::simcse(self.scale)
     }
 
     /// How the sentences are arranged in batches.
