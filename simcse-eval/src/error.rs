@@ -25,6 +25,14 @@ pub enum Error {
         /// The columns that there are.
         found: String,
     },
+    /// It is not clear what kind of evaluation set a file is.
+    #[error("{}: expected an evaluation set of one kind, found {found} (--kind)", shown_path(path))]
+    Kind {
+        /// The file.
+        path: PathBuf,
+        /// The kinds that it could be.
+        found: String,
+    },
     /// A file holds several splits and none of them is chosen, or not the one that is.
     #[error("{}: expected {expected}, found {found} (--split)", shown_path(path))]
     Splits {

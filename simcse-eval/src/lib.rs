@@ -40,15 +40,17 @@ pub mod sets;
 pub mod similarity;
 pub mod statistics;
 
+mod baselines;
 mod error;
 mod scores;
 mod set;
 
+pub use baselines::{Baseline, baselines};
 pub use data::{ColumnList, Columns, HeldOut, RowOptions, SentEvalTask, Split, StsOptions, Titles};
 pub use error::Error;
 pub use metrics::MetricError;
 pub use scores::{Figure, Scores, Unit};
 pub use set::{EvaluationSet, LeftOut, SetKind};
 pub use sets::{Aggregation, Bm25Scores, Labels, Positives, Reranking, Retrieval, SentEval, Sts, Triplets};
-pub use similarity::{Cosine, Encoded, Given, Lexical, Similarity};
-pub use statistics::Sample;
+pub use similarity::{Cosine, Encoded, Given, Lexical, Similarity, WordEmbeddings};
+pub use statistics::{Interval, Sample};

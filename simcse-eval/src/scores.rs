@@ -94,12 +94,15 @@ impl Scores {
         self.figures.iter().find(|figure| figure.name == name)?.sample.value()
     }
 
-    /// The figures as a JSON object, with the number of entries; undefined ones are `null`.
+    /// The figures as a JSON object, with the number of entries. Each figure `x` has its interval
+    /// `x_interval: [low, high]`. What is undefined is `null`.
     #[must_use]
     pub fn to_json(&self) -> Map<String, Value> {
         let mut object = Map::new();
         for Figure { name, sample, .. } in &self.figures {
+            let interval = sample.interval().map(|interval| [interval.low, interval.high]);
             object.insert((*name).to_owned(), json!(sample.value()));
+            object.insert(format!("{name}_interval"), json!(interval));
         }
         object.insert(self.unit.key().to_owned(), json!(self.count));
         object

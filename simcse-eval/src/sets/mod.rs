@@ -5,6 +5,7 @@
 
 pub(crate) mod bm25_order;
 pub(crate) mod labels;
+pub(crate) mod open;
 pub(crate) mod positives;
 pub(crate) mod rerank_figures;
 pub(crate) mod reranking;
@@ -15,6 +16,7 @@ pub(crate) mod triplets;
 
 pub use bm25_order::Bm25Scores;
 pub use labels::Labels;
+pub use open::{OpenOptions, open};
 pub use positives::Positives;
 pub use reranking::{Query, Reranking, Skipped};
 pub use retrieval::Retrieval;

@@ -5,6 +5,7 @@
 //! | judge | similarity |
 //! |---|---|
 //! | [`Cosine`] of [`Encoded`] | cosine of a model's embeddings |
+//! | [`Cosine`] of [`WordEmbeddings`] | cosine of the means of a model's input word embeddings |
 //! | [`Cosine`] of [`Given`] | cosine of vectors from anywhere else |
 //! | [`Lexical`] | words in common: TF-IDF or BM25 |
 
@@ -15,9 +16,11 @@ pub(crate) mod judge;
 pub(crate) mod lexical;
 pub(crate) mod store;
 pub(crate) mod top;
+pub(crate) mod word_embeddings;
 
 pub use cosine::{Cosine, Embedder};
 pub use encoded::Encoded;
 pub use given::Given;
 pub use judge::{Hit, Relation, Role, Similarity};
 pub use lexical::Lexical;
+pub use word_embeddings::WordEmbeddings;

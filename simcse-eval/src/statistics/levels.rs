@@ -4,16 +4,22 @@
 /// For each value, its level: 0 for the lowest value, the same for equal values.
 #[derive(Debug, Clone)]
 pub(crate) struct Levels {
-    pub(crate) of: Vec<usize>,
+    of: Vec<usize>,
     /// How many distinct values there are.
-    pub(crate) count: usize,
+    count: usize,
 }
 
 impl Levels {
     /// The levels of finite values; `-0.0` equals `0.0`.
-    pub(crate) fn new(values: &[f64]) -> Self {
+    pub(crate) fn new(values: &[f32]) -> Self {
+        let widened: Vec<f64> = values.iter().map(|&value| f64::from(value)).collect();
+        Self::of_ranks(&widened)
+    }
+
+    /// [`Self::new`] of values in f64.
+    pub(crate) fn of_ranks(values: &[f64]) -> Self {
         let mut order: Vec<usize> = (0..values.len()).collect();
-        order.sort_by(|&a, &b| (values[a] + 0.0).total_cmp(&(values[b] + 0.0)));
+        order.sort_unstable_by(|&a, &b| (values[a] + 0.0).total_cmp(&(values[b] + 0.0)));
         let mut of = vec![0; values.len()];
         let mut count = 0;
         for equal in order.chunk_by(|&a, &b| values[a] == values[b]) {
@@ -36,5 +42,31 @@ impl Levels {
             seen += tied;
         }
         items.iter().map(|&item| counts[self.of[item]]).collect()
+    }
+
+    /// The average precision of `items` ranked by level, as
+    /// [`average_precision`](crate::metrics::average_precision) defines it.
+    pub(crate) fn average_precision(&self, relevant: &[bool], items: &[usize]) -> f64 {
+        let mut all = vec![0.0; self.count];
+        let mut hits = vec![0.0; self.count];
+        for &item in items {
+            all[self.of[item]] += 1.0;
+            hits[self.of[item]] += f64::from(u8::from(relevant[item]));
+        }
+        let mut seen = 0.0;
+        let mut found = 0.0;
+        let mut sum = 0.0;
+        for (all, hits) in all.into_iter().zip(hits).rev().filter(|(all, _)| *all > 0.0) {
+            seen += all;
+            found += hits;
+            sum += hits * found / seen;
+        }
+        if found == 0.0 { 0.0 } else { sum / found }
+    }
+
+    /// [`Self::average_precision`] of all items.
+    pub(crate) fn average_precision_of_all(&self, relevant: &[bool]) -> f64 {
+        let all: Vec<usize> = (0..self.of.len()).collect();
+        self.average_precision(relevant, &all)
     }
 }

@@ -1,6 +1,6 @@
 //! What a figure is computed from: one entry per query, pair or text.
 
-use crate::metrics::correlation::{pearson, spearman};
+use crate::metrics::correlation::{average_ranks, pearson, spearman};
 use crate::metrics::ranking::average_precision;
 
 /// Similarities that differ by less than this are taken to be equal: what is left is rounding.
@@ -78,6 +78,25 @@ impl Sample {
             Self::AveragePrecision { relevant, .. } => relevant.len(),
             Self::MacroF1 { gold, .. } => gold.len(),
             Self::Average { parts, .. } => parts.iter().map(Self::len).sum(),
+        }
+    }
+
+    /// What each entry contributes, 0 to 1, higher is better: its value of a mean; for a
+    /// correlation, how close the rank of its similarity is to that of its gold score, 1 for the
+    /// same rank. `None` for figures that entries have no part of their own in.
+    #[must_use]
+    pub fn entries(&self) -> Option<Vec<f64>> {
+        match self {
+            Self::Mean(values) => Some(values.clone()),
+            Self::Spearman { gold, predicted } | Self::Pearson { gold, predicted } => {
+                let farthest = gold.len().saturating_sub(1).max(1) as f64;
+                let ranks = average_ranks(gold).into_iter().zip(average_ranks(predicted));
+                Some(ranks.map(|(gold, predicted)| 1.0 - (gold - predicted).abs() / farthest).collect())
+            }
+            Self::MacroF1 { gold, predicted } => Some(
+                gold.iter().zip(predicted).map(|(gold, predicted)| f64::from(u8::from(gold == predicted))).collect(),
+            ),
+            Self::AveragePrecision { .. } | Self::Average { .. } => None,
         }
     }
 
