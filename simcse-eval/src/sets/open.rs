@@ -57,10 +57,9 @@ pub fn open(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Box<dyn Eva
     let names = |kinds: &[SetKind]| kinds.iter().map(|kind| kind.name()).collect::<Vec<_>>().join(", ");
     let found = match &readable[..] {
         [] => format!("what cannot be read as any of {}", names(&kinds)),
-        several => format!(
-            "what can be read as any of {}",
-            names(&several.iter().map(|(kind, _)| *kind).collect::<Vec<_>>())
-        ),
+        several => {
+            format!("what can be read as any of {}", names(&several.iter().map(|(kind, _)| *kind).collect::<Vec<_>>()))
+        }
     };
     Err(Error::Kind { path: path.to_owned(), found })
 }
