@@ -35,16 +35,21 @@ impl Unit {
         }
     }
 
-    /// A number of them in words.
+    /// One of them.
     #[must_use]
-    pub fn counted(self, count: usize) -> String {
-        let one = match self {
+    pub fn one(self) -> &'static str {
+        match self {
             Self::Queries => "query",
             Self::Pairs => "pair",
             Self::Triplets => "triplet",
             Self::Texts => "text",
-        };
-        counted(count, one, self.key())
+        }
+    }
+
+    /// A number of them in words.
+    #[must_use]
+    pub fn counted(self, count: usize) -> String {
+        counted(count, self.one(), self.key())
     }
 }
 

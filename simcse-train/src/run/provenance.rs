@@ -177,7 +177,7 @@ impl Provenance {
     ///
     /// # Errors
     /// [`Error::Damaged`] if it is missing or is not the record of a run.
-    pub(crate) fn read(dir: &Path) -> Result<Self> {
+    pub fn read(dir: &Path) -> Result<Self> {
         let file = dir.join(RUN_TOML);
         let damaged =
             |found: String| Error::Damaged { file: file.clone(), expected: "the record of a run".into(), found };

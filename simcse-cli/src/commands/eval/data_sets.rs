@@ -9,20 +9,10 @@ use simcse_eval::sets::Aggregation;
 use simcse_eval::{ColumnList, Error, Labels, Positives, Retrieval, RowOptions, SentEval, Triplets};
 use simcse_model::Named;
 
-use crate::args::{JsonArgs, ModelArgs, PromptArgs, named};
+use crate::args::named;
+use crate::commands::eval::judge::JudgeArgs;
 use crate::error::Failure;
 use crate::inputs::senteval_dir;
-
-/// The arguments of every set.
-#[derive(Debug, Args)]
-pub(crate) struct JudgeArgs {
-    #[command(flatten)]
-    pub(crate) model: ModelArgs,
-    #[command(flatten)]
-    pub(crate) prompt: PromptArgs,
-    #[command(flatten)]
-    pub(crate) json: JsonArgs,
-}
 
 const RETRIEVAL_HELP: &str = "\
 The figures are those of sentence-transformers' InformationRetrievalEvaluator. A document is its \

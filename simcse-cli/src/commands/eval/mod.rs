@@ -1,28 +1,37 @@
-//! `simcse eval`: the scores of a model, or of the BM25 baseline.
+//! `simcse eval`: the scores of a model, next to baselines.
+//!
+//! This room knows arguments and how figures are shown. It must not know how they are computed.
 
+mod compare;
 mod data_sets;
+mod figures;
+mod judge;
+mod untuned;
 
 use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
 use simcse_eval::sets::Skipped;
-use simcse_eval::{
-    Bm25Scores, Columns, Cosine, Encoded, EvaluationSet, Figure, Reranking, Scores, Split, Sts, StsOptions,
-};
-use simcse_model::{Named, SentenceEncoder};
+use simcse_eval::{Bm25Scores, Columns, EvaluationSet, Figure, Reranking, Split, Sts, StsOptions};
+use simcse_model::Named;
 
-use self::data_sets::{JudgeArgs, LabelsArgs, PairsArgs, RetrievalArgs, SentEvalArgs, TripletsArgs};
-use crate::args::{JsonArgs, ModelArgs, PrecisionArgs, PromptArgs, named};
+use crate::args::{PrecisionArgs, named};
 use crate::error::Failure;
 use crate::inputs::{data_path, load};
-use crate::progress;
 use crate::report;
+use compare::{CompareArgs, compare};
+use data_sets::{LabelsArgs, PairsArgs, RetrievalArgs, SentEvalArgs, TripletsArgs};
+use judge::{JudgeArgs, ScoringArgs, judge, judge_encoder};
 
 const HELP: &str = "\
 Examples:
   simcse eval askubuntu --model output/my-model --data askubuntu --split test
-  simcse eval sts --model output/my-model --data sts-dev.csv --json";
+  simcse eval sts --model output/my-model --data sts-dev.csv --json
+  simcse eval compare --model output/my-model --against distilroberta-base --data dev.jsonl
+
+Every figure has its 95% bootstrap interval over queries, pairs or texts, and is compared with the \
+untuned model, the mean of input word embeddings, TF-IDF and BM25.";
 
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
@@ -34,6 +43,7 @@ pub(crate) struct EvalArgs {
 #[derive(Debug, Subcommand)]
 enum Benchmark {
     /// Rank the candidates of each query by cosine similarity: MAP, MRR@10, nDCG@10, P@1, P@5
+    #[command(alias = "rerank")]
     Askubuntu(AskubuntuArgs),
     /// Correlate cosine similarities with human scores: Spearman, Pearson
     Sts(StsArgs),
@@ -47,6 +57,8 @@ enum Benchmark {
     Triplets(TripletsArgs),
     /// Predict labels from the nearest neighbors: accuracy, macro F1
     Labels(LabelsArgs),
+    /// Compare two models on a set of any kind: differences, intervals, what got better and worse
+    Compare(CompareArgs),
 }
 
 const ASKUBUNTU_HELP: &str = "\
@@ -80,11 +92,9 @@ struct AskubuntuArgs {
     #[arg(long, value_name = "NAME", value_parser = named::<Baseline>)]
     baseline: Option<Baseline>,
     #[command(flatten)]
-    prompt: PromptArgs,
-    #[command(flatten)]
     precision: PrecisionArgs,
     #[command(flatten)]
-    json: JsonArgs,
+    scoring: ScoringArgs,
 }
 
 /// What can be scored without a model.
@@ -118,7 +128,7 @@ Examples:
 #[command(after_help = STS_HELP)]
 struct StsArgs {
     #[command(flatten)]
-    model: ModelArgs,
+    judge: JudgeArgs,
     /// Pairs of sentences with a score, tab-separated (without quoting), comma-separated (with
     /// quotes) or as JSON lines, plain or .gz
     #[arg(long, value_name = "FILE")]
@@ -130,10 +140,6 @@ struct StsArgs {
     /// Split to score, from a file with a `split` column, such as dev or test
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
-    #[command(flatten)]
-    prompt: PromptArgs,
-    #[command(flatten)]
-    json: JsonArgs,
 }
 
 pub(crate) fn run(args: EvalArgs) -> Result<(), Failure> {
@@ -145,6 +151,7 @@ pub(crate) fn run(args: EvalArgs) -> Result<(), Failure> {
         Benchmark::Pairs(args) => judge(&args.read()?, &args.judge),
         Benchmark::Triplets(args) => judge(&args.read()?, &args.judge),
         Benchmark::Labels(args) => judge(&args.read()?, &args.judge),
+        Benchmark::Compare(args) => compare(&args),
     }
 }
 
@@ -153,46 +160,15 @@ fn askubuntu(args: &AskubuntuArgs) -> Result<(), Failure> {
     match (args.baseline, &args.model) {
         (None, Some(model)) => {
             set.texts()?;
-            let scores = score(&set, &load(model, args.precision.get())?, &args.prompt)?;
-            print_scores(&set, &scores, args.json.json)
+            judge_encoder(&set, model, &load(model, args.precision.get())?, &args.scoring)
         }
-        _ => print_bm25(&set, &set.baseline_bm25()?, args.json.json),
+        _ => print_bm25(&set, &set.baseline_bm25()?, args.scoring.json.json),
     }
 }
 
 fn sts(args: &StsArgs) -> Result<(), Failure> {
     let options = StsOptions { columns: args.columns.clone(), split: args.split.clone() };
-    let set = Sts::read_with(&args.data, &options)?;
-    let scores = score(&set, &load(&args.model.model, args.model.precision.get())?, &args.prompt)?;
-    print_scores(&set, &scores, args.json.json)
-}
-
-fn judge(set: &dyn EvaluationSet, args: &JudgeArgs) -> Result<(), Failure> {
-    let scores = score(set, &load(&args.model.model, args.model.precision.get())?, &args.prompt)?;
-    print_scores(set, &scores, args.json.json)
-}
-
-fn score(set: &dyn EvaluationSet, encoder: &SentenceEncoder, prompt: &PromptArgs) -> Result<Scores, Failure> {
-    let bar = progress::sentences_bar(Some(set.texts_to_encode() as u64));
-    let encoded = Encoded::new(encoder).with_prompt(prompt.given(encoder)?).going_on_while(progress::shown_on(&bar));
-    let scores = set.score(&mut Cosine::of(encoded))?;
-    Ok(scores.expect("the bar stops nothing"))
-}
-
-fn print_scores(set: &dyn EvaluationSet, scores: &Scores, as_json: bool) -> Result<(), Failure> {
-    scores.warnings.iter().for_each(|warning| report::note(&format!("warning: {warning}")));
-    if as_json {
-        let mut object = scores.to_json();
-        object.insert("left_out".to_owned(), set.left_out().to_json().into());
-        return report::print_json(&object);
-    }
-    let figures: Vec<_> = scores.figures.iter().map(|figure| (figure.label, [figure.sample.value()])).collect();
-    report::print(&format!(
-        "{} scored; left out: {}\n\n{}",
-        scores.unit.counted(scores.count),
-        set.left_out(),
-        report::table([""], &figures)
-    ))
+    judge(&Sts::read_with(&args.data, &options)?, &args.judge)
 }
 
 fn print_bm25(set: &Reranking, scores: &Bm25Scores, as_json: bool) -> Result<(), Failure> {
