@@ -55,7 +55,8 @@ worst = 0.0
 
 
 def ours(kind, data, *options):
-    command = [args.simcse, "eval", kind, "--model", args.model, "--data", str(data), "--json", *options]
+    command = [args.simcse, "eval", kind, "--model", args.model, "--data", str(data), "--json",
+               "--no-baselines", *options]
     return json.loads(subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()[-1])
 
 
