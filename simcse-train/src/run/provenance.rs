@@ -53,6 +53,10 @@ pub struct Inputs {
     pub eval_rerank: Option<String>,
     /// The similarity set that models are scored on, an absolute path.
     pub eval_sts: Option<String>,
+    /// The columns of that file, if they were named.
+    pub eval_sts_columns: Option<String>,
+    /// The split of that file, if one was named.
+    pub eval_sts_split: Option<String>,
 }
 
 /// The model that a run was started with.

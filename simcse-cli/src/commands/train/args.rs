@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use clap::builder::{NonEmptyStringValueParser, PathBufValueParser};
+use simcse_eval::Columns;
 use simcse_model::io::is_standard_input;
 use simcse_model::{Named, Prompts};
 use simcse_train::{Inputs, Settings};
@@ -77,6 +78,12 @@ pub(crate) struct TrainArgs {
     /// Score this set of semantic textual similarity before, during and after training
     #[arg(long, value_name = "FILE")]
     pub(super) eval_sts: Option<PathBuf>,
+    /// Columns of --eval-sts that hold the score and the two sentences, as in `simcse eval sts`
+    #[arg(long, value_name = "SCORE,A,B", requires = "eval_sts", value_parser = str::parse::<Columns>)]
+    pub(super) columns: Option<Columns>,
+    /// Split of --eval-sts to score, as in `simcse eval sts`
+    #[arg(long, value_name = "NAME", requires = "eval_sts")]
+    pub(super) split: Option<String>,
     #[command(flatten)]
     pub(super) json: JsonArgs,
 }
@@ -105,6 +112,8 @@ impl TrainArgs {
             min_length: self.min_length(),
             eval_rerank: absolute(&self.eval_rerank),
             eval_sts: absolute(&self.eval_sts),
+            eval_sts_columns: self.columns.as_ref().map(|Columns(columns)| columns.join(",")),
+            eval_sts_split: self.split.clone(),
         }
     }
 

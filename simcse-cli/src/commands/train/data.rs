@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use serde_json::{Map, Value};
-use simcse_eval::{HeldOut, Reranking, Split, Sts, Titles};
+use simcse_eval::{HeldOut, Reranking, Split, Sts, StsOptions, Titles};
 use simcse_model::io::source_name;
 use simcse_train::data::sentences::SentencesBuilder;
 use simcse_train::{Recipe, Sentences};
@@ -61,7 +61,8 @@ impl Data {
 }
 
 fn sts(args: &TrainArgs) -> Result<Option<Sts>, Failure> {
-    Ok(args.eval_sts.as_deref().map(Sts::read).transpose()?)
+    let options = StsOptions { columns: args.columns.clone(), split: args.split.clone() };
+    Ok(args.eval_sts.as_ref().map(|path| Sts::read_with(path, &options)).transpose()?)
 }
 
 /// The titles of an AskUbuntu directory that are not held out.

@@ -49,15 +49,17 @@ pub(crate) fn run(args: TrainArgs) -> Result<(), Failure> {
     let output = trainer.output().to_path_buf();
     let settings = trainer.settings().clone();
     let bar = progress::steps_bar(trainer.total_steps()).with_position(trainer.done());
-    let mut watcher = Watcher { scorer: data.scorer, bar };
+    let mut watcher = Watcher::new(data.scorer, bar);
     let trained = {
         let _deferred = stop::defer();
         trainer.train(&mut watcher)
     };
     watcher.bar.finish_and_clear();
-    let trained = trained.map_err(|error| match error {
-        Error::Stopped { .. } => Failure::Stopped(error.to_string()),
-        error => error.into(),
+    let failure = watcher.failure.take();
+    let trained = trained.map_err(|error| match (error, failure) {
+        (Error::Stopped { .. }, Some(failure)) => failure.into(),
+        (error @ Error::Stopped { .. }, None) => Failure::Stopped(error.to_string()),
+        (error, _) => error.into(),
     })?;
 
     let outcome = Outcome { output, settings, summary: trained.summary, baseline: data.baseline, plan };

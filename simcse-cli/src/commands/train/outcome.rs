@@ -80,16 +80,23 @@ impl Outcome {
         let Summary { before, after, test, .. } = self.summary.clone();
         let [before, after, test] = [before, after, test].map(Option::unwrap_or_default);
         let figure = |figures: &Figures, name: &String| figures.get(name).and_then(Value::as_f64);
+        // Intervals are in the JSON output alone.
+        let names = |figures: &Figures| {
+            let values = figures.iter().filter(|(name, _)| !name.ends_with("_interval"));
+            values.map(|(name, _)| name.clone()).collect::<Vec<_>>()
+        };
+        let after_names = names(&after);
+        let test_names = names(&test);
         match &self.baseline {
             _ if after.is_empty() => None,
             Some(baseline) => {
-                let names = after.keys().map(|name| (plain(name), name));
+                let names = after_names.iter().map(|name| (plain(name), name));
                 let row = |(shown, name)| (shown, [&before, &after, baseline].map(|figures| figure(figures, name)));
                 Some(report::table(["before", "after", "TF-IDF"], &names.map(row).collect::<Vec<_>>()))
             }
             None => {
-                let names =
-                    after.keys().map(|name| (plain(name), name)).chain(test.keys().map(|name| (&name[..], name)));
+                let names = after_names.iter().map(|name| (plain(name), name));
+                let names = names.chain(test_names.iter().map(|name| (&name[..], name)));
                 let after = |name| figure(&after, name).or_else(|| figure(&test, name));
                 let row = |(shown, name)| (shown, [figure(&before, name), after(name)]);
                 Some(report::table(["before", "after"], &names.map(row).collect::<Vec<_>>()))

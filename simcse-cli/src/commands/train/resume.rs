@@ -85,6 +85,10 @@ fn take_over(args: &mut TrainArgs, recorded: &Provenance) -> Result<(), Failure>
     let exclude_by = args.exclude_by.map(|by| by.name().to_owned());
     let exclude_by = agreed("--exclude-by", exclude_by, data.exclude_by.as_ref())?;
     args.exclude_by = exclude_by.and_then(|name| ExcludeBy::from_name(&name).ok());
+    if args.eval_sts.is_none() {
+        args.columns = inputs.eval_sts_columns.as_ref().and_then(|columns| columns.parse().ok());
+        args.split = inputs.eval_sts_split.clone();
+    }
     for (given, recorded) in [(&mut args.eval_rerank, &inputs.eval_rerank), (&mut args.eval_sts, &inputs.eval_sts)] {
         *given = given.take().or_else(|| recorded.as_ref().map(PathBuf::from));
     }

@@ -47,32 +47,43 @@ impl Scorer {
 
     /// The figures on the development sets, named `eval_…`; `None` if there are no sets, or if a
     /// stop was requested.
-    pub(super) fn score(&self, encoder: &SentenceEncoder) -> Result<Option<Evaluation>, simcse_eval::Error> {
-        let rerank = self.rerank.as_ref().map(|set| evaluate(set, encoder, "eval")).transpose()?.flatten();
-        let sts = self.sts.as_ref().map(|set| evaluate(set, encoder, "eval")).transpose()?.flatten();
-        if stop::requested() {
-            return Ok(None);
-        }
-        Ok(match (rerank, sts) {
-            (Some(mut rerank), Some(sts)) => {
-                rerank.figures.extend(sts.figures);
-                Some(rerank)
+    pub(super) fn score(&self, encoder: &SentenceEncoder) -> Result<Option<Scored>, simcse_eval::Error> {
+        let sets: [Option<&dyn EvaluationSet>; 2] =
+            [self.rerank.as_ref().map(|set| set as _), self.sts.as_ref().map(|set| set as _)];
+        let mut all: Option<Scored> = None;
+        for set in sets.into_iter().flatten() {
+            let Some(scored) = evaluate(set, encoder, "eval")? else { return Ok(None) };
+            match &mut all {
+                None => all = Some(scored),
+                Some(all) => {
+                    all.evaluation.figures.extend(scored.evaluation.figures);
+                    all.warnings.extend(scored.warnings);
+                }
             }
-            (rerank, sts) => rerank.or(sts),
-        })
+        }
+        Ok(all.filter(|_| !stop::requested()))
     }
 }
 
-/// The figures of a model on a set, named `<prefix>_…`; `None` if a stop was requested.
+/// The figures of a model, and what is odd about them.
+pub(super) struct Scored {
+    pub(super) evaluation: Evaluation,
+    pub(super) warnings: Vec<String>,
+}
+
+/// The figures of a model on a set, named `<prefix>_…`; `None` if a stop was requested. An
+/// undefined main figure counts as the lowest value that it can have.
 pub(super) fn evaluate(
     set: &dyn EvaluationSet,
     encoder: &SentenceEncoder,
     prefix: &str,
-) -> Result<Option<Evaluation>, simcse_eval::Error> {
+) -> Result<Option<Scored>, simcse_eval::Error> {
     let encoded = Encoded::new(encoder).going_on_while(|_| !stop::requested());
     let Some(scores) = set.score(&mut Cosine::of(encoded))? else { return Ok(None) };
-    let metric = scores.main().sample.value().unwrap_or(-1.0);
-    Ok(Some(Evaluation { figures: figures(&scores, prefix), metric }))
+    let main = &scores.main().sample;
+    let metric = main.value().unwrap_or(main.lowest());
+    let evaluation = Evaluation { figures: figures(&scores, prefix), metric };
+    Ok(Some(Scored { evaluation, warnings: scores.warnings }))
 }
 
 /// The figures of `scores`, named `<prefix>_…`, without the count, which does not change.

@@ -7,32 +7,50 @@ use simcse_model::SentenceEncoder;
 use simcse_model::io::figure;
 use simcse_train::{Callbacks, Error, Evaluation, StepRecord};
 
-use crate::commands::train::scorer::{Scorer, evaluate};
+use crate::commands::train::scorer::{Scored, Scorer, evaluate};
 use crate::report;
 use crate::stop;
 
+/// What to do if the embeddings of a model have collapsed.
+const ADVICE: &str = "the run goes on; if this lasts, start again with a lower --learning-rate";
+
 /// Shows a run's progress and scores its models.
 pub(super) struct Watcher {
-    pub(super) scorer: Scorer,
+    scorer: Scorer,
     pub(super) bar: ProgressBar,
+    /// Why the model can no longer be scored. The run then saves what it can and ends.
+    pub(super) failure: Option<Error>,
+    /// Whether the user has been told that the embeddings have collapsed.
+    warned: bool,
 }
 
 impl Callbacks for Watcher {
     fn evaluate(&mut self, encoder: &SentenceEncoder) -> simcse_train::Result<Option<Evaluation>> {
-        let evaluation = self.scorer.score(encoder).map_err(failed)?;
-        if let Some(evaluation) = &evaluation {
-            let figures = evaluation.figures.iter().filter_map(|(name, value)| {
-                Some(format!("{} {:.4}", name.trim_start_matches("eval_"), value.as_f64()?))
-            });
-            let figures: Vec<_> = figures.collect();
-            self.note(&format!("step {}: {}", self.bar.position(), figures.join(", ")));
+        let scored = match self.scorer.score(encoder) {
+            // The data are as good as before, and so may be the weights: stop as if asked to.
+            Err(error @ simcse_eval::Error::NotFinite { .. }) => {
+                self.failure = Some(failed(error));
+                return Ok(None);
+            }
+            scored => scored.map_err(failed)?,
+        };
+        let Some(Scored { evaluation, warnings }) = scored else { return Ok(None) };
+        let step = self.bar.position();
+        let figures = evaluation.figures.iter().filter(|(_, value)| !value.is_array()).map(|(name, value)| {
+            let value = value.as_f64().map_or("undefined".to_owned(), |value| format!("{value:.4}"));
+            format!("{} {value}", name.trim_start_matches("eval_"))
+        });
+        self.note(&format!("step {step}: {}", figures.collect::<Vec<_>>().join(", ")));
+        if !self.warned && !warnings.is_empty() {
+            self.warned = true;
+            self.note(&format!("warning: step {step}: {}; {ADVICE}", warnings.join("; ")));
         }
-        Ok(evaluation)
+        Ok(Some(evaluation))
     }
 
     fn test(&mut self, encoder: &SentenceEncoder) -> simcse_train::Result<Option<Evaluation>> {
         match &self.scorer.test {
-            Some(set) => evaluate(set, encoder, "test").map_err(failed),
+            Some(set) => Ok(evaluate(set, encoder, "test").map_err(failed)?.map(|scored| scored.evaluation)),
             None => Ok(None),
         }
     }
@@ -62,7 +80,7 @@ impl Callbacks for Watcher {
     }
 
     fn stop_requested(&self) -> bool {
-        stop::requested()
+        stop::requested() || self.failure.is_some()
     }
 }
 
@@ -71,6 +89,10 @@ fn failed(error: simcse_eval::Error) -> Error {
 }
 
 impl Watcher {
+    pub(super) fn new(scorer: Scorer, bar: ProgressBar) -> Self {
+        Self { scorer, bar, failure: None, warned: false }
+    }
+
     /// Prints a line above the progress bar.
     fn note(&self, text: &str) {
         self.bar.suspend(|| report::note(text));
