@@ -65,7 +65,10 @@ impl LeftOut {
 impl fmt::Display for LeftOut {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let reasons = self.reasons.iter().map(|(reason, count)| format!("{count} {}", reason.replace('_', " ")));
-        f.write_str(&reasons.collect::<Vec<_>>().join(", "))
+        match self.reasons.is_empty() {
+            true => f.write_str("none"),
+            false => f.write_str(&reasons.collect::<Vec<_>>().join(", ")),
+        }
     }
 }
 

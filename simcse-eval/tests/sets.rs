@@ -4,8 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use ndarray::{Array2, array};
-use simcse_eval::sets::Aggregation;
-use simcse_eval::{Cosine, EvaluationSet, Given, Labels, Positives, Retrieval, RowOptions, Scores, SentEval, Triplets};
+use proptest::prelude::*;
+use simcse_eval::sets::{Aggregation, OpenOptions, open};
+use simcse_eval::{
+    Cosine, EvaluationSet, Given, Labels, Positives, Retrieval, RowOptions, Scores, SentEval, SetKind, Triplets,
+};
 use tempfile::TempDir;
 
 struct Files {
@@ -144,4 +147,79 @@ fn digests_do_not_depend_on_the_layout() {
     assert_eq!(of(&csv), of(&json));
     // printf '["a","b","ä"]\n' | sha256sum
     assert_eq!(of(&csv), "ad994cbe93dae5871493618401e1eafb5c1b7bf9b3f24af1d1dc911041787c80");
+}
+
+#[test]
+fn the_kind_of_a_file_is_that_of_its_columns() {
+    let files = Files::new();
+    for (name, content, kind) in [
+        ("a.csv", "sent0,sent1,hard_neg\na,b,c\n", SetKind::Triplets),
+        ("b.csv", "anchor,positive\na,b\nc,d\n", SetKind::Pairs),
+        ("c.csv", "text,label\na,b\nc,d\n", SetKind::Labels),
+    ] {
+        assert_eq!(open(files.put(name, content), &OpenOptions::default()).unwrap().kind(), kind, "{name}");
+    }
+    beir(&files, "1\t3\t1\n");
+    assert_eq!(open(files.dir.path(), &OpenOptions::default()).unwrap().kind(), SetKind::Retrieval);
+}
+
+/// A text with some bytes replaced, removed or doubled.
+fn edited(text: &'static str) -> impl Strategy<Value = Vec<u8>> {
+    let byte = prop_oneof![any::<u8>(), prop::sample::select(b"\t\n\",{}[]:0 ".to_vec())];
+    let edit = (any::<prop::sample::Index>(), 0..4u8, byte);
+    prop::collection::vec(edit, 0..4).prop_map(move |edits| {
+        let mut bytes = text.as_bytes().to_vec();
+        for (place, kind, byte) in edits {
+            let place = place.index(bytes.len());
+            match kind {
+                0 => bytes[place] = byte,
+                1 if bytes.len() > 1 => _ = bytes.remove(place),
+                2 => bytes.insert(place, byte),
+                _ => bytes.extend_from_within(place..),
+            }
+        }
+        bytes
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(200))]
+
+    #[test]
+    fn damaged_files_are_read_or_refused(
+        rows in edited("anchor,positive,negative,label,text\na,b,c,1,x\n\"d\",e,f,2,y\ng,h,i,1,z\n"),
+        corpus in edited("{\"_id\":\"2\",\"text\":\"c\"}\n{\"_id\":\"1\",\"title\":\"b\",\"text\":\"\"}\n"),
+        qrels in edited("query-id\tcorpus-id\tscore\n1\t1\t1\n1\t2\t0\n2\t2\t1\n"),
+        sick in edited("pair_ID\tA\tB\tscore\n1\ta\tb\t1\n2\ta\tc\t2\n"),
+        gold in edited("4.5\n\n1\n"),
+    ) {
+        let files = Files::new();
+        let put = |name: &str, bytes: &[u8]| fs::write(files.put(name, ""), bytes).unwrap();
+        put("rows.csv", &rows);
+        put("corpus.jsonl", &corpus);
+        files.put("queries.jsonl", "{\"_id\":\"1\",\"text\":\"q\"}\n{\"_id\":\"2\",\"text\":\"r\"}\n");
+        put("qrels/test.tsv", &qrels);
+        put("SICK/SICK_test_annotated.txt", &sick);
+        for name in ["FNWN", "headlines", "OnWN"] {
+            put(&format!("STS13-en-test/STS.gs.{name}.txt"), &gold);
+            files.put(&format!("STS13-en-test/STS.input.{name}.txt"), "a\tb\na\tc\nb\tc\n");
+        }
+        let path = files.dir.path();
+        let none = RowOptions::default();
+        let rows = path.join("rows.csv");
+        let sets: [Option<Box<dyn EvaluationSet>>; 5] = [
+            Positives::read(&rows, &none).ok().map(|set| Box::new(set) as _),
+            Triplets::read(&rows, &none).ok().map(|set| Box::new(set) as _),
+            Labels::read(&rows, &none).ok().map(|set| Box::new(set) as _),
+            Retrieval::read(path, None).ok().map(|set| Box::new(set) as _),
+            SentEval::read(path).ok().map(|set| Box::new(set) as _),
+        ];
+        for set in sets.into_iter().flatten() {
+            let scores = set.score(&mut simcse_eval::similarity::Lexical::tf_idf()).unwrap().unwrap();
+            prop_assert!(scores.count > 0 && set.sha256().is_ok());
+            for figure in &scores.figures {
+                prop_assert!(figure.sample.value().is_none_or(|value| (-1.0..=1.0).contains(&value)));
+            }
+        }
+    }
 }

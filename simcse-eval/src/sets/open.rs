@@ -51,6 +51,10 @@ pub fn open(path: impl AsRef<Path>, options: &OpenOptions) -> Result<Box<dyn Eva
     let kinds = [SetKind::Rerank, SetKind::Sts, SetKind::Pairs, SetKind::Triplets, SetKind::Labels];
     let mut readable: Vec<_> =
         kinds.into_iter().filter_map(|kind| open_as(kind, path, options).ok().map(|set| (kind, set))).collect();
+    // Triplets have pairs in them, but their negatives must not be ignored.
+    if readable.iter().any(|(kind, _)| *kind == SetKind::Triplets) {
+        readable.retain(|(kind, _)| *kind != SetKind::Pairs);
+    }
     if readable.len() == 1 {
         return Ok(readable.remove(0).1);
     }

@@ -16,7 +16,7 @@ use crate::data::texts::{DistinctTexts, sha256};
 use crate::error::Error;
 use crate::scores::{Figure, Scores, Unit};
 use crate::set::{EvaluationSet, LeftOut, SetKind};
-use crate::sets::sts::Pair;
+use crate::sets::sts::{Pair, check_differ};
 use crate::similarity::judge::{Relation, Similarity};
 use crate::statistics::sample::Sample;
 
@@ -91,6 +91,10 @@ impl SentEval {
                         }
                         None => found.skipped += 1,
                     }
+                }
+                if pairs.is_empty() {
+                    let expected = "pair with a score";
+                    return Err(Error::Empty { path: subset.path, expected, skipped: found.skipped });
                 }
                 check_differ(&subset.path, &pairs)?;
                 found.subsets.push(pairs);
@@ -172,17 +176,6 @@ impl Task {
             weights: self.subsets.iter().map(weight).collect(),
             parts: self.subsets.iter().map(|pairs| take(&pairs.iter().collect::<Vec<_>>())).collect(),
         }
-    }
-}
-
-/// Refuses gold scores that nothing can be correlated with.
-fn check_differ(path: &Path, pairs: &[Pair]) -> Result<(), Error> {
-    match pairs.first() {
-        None => Err(Error::Empty { path: path.to_owned(), expected: "pair with a score", skipped: 0 }),
-        Some(first) if pairs.iter().all(|pair| pair.score == first.score) => {
-            Err(Error::EqualScores { path: path.to_owned(), pairs: pairs.len(), score: first.score })
-        }
-        Some(_) => Ok(()),
     }
 }
 

@@ -122,7 +122,7 @@ impl Sts {
 }
 
 /// Refuses gold scores that nothing can be correlated with.
-fn check_differ(path: &Path, pairs: &[Pair]) -> Result<(), Error> {
+pub(crate) fn check_differ(path: &Path, pairs: &[Pair]) -> Result<(), Error> {
     let first = pairs[0].score;
     if pairs.iter().all(|pair| pair.score == first) {
         return Err(Error::EqualScores { path: path.to_owned(), pairs: pairs.len(), score: first });

@@ -230,3 +230,7 @@ fn rank(
     };
     blocks.into_par_iter().map(of_block).reduce(|| Range::EMPTY, Range::join)
 }
+
+#[cfg(test)]
+#[path = "tests/cosine.rs"]
+mod tests;

@@ -283,12 +283,5 @@ fn words(text: &str) -> impl Iterator<Item = String> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn words_have_neither_case_nor_punctuation() {
-        assert_eq!(words("I can\'t, \"Ünicode\"-24.04?").collect::<Vec<_>>(), ["i", "cant", "ünicode", "24", "04"]);
-        assert_eq!(words(" ?! ").count(), 0);
-    }
-}
+#[path = "tests/lexical.rs"]
+mod tests;

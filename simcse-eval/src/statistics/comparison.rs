@@ -1,6 +1,6 @@
 //! The difference of two models on one set.
 
-use crate::scores::Scores;
+use crate::scores::{Figure, Scores};
 use crate::statistics::bootstrap::{Interval, resampled};
 use crate::statistics::permutation::p_value;
 use crate::statistics::sample::Sample;
@@ -69,18 +69,27 @@ impl Change {
 #[must_use]
 pub fn differences(model: &Scores, against: &Scores) -> Vec<Difference> {
     assert_eq!(model.figures.len(), against.figures.len(), "scores of one set");
-    let figures = model.figures.iter().zip(&against.figures);
-    let difference = figures.map(|(figure, other)| {
-        assert_eq!(figure.name, other.name, "scores of one set");
-        Difference {
-            name: figure.name,
-            label: figure.label,
-            model: figure.sample.value(),
-            against: other.sample.value(),
-            gain: gain(&figure.sample, &other.sample),
-        }
-    });
-    difference.collect()
+    model.figures.iter().zip(&against.figures).map(|(figure, other)| difference(figure, other)).collect()
+}
+
+/// The difference of the main figures.
+///
+/// # Panics
+/// If the scores are not those of one set.
+#[must_use]
+pub fn main_difference(model: &Scores, against: &Scores) -> Difference {
+    difference(model.main(), against.main())
+}
+
+fn difference(figure: &Figure, other: &Figure) -> Difference {
+    assert_eq!(figure.name, other.name, "scores of one set");
+    Difference {
+        name: figure.name,
+        label: figure.label,
+        model: figure.sample.value(),
+        against: other.sample.value(),
+        gain: gain(&figure.sample, &other.sample),
+    }
 }
 
 fn gain(model: &Sample, against: &Sample) -> Option<Gain> {

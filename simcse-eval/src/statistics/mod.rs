@@ -19,6 +19,6 @@ pub(crate) mod permutation;
 pub(crate) mod sample;
 
 pub use bootstrap::{Interval, RESAMPLES};
-pub use comparison::{Change, Difference, Gain, changes, differences};
+pub use comparison::{Change, Difference, Gain, changes, differences, main_difference};
 pub use permutation::PERMUTATIONS;
 pub use sample::Sample;

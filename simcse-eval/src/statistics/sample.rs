@@ -69,6 +69,16 @@ impl Sample {
         }
     }
 
+    /// The lowest value that the figure can have.
+    #[must_use]
+    pub fn lowest(&self) -> f64 {
+        match self {
+            Self::Mean(_) | Self::AveragePrecision { .. } | Self::MacroF1 { .. } => 0.0,
+            Self::Spearman { .. } | Self::Pearson { .. } => -1.0,
+            Self::Average { parts, .. } => parts.iter().map(Self::lowest).fold(0.0, f64::min),
+        }
+    }
+
     /// How many entries there are.
     #[must_use]
     pub fn len(&self) -> usize {

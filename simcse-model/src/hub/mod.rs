@@ -61,7 +61,7 @@ mod tests;
 mod url;
 
 pub use config::user_cache_dir;
-pub use download_file::download_file;
+pub use download_file::{DatasetFile, download_file};
 pub use error::{HubError, NoRequests};
 pub use progress::DownloadEvent;
 pub use resolve::resolve;

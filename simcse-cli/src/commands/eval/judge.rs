@@ -5,7 +5,7 @@
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use serde_json::{Map, Value};
-use simcse_eval::statistics::differences;
+use simcse_eval::statistics::main_difference;
 use simcse_eval::{Baseline, Cosine, Encoded, EvaluationSet, Scores, baselines};
 use simcse_model::SentenceEncoder;
 
@@ -94,7 +94,8 @@ fn json(set: &dyn EvaluationSet, scores: &Scores, others: &[Baseline]) -> Map<St
         let of_baseline = |baseline: &Baseline| {
             let mut object = baseline.scores.to_json();
             object.shift_remove(scores.unit.key());
-            object.insert("difference".to_owned(), difference_json(&differences(scores, &baseline.scores)[..1]).into());
+            object
+                .insert("difference".to_owned(), difference_json(&[main_difference(scores, &baseline.scores)]).into());
             (baseline.name.to_owned(), object.into())
         };
         object.insert("baselines".to_owned(), others.iter().map(of_baseline).collect::<Map<_, _>>().into());
@@ -112,7 +113,7 @@ fn print_text(set: &dyn EvaluationSet, scores: &Scores, others: &[Baseline]) -> 
         text += &format!("\n\n{} of the model, compared with\n", scores.main().label);
         let name_width = others.iter().map(|baseline| baseline.label.len()).max().unwrap_or(0);
         let line = |baseline: &Baseline| {
-            let difference = &differences(scores, &baseline.scores)[0];
+            let difference = &main_difference(scores, &baseline.scores);
             format!("  {:name_width$}  {}", baseline.label, difference_line(difference, scores))
         };
         text += &others.iter().map(line).collect::<Vec<_>>().join("\n");

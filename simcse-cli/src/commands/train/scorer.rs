@@ -97,7 +97,7 @@ pub(super) struct Scored {
 impl Scored {
     fn add(&mut self, prefix: &str, scores: Scores) {
         for Figure { name, sample, .. } in &scores.figures {
-            let metric = sample.value().unwrap_or(-1.0);
+            let metric = sample.value().unwrap_or(sample.lowest());
             self.metrics.push((plain(&format!("{prefix}_{name}")).to_owned(), metric));
         }
         self.figures.extend(figures(&scores, prefix));
@@ -145,6 +145,6 @@ pub(super) fn test(
 ) -> Result<Option<Evaluation>, simcse_eval::Error> {
     let Some(scores) = set.score(&mut judge(encoder))? else { return Ok(None) };
     let main = &scores.main().sample;
-    let metric = main.value().unwrap_or(-1.0);
+    let metric = main.value().unwrap_or(main.lowest());
     Ok(Some(Evaluation { figures: figures(&scores, "test"), metric }))
 }
