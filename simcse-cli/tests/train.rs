@@ -429,14 +429,16 @@ fn embeddings_that_are_not_finite_end_the_run_after_a_checkpoint() {
     let output = workspace.command(arguments).output().unwrap();
     let stderr = text(&output.stderr);
     assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("error: the model's embeddings are not finite: found "), "{stderr}");
+    assert!(stderr.contains("error: cannot evaluate: the model's embeddings are not finite: found "), "{stderr}");
     assert!(workspace.path("out/checkpoint-0/manifest.json").exists(), "{stderr}");
 }
 
 #[test]
 fn columns_and_split_of_a_development_set_are_recorded() {
     let workspace = workspace();
-    workspace.put("sts.csv", "split,x,y,gold\ndev,slow boot,boot,4\ndev,wifi,sound,1\ntest,the,how,2\n");
+    let rows = "split,x,y,gold\ndev,slow boot,boot,4\ndev,wifi,sound,1\ndev,how to,to how,5\ndev,slow,the,2\n\
+                test,the,how,2\n";
+    workspace.put("sts.csv", rows);
     let settings = "--model model --output-dir out --eval-sts sts.csv --columns gold,x,y --split dev --max-steps 2";
     train(&workspace, &format!("in.txt {settings}"));
     let first = lines(&workspace, "out/metrics.jsonl").remove(0);

@@ -36,10 +36,11 @@ impl Callbacks for Watcher {
         };
         let Some(Scored { evaluation, warnings }) = scored else { return Ok(None) };
         let step = self.bar.position();
-        let figures = evaluation.figures.iter().filter(|(_, value)| !value.is_array()).map(|(name, value)| {
-            let value = value.as_f64().map_or("undefined".to_owned(), |value| format!("{value:.4}"));
-            format!("{} {value}", name.trim_start_matches("eval_"))
-        });
+        let figures =
+            evaluation.figures.iter().filter(|(name, _)| !name.ends_with("_interval")).map(|(name, value)| {
+                let value = value.as_f64().map_or("undefined".to_owned(), |value| format!("{value:.4}"));
+                format!("{} {value}", name.trim_start_matches("eval_"))
+            });
         self.note(&format!("step {step}: {}", figures.collect::<Vec<_>>().join(", ")));
         if !self.warned && !warnings.is_empty() {
             self.warned = true;

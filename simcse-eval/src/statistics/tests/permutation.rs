@@ -58,7 +58,6 @@ fn correlations_are_those_of_all_exchanges() {
         naive_correlation(&gold, &pick(exchanged, &a, &b)) - naive_correlation(&gold, &pick(exchanged, &b, &a))
     });
     let spearman = |predicted: [f32; 10]| Sample::Spearman { gold: GOLD.to_vec(), predicted: predicted.to_vec() };
-    assert!(expected > 0.01 && expected < 0.5, "{expected}");
     assert_near(p_value(&spearman(A), &spearman(B)).unwrap(), expected);
     let pearson = |predicted: [f32; 10]| Sample::Pearson { gold: GOLD.to_vec(), predicted: predicted.to_vec() };
     let found = p_value(&pearson(A), &pearson(B)).unwrap();
