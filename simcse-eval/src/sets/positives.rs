@@ -6,9 +6,11 @@
 //! whose columns are named `anchor` and `positive`, `query` and `answer`, `sentence1` and
 //! `sentence2`, or the like.
 
+use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use serde_json::json;
+use simcse_model::io::counted;
 
 use crate::data::positives::read_positives;
 use crate::data::rows::RowOptions;
@@ -47,7 +49,7 @@ impl Positives {
         }
         let sides = sides.map(DistinctTexts::into_vec);
         if sides.iter().any(|texts| texts.len() < 2) {
-            let found = simcse_model::io::counted(pairs.len(), "pair", "pairs");
+            let found = counted(pairs.len(), "pair", "pairs");
             return Err(Error::TooFew { path: path.to_owned(), expected: "pairs of different texts", found });
         }
         Ok(Self { pairs, path: path.to_owned(), sides })
@@ -70,7 +72,7 @@ impl EvaluationSet for Positives {
     }
 
     fn texts_to_encode(&self) -> usize {
-        self.sides.iter().map(Vec::len).sum()
+        self.sides.iter().flatten().collect::<HashSet<_>>().len()
     }
 
     fn left_out(&self) -> LeftOut {
