@@ -1,37 +1,15 @@
 //! `simcse train`, with a tiny model that the tests make.
 
 mod common;
+#[path = "common/runs.rs"]
+mod runs;
 
 use std::fs;
 
 use common::{Workspace, encoder, text};
+use runs::{lines, sentences, train, workspace};
 use serde_json::Value;
 use simcse_model::SentenceEncoder;
-
-const WORDS: [&str; 8] = ["how", "to", "install", "boot", "wifi", "slow", "the", "sound"];
-
-/// `count` different sentences of four known words.
-fn sentences(count: usize) -> String {
-    let word = |index: usize, place: u32| WORDS[index / 8usize.pow(place) % 8];
-    (0..count).map(|i| format!("{} {} {} install\n", word(i, 0), word(i, 1), word(i, 2))).collect()
-}
-
-fn workspace() -> Workspace {
-    let workspace = Workspace::new();
-    workspace.put("in.txt", sentences(40));
-    workspace
-}
-
-/// Runs the command with settings for tiny data, and returns its standard output.
-#[track_caller]
-fn train(workspace: &Workspace, arguments: &str) -> String {
-    workspace.stdout(&format!("train --batch-size 8 --max-seq-length 12 --learning-rate 1e-3 {arguments}"))
-}
-
-fn lines(workspace: &Workspace, name: &str) -> Vec<Value> {
-    let text = fs::read_to_string(workspace.path(name)).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
 
 /// An AskUbuntu directory (see `simcse_eval::data`) with one query in each split and 30 other
 /// questions, of which one has the title of a candidate.
@@ -394,67 +372,4 @@ fn parameters_that_are_not_trained_are_listed_and_kept() {
     let kept = trained.params.layout().parameters().iter().filter(|tensor| !tensor.trainable);
     let kept: Vec<_> = kept.map(|tensor| &trained.params.values()[tensor.range()]).collect();
     assert_eq!(kept, [&weight[..], &bias[..]]);
-}
-
-/// The sets have only words that the tokenizer does not know, so that all texts have the same
-/// embedding.
-#[test]
-fn an_undefined_figure_is_null_and_the_run_goes_on() {
-    let workspace = workspace();
-    workspace.put("sts.tsv", "1\tzz\tyy\n4\txx\tww\n2\tvv\tuu\n");
-    let arguments = "train --batch-size 8 --max-seq-length 12 --learning-rate 1e-3 in.txt --model model \
-                     --output-dir out --eval-sts sts.tsv --eval-steps 2 --load-best-model-at-end --json";
-    let output = workspace.command(arguments).output().unwrap();
-    let stderr = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(0), "{stderr}");
-    let warning =
-        "warning: step 0: similarities are all equal (1.0000): the embeddings have collapsed; the run goes on";
-    assert_eq!(stderr.matches(warning).count(), 1, "{stderr}");
-    assert_eq!(stderr.matches("have collapsed").count(), 1, "{stderr}");
-    assert!(stderr.contains("step 2: spearman_cosine undefined, pearson_cosine undefined"), "{stderr}");
-    let metrics = lines(&workspace, "out/metrics.jsonl");
-    let evaluations: Vec<_> = metrics.iter().filter(|line| line.get("eval_spearman_cosine").is_some()).collect();
-    assert_eq!(evaluations.len(), 4, "steps 0, 2, 4 and 5");
-    assert!(evaluations.iter().all(|line| line["eval_spearman_cosine"].is_null()));
-    let report: Value = serde_json::from_str(text(&output.stdout).lines().last().unwrap()).unwrap();
-    assert_eq!((&report["best_step"], &report["steps"]), (&2.into(), &5.into()));
-    let state = fs::read_to_string(workspace.path("out/checkpoint-5/trainer_state.json")).unwrap();
-    let state: Value = serde_json::from_str(&state).unwrap();
-    assert_eq!(state["best_metric"], -1.0, "the lowest possible correlation");
-}
-
-#[test]
-fn embeddings_that_are_not_finite_end_the_run_after_a_checkpoint() {
-    let workspace = workspace();
-    let mut broken = encoder();
-    let layout = broken.params.layout().clone();
-    let norm = layout.parameters().iter().find(|tensor| tensor.name == "encoder.layer.1.output.LayerNorm.weight");
-    broken.params.values_mut()[norm.unwrap().range()].fill(3e38);
-    broken.save(&workspace.path("broken")).unwrap();
-    workspace.put("sts.tsv", "1\tslow\tboot\n4\twifi\tsound\n");
-    let arguments =
-        "train --batch-size 8 --max-seq-length 12 in.txt --model broken --output-dir out --eval-sts sts.tsv";
-    let output = workspace.command(arguments).output().unwrap();
-    let stderr = text(&output.stderr);
-    assert_eq!(output.status.code(), Some(1), "{stderr}");
-    assert!(stderr.contains("error: cannot evaluate: the model's embeddings are not finite: found "), "{stderr}");
-    assert!(workspace.path("out/checkpoint-0/manifest.json").exists(), "{stderr}");
-}
-
-#[test]
-fn columns_and_split_of_a_development_set_are_recorded() {
-    let workspace = workspace();
-    let rows = "split,x,y,gold\ndev,slow boot,boot,4\ndev,wifi,sound,1\ndev,how to,to how,5\ndev,slow,the,2\n\
-                test,the,how,2\n";
-    workspace.put("sts.csv", rows);
-    let settings = "--model model --output-dir out --eval-sts sts.csv --columns gold,x,y --split dev --max-steps 2";
-    train(&workspace, &format!("in.txt {settings}"));
-    let first = lines(&workspace, "out/metrics.jsonl").remove(0);
-    assert!(first["eval_spearman_cosine"].is_number(), "{first}");
-    assert!(first["eval_spearman_cosine_interval"].is_array(), "{first}");
-    let run = fs::read_to_string(workspace.path("out/run.toml")).unwrap();
-    for line in ["eval_sts_columns = \"gold,x,y\"\n", "eval_sts_split = \"dev\"\n"] {
-        assert!(run.contains(line), "{line} in {run}");
-    }
-    workspace.stdout("train --resume-from-checkpoint auto --output-dir out --max-steps 3");
 }

@@ -80,10 +80,12 @@ impl EvalSet {
     }
 }
 
-/// Checks that no two sets have the same name, for their figures would have, too.
+/// Checks that no two sets have the same name, for their figures would have, too. A reranking set
+/// and a similarity set may both have none.
 pub(super) fn check_names<'a>(sets: impl Iterator<Item = &'a EvalSet> + Clone) -> Result<(), Failure> {
     for (index, set) in sets.clone().enumerate() {
-        if sets.clone().take(index).any(|other| other.name == set.name) {
+        let same = |other: &EvalSet| other.name == set.name && (!set.name.is_empty() || other.kind == set.kind);
+        if sets.clone().take(index).any(same) {
             let given = set.path.display();
             let flag = flag(set.kind);
             let name = if set.name.is_empty() { "no name" } else { &set.name };
@@ -249,7 +251,9 @@ mod tests {
         let set = |kind, name: &str| EvalSet { name: name.to_owned(), ..EvalSet::unnamed(kind, Path::new("dev")) };
         let unnamed = set(SetKind::Rerank, "");
         assert!(check_names([unnamed.clone(), set(SetKind::Rerank, "other")].iter()).is_ok());
+        assert!(check_names([unnamed.clone(), set(SetKind::Sts, "")].iter()).is_ok());
         assert!(check_names([unnamed.clone(), unnamed].iter()).is_err());
+        assert!(check_names([set(SetKind::Sts, "a"), set(SetKind::Rerank, "a")].iter()).is_err());
         assert_eq!(set(SetKind::Retrieval, "android").prefix(), "eval_android");
         assert_eq!(set(SetKind::Retrieval, "android").flag(), "--eval-retrieval android");
     }

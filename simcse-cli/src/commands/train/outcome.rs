@@ -10,7 +10,7 @@ use simcse_train::memory::peak_memory;
 use simcse_train::{Figures, MemoryPlan, Settings, Summary};
 
 use crate::commands::train::embedded;
-use crate::commands::train::scorer::plain;
+use crate::commands::train::scorer::{is_interval, plain};
 use crate::commands::train::watcher::History;
 use crate::figures::difference_line;
 use crate::report::{self, counted};
@@ -106,8 +106,8 @@ impl Outcome {
         let after = after.as_ref()?;
         let figure = |figures: &Option<Figures>, name: &str| figures.as_ref()?.get(name)?.as_f64();
         let names = |figures: &Figures| {
-            let values = figures.iter().filter(|(_, value)| !value.is_array());
-            values.map(|(name, _)| name.clone()).collect::<Vec<_>>()
+            let values = figures.keys().filter(|name| !is_interval(name));
+            values.cloned().collect::<Vec<_>>()
         };
         let developed = names(after);
         let after = Some(after.clone());

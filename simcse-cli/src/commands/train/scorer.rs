@@ -131,6 +131,11 @@ pub(super) fn plain(name: &str) -> &str {
     name.trim_start_matches("eval_")
 }
 
+/// Whether this is the name of a figure's interval.
+pub(super) fn is_interval(name: &str) -> bool {
+    name.ends_with("_interval")
+}
+
 /// The figures of `scores`, named `<prefix>_…`, without the count, which does not change.
 pub(super) fn figures(scores: &Scores, prefix: &str) -> Figures {
     let mut figures = scores.to_json();

@@ -9,7 +9,7 @@ use simcse_model::SentenceEncoder;
 use simcse_model::io::figure;
 use simcse_train::{Callbacks, Error, Evaluation, StepRecord};
 
-use crate::commands::train::scorer::{Scored, Scorer, plain, test};
+use crate::commands::train::scorer::{Scored, Scorer, is_interval, plain, test};
 use crate::commands::train::time_left::TimeLeft;
 use crate::report;
 use crate::stop;
@@ -88,7 +88,7 @@ impl Watcher {
     /// embeddings, what that is.
     fn show_figures(&mut self, scored: &Scored) {
         let step = self.bar.position();
-        let figures = scored.figures.iter().filter(|(_, value)| !value.is_array()).map(|(name, value)| {
+        let figures = scored.figures.iter().filter(|(name, _)| !is_interval(name)).map(|(name, value)| {
             let value = value.as_f64().map_or("undefined".to_owned(), |value| format!("{value:.4}"));
             format!("{} {value}", plain(name))
         });
