@@ -35,6 +35,11 @@ pub(crate) fn senteval_dir(data: &Path) -> Result<PathBuf, Failure> {
     path_or_fetched(data, "senteval", default_senteval_dir(), "SentEval data", "simcse fetch sts")
 }
 
+/// What `--data` names, for data of any kind: a path, or the name of data that were fetched.
+pub(crate) fn set_path(data: &Path) -> Result<PathBuf, Failure> {
+    senteval_dir(&data_path(data)?)
+}
+
 fn path_or_fetched(data: &Path, name: &str, fetched: PathBuf, what: &str, fetch: &str) -> Result<PathBuf, Failure> {
     if data != Path::new(name) || data.exists() {
         return Ok(data.to_owned());

@@ -14,7 +14,7 @@ use crate::commands::train::embedded;
 use crate::commands::train::eval_sets::{EvalSet, check_names};
 use crate::commands::train::scorer::{DevSet, Scorer, figures};
 use crate::error::Failure;
-use crate::inputs::data_path;
+use crate::inputs::{data_path, set_path};
 
 /// The seed by which sentences are held out and corrupted: the same in all runs on a file, so that
 /// their figures can be compared.
@@ -82,7 +82,7 @@ impl Data {
 fn dev_sets(args: &TrainArgs) -> Result<Vec<DevSet>, Failure> {
     check_names(args.eval_sets.0.iter())?;
     let read = |given: &EvalSet| -> Result<DevSet, Failure> {
-        Ok(DevSet { given: given.clone(), set: open(data_path(&given.path)?, &given.options())? })
+        Ok(DevSet { given: given.clone(), set: open(set_path(&given.path)?, &given.options())? })
     };
     args.eval_sets.0.iter().map(read).collect()
 }
