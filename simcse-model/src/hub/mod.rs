@@ -64,4 +64,4 @@ pub use config::user_cache_dir;
 pub use download_file::{DatasetFile, download_file};
 pub use error::{HubError, NoRequests};
 pub use progress::DownloadEvent;
-pub use resolve::resolve;
+pub use resolve::{resolve, resolve_cached};

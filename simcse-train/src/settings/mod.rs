@@ -74,7 +74,8 @@ settings! {
         /// Steps of the run, instead of --epochs; epochs are repeated as needed
         max_steps: Option<u64> = None, "N", "1 or more" if |&steps| within(steps);
 
-        /// How token embeddings are combined into a sentence embedding: mean, cls or max
+        /// How token embeddings are combined into a sentence embedding: mean, cls, max,
+        /// mean_sqrt_len_tokens, weightedmean or lasttoken
         pooling: Pooling = Pooling::Mean, "MODE" default "the model's, or mean", "a pooling mode" if |_| true;
 
         /// Factor on the cosine similarities: the inverse of the temperature

@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn pooling_excludes_the_prompt_in_pieces_of_every_size() {
         const PROMPT: usize = 2;
-        for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Max] {
+        for &pooling in Pooling::ALL {
             let mut encoder = encoder(Architecture::Bert, 1, 32);
             encoder.directory.pooling = pooling;
             let sentences = batch(100, 3);

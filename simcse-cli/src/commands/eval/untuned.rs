@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use simcse_model::{Precision, SentenceEncoder};
+use simcse_model::{Precision, SentenceEncoder, hub};
 use simcse_train::{ModelSource, Provenance};
 
 use crate::error::Failure;
@@ -10,8 +10,8 @@ use crate::inputs::load;
 use crate::report;
 
 /// The untuned model: the one that is given, or the one that the `run.toml` in the directory
-/// `model`, or in its parent, names, if that is a directory. (A name would have to be looked up on
-/// the hub, which nobody has asked for.) If it is known but not at hand, a note says so.
+/// `model`, or in its parent, names, if that is a directory or in the hub's cache. (To download it
+/// is more than anybody has asked for.) If it is known but not at hand, a note says so.
 pub(crate) fn untuned(
     model: &str,
     given: Option<&str>,
@@ -26,11 +26,12 @@ pub(crate) fn untuned(
         return Ok(None);
     };
     let name = &record.model.name;
-    if !Path::new(name).is_dir() {
+    let Ok(directory) = hub::resolve_cached(name) else {
         report::note(&format!("the untuned model, {name}, is not scored: --untuned says where it is"));
         return Ok(None);
-    }
-    let encoder = load(name, precision)?;
+    };
+    let mut encoder = SentenceEncoder::load_directory(&directory)?;
+    encoder.precision = precision;
     match record.check_same_model(&ModelSource::of(name, &encoder)) {
         Ok(()) => Ok(Some(encoder)),
         Err(error) => {
