@@ -37,8 +37,8 @@ pub(crate) struct CompareArgs {
     /// The model to compare it with
     #[arg(long, value_name = "MODEL", value_parser = NonEmptyStringValueParser::new())]
     against: String,
-    /// An evaluation set of any kind: what the other commands of `simcse eval` read, `askubuntu` and
-    /// `senteval` included
+    /// An evaluation set of any kind: what the other commands of `simcse eval` read, also
+    /// `askubuntu` and `senteval`
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
     /// What kind of set it is: rerank, sts, pairs, triplets, retrieval or labels [default: the only
