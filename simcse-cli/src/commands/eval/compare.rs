@@ -21,13 +21,13 @@ use crate::report;
 const SHOWN: usize = 70;
 
 const HELP: &str = "\
-Both models are scored on the same queries, pairs or texts. Each difference has the 95% interval of a \
-paired bootstrap (1,000 resamples) and the p-value of a paired permutation test (10,000 permutations). \
-A difference whose interval contains 0, or with p of 0.05 or more, is none that the data can show.
+Both models are scored on the same queries, pairs or texts. Each difference has the 95% interval \
+of a paired bootstrap (1,000 resamples) and the p-value of a paired permutation test (10,000 \
+permutations). A difference whose interval contains 0, or with p of 0.05 or more, is none that the data can show.
 
 Examples:
   simcse eval compare --model output/my-model --against distilroberta-base --data dev.jsonl
-  simcse eval compare --model output/my-model/checkpoint-500 --against output/my-model --data sts.csv";
+  simcse eval compare --model output/m/checkpoint-500 --against output/m --data sts.csv";
 
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
@@ -37,8 +37,8 @@ pub(crate) struct CompareArgs {
     /// The model to compare it with
     #[arg(long, value_name = "MODEL", value_parser = NonEmptyStringValueParser::new())]
     against: String,
-    /// An evaluation set of any kind: what the other commands of `simcse eval` read, `askubuntu` and
-    /// `senteval` included
+    /// An evaluation set of any kind: what the other commands of `simcse eval` read, also
+    /// `askubuntu` and `senteval`
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
     /// What kind of set it is: rerank, sts, pairs, triplets, retrieval or labels [default: the only
