@@ -14,7 +14,7 @@ use crate::args::{JsonArgs, ModelArgs, PromptArgs, named};
 use crate::commands::eval::figures::{difference_json, difference_line, figure_table};
 use crate::commands::eval::judge::{score, warn};
 use crate::error::Failure;
-use crate::inputs::{data_path, load};
+use crate::inputs::{data_path, load, senteval_dir};
 use crate::report;
 
 /// The longest piece of a text that is listed, in characters.
@@ -37,7 +37,8 @@ pub(crate) struct CompareArgs {
     /// The model to compare it with
     #[arg(long, value_name = "MODEL", value_parser = NonEmptyStringValueParser::new())]
     against: String,
-    /// An evaluation set of any kind: what the other commands of `simcse eval` read
+    /// An evaluation set of any kind: what the other commands of `simcse eval` read, `askubuntu` and
+    /// `senteval` included
     #[arg(long, value_name = "PATH")]
     data: PathBuf,
     /// What kind of set it is: rerank, sts, pairs, triplets, retrieval or labels [default: the only
@@ -61,7 +62,7 @@ pub(crate) struct CompareArgs {
 
 pub(crate) fn compare(args: &CompareArgs) -> Result<(), Failure> {
     let options = OpenOptions { kind: args.kind, columns: args.columns.clone(), split: args.split.clone() };
-    let set = open(data_path(&args.data)?, &options)?;
+    let set = open(senteval_dir(&data_path(&args.data)?)?, &options)?;
     let scores_of = |name: &str| {
         let scores = score(&*set, &load(name, args.model.precision.get())?, &args.prompt)?;
         warn(&scores);
