@@ -51,8 +51,8 @@ enum DataSet {
         output_dir: Option<PathBuf>,
     },
     /// STS12 to STS16, STS-B and SICK-R in SentEval's layout, for `eval senteval --data senteval`:
-    /// senteval.tar (90 MB) of huggingface.co/datasets/princeton-nlp/datasets-for-simcse, checked by
-    /// the SHA-256 that the hub names for it; prints their directory
+    /// senteval.tar (90 MB) of huggingface.co/datasets/princeton-nlp/datasets-for-simcse, checked
+    /// by the SHA-256 that the hub names for it; prints their directory
     Sts {
         /// Directory for the files [default: simcse/senteval in the user's cache directory]
         #[arg(long, value_name = "DIR")]

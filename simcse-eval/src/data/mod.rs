@@ -16,11 +16,11 @@
 //! `relevance` are other names of these keys. Each list of texts may be a single string.
 //! [`Sts`](crate::Sts) lists the layouts of pairs of sentences.
 //!
-//! A retrieval set is a directory in BEIR's layout: `corpus.jsonl` and `queries.jsonl` with `_id` and
-//! `text`, and `qrels/<split>.tsv` with query id, document id and score. [`SentEvalTask`] lists the
-//! STS sets that a directory in SentEval's layout may have. Pairs, triplets and labels are rows of a
-//! table with columns such as `anchor` and `positive`, or `text` and `label`; [`RowOptions`] names
-//! others.
+//! A retrieval set is a directory in BEIR's layout: `corpus.jsonl` and `queries.jsonl` with `_id`
+//! and `text`, and `qrels/<split>.tsv` with query id, document id and score. [`SentEvalTask`] lists
+//! the STS sets that a directory in SentEval's layout may have. Pairs, triplets and labels are rows
+//! of a table with columns such as `anchor` and `positive`, or `text` and `label`; [`RowOptions`]
+//! names others.
 //!
 //! ```
 //! use simcse_eval::HeldOut;

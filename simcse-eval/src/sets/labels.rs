@@ -4,8 +4,8 @@
 //! frequent labels are decided by their order: by number if all are integers, otherwise by
 //! character. The figures are those of scikit-learn's `accuracy_score` and `f1_score` with
 //! `average="macro"`, for the predictions of `KNeighborsClassifier(10, metric="cosine")` on each
-//! text when it is trained on all others; of equally similar neighbors, the first in the file count.
-//! A file is a table whose columns are named `text` and `label`, or the like.
+//! text when it is trained on all others; of equally similar neighbors, the first in the file
+//! count. A file is a table whose columns are named `text` and `label`, or the like.
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
@@ -42,9 +42,9 @@ impl Labels {
     /// Reads a `.jsonl`, `.csv` or `.tsv` file, plain or gzip.
     ///
     /// # Errors
-    /// An unreadable file, [`Error::Columns`] if it is not clear which columns hold texts and labels,
-    /// [`Error::Splits`] if there are several splits and none is chosen, lines with missing or other
-    /// fields, and [`Error::TooFew`] if there are not two different labels.
+    /// An unreadable file, [`Error::Columns`] if it is not clear which columns hold texts and
+    /// labels, [`Error::Splits`] if there are several splits and none is chosen, lines with missing
+    /// or other fields, and [`Error::TooFew`] if there are not two different labels.
     pub fn read(path: impl AsRef<Path>, options: &RowOptions) -> Result<Self, Error> {
         let path = path.as_ref();
         let mut skipped = 0;

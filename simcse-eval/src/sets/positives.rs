@@ -38,8 +38,8 @@ impl Positives {
     ///
     /// # Errors
     /// An unreadable file, [`Error::Columns`] if it is not clear which columns hold the texts,
-    /// [`Error::Splits`] if there are several splits and none is chosen, lines with missing or other
-    /// fields, and [`Error::TooFew`] if there are not two different texts to choose from.
+    /// [`Error::Splits`] if there are several splits and none is chosen, lines with missing or
+    /// other fields, and [`Error::TooFew`] if there are not two different texts to choose from.
     pub fn read(path: impl AsRef<Path>, options: &RowOptions) -> Result<Self, Error> {
         let path = path.as_ref();
         let mut sides = [DistinctTexts::default(), DistinctTexts::default()];

@@ -1,10 +1,10 @@
 //! Retrieval: rank all documents of a corpus for each query.
 //!
 //! The figures are those of sentence-transformers' `InformationRetrievalEvaluator`: equally similar
-//! documents are ranked by their ids, a relevant document that the corpus lacks counts as not found,
-//! and average precision at 100 is divided by the number of relevant documents, at most 100. As in
-//! BEIR, a document with the id of the query is left out of its candidates, unless it is judged
-//! relevant.
+//! documents are ranked by their ids, a relevant document that the corpus lacks counts as not
+//! found, and average precision at 100 is divided by the number of relevant documents, at most 100.
+//! As in BEIR, a document with the id of the query is left out of its candidates, unless it is
+//! judged relevant.
 //!
 //! A data set is a directory in BEIR's layout: `corpus.jsonl`, `queries.jsonl` and
 //! `qrels/<split>.tsv`, each plain or gzip. Documents are encoded in blocks, and only the best of
@@ -116,8 +116,8 @@ impl EvaluationSet for Retrieval {
         LeftOut { reasons: vec![("without_positives", self.without_positives)] }
     }
 
-    /// JSON lines `[id, text]` of the documents, sorted by id, and `[query, [id, …]]` of the queries
-    /// with their relevant documents are digested.
+    /// JSON lines `[id, text]` of the documents, sorted by id, and `[query, [id, …]]` of the
+    /// queries with their relevant documents are digested.
     fn sha256(&self) -> Result<String, Error> {
         let documents = self.ids.iter().zip(&self.corpus).map(|(id, text)| json!([id, text]));
         let queries = self.queries.iter().zip(&self.judgments).map(|(query, judgment)| json!([query, judgment.ids]));

@@ -1,8 +1,8 @@
 //! The STS sets that the SimCSE paper is judged by: STS12–16, STS-B and SICK-R.
 //!
 //! The figures are those of SentEval: Spearman's correlation of similarities and gold scores, for
-//! STS12–16 over all subsets together or averaged over them ([`Aggregation`]), and the average of the
-//! tasks. Pairs without a gold score are left out. STS13 is without its SMT subset.
+//! STS12–16 over all subsets together or averaged over them ([`Aggregation`]), and the average of
+//! the tasks. Pairs without a gold score are left out. STS13 is without its SMT subset.
 //! [`data`](crate::data) describes the layout of the directory.
 
 use std::path::{Path, PathBuf};

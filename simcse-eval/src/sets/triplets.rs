@@ -31,8 +31,8 @@ impl Triplets {
     ///
     /// # Errors
     /// An unreadable file, [`Error::Columns`] if it is not clear which columns hold the texts,
-    /// [`Error::Splits`] if there are several splits and none is chosen, lines with missing or other
-    /// fields, and data without any triplet.
+    /// [`Error::Splits`] if there are several splits and none is chosen, lines with missing or
+    /// other fields, and data without any triplet.
     pub fn read(path: impl AsRef<Path>, options: &RowOptions) -> Result<Self, Error> {
         let path = path.as_ref();
         let mut texts = DistinctTexts::default();

@@ -29,7 +29,8 @@ Example:
 pub(crate) struct RetrievalArgs {
     #[command(flatten)]
     pub(crate) judge: JudgeArgs,
-    /// A directory in BEIR's layout: corpus.jsonl, queries.jsonl and qrels/<SPLIT>.tsv, plain or .gz
+    /// A directory in BEIR's layout: corpus.jsonl, queries.jsonl and qrels/SPLIT.tsv, plain or
+    /// .gz
     #[arg(long, value_name = "DIR")]
     data: PathBuf,
     /// Split to score
