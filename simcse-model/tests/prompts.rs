@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Axis, s};
 use simcse_model::{
-    Architecture, BufferPool, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, TokenBatch, Tokenizer,
+    Architecture, BufferPool, ModelConfig, ModelDirectory, Named, Pooling, SentenceEncoder, TokenBatch, Tokenizer,
 };
 
 const WORDS: [&str; 9] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "query", "how", "to", "boot"];

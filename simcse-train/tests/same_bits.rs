@@ -2,7 +2,7 @@
 //! batches are split into pieces; an embedding's do not depend on what it is encoded together with.
 
 use rayon::ThreadPoolBuilder;
-use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, Precision, SentenceEncoder, Tokenizer};
+use simcse_model::{Architecture, ModelConfig, ModelDirectory, Named, Pooling, Precision, SentenceEncoder, Tokenizer};
 use simcse_train::{Sentences, Settings, Trainer};
 
 const THREADS: [usize; 5] = [1, 2, 3, 4, 8];

@@ -226,7 +226,7 @@ fn pieces(config: &ModelConfig, sentences: &[Vec<u32>], excluded: usize, length:
 
 #[cfg(test)]
 mod tests {
-    use simcse_model::{Architecture, Pooling};
+    use simcse_model::{Architecture, Named, Pooling};
 
     use super::*;
     use crate::testing::{batch, encoder};
