@@ -19,7 +19,7 @@ use simcse_tensor::{
     Activation, BufferPool, Dropout, Grads, Layout, Lookup, Params, Pooling, Precision, Rows, Slot, Tape, Var, softmax,
 };
 use simcse_train::optim::adamw::{AdamW, clip_scale, gradient_norm};
-use simcse_train::{Contrastive, Objective};
+use simcse_train::{ContrastiveLoss, Objective};
 
 /// A batch, and parameters: γ and β, the product after GELU, a table of embeddings.
 struct Model {
@@ -190,7 +190,7 @@ fn loss(criterion: &mut Criterion) {
     let losses = logits.outer_iter().enumerate().map(|(i, row)| log_sum_exp(row) - f64::from(row[i]));
     let expected = losses.sum::<f64>() as f32 / batch as f32;
     let mut pool = BufferPool::new();
-    let objective = Contrastive { scale: 20.0 };
+    let objective = ContrastiveLoss::simcse(20.0);
     let (value, _) = objective.loss_and_gradient(embeddings.clone(), Precision::F32, &mut pool);
     check("loss", &[value], &[expected], 1e-4);
     let flop = (3 * 2 * batch * batch * hidden) as f64;

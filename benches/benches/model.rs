@@ -9,7 +9,7 @@ use simcse_benches::{Amount, Bench, SHAPES, Shape, check, peak, precisions, titl
 use simcse_model::{DropoutPlan, ModelDirectory, Named, Pooling, SentenceEncoder, Tokenizer, Work};
 use simcse_tensor::Grads;
 use simcse_train::optim::adamw::{AdamW, clip_scale, gradient_norm};
-use simcse_train::{Contrastive, Settings, StepBuffers, accumulate_gradient};
+use simcse_train::{ContrastiveLoss, Settings, StepBuffers, accumulate_gradient};
 
 const LAYERS: usize = 6;
 const BATCH: usize = 32;
@@ -40,7 +40,7 @@ fn step(criterion: &mut Criterion) {
         let mut optimizer = AdamW::new(encoder.params.layout(), settings.weight_decay, settings.adam_epsilon);
         let mut grads = Grads::zeros(encoder.params.layout().clone());
         let mut buffers = StepBuffers::default();
-        let objective = Contrastive { scale: 20.0 };
+        let objective = ContrastiveLoss::simcse(20.0);
         let mut bench = Bench::new(criterion, format!("step/{}", shape.name), 0);
         let mut number = 0;
         let mut losses = Vec::new();

@@ -27,20 +27,37 @@ fn model_dir(name: &str) -> Result<PathBuf, Failure> {
 
 /// What `--data` names: a path, or `askubuntu` for what `simcse fetch askubuntu` has downloaded.
 pub(crate) fn data_path(data: &Path) -> Result<PathBuf, Failure> {
-    if data != Path::new("askubuntu") || data.exists() {
+    path_or_fetched(data, "askubuntu", default_askubuntu_dir(), "AskUbuntu data", "simcse fetch askubuntu")
+}
+
+/// What `--data` names: a directory, or `senteval` for what `simcse fetch sts` has downloaded.
+pub(crate) fn senteval_dir(data: &Path) -> Result<PathBuf, Failure> {
+    path_or_fetched(data, "senteval", default_senteval_dir(), "SentEval data", "simcse fetch sts")
+}
+
+/// What `--data` names, for data of any kind: a path, or the name of data that were fetched.
+pub(crate) fn set_path(data: &Path) -> Result<PathBuf, Failure> {
+    senteval_dir(&data_path(data)?)
+}
+
+fn path_or_fetched(data: &Path, name: &str, fetched: PathBuf, what: &str, fetch: &str) -> Result<PathBuf, Failure> {
+    if data != Path::new(name) || data.exists() {
         return Ok(data.to_owned());
     }
-    let downloaded = default_askubuntu_dir();
-    if downloaded.is_dir() {
-        return Ok(downloaded);
+    if fetched.is_dir() {
+        return Ok(fetched);
     }
-    let place = downloaded.display();
-    Err(Failure::Failed(format!("no AskUbuntu data in {place}: download it with `simcse fetch askubuntu`")))
+    Err(Failure::Failed(format!("no {what} in {}: download it with `{fetch}`", fetched.display())))
 }
 
 /// The directory of AskUbuntu's files, unless another is given.
 pub(crate) fn default_askubuntu_dir() -> PathBuf {
     hub::user_cache_dir().join("simcse").join("askubuntu")
+}
+
+/// The directory of SentEval's files, unless another is given.
+pub(crate) fn default_senteval_dir() -> PathBuf {
+    hub::user_cache_dir().join("simcse").join("senteval")
 }
 
 /// Loads the model that `--model` names, and warns about anything in it that is ignored.

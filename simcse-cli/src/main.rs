@@ -6,6 +6,7 @@
 //! | `commands/` | one file or folder for each command: its arguments and what it does |
 //! | `inputs.rs` | the models and data sets that arguments name |
 //! | `args.rs`, `setting_args.rs` | arguments that several commands share; flags of settings |
+//! | `figures.rs` | figures with their intervals, as text and as JSON |
 //! | `report.rs`, `progress.rs`, `download_progress.rs` | what the user sees: lines, tables, bars |
 //! | `error.rs`, `stop.rs` | why a command ends early |
 //!
@@ -15,6 +16,7 @@ mod args;
 mod commands;
 mod download_progress;
 mod error;
+mod figures;
 mod inputs;
 mod progress;
 mod report;

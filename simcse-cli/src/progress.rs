@@ -36,9 +36,10 @@ pub(crate) fn bytes_bar(file: &str, total: Option<u64>) -> ProgressBar {
     bar.with_style(style(template)).with_message(file.to_owned()).with_finish(ProgressFinish::AndClear)
 }
 
-/// A bar that counts training steps and shows a message.
+/// A bar that counts training steps and shows a message. How long they still take, the message
+/// must say: it depends on more than the steps.
 pub(crate) fn steps_bar(total: u64) -> ProgressBar {
-    ProgressBar::new(total).with_style(style("{wide_bar} {pos}/{len} steps, {msg}, {eta} left"))
+    ProgressBar::new(total).with_style(style("{wide_bar} {pos}/{len} steps, {msg}"))
 }
 
 fn style(template: &str) -> ProgressStyle {

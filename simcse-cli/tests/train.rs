@@ -1,37 +1,15 @@
 //! `simcse train`, with a tiny model that the tests make.
 
 mod common;
+#[path = "common/runs.rs"]
+mod runs;
 
 use std::fs;
 
 use common::{Workspace, encoder, text};
+use runs::{lines, sentences, train, workspace};
 use serde_json::Value;
 use simcse_model::SentenceEncoder;
-
-const WORDS: [&str; 8] = ["how", "to", "install", "boot", "wifi", "slow", "the", "sound"];
-
-/// `count` different sentences of four known words.
-fn sentences(count: usize) -> String {
-    let word = |index: usize, place: u32| WORDS[index / 8usize.pow(place) % 8];
-    (0..count).map(|i| format!("{} {} {} install\n", word(i, 0), word(i, 1), word(i, 2))).collect()
-}
-
-fn workspace() -> Workspace {
-    let workspace = Workspace::new();
-    workspace.put("in.txt", sentences(40));
-    workspace
-}
-
-/// Runs the command with settings for tiny data, and returns its standard output.
-#[track_caller]
-fn train(workspace: &Workspace, arguments: &str) -> String {
-    workspace.stdout(&format!("train --batch-size 8 --max-seq-length 12 --learning-rate 1e-3 {arguments}"))
-}
-
-fn lines(workspace: &Workspace, name: &str) -> Vec<Value> {
-    let text = fs::read_to_string(workspace.path(name)).unwrap();
-    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
-}
 
 /// An AskUbuntu directory (see `simcse_eval::data`) with one query in each split and 30 other
 /// questions, of which one has the title of a candidate.

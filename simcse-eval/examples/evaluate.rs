@@ -9,8 +9,7 @@
 use std::error::Error;
 use std::path::Path;
 
-use simcse_eval::lexical::tf_idf;
-use simcse_eval::{RerankScores, Reranking, Split};
+use simcse_eval::{EvaluationSet, Lexical, Reranking, Scores, Split};
 use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, Tokenizer};
 
 const QUERIES: &str = r#"
@@ -24,23 +23,22 @@ fn main() -> Result<(), Box<dyn Error>> {
     match &arguments[..] {
         [] => {
             let set = Reranking::from_jsonl(QUERIES, "three queries")?;
-            show("random weights", set.evaluate(&random_encoder()?)?);
-
-            let vectors = tf_idf(set.texts()?.iter().map(String::as_str), set.texts()?);
-            show("TF-IDF", set.score(vectors.view())?);
+            show("random weights", &set.evaluate(&random_encoder()?)?);
+            let words = set.score(&mut Lexical::tf_idf())?.expect("nothing stops it");
+            show("TF-IDF", &words);
         }
         [model, data] => {
             let encoder = SentenceEncoder::load(Path::new(model))?;
             let set = Reranking::read(data, Split::Dev)?;
-            show(model, set.evaluate(&encoder)?);
+            show(model, &set.evaluate(&encoder)?);
         }
         _ => return Err("expected no arguments, or MODEL DATA".into()),
     }
     Ok(())
 }
 
-fn show(name: &str, scores: RerankScores) {
-    println!("{name}: MAP {:.4}, MRR@10 {:.4}, {} queries", scores.map, scores.mrr_at_10, scores.queries);
+fn show(name: &str, scores: &Scores) {
+    println!("{name}: {scores}");
 }
 
 /// A small untrained BERT, whose vocabulary is the words of the queries.

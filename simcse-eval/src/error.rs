@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use simcse_model::io::{LineError, RecordError, excerpt, printable};
+use simcse_model::io::{LineError, RecordError, counted, excerpt, printable};
 
 use crate::metrics::error::MetricError;
 
@@ -23,6 +23,14 @@ pub enum Error {
         /// What there should have been, and how to say which columns are meant.
         expected: String,
         /// The columns that there are.
+        found: String,
+    },
+    /// It is not clear what kind of evaluation set a file is.
+    #[error("{}: expected an evaluation set of one kind, found {found} (--kind)", shown_path(path))]
+    Kind {
+        /// The file.
+        path: PathBuf,
+        /// The kinds that it could be.
         found: String,
     },
     /// A file holds several splits and none of them is chosen, or not the one that is.
@@ -69,6 +77,26 @@ pub enum Error {
         /// Lines that were read and left out.
         skipped: usize,
     },
+    /// A directory lacks a file.
+    #[error("{}: expected {expected}, found {found}", shown_path(path))]
+    Missing {
+        /// The directory.
+        path: PathBuf,
+        /// The file that there should have been.
+        expected: String,
+        /// What there is in the directory, escaped and cut.
+        found: String,
+    },
+    /// The data has so little that every model would get the same figure.
+    #[error("{}: expected at least two {expected}, found {found}", shown_path(path))]
+    TooFew {
+        /// The file.
+        path: PathBuf,
+        /// What there should have been.
+        expected: &'static str,
+        /// What there is instead.
+        found: String,
+    },
     /// A directory has ids but no titles, so there is nothing to encode.
     #[error(
         "{}: expected text_tokenized.txt.gz or text_tokenized.txt, found neither (without titles only the BM25 \
@@ -100,15 +128,29 @@ pub enum Error {
         /// What is wrong with the similarities.
         source: MetricError,
     },
-    /// Cosine similarities and gold scores cannot be correlated.
-    #[error("{}: {values}: {source}", shown_path(path))]
-    Correlation {
-        /// The file of the pairs.
+    /// An embedding has a value that is NaN or infinite.
+    #[error(
+        "the model's embeddings are not finite: found {value} in the embedding of \"{text}\" (the model is damaged, \
+         not the data)"
+    )]
+    NotFinite {
+        /// The text, escaped and cut.
+        text: String,
+        /// The value.
+        value: f32,
+    },
+    /// All gold scores of a file are equal, so that nothing can be correlated with them.
+    #[error(
+        "{}: expected at least two pairs whose scores differ, found {} with the score {score}", shown_path(path),
+        counted(*pairs, "pair", "pairs")
+    )]
+    EqualScores {
+        /// The file.
         path: PathBuf,
-        /// Which values are the reason: `cosine similarities` or `gold scores`.
-        values: &'static str,
-        /// What is wrong with the similarities or the scores.
-        source: MetricError,
+        /// How many pairs there are.
+        pairs: usize,
+        /// Their score.
+        score: f32,
     },
 }
 

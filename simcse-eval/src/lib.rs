@@ -1,13 +1,13 @@
 //! Scores sentence encoders: reranking (AskUbuntu and others), semantic textual similarity, and the
 //! metrics that they use.
 //!
-//! A data set is read into a [`Reranking`] or an [`Sts`]; both score a
-//! [`SentenceEncoder`](simcse_model::SentenceEncoder), or embeddings made by anything else:
+//! A data set is read into an [`EvaluationSet`], such as [`Reranking`] or [`Sts`]. It scores a
+//! [`SentenceEncoder`](simcse_model::SentenceEncoder), or any other [`Similarity`]:
 //!
 //! ```
 //! # use simcse_model::{Architecture, ModelConfig, ModelDirectory};
 //! # use simcse_model::{Pooling, SentenceEncoder, Tokenizer};
-//! use simcse_eval::{Reranking, Split};
+//! use simcse_eval::{EvaluationSet, Reranking, Split};
 //! # let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "slow", "boot", "wifi"];
 //! # let config = ModelConfig {
 //! #     vocab_size: words.len(),
@@ -28,24 +28,31 @@
 //! let set = Reranking::read(&path, Split::Dev)?;
 //! let scores = set.evaluate(&encoder)?;
 //!
-//! println!("MAP {:.4} over {} queries", scores.map, scores.queries);
+//! println!("{scores}"); // MAP 1.0000, MRR@10 1.0000, …
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! Figures are fractions between 0 and 1 (correlations between −1 and 1), never percentages.
 
 pub mod data;
-pub mod lexical;
 pub mod metrics;
-pub mod reranking;
-pub mod sts;
+pub mod sets;
+pub mod similarity;
+pub mod statistics;
+pub mod unlabeled;
 
+mod baselines;
 mod error;
-mod rerank_scores;
+mod scores;
+mod set;
 
-pub use data::{Columns, HeldOut, Split, StsOptions, Titles};
+pub use baselines::{Baseline, baselines};
+pub use data::{ColumnList, Columns, HeldOut, RowOptions, SentEvalTask, Split, StsOptions, Titles};
 pub use error::Error;
 pub use metrics::MetricError;
-pub use rerank_scores::{Bm25Scores, RerankScores};
-pub use reranking::Reranking;
-pub use sts::{Sts, StsScores};
+pub use scores::{Figure, Scores, Unit};
+pub use set::{EvaluationSet, LeftOut, SetKind};
+pub use sets::{Aggregation, Bm25Scores, Labels, Positives, Reranking, Retrieval, SentEval, Sts, Triplets};
+pub use similarity::{Cosine, Encoded, Given, Lexical, Similarity, WordEmbeddings};
+pub use statistics::{Interval, Sample};
+pub use unlabeled::{Unlabeled, UnlabeledScores};

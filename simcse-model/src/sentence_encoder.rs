@@ -355,7 +355,20 @@ impl SentenceEncoder {
     /// [`encode_tokens`](Self::encode_tokens), but pooling excludes the first `excluded` tokens of
     /// each sentence.
     pub fn encode_tokens_after(&self, excluded: usize, sentences: &[Vec<u32>], pool: &mut BufferPool) -> Array2<f32> {
+        self.encode_tokens_under(None, excluded, sentences, pool)
+    }
+
+    /// [`encode_tokens_after`](Self::encode_tokens_after) under dropout: a plan, and the coordinate
+    /// of the first sentence in its masks; those of the others follow.
+    pub fn encode_tokens_under(
+        &self,
+        dropout: Option<(DropoutPlan, u32)>,
+        excluded: usize,
+        sentences: &[Vec<u32>],
+        pool: &mut BufferPool,
+    ) -> Array2<f32> {
         let mut embeddings = Array2::zeros((sentences.len(), self.dimension()));
+        let (plan, first_stream) = dropout.unzip();
         let mut first = 0;
         while first < sentences.len() {
             let fits = sentences[first..].iter().scan(0, |tokens, ids| {
@@ -363,9 +376,10 @@ impl SentenceEncoder {
                 (*tokens <= Self::ENCODED_TOKENS).then_some(())
             });
             let next = first + fits.count().max(1);
-            let batch = TokenBatch::new(self.config(), &sentences[first..next], vec![0; next - first]);
+            let stream = |sentence| first_stream.unwrap_or(0) + sentence as u32;
+            let batch = TokenBatch::new(self.config(), &sentences[first..next], (first..next).map(stream).collect());
             let mut tape = self.tape(pool, &batch, false);
-            let encoded = self.forward_after(excluded, &mut tape, &batch, None);
+            let encoded = self.forward_after(excluded, &mut tape, &batch, plan.as_ref());
             embeddings.slice_mut(s![first..next, ..]).assign(tape.value(encoded));
             first = next;
         }

@@ -2,7 +2,7 @@
 
 use ndarray::{Array1, Axis, s};
 use simcse_model::{
-    Architecture, BufferPool, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, TokenBatch, Tokenizer,
+    Architecture, BufferPool, ModelConfig, ModelDirectory, Named, Pooling, SentenceEncoder, TokenBatch, Tokenizer,
 };
 
 const WORDS: [&str; 9] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "query", "how", "to", "boot"];
@@ -54,12 +54,18 @@ fn pooled_after(encoder: &SentenceEncoder, ids: &[u32], excluded: usize) -> Arra
         Pooling::Mean => rest.mean_axis(Axis(0)).unwrap(),
         Pooling::Cls => rest.row(0).to_owned(),
         Pooling::Max => rest.fold_axis(Axis(0), f32::NEG_INFINITY, |&a, &b| a.max(b)),
+        Pooling::MeanSqrtLen => rest.sum_axis(Axis(0)) / (rest.nrows() as f32).sqrt(),
+        Pooling::WeightedMean => {
+            let weights = Array1::from_shape_fn(rest.nrows(), |token| (excluded + token + 1) as f32);
+            weights.dot(&rest) / weights.sum()
+        }
+        Pooling::LastToken => rest.row(rest.nrows() - 1).to_owned(),
     }
 }
 
 #[test]
 fn a_models_pooling_may_leave_the_prompt_out() {
-    for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Max] {
+    for &pooling in Pooling::ALL {
         let encoder = encoder(pooling, false);
         let close = |found: &Array1<f32>, expected: &Array1<f32>| (found - expected).iter().all(|gap| gap.abs() < 1e-6);
         let encode = |prompt, text| encoder.encode_with_prompt(prompt, &[text]).unwrap().row(0).to_owned();

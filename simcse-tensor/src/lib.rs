@@ -12,7 +12,7 @@
 //! ```
 //! use std::sync::Arc;
 //! use ndarray::array;
-//! use simcse_tensor::{BufferPool, Grads, Layout, Params, Pooling, Rows, Tape};
+//! use simcse_tensor::{BufferPool, ContrastiveLoss, Grads, Layout, Params, Pooling, Rows, Tape};
 //!
 //! // The table of parameters, and a buffer of their values.
 //! let mut layout = Layout::default();
@@ -37,7 +37,7 @@
 //! let y = tape.linear(x, weight, bias);
 //! let pooled = tape.pooling(y, Pooling::Mean);
 //! let embeddings = tape.normalize(pooled);
-//! let loss = tape.contrastive(embeddings, 20.0);
+//! let loss = tape.contrastive(embeddings, &ContrastiveLoss::simcse(20.0));
 //! assert!(tape.value(loss)[[0, 0]] < 1e-6); // each sentence finds its second view
 //!
 //! // Backward: from the loss, whose gradient is 1, to the parameters.
@@ -85,7 +85,7 @@ pub use gemm::{Addend, gemm, gemm_scratch_bytes};
 pub use named::{Named, UnknownName, names_of};
 pub use ops::activation_linear::Activation;
 pub use ops::attention::attention_scratch_bytes;
-pub use ops::contrastive::contrastive_scratch_bytes;
+pub use ops::contrastive::{ContrastiveLoss, Directions, Hardness, Partition, contrastive_scratch_bytes};
 pub use ops::dropout::Dropout;
 pub use ops::embedding::Lookup;
 pub use ops::pooling::Pooling;

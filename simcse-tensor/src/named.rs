@@ -11,7 +11,7 @@ use std::fmt;
 ///
 /// assert_eq!(Pooling::from_name("cls"), Ok(Pooling::Cls));
 /// let error = Pooling::from_name("avg").unwrap_err();
-/// assert_eq!(error.to_string(), "expected mean, cls or max, found avg");
+/// assert_eq!(error.to_string(), "expected mean, cls, max, mean_sqrt_len_tokens, weightedmean or lasttoken, found avg");
 /// ```
 pub trait Named: Copy + 'static {
     /// Every value, in the order in which messages list them.

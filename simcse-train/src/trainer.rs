@@ -254,10 +254,11 @@ impl Trainer {
 
         loop {
             let step = progress.global_step;
-            let last = step == total_steps;
-            let improved =
-                due(step, settings.eval_steps, last) && evaluate(&encoder, &mut progress, &mut run, callbacks)?;
+            let at_end = step == total_steps;
+            let improved = due(step, settings.eval_steps, at_end)
+                && evaluate(&encoder, &settings, &mut progress, &mut run, callbacks)?;
             let best = improved && settings.load_best_model_at_end;
+            let last = at_end || progress.out_of_patience(&settings);
             let stopping = callbacks.stop_requested();
             if best || stopping || (step > 0 && due(step, Some(settings.save_steps), last)) {
                 let state = State { encoder: &encoder, optimizer: &optimizer, progress: &progress, total_steps };
@@ -293,8 +294,8 @@ impl Trainer {
             progress.add(&record, cut)?;
         }
 
-        let best = progress.best_global_step.filter(|&best| settings.load_best_model_at_end && best != total_steps);
-        if let Some(best) = best {
+        let best = progress.best_global_step.filter(|_| settings.load_best_model_at_end);
+        if let Some(best) = best.filter(|&best| best != progress.global_step) {
             run.load_weights(best, &mut encoder)?;
         }
         let test = test(&encoder, &progress, &mut run, callbacks)?;
@@ -353,6 +354,7 @@ fn due(step: u64, every: Option<u64>, last: bool) -> bool {
 /// before the run was stopped at this step is not scored again.
 fn evaluate(
     encoder: &SentenceEncoder,
+    settings: &Settings,
     progress: &mut Progress,
     run: &mut RunDirectory,
     callbacks: &mut dyn Callbacks,
@@ -362,7 +364,7 @@ fn evaluate(
     }
     let Some(evaluation) = callbacks.evaluate(encoder)? else { return Ok(false) };
     run.log_evaluation(progress.line(&evaluation))?;
-    Ok(progress.add_evaluation(&evaluation))
+    Ok(progress.add_evaluation(&evaluation, settings.early_stopping_threshold))
 }
 
 /// Scores the final model on the test set.

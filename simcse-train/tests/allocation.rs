@@ -10,7 +10,7 @@ use simcse_tensor::rng::Philox;
 use simcse_tensor::{BufferPool, Grads};
 use simcse_testing::observe;
 use simcse_train::optim::adamw::{AdamW, clip_scale, gradient_norm};
-use simcse_train::{Contrastive, StepBuffers, accumulate_gradient};
+use simcse_train::{ContrastiveLoss, StepBuffers, accumulate_gradient};
 
 /// The tests observe the whole process, so only one runs at a time.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -70,7 +70,7 @@ fn train_and_observe() {
         let mut optimizer = AdamW::new(encoder.params.layout(), 0.01, 1e-8);
         let mut grads = Grads::zeros(encoder.params.layout().clone());
         let mut buffers = StepBuffers::new(mini_batch_tokens);
-        let objective = Contrastive { scale: 20.0 };
+        let objective = ContrastiveLoss::simcse(20.0);
         let mut kept = 0;
         for step in 0..12 {
             let sentences = batch(step);

@@ -13,7 +13,7 @@ use simcse_model::{DropoutPlan, Named, Pooling, SentenceEncoder, TokenBatch};
 use simcse_tensor::{BufferPool, Grads};
 use simcse_train::optim::adamw::{AdamW, clip_scale, gradient_norm};
 use simcse_train::optim::schedule::LinearSchedule;
-use simcse_train::{Contrastive, Settings, StepBuffers, accumulate_gradient};
+use simcse_train::{ContrastiveLoss, Settings, StepBuffers, accumulate_gradient};
 
 /// Largest absolute errors of hidden states, unit embeddings and the loss; relative L2 error of a
 /// tensor's gradient.
@@ -185,7 +185,7 @@ fn run_case(encoder: &mut SentenceEncoder, golden: &Golden, number: usize, expec
     encoder.directory.pooling = Pooling::from_name(&case.pooling).unwrap();
     let mut grads = Grads::zeros(encoder.params.layout().clone());
     let mut buffers = StepBuffers::default();
-    let objective = Contrastive { scale: golden.scale };
+    let objective = ContrastiveLoss::simcse(golden.scale);
     let loss = accumulate_gradient(encoder, &case.sentences, plan.as_ref(), &objective, &mut buffers, &mut grads);
     errors.loss = (f64::from(loss) - case.loss).abs();
     let sample = |values: &[f32]| golden.sample(values, number);
@@ -205,7 +205,7 @@ fn train(encoder: &mut SentenceEncoder, golden: &Golden, expected: &Expected) ->
     let mut optimizer = AdamW::new(before.layout(), *weight_decay, 1e-8);
     let mut grads = Grads::zeros(before.layout().clone());
     let mut buffers = StepBuffers::default();
-    let objective = Contrastive { scale: golden.scale };
+    let objective = ContrastiveLoss::simcse(golden.scale);
     let mut worst_loss = 0.0;
     encoder.directory.pooling = Pooling::Mean;
     for (step, expected) in losses.iter().enumerate() {

@@ -2,7 +2,7 @@
 //! batches are split into pieces; an embedding's do not depend on what it is encoded together with.
 
 use rayon::ThreadPoolBuilder;
-use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, Precision, SentenceEncoder, Tokenizer};
+use simcse_model::{Architecture, ModelConfig, ModelDirectory, Named, Pooling, Precision, SentenceEncoder, Tokenizer};
 use simcse_train::{Sentences, Settings, Trainer};
 
 const THREADS: [usize; 5] = [1, 2, 3, 4, 8];
@@ -74,7 +74,7 @@ fn weights_have_the_same_bits_for_any_number_of_threads_and_in_every_run() {
 #[test]
 fn weights_have_the_same_bits_for_pieces_of_any_size() {
     for precision in precisions() {
-        for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Max] {
+        for &pooling in Pooling::ALL {
             let plain = Settings { pooling, ..settings(20, precision) };
             let expected = trained(2, &plain);
             for (tokens, threads) in [(512, 1), (700, 2), (1024, 3), (1500, 2)] {

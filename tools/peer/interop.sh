@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # Trains models for ten steps and checks that sentence-transformers computes the same from what was
 # written: embeddings of 1,000 sentences with the final directory and of 50 with its checkpoint, and
-# for the first model MAP on a reranking set.
+# for the first model MAP on a reranking set. Then embeddings of 50 sentences by the last model with
+# every mode of pooling.
 #
 #     tools/peer/interop.sh PYTHON SENTENCES.txt RERANK.jsonl MODEL_DIR...
 #
@@ -49,5 +50,14 @@ sys.exit(abs(ours - theirs) > 1e-4)
 PYTHON
   fi
   first=
+  rm -rf "$out"
+done
+
+reranking=()
+for pooling in cls max mean_sqrt_len_tokens weightedmean lasttoken; do
+  name="$(basename "$model") with $pooling"
+  "$simcse" train "${task[@]}" --pooling $pooling --output-dir "$out" --max-steps 2 --batch-size 8 \
+    > /dev/null 2> "$work/log" || { cat "$work/log"; exit 1; }
+  compare "$out" 50
   rm -rf "$out"
 done

@@ -1,7 +1,7 @@
 //! Data sets as they are published: what their files look like and how to read them.
 //!
 //! This room knows files, lines and fields. It must not know metrics, embeddings or encoders: what
-//! it reads is turned into something to score by `reranking` and `sts`.
+//! it reads is turned into something to score by `sets`.
 //!
 //! A reranking set is an AskUbuntu directory, see [`Split`] and [`Titles`], or a file of JSON
 //! lines, plain or gzip, in one of these layouts:
@@ -14,7 +14,13 @@
 //!
 //! `positives` and `pos`, `negatives` and `neg`, `candidates`, `docs` and `passages`, and
 //! `relevance` are other names of these keys. Each list of texts may be a single string.
-//! [`sts`](crate::sts) lists the layouts of pairs of sentences.
+//! [`Sts`](crate::Sts) lists the layouts of pairs of sentences.
+//!
+//! A retrieval set is a directory in BEIR's layout: `corpus.jsonl` and `queries.jsonl` with `_id`
+//! and `text`, and `qrels/<split>.tsv` with query id, document id and score. [`SentEvalTask`] lists
+//! the STS sets that a directory in SentEval's layout may have. Pairs, triplets and labels are rows
+//! of a table with columns such as `anchor` and `positive`, or `text` and `label`; [`RowOptions`]
+//! names others.
 //!
 //! ```
 //! use simcse_eval::HeldOut;
@@ -31,15 +37,24 @@
 //! ```
 
 pub(crate) mod askubuntu;
+pub(crate) mod beir;
 pub(crate) mod columns;
+pub(crate) mod directories;
 pub(crate) mod held_out;
+pub(crate) mod labels;
 pub(crate) mod pairs;
+pub(crate) mod positives;
+pub(crate) mod rows;
 pub(crate) mod samples;
+pub(crate) mod senteval;
 pub(crate) mod split;
 pub(crate) mod texts;
+pub(crate) mod triplets;
 
 pub use askubuntu::Titles;
 pub use columns::Columns;
 pub use held_out::HeldOut;
 pub use pairs::StsOptions;
+pub use rows::{ColumnList, RowOptions};
+pub use senteval::SentEvalTask;
 pub use split::Split;

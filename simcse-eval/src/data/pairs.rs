@@ -1,12 +1,12 @@
 //! Pairs of sentences with a human score, from a table.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 
 use simcse_model::io::{Record, Records};
 
 use crate::data::columns::{Columns, PairColumns, Table};
-use crate::error::{Error, shown};
+use crate::data::split::keep_split;
+use crate::error::Error;
 
 /// How to read a file of pairs whose layout is ambiguous.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -18,6 +18,7 @@ pub struct StsOptions {
 }
 
 /// A line of the file.
+#[derive(Debug)]
 pub(crate) struct ScoredPair {
     /// `None` for a pair without a score.
     pub(crate) score: Option<f32>,
@@ -40,36 +41,6 @@ pub(crate) fn read_pairs(path: &Path, options: &StsOptions) -> Result<Vec<Scored
     }
     keep_split(path, &mut records, layout.split, options.split.as_deref())?;
     records.into_iter().map(|record| scored_pair(path, record, &layout)).collect()
-}
-
-/// Keeps the records of the split that is chosen; all of them if there is only one.
-fn keep_split(
-    path: &Path,
-    records: &mut Vec<Record>,
-    column: Option<usize>,
-    chosen: Option<&str>,
-) -> Result<(), Error> {
-    let split_of = |record: &Record| {
-        let field = column.and_then(|column| record.fields.get(column)?.as_deref());
-        field.unwrap_or_default().trim().to_lowercase()
-    };
-    let splits: BTreeSet<String> = records.iter().map(split_of).filter(|split| !split.is_empty()).collect();
-    let error = |expected: String| {
-        let found = match splits.len() {
-            0 => "none".to_owned(),
-            _ => shown(&splits.iter().cloned().collect::<Vec<_>>().join(", ")),
-        };
-        Err(Error::Splits { path: path.to_owned(), expected, found })
-    };
-    match chosen.map(|chosen| chosen.trim().to_lowercase()) {
-        Some(chosen) if splits.contains(&chosen) => {
-            records.retain(|record| split_of(record) == chosen);
-            Ok(())
-        }
-        Some(chosen) => error(format!("the split `{}`", shown(&chosen))),
-        None if splits.len() > 1 => error("the pairs of one split".to_owned()),
-        None => Ok(()),
-    }
 }
 
 fn scored_pair(path: &Path, mut record: Record, layout: &PairColumns) -> Result<ScoredPair, Error> {

@@ -28,7 +28,7 @@ pub fn spearman(x: &[f32], y: &[f32]) -> Result<f64, MetricError> {
 }
 
 /// Ranks from 0; ties share their average. SciPy: `rankdata(values, "average") - 1`.
-fn average_ranks(values: &[f32]) -> Vec<f64> {
+pub(crate) fn average_ranks(values: &[f32]) -> Vec<f64> {
     let mut order: Vec<usize> = (0..values.len()).collect();
     order.sort_by(|&a, &b| (values[a] + 0.0).total_cmp(&(values[b] + 0.0)));
     let mut ranks = vec![0.0; values.len()];
@@ -41,7 +41,8 @@ fn average_ranks(values: &[f32]) -> Vec<f64> {
     ranks
 }
 
-fn correlation(x: &[f64], y: &[f64]) -> Result<f64, MetricError> {
+/// Pearson's correlation in f64.
+pub(crate) fn correlation(x: &[f64], y: &[f64]) -> Result<f64, MetricError> {
     assert_eq!(x.len(), y.len(), "a correlation needs pairs");
     if x.len() < 2 {
         return Err(MetricError::TooFew { found: x.len() });

@@ -17,12 +17,18 @@
 //! # Ok::<(), simcse_eval::MetricError>(())
 //! ```
 
+pub(crate) mod classification;
 pub(crate) mod correlation;
 pub(crate) mod error;
+pub(crate) mod geometry;
 pub(crate) mod ranking;
+pub(crate) mod retrieval;
 pub(crate) mod unit_rows;
 
+pub use classification::majority;
 pub use correlation::{pearson, spearman};
 pub use error::MetricError;
+pub use geometry::{alignment, mean_cosine, reciprocal_ranks, uniformity};
 pub use ranking::{average_precision, mrr, ndcg, precision};
+pub use retrieval::{average_precision_at, ndcg_at, recall_at, reciprocal_rank_at};
 pub use unit_rows::unit_rows;

@@ -32,6 +32,9 @@ const BOOLEANS: [(&str, &str); 6] = [
     ("pooling_mode_lasttoken", "lasttoken"),
 ];
 
+/// The modes that every version of sentence-transformers knows.
+const OLDEST: [&str; 4] = ["cls", "max", "mean", "mean_sqrt_len_tokens"];
+
 /// What a Pooling module does.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct PoolingSettings {
@@ -176,11 +179,13 @@ fn inside(file: &Path, path: &str) -> Result<PathBuf> {
 /// reads.
 pub(crate) fn write(dir: &Path, pooling: PoolingSettings, normalize: bool, hidden_size: usize) -> Result<()> {
     let mut config = json!({ "word_embedding_dimension": hidden_size });
-    for mode in [Pooling::Cls, Pooling::Mean, Pooling::Max] {
-        let field = BOOLEANS.iter().find(|(_, name)| *name == mode.name()).map_or("", |(field, _)| field);
-        config[field] = json!(mode == pooling.mode);
+    for (field, mode) in BOOLEANS {
+        let chosen = mode == pooling.mode.name();
+        // The oldest versions know the first four modes only.
+        if chosen || OLDEST.contains(&mode) {
+            config[field] = json!(chosen);
+        }
     }
-    config["pooling_mode_mean_sqrt_len_tokens"] = json!(false);
     if !pooling.include_prompt {
         // Versions before 2.4 do not know the field, and could not compute what it says.
         config["include_prompt"] = json!(false);

@@ -1,4 +1,4 @@
-//! Downloads a file from any address into a directory.
+//! Downloads a file from any address, or from a data set on the hub, into a directory.
 
 use std::path::Path;
 
@@ -25,6 +25,65 @@ pub fn download_file(
     Ok(download_file_with(&HubConfig::from_env(), url, dir, name, progress)?)
 }
 
+/// A large file of a public data set on the [hub](crate::hub), at a commit.
+///
+/// ```
+/// use simcse_model::hub::DatasetFile;
+///
+/// let file = DatasetFile { repo: "owner/name", commit: "0123abcd", name: "data.tar" };
+/// assert!(file.url().ends_with("/datasets/owner/name/resolve/0123abcd/data.tar"));
+/// ```
+#[derive(Clone, Copy, Debug)]
+pub struct DatasetFile<'a> {
+    /// The repository, `owner/name`.
+    pub repo: &'a str,
+    /// The commit, so that the file is always the same.
+    pub commit: &'a str,
+    /// The file's name.
+    pub name: &'a str,
+}
+
+impl DatasetFile<'_> {
+    /// The address on the hub that the environment selects.
+    #[must_use]
+    pub fn url(&self) -> String {
+        self.url_on(&HubConfig::from_env().endpoint)
+    }
+
+    fn url_on(&self, endpoint: &str) -> String {
+        format!("{endpoint}/datasets/{}/resolve/{}/{}", self.repo, self.commit, self.name)
+    }
+
+    /// Downloads the file into `dir`, as [`download_file`] does, but requires that its content have
+    /// the SHA-256 that the hub names for it.
+    ///
+    /// # Errors
+    /// As for [`download_file`], and a hub that names no SHA-256.
+    pub fn download(&self, dir: &Path, progress: &mut dyn FnMut(DownloadEvent<'_>)) -> Result<(), Error> {
+        Ok(self.download_with(&HubConfig::from_env(), dir, progress)?)
+    }
+
+    /// [`download`](Self::download) with settings that do not come from the environment.
+    pub(super) fn download_with(
+        &self,
+        config: &HubConfig,
+        dir: &Path,
+        progress: &mut dyn FnMut(DownloadEvent<'_>),
+    ) -> Result<(), HubError> {
+        let url = self.url_on(&config.endpoint);
+        unless_there(config, &url, dir, self.name, Digest::Required, progress)
+    }
+}
+
+/// What a server must say about the content of a file.
+#[derive(Clone, Copy)]
+enum Digest {
+    /// Its SHA-256.
+    Required,
+    /// Nothing. An ETag of an arbitrary server is no digest, even if it looks like one.
+    Unknown,
+}
+
 /// [`download_file`] with settings that do not come from the environment.
 pub(super) fn download_file_with(
     config: &HubConfig,
@@ -33,12 +92,24 @@ pub(super) fn download_file_with(
     name: &str,
     progress: &mut dyn FnMut(DownloadEvent<'_>),
 ) -> Result<(), HubError> {
+    unless_there(config, url, dir, name, Digest::Unknown, progress)
+}
+
+/// Downloads the file if it is not in `dir` yet.
+fn unless_there(
+    config: &HubConfig,
+    url: &str,
+    dir: &Path,
+    name: &str,
+    digest: Digest,
+    progress: &mut dyn FnMut(DownloadEvent<'_>),
+) -> Result<(), HubError> {
     if dir.join(name).is_file() {
         return Ok(());
     }
     match config.no_requests() {
         Some(why) => Err(HubError::NotCached { what: name.to_owned(), place: dir.to_owned(), why }),
-        None => request(config, url, dir, name, progress),
+        None => request(config, url, dir, name, digest, progress),
     }
 }
 
@@ -48,6 +119,7 @@ fn request(
     url: &str,
     dir: &Path,
     name: &str,
+    digest: Digest,
     progress: &mut dyn FnMut(DownloadEvent<'_>),
 ) -> Result<(), HubError> {
     use std::fs::{self, File};
@@ -77,7 +149,17 @@ fn request(
     if version.is_empty() {
         let _ = fs::remove_file(&incomplete);
     }
-    let check = if name.ends_with(".gz") { Check::Gzip } else { Check::Size };
+    let check = match digest {
+        Digest::Required => match Check::from_etag(metadata.etag.as_deref().unwrap_or_default()) {
+            check @ Check::Sha256(_) => check,
+            _ => {
+                let reason = format!("it sent no SHA-256 of {name}");
+                return Err(HubError::NotAHub { url: url.to_owned(), reason });
+            }
+        },
+        Digest::Unknown if name.ends_with(".gz") => Check::Gzip,
+        Digest::Unknown => Check::Size,
+    };
     let job = Job { url, name, size: metadata.size, check, incomplete: &incomplete, done: &done };
     download(&client, &job, progress)
 }
@@ -88,6 +170,7 @@ fn request(
     _: &str,
     dir: &Path,
     name: &str,
+    _: Digest,
     _: &mut dyn FnMut(DownloadEvent<'_>),
 ) -> Result<(), HubError> {
     let why = crate::hub::error::NoRequests::NoClient;

@@ -61,8 +61,8 @@ mod tests;
 mod url;
 
 pub use config::user_cache_dir;
-pub use download_file::download_file;
+pub use download_file::{DatasetFile, download_file};
 pub use error::{HubError, NoRequests};
 pub use name::repository;
 pub use progress::DownloadEvent;
-pub use resolve::resolve;
+pub use resolve::{resolve, resolve_cached};

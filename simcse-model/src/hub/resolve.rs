@@ -38,6 +38,19 @@ pub fn resolve(model: impl AsRef<Path>, progress: &mut dyn FnMut(DownloadEvent<'
     }
 }
 
+/// [`resolve`] without any request: a directory, or a name that is in the cache.
+///
+/// # Errors
+/// As [`resolve`].
+pub fn resolve_cached(model: impl AsRef<Path>) -> Result<PathBuf> {
+    let model = model.as_ref();
+    if model.is_dir() {
+        return Ok(model.to_owned());
+    }
+    let config = HubConfig { offline: true, ..HubConfig::from_env() };
+    resolve_name(&config, &model.to_string_lossy(), &mut |_| {})
+}
+
 /// [`resolve`] for what is not a directory, with settings that do not come from the environment.
 pub(super) fn resolve_name(
     config: &HubConfig,

@@ -173,18 +173,18 @@ fn files() -> Vec<(&'static str, String, &'static str)> {
         ),
         (
             "1_Pooling/config.json",
-            text(r#"{"word_embedding_dimension":4,"pooling_mode":"lasttoken"}"#),
-            "expected mean, cls or max, found lasttoken",
+            text(r#"{"word_embedding_dimension":4,"pooling_mode":"avg"}"#),
+            "expected mean, cls, max, mean_sqrt_len_tokens, weightedmean or lasttoken, found avg",
         ),
         (
             "1_Pooling/config.json",
             text(r#"{"word_embedding_dimension":4,"pooling_mode":[]}"#),
-            "pooling_mode: expected mean, cls or max, found []",
+            "pooling_mode: expected mean, cls, max, mean_sqrt_len_tokens, weightedmean or lasttoken, found []",
         ),
         (
             "1_Pooling/config.json",
             text(r#"{"word_embedding_dimension":4,"pooling_mode":3}"#),
-            "pooling_mode: expected mean, cls or max, found 3",
+            "pooling_mode: expected mean, cls, max, mean_sqrt_len_tokens, weightedmean or lasttoken, found 3",
         ),
         ("sentence_bert_config.json", text(r#"{"max_seq_length":0}"#), "max_seq_length: expected an integer from 1"),
         (

@@ -1,13 +1,13 @@
-//! One row per sentence: the mean of its tokens' rows, its first row, or the largest value of each
-//! column.
+//! One row per sentence: a mean of its tokens' rows, its first or last row, or the largest value of
+//! each column.
 //!
-//! sentence-transformers: `Pooling` with `pooling_mode` `mean`, `cls`, `max`. `x` (N, C), `y` (S,
-//! C). A sentence without tokens pools to zeros.
+//! sentence-transformers: `Pooling` with every `pooling_mode`. `x` (N, C), `y` (S, C). A sentence
+//! without tokens pools to zeros.
 //!
 //! The first `excluded` tokens of each sentence, those of a prompt, can be left out
-//! (`include_prompt=False`). If that leaves nothing of a sentence, its mean is 0, its first token
-//! is still that of the prompt, and its maximum is −∞, like the maximum of a fully masked row in
-//! sentence-transformers.
+//! (`include_prompt=False`). If that leaves nothing of a sentence, its means and its last token are
+//! 0, its first token is still that of the prompt, and its maximum is −∞, like the maximum of a
+//! fully masked row in sentence-transformers.
 
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -26,10 +26,18 @@ pub enum Pooling {
     Cls,
     /// The largest value of each column. Among equal values, the first gets the gradient.
     Max,
+    /// The sum over all tokens, divided by the square root of their number.
+    MeanSqrtLen,
+    /// The mean weighted by position: the first token of the sentence counts once, the second twice,
+    /// and so on (Muennighoff 2022, "SGPT").
+    WeightedMean,
+    /// The last token.
+    LastToken,
 }
 
 impl Named for Pooling {
-    const ALL: &'static [Self] = &[Self::Mean, Self::Cls, Self::Max];
+    const ALL: &'static [Self] =
+        &[Self::Mean, Self::Cls, Self::Max, Self::MeanSqrtLen, Self::WeightedMean, Self::LastToken];
 
     /// The mode's name in sentence-transformers.
     fn name(self) -> &'static str {
@@ -37,6 +45,26 @@ impl Named for Pooling {
             Self::Mean => "mean",
             Self::Cls => "cls",
             Self::Max => "max",
+            Self::MeanSqrtLen => "mean_sqrt_len_tokens",
+            Self::WeightedMean => "weightedmean",
+            Self::LastToken => "lasttoken",
+        }
+    }
+}
+
+impl Pooling {
+    /// How often a mean counts the token at `position` of its sentence, from 0.
+    fn weight(self, position: usize) -> f32 {
+        if self == Self::WeightedMean { (position + 1) as f32 } else { 1.0 }
+    }
+
+    /// What a mean divides the sum over the positions from `first` to before `last` by.
+    fn divisor(self, first: usize, last: usize) -> f32 {
+        let length = last.saturating_sub(first).max(1) as f32;
+        match self {
+            Self::MeanSqrtLen => length.sqrt(),
+            Self::WeightedMean => (first..last).map(|position| self.weight(position)).sum::<f32>().max(1.0),
+            _ => length,
         }
     }
 }
@@ -51,17 +79,23 @@ fn left_out(pooling: Pooling, excluded: usize, length: usize) -> usize {
 pub(crate) fn forward(pooling: Pooling, excluded: usize, x: &Array2<f32>, rows: &Rows, y: &mut Array2<f32>) {
     let width = x.ncols();
     for (range, y) in rows.iter().zip(flat_mut(y).chunks_exact_mut(width)) {
-        let first = range.start + left_out(pooling, excluded, range.len());
+        let left_out = left_out(pooling, excluded, range.len());
+        let first = range.start + left_out;
         let mut tokens = flat(x)[first * width..range.end * width].chunks_exact(width);
         let length = tokens.len();
         let all_left_out = length == 0 && !range.is_empty();
         y.fill(if pooling == Pooling::Max && all_left_out { f32::NEG_INFINITY } else { 0.0 });
         match pooling {
-            Pooling::Mean => {
-                tokens.for_each(|x| y.iter_mut().zip(x).for_each(|(y, x)| *y += x));
-                y.iter_mut().for_each(|y| *y /= length.max(1) as f32);
+            Pooling::Mean | Pooling::MeanSqrtLen | Pooling::WeightedMean => {
+                for (position, x) in (left_out..).zip(tokens) {
+                    let weight = pooling.weight(position);
+                    y.iter_mut().zip(x).for_each(|(y, x)| *y += weight * x);
+                }
+                let divisor = pooling.divisor(left_out, left_out + length);
+                y.iter_mut().for_each(|y| *y /= divisor);
             }
             Pooling::Cls => tokens.take(1).for_each(|x| y.copy_from_slice(x)),
+            Pooling::LastToken => tokens.last().into_iter().for_each(|x| y.copy_from_slice(x)),
             Pooling::Max => {
                 tokens.by_ref().take(1).for_each(|x| y.copy_from_slice(x));
                 tokens.for_each(|x| y.iter_mut().zip(x).for_each(|(y, &x)| *y = if x > *y { x } else { *y }));
@@ -90,9 +124,17 @@ pub(crate) fn backward(
         let (prompt, dx) = dx.split_at_mut(left_out * width);
         prompt.fill(0.0);
         match pooling {
-            Pooling::Mean => {
-                let length = (range.len() - left_out) as f32;
-                dx.chunks_exact_mut(width).for_each(|dx| dx.iter_mut().zip(dy).for_each(|(dx, dy)| *dx = dy / length));
+            Pooling::Mean | Pooling::MeanSqrtLen | Pooling::WeightedMean => {
+                let divisor = pooling.divisor(left_out, range.len());
+                for (position, dx) in (left_out..).zip(dx.chunks_exact_mut(width)) {
+                    let weight = pooling.weight(position);
+                    dx.iter_mut().zip(dy).for_each(|(dx, dy)| *dx = weight * dy / divisor);
+                }
+            }
+            Pooling::LastToken => {
+                dx.fill(0.0);
+                let last = dx.len().saturating_sub(width);
+                dx[last..].iter_mut().zip(dy).for_each(|(dx, &dy)| *dx = dy);
             }
             Pooling::Cls => {
                 dx.fill(0.0);
@@ -153,6 +195,13 @@ mod tests {
                                 Pooling::Cls if column.is_empty() => x[0][[rows.sentence(i).start, c]],
                                 _ if column.is_empty() => 0.0,
                                 Pooling::Mean => column.mean().unwrap(),
+                                Pooling::MeanSqrtLen => column.sum() / (column.len() as f64).sqrt(),
+                                Pooling::WeightedMean => {
+                                    let weights = (0..column.len()).map(|t| (excluded + t + 1) as f64);
+                                    let sum: f64 = weights.clone().zip(&column).map(|(weight, x)| weight * x).sum();
+                                    sum / weights.sum::<f64>()
+                                }
+                                Pooling::LastToken => column[column.len() - 1],
                                 Pooling::Cls => column[0],
                                 Pooling::Max => x[0][[highest[[i, c]].unwrap(), c]],
                             }

@@ -143,6 +143,19 @@ pub(crate) fn softmax<S: Simd>(s: S, scale: f32, x: &mut [f32]) -> SoftmaxStatis
     [highest, total]
 }
 
+/// [`softmax`] of two rows as if they were one.
+#[inline(always)]
+pub(crate) fn softmax_of_two<S: Simd>(s: S, scale: f32, x: &mut [f32], y: &mut [f32]) -> SoftmaxStatistics {
+    let highest = x.iter().chain(&*y).fold(f32::NEG_INFINITY, |highest, &x| highest.max(x * scale));
+    exp_scaled(s, scale, highest, x);
+    exp_scaled(s, scale, highest, y);
+    let total = sum(s, x, x, |x, _| x) + sum(s, y, y, |y, _| y);
+    let divisor = s.splat(total);
+    map(s, x, |x| s.div(x, divisor));
+    map(s, y, |y| s.div(y, divisor));
+    [highest, total]
+}
+
 /// `x ← e^(scale·x − offset)`. This is a loop of its own, because a closure around [`exp`] would be
 /// too large to be inlined.
 #[inline(always)]

@@ -8,6 +8,7 @@ use crate::buffers::pool::BufferPool;
 use crate::ops::activation_linear::{self, Activation};
 use crate::ops::attention::{self, Attention};
 use crate::ops::context::Context;
+use crate::ops::contrastive::ContrastiveLoss;
 use crate::ops::dropout::Dropout;
 use crate::ops::elementwise::flat_mut;
 use crate::ops::embedding::{self, Lookup};
@@ -202,16 +203,21 @@ impl<'a> Tape<'a> {
         self.push(Op::Normalize { x, lengths }, y)
     }
 
-    /// The contrastive loss of the two halves of `z` (2B, C), (1, 1): the positive of row `i` is
-    /// row `B + i`. sentence-transformers: `MultipleNegativesRankingLoss(scale=scale)` of
-    /// normalized embeddings.
-    pub fn contrastive(&mut self, z: Var, scale: f32) -> Var {
+    /// A contrastive loss of normalized embeddings `z` (K·B, C), (1, 1): the rows `0..B` are anchors,
+    /// the rows `B..2B` their positives, and the others their hard negatives, column by column.
+    /// sentence-transformers: `MultipleNegativesRankingLoss`.
+    ///
+    /// # Panics
+    /// If the number of rows is not a multiple of the number of columns, which is at least 2.
+    pub fn contrastive(&mut self, z: Var, loss: &ContrastiveLoss) -> Var {
         let (rows, width) = self.value(z).dim();
-        let (height, size) = contrastive::similarities_shape(rows / 2);
+        let columns = loss.columns;
+        assert!(columns > 1 && rows.is_multiple_of(columns), "contrastive: {rows} rows in {columns} columns");
+        let (height, size) = contrastive::similarities_shape(loss, rows / columns);
         let mut similarities = self.buffers.take(height, size);
         let mut dz = self.buffers.take(rows, width);
         let loss =
-            time(Part::LOSS, || contrastive::forward(self.precision, self.value(z), scale, &mut similarities, &mut dz));
+            time(Part::LOSS, || contrastive::forward(self.precision, self.value(z), loss, &mut similarities, &mut dz));
         self.buffers.give(similarities);
         let dz = self.keep(dz);
         self.push(Op::Contrastive { z, dz }, Array2::from_elem((1, 1), loss))

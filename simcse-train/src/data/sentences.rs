@@ -7,6 +7,11 @@ use std::sync::Arc;
 use sha2::{Digest, Sha256};
 use simcse_model::io::hexadecimal;
 use simcse_model::io::{RecordError, Texts, source_name};
+use simcse_tensor::rng::Philox;
+
+/// The last word of the random generator's counter for the sentences to hold out. Batches and
+/// dropout have others.
+const HOLD_OUT: u32 = u32::from_le_bytes(*b"held");
 
 /// Why there are no sentences to train on. `name` is the file as given, or "standard input", with
 /// control characters escaped.
@@ -24,6 +29,16 @@ pub enum DataError {
         min_length: usize,
         /// How many sentences are shorter.
         skipped: u64,
+    },
+    /// Too few different sentences to hold some of them out.
+    #[error("{name}: expected at least {expected} different sentences, found {found}")]
+    HoldOut {
+        /// The file.
+        name: String,
+        /// Those to hold out, and two to train on.
+        expected: usize,
+        /// How many there are.
+        found: usize,
     },
     /// There are more sentences than 32-bit indices can number.
     #[error("{name}: expected fewer than {} sentences, found more", u32::MAX)]
@@ -178,6 +193,48 @@ impl Sentences {
     #[must_use]
     pub fn warnings(&self) -> &[String] {
         &self.0.warnings
+    }
+
+    /// Splits off `count` different sentences, drawn with `seed`, with everything that is equal to
+    /// them: the sentences that remain, and one of each that was drawn, in order.
+    ///
+    /// # Errors
+    /// [`DataError::HoldOut`] if fewer than two different sentences would remain.
+    ///
+    /// ```
+    /// use simcse_train::Sentences;
+    ///
+    /// let titles = ["boot from usb", "no sound", "boot from usb", "dark screen"];
+    /// let sentences = Sentences::from_texts("four titles", titles, 3)?;
+    /// let (rest, held_out) = sentences.hold_out(1, 42)?;
+    /// assert_eq!(held_out.len(), 1);
+    /// assert!((0..rest.len()).all(|index| rest.get(index) != held_out[0]));
+    /// # Ok::<(), simcse_train::Error>(())
+    /// ```
+    pub fn hold_out(&self, count: usize, seed: u64) -> Result<(Self, Vec<String>), DataError> {
+        let Shared { name, groups, skipped, warnings, .. } = &*self.0;
+        let different = self.len() - self.duplicates();
+        if different < count + 2 {
+            return Err(DataError::HoldOut { name: name.clone(), expected: count + 2, found: different });
+        }
+        let philox = Philox::new(seed);
+        let key = |index: u32| (philox.block([index, 0, 0, HOLD_OUT]), index);
+        let first = |&index: &u32| groups[index as usize] == index;
+        let mut drawn: Vec<u32> = (0..self.len() as u32).filter(first).collect();
+        drawn.select_nth_unstable_by_key(count, |&index| key(index));
+        drawn.truncate(count);
+        drawn.sort_unstable();
+        let held_out = self.select(&drawn).into_iter().map(str::to_owned).collect();
+
+        let mut rest = SentencesBuilder::new(0);
+        for index in 0..self.len() {
+            if drawn.binary_search(&groups[index]).is_err() {
+                rest.push(self.get(index));
+            }
+        }
+        rest.skipped = *skipped;
+        rest.warnings.clone_from(warnings);
+        Ok((rest.finish(name)?, held_out))
     }
 
     /// The SHA-256 of the sentences in order, each followed by a line feed, in hexadecimal.

@@ -40,7 +40,8 @@ mod system;
 
 use simcse_model::{SentenceEncoder, TokenBatch};
 use simcse_tensor::{
-    BufferPool, Grads, Precision, Rows, attention_scratch_bytes, contrastive_scratch_bytes, gemm_scratch_bytes,
+    BufferPool, ContrastiveLoss, Grads, Precision, Rows, attention_scratch_bytes, contrastive_scratch_bytes,
+    gemm_scratch_bytes,
 };
 
 use crate::data::sentences::Sentences;
@@ -177,6 +178,7 @@ struct Demand {
     hidden_size: usize,
     intermediate_size: usize,
     precision: Precision,
+    loss: ContrastiveLoss,
     /// Tokens in both views of the longest batch.
     batch_tokens: usize,
     /// Tokens in the longest block of sentences; a piece consists of whole blocks.
@@ -210,6 +212,7 @@ impl Demand {
             hidden_size: config.hidden_size,
             intermediate_size: config.intermediate_size,
             precision: settings.precision,
+            loss: settings.objective(),
             batch_tokens: longest.batch,
             block_tokens: longest.block,
         }
@@ -226,8 +229,8 @@ impl Demand {
             gemm_scratch_bytes(self.precision, piece_tokens, intermediate_size),
         ];
         let product = products.into_iter().fold(0, usize::max);
-        let embeddings_and_gradient = 2 * (2 * batch_size * hidden_size) * size_of::<f32>();
-        let loss = embeddings_and_gradient + contrastive_scratch_bytes(batch_size, hidden_size);
+        let embeddings_and_gradient = 2 * (self.loss.columns * batch_size * hidden_size) * size_of::<f32>();
+        let loss = embeddings_and_gradient + contrastive_scratch_bytes(&self.loss, batch_size, hidden_size);
         let added = self.fixed + self.per_token * piece_tokens as u64 + (product + loss) as u64;
         added + added / SLACK.0 + SLACK.1
     }

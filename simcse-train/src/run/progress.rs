@@ -28,6 +28,10 @@ pub(crate) struct Progress {
     pub(crate) best_metric: Option<f64>,
     /// The step of that evaluation.
     pub(crate) best_global_step: Option<u64>,
+    /// How many evaluations in a row, up to the last one, have not raised the best metric by more
+    /// than `early_stopping_threshold`. transformers: `early_stopping_patience_counter`.
+    #[serde(default)]
+    pub(crate) early_stopping_patience_counter: u64,
     /// Steps whose loss or gradient was not finite.
     pub(crate) skipped_updates: u64,
     /// The number of such steps since the last update.
@@ -95,14 +99,29 @@ impl Progress {
     }
 
     /// Adds an evaluation and returns whether it is the best one so far; that of step 0 never is.
-    pub(crate) fn add_evaluation(&mut self, evaluation: &Evaluation) -> bool {
+    ///
+    /// Patience is counted as by transformers' `EarlyStoppingCallback`: an evaluation must raise
+    /// the best metric by more than `threshold`.
+    pub(crate) fn add_evaluation(&mut self, evaluation: &Evaluation, threshold: f64) -> bool {
         self.log_history.push(self.line(evaluation));
-        let better = self.global_step > 0 && self.best_metric.is_none_or(|best| evaluation.metric > best);
+        if self.global_step == 0 {
+            return false;
+        }
+        let raised_by = |gain: f64| self.best_metric.is_none_or(|best| evaluation.metric - best > gain);
+        let better = raised_by(0.0);
+        self.early_stopping_patience_counter =
+            if raised_by(threshold) { 0 } else { self.early_stopping_patience_counter + 1 };
         if better {
             self.best_metric = Some(evaluation.metric);
             self.best_global_step = Some(self.global_step);
         }
         better
+    }
+
+    /// Whether as many evaluations in a row as the settings allow were no better than the best one.
+    pub(crate) fn out_of_patience(&self, settings: &Settings) -> bool {
+        let counter = self.early_stopping_patience_counter;
+        settings.early_stopping_patience.is_some_and(|patience| counter >= patience)
     }
 
     /// The figures of the evaluation at `step`.
@@ -194,16 +213,32 @@ mod tests {
         let mut progress = Progress { train_loss: 0.1 + 0.2, ..Progress::default() };
         let evaluation =
             |metric: f64| Evaluation { figures: Map::from_iter([("eval_map".into(), json!(metric))]), metric };
-        assert!(!progress.add_evaluation(&evaluation(0.9)), "the model before training");
+        assert!(!progress.add_evaluation(&evaluation(0.9), 0.0), "the model before training");
         progress.add(&record(1, 1.0, 1.0), 0).unwrap();
-        assert!(progress.add_evaluation(&evaluation(1.0 / 3.0)));
+        assert!(progress.add_evaluation(&evaluation(1.0 / 3.0), 0.0));
         progress.add(&record(2, 1.0, 1.0), 0).unwrap();
-        assert!(!progress.add_evaluation(&evaluation(1.0 / 3.0)), "the first of equals");
+        assert!(!progress.add_evaluation(&evaluation(1.0 / 3.0), 0.0), "the first of equals");
         progress.write(dir.path(), &Settings::default(), 9).unwrap();
         let read = Progress::read(dir.path()).unwrap();
         assert_eq!(format!("{read:?}"), format!("{progress:?}"));
         assert_eq!(read.figures(1).unwrap()["eval_map"], 1.0 / 3.0);
         assert!(read.is_evaluated());
+    }
+
+    /// The counters were noted from transformers' `EarlyStoppingCallback` with these metrics.
+    #[test]
+    fn patience_is_that_of_transformers() {
+        let counters = |metrics: &[f64], threshold| -> Vec<u64> {
+            let mut progress = Progress { global_step: 1, ..Progress::default() };
+            let mut add = |&metric| {
+                progress.add_evaluation(&Evaluation { figures: Map::new(), metric }, threshold);
+                progress.early_stopping_patience_counter
+            };
+            metrics.iter().map(&mut add).collect()
+        };
+        assert_eq!(counters(&[0.5, 0.5, 0.6, 0.4, 0.61], 0.0), [0, 1, 0, 1, 0]);
+        // Gains of 0.01 each raise the best metric, but not by more than the threshold.
+        assert_eq!(counters(&[0.5, 0.51, 0.52, 0.6], 0.05), [0, 1, 2, 0]);
     }
 
     #[test]

@@ -40,6 +40,7 @@ pub struct Provenance {
 /// Where the inputs of a run are, so that they need not be named again to resume it. With neither
 /// `sentences` nor `data`, the program's embedded sentences.
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Inputs {
     /// The file of sentences, an absolute path, or `-`.
     pub sentences: Option<String>,
@@ -49,10 +50,26 @@ pub struct Inputs {
     pub data: Option<String>,
     /// Characters of the shortest sentence that is not skipped.
     pub min_length: usize,
-    /// The reranking set that models are scored on, an absolute path.
-    pub eval_rerank: Option<String>,
-    /// The similarity set that models are scored on, an absolute path.
-    pub eval_sts: Option<String>,
+    /// How many of the sentences are held out, to score models on them.
+    pub hold_out: Option<usize>,
+    /// The sets that models are scored on, in order.
+    #[serde(default)]
+    pub sets: Vec<SetInput>,
+}
+
+/// An evaluation set, as the user names it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetInput {
+    /// What kind of set it is, such as `rerank`.
+    pub kind: String,
+    /// What the names of its figures begin with; empty for none.
+    pub name: String,
+    /// Its file or directory, an absolute path.
+    pub path: String,
+    /// The columns of a table, if they were named.
+    pub columns: Option<String>,
+    /// The split, if one was named.
+    pub split: Option<String>,
 }
 
 /// The model that a run was started with.
@@ -85,15 +102,24 @@ pub struct DataSource {
     pub sha256: String,
 }
 
-/// What the models of a run are scored on: the SHA-256 of each set that is used.
+/// What the models of a run are scored on: the SHA-256 of each set.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct EvaluationSource {
-    /// The reranking set.
-    pub rerank: Option<String>,
-    /// The similarity set.
-    pub sts: Option<String>,
-    /// The reranking set that only the final model is scored on.
+    /// The development sets: each flag or file, and its digest.
+    #[serde(default)]
+    pub sets: Vec<SetDigest>,
+    /// The set that only the final model is scored on.
     pub test: Option<String>,
+}
+
+/// The digest of an evaluation set.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SetDigest {
+    /// How the user names the set, for messages, such as `--eval-rerank`.
+    pub flag: String,
+    /// SHA-256 of what is scored.
+    pub sha256: String,
 }
 
 /// Where the inputs of a run come from, as far as the caller knows. It is recorded; nothing is read
@@ -177,7 +203,7 @@ impl Provenance {
     ///
     /// # Errors
     /// [`Error::Damaged`] if it is missing or is not the record of a run.
-    pub(crate) fn read(dir: &Path) -> Result<Self> {
+    pub fn read(dir: &Path) -> Result<Self> {
         let file = dir.join(RUN_TOML);
         let damaged =
             |found: String| Error::Damaged { file: file.clone(), expected: "the record of a run".into(), found };
@@ -222,26 +248,20 @@ impl Provenance {
     /// # Errors
     /// [`Error::Changed`].
     pub fn check_same_evaluation(&self, found: &EvaluationSource) -> Result<()> {
-        let EvaluationSource { rerank, sts, test } = &self.evaluation;
-        let rerank_flag = if self.inputs.data.is_some() { "--data (development set)" } else { "--eval-rerank" };
-        let describe = |sha256: &Option<String>| match sha256 {
+        let EvaluationSource { sets, test } = &self.evaluation;
+        let mut digests: Vec<_> = (0..sets.len().max(found.sets.len()))
+            .map(|index| [sets, &found.sets].map(|sets| sets.get(index)))
+            .map(|pair| (pair[0].or(pair[1]).map_or("", |set| &set.flag), pair.map(|set| set.map(|set| &set.sha256))))
+            .collect();
+        digests.push(("--data (test set)", [test.as_ref(), found.test.as_ref()]));
+        let Some((what, pair)) = digests.into_iter().find(|(_, [recorded, found])| recorded != found) else {
+            return Ok(());
+        };
+        let [recorded, given] = pair.map(|sha256| match sha256 {
             Some(sha256) => format!("a set with SHA-256 {sha256}"),
             None => "nothing".to_owned(),
-        };
-        for (what, recorded, found) in [
-            (rerank_flag, rerank, &found.rerank),
-            ("--eval-sts", sts, &found.sts),
-            ("--data (test set)", test, &found.test),
-        ] {
-            if recorded != found {
-                return Err(Error::Changed {
-                    what: what.to_owned(),
-                    recorded: describe(recorded),
-                    given: describe(found),
-                });
-            }
-        }
-        Ok(())
+        });
+        Err(Error::Changed { what: what.to_owned(), recorded, given })
     }
 
     /// Checks that a model is the one that the run was started with.

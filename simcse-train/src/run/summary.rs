@@ -25,6 +25,8 @@ pub struct Summary {
     pub test: Option<Figures>,
     /// The step of the final model, if that is the best evaluated one rather than the last one.
     pub best_step: Option<u64>,
+    /// Whether the run ended before its last step, because evaluations stopped improving.
+    pub stopped_early: bool,
 }
 
 impl Summary {
@@ -42,6 +44,7 @@ impl Summary {
             after: best.or(last).filter(|&step| step > 0).and_then(|step| progress.figures(step)),
             test: None,
             best_step: best,
+            stopped_early: progress.out_of_patience(settings),
         }
     }
 }

@@ -17,7 +17,7 @@ use simcse_tensor::Rows;
 
 use crate::data::batches::{BatchSampler, Batching};
 use crate::error::{Error, Result};
-use crate::step::objectives::Contrastive;
+use simcse_tensor::ContrastiveLoss;
 
 pub use recipe::Recipe;
 pub use setting::Setting;
@@ -75,7 +75,8 @@ settings! {
         /// Steps of the run, instead of --epochs; epochs are repeated as needed
         max_steps: Option<u64> = None, "N", "1 or more" if |&steps| within(steps);
 
-        /// How token embeddings are combined into a sentence embedding: mean, cls or max
+        /// How token embeddings are combined into a sentence embedding: mean, cls, max,
+        /// mean_sqrt_len_tokens, weightedmean or lasttoken
         pooling: Pooling = Pooling::Mean, "MODE" default "the model's, or mean", "a pooling mode" if |_| true;
 
         /// Factor on the cosine similarities: the inverse of the temperature
@@ -134,6 +135,19 @@ settings! {
 
         /// Make the best evaluated model the final one; it gets a checkpoint of its own
         load_best_model_at_end: bool = false, "", "true or false" if |_| true;
+
+        /// The figure by which models are compared for --load-best-model-at-end and
+        /// --early-stopping-patience: its name in metrics.jsonl without `eval_`, such as map or
+        /// spearman_cosine
+        choose_best_by: String = String::new(), "FIGURE" default "the first one of the first set", "a figure" if |_| true;
+
+        /// Stop after N evaluations in a row that are no better than the best one so far; needs
+        /// --eval-steps and --load-best-model-at-end
+        early_stopping_patience: Option<u64> = None, "N", "1 or more" if |&evaluations| within(evaluations);
+
+        /// An evaluation must be better than the best one by more than X to count as better for
+        /// --early-stopping-patience
+        early_stopping_threshold: f64 = 0.0, "X", "0 or more" if |&gain| gain >= 0.0 && gain.is_finite();
     }
 }
 
@@ -268,14 +282,23 @@ impl Settings {
         })
     }
 
-    /// Checks every range.
+    /// Checks every range, and settings that need others.
     ///
     /// # Errors
     /// [`Error::Setting`], naming the flag.
     pub fn check(&self) -> Result<()> {
-        let Some(setting) = Self::TABLE.iter().find(|setting| !(setting.check)(self)) else { return Ok(()) };
-        let found = (setting.get)(self).as_ref().map_or_else(|| "nothing".to_owned(), shown);
-        Err(Error::Setting { setting: setting.flag(), expected: setting.expected.to_owned(), found })
+        if let Some(setting) = Self::TABLE.iter().find(|setting| !(setting.check)(self)) {
+            let found = (setting.get)(self).as_ref().map_or_else(|| "nothing".to_owned(), shown);
+            return Err(Error::Setting { setting: setting.flag(), expected: setting.expected.to_owned(), found });
+        }
+        if self.early_stopping_patience.is_some() && (self.eval_steps.is_none() || !self.load_best_model_at_end) {
+            return Err(Error::Setting {
+                setting: "early-stopping-patience".to_owned(),
+                expected: "--eval-steps and --load-best-model-at-end with it".to_owned(),
+                found: "only one of them, or neither".to_owned(),
+            });
+        }
+        Ok(())
     }
 
     /// Checks that a resumed run is given the settings that it was started with.
@@ -332,8 +355,8 @@ impl Settings {
     }
 
     /// What the run minimizes.
-    pub(crate) fn objective(&self) -> Contrastive {
-        Contrastive { scale: self.scale }
+    pub(crate) fn objective(&self) -> ContrastiveLoss {
+        ContrastiveLoss::simcse(self.scale)
     }
 
     /// How the sentences are arranged in batches.

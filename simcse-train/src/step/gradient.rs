@@ -27,11 +27,11 @@ use crate::step::objectives::Objective;
 /// # mod common { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_model.rs")); }
 /// # let encoder = common::small_model(&["boot from usb"]);
 /// use simcse_tensor::Grads;
-/// use simcse_train::{Contrastive, StepBuffers, accumulate_gradient};
+/// use simcse_train::{ContrastiveLoss, StepBuffers, accumulate_gradient};
 ///
 /// // Token ids of 100 sentences, 1400 tokens in both views.
 /// let sentences: Vec<Vec<u32>> = (0..100).map(|i| vec![2, 9 + i, 9, 8, 7, 6, 3]).collect();
-/// let objective = Contrastive { scale: 20.0 };
+/// let objective = ContrastiveLoss::simcse(20.0);
 /// let mut gradients = Vec::new();
 /// for mini_batch_tokens in [None, Some(512)] {
 ///     let mut buffers = StepBuffers::new(mini_batch_tokens);
@@ -103,11 +103,11 @@ impl StepBuffers {
 /// # let encoder = common::small_model(&["boot from usb"]);
 /// use simcse_model::DropoutPlan;
 /// use simcse_tensor::Grads;
-/// use simcse_train::{Contrastive, StepBuffers, mean_gradient};
+/// use simcse_train::{ContrastiveLoss, StepBuffers, mean_gradient};
 ///
 /// let batches = vec![vec![vec![2, 9, 3], vec![2, 8, 3]], vec![vec![2, 7, 3], vec![2, 6, 3]]];
 /// let dropout = |batch| DropoutPlan { hidden: 0.1, attention: 0.1, seed: 42, step: batch as u32 };
-/// let objective = Contrastive { scale: 20.0 };
+/// let objective = ContrastiveLoss::simcse(20.0);
 /// let mut grads = Grads::zeros(encoder.params.layout().clone());
 /// let mut buffers = StepBuffers::default();
 /// let loss = mean_gradient(&encoder, &batches, dropout, &objective, &mut buffers, &mut grads);
@@ -226,13 +226,13 @@ fn pieces(config: &ModelConfig, sentences: &[Vec<u32>], excluded: usize, length:
 
 #[cfg(test)]
 mod tests {
-    use simcse_model::{Architecture, Pooling};
+    use simcse_model::{Architecture, Named, Pooling};
 
     use super::*;
-    use crate::step::objectives::Contrastive;
     use crate::testing::{batch, encoder};
+    use simcse_tensor::ContrastiveLoss;
 
-    const OBJECTIVE: Contrastive = Contrastive { scale: 20.0 };
+    const OBJECTIVE: ContrastiveLoss = ContrastiveLoss::simcse(20.0);
 
     #[test]
     fn a_step_takes_the_mean_over_its_batches() {
@@ -262,7 +262,7 @@ mod tests {
     #[test]
     fn pooling_excludes_the_prompt_in_pieces_of_every_size() {
         const PROMPT: usize = 2;
-        for pooling in [Pooling::Mean, Pooling::Cls, Pooling::Max] {
+        for &pooling in Pooling::ALL {
             let mut encoder = encoder(Architecture::Bert, 1, 32);
             encoder.directory.pooling = pooling;
             let sentences = batch(100, 3);

@@ -22,13 +22,13 @@ const SENTENCES: usize = 16;
 /// # let encoder = common::small_model(&["boot from usb"]);
 /// use simcse_model::DropoutPlan;
 /// use simcse_tensor::Grads;
-/// use simcse_train::{Contrastive, StepBuffers, check_gradient_flow};
+/// use simcse_train::{ContrastiveLoss, StepBuffers, check_gradient_flow};
 ///
 /// let mut grads = Grads::zeros(encoder.params.layout().clone());
 /// let mut buffers = StepBuffers::default();
 /// let mut check = |sentences: &[Vec<u32>]| {
 ///     let dropout = DropoutPlan { hidden: 0.1, attention: 0.1, seed: 42, step: 0 };
-///     let objective = Contrastive { scale: 20.0 };
+///     let objective = ContrastiveLoss::simcse(20.0);
 ///     check_gradient_flow(&encoder, sentences, &dropout, &objective, &mut buffers, &mut grads)
 /// };
 /// check(&[vec![2, 9, 3], vec![2, 8, 3]])?;

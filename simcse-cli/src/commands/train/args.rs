@@ -9,6 +9,7 @@ use simcse_model::{Named, Prompts};
 use simcse_train::{Inputs, Settings};
 
 use crate::args::{JsonArgs, named, size};
+use crate::commands::train::eval_sets::EvalSetArgs;
 use crate::setting_args::SettingArgs;
 
 const HELP: &str = "\
@@ -70,13 +71,12 @@ pub(crate) struct TrainArgs {
     /// the largest setting that fits [default: what is available]
     #[arg(long, value_name = "SIZE", value_parser = size)]
     pub(super) memory_limit: Option<u64>,
-    /// Score this reranking set before, during and after training: a .jsonl file of {"query",
-    /// "positive", "negative"}, or a directory like github.com/taolei87/askubuntu
-    #[arg(long, value_name = "PATH", requires = "sentences")]
-    pub(super) eval_rerank: Option<PathBuf>,
-    /// Score this set of semantic textual similarity before, during and after training
-    #[arg(long, value_name = "FILE")]
-    pub(super) eval_sts: Option<PathBuf>,
+    #[command(flatten)]
+    pub(super) eval_sets: EvalSetArgs,
+    /// Hold out N different sentences, and score models on them without labels: alignment and
+    /// uniformity, and how well a sentence is recognized under dropout and from a corrupted copy
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
+    pub(super) hold_out: Option<u32>,
     #[command(flatten)]
     pub(super) json: JsonArgs,
 }
@@ -97,14 +97,14 @@ impl TrainArgs {
 
     /// Where the inputs are, so that the run can be resumed from any working directory.
     pub(super) fn inputs(&self) -> Inputs {
-        let absolute = |path: &Option<PathBuf>| path.as_deref().map(absolute);
+        let absolute = |path: &Option<PathBuf>| path.as_deref().map(absolute_path);
         Inputs {
             sentences: absolute(&self.sentences),
             text_column: self.text_column.clone(),
             data: absolute(&self.data),
             min_length: self.min_length(),
-            eval_rerank: absolute(&self.eval_rerank),
-            eval_sts: absolute(&self.eval_sts),
+            hold_out: self.hold_out.map(|count| count as usize),
+            sets: self.eval_sets.0.iter().map(|set| set.input(absolute_path)).collect(),
         }
     }
 
@@ -122,7 +122,7 @@ impl TrainArgs {
 }
 
 /// The absolute path. Names that are not paths (`-`, `askubuntu`) are unchanged.
-fn absolute(path: &Path) -> String {
+fn absolute_path(path: &Path) -> String {
     let kept = is_standard_input(path) || !path.exists();
     let absolute = if kept { None } else { std::path::absolute(path).ok() };
     absolute.as_deref().unwrap_or(path).to_string_lossy().into_owned()

@@ -2,17 +2,23 @@
 
 use std::path::Path;
 
-use serde_json::{Map, Value, json};
-use simcse_eval::{HeldOut, Reranking, Split, Sts, Titles};
+use serde_json::{Map, Value};
+use simcse_eval::sets::open;
+use simcse_eval::{EvaluationSet, HeldOut, Reranking, SetKind, Split, Titles, Unlabeled};
 use simcse_model::io::source_name;
 use simcse_train::data::sentences::SentencesBuilder;
 use simcse_train::{Recipe, Sentences};
 
 use crate::commands::train::args::{ExcludeBy, TrainArgs};
 use crate::commands::train::embedded;
-use crate::commands::train::scorer::{Scorer, figures};
+use crate::commands::train::eval_sets::{EvalSet, check_names};
+use crate::commands::train::scorer::{DevSet, Scorer, figures};
 use crate::error::Failure;
-use crate::inputs::data_path;
+use crate::inputs::{data_path, set_path};
+
+/// The seed by which sentences are held out and corrupted: the same in all runs on a file, so that
+/// their figures can be compared.
+const HOLD_OUT_SEED: u64 = 42;
 
 /// The sentences of a run, and its development and test sets.
 pub(super) struct Data {
@@ -35,33 +41,57 @@ impl Data {
     }
 
     fn of_sentences(args: &TrainArgs, file: &Path) -> Result<Self, Failure> {
-        let rerank = args.eval_rerank.as_ref().map(|path| Reranking::read(path, Split::Dev)).transpose()?;
-        let scorer = Scorer { rerank, sts: sts(args)?, test: None };
-        scorer.check_used(args)?;
+        let scorer = Scorer { sets: dev_sets(args)?, ..Scorer::default() };
         let sentences = Sentences::read_column(file, args.text_column.as_deref(), args.min_length())?;
-        Ok(Self { sentences, exclude_by: None, scorer, baseline: None })
+        Self::new(args, sentences, scorer)
     }
 
     fn of_askubuntu(args: &TrainArgs, data: &Path) -> Result<Self, Failure> {
-        let read = |split| Reranking::read(data, split).map(Some);
-        let scorer = Scorer { rerank: read(Split::Dev)?, sts: sts(args)?, test: read(Split::Test)? };
+        let read = |split| Reranking::read(data, split).map(Box::new);
+        let dev = DevSet { given: EvalSet::unnamed(SetKind::Rerank, data), set: read(Split::Dev)? };
+        let sets = with_first(dev, dev_sets(args)?)?;
+        let scorer = Scorer { sets, test: Some(read(Split::Test)?), ..Scorer::default() };
         let published = args.settings.recipe() == Some(Recipe::St2021);
         let exclude_by = args.exclude_by.unwrap_or(if published { ExcludeBy::Id } else { ExcludeBy::Text });
         let sentences = titles(data, exclude_by, args.min_length())?;
-        Ok(Self { sentences, exclude_by: Some(exclude_by), scorer, baseline: None })
+        Ok(Self { exclude_by: Some(exclude_by), ..Self::new(args, sentences, scorer)? })
     }
 
     fn embedded(args: &TrainArgs) -> Result<Self, Failure> {
         let sentences = embedded::sentences(args.min_length())?;
         let rerank = embedded::rerank()?;
-        let baseline = Some(figures(&json!(embedded::baseline(&sentences, &rerank)?), "eval"));
-        let scorer = Scorer { rerank: Some(rerank), sts: sts(args)?, test: None };
-        Ok(Self { sentences, exclude_by: None, scorer, baseline })
+        let baseline = Some(figures(&embedded::baseline(&sentences, &rerank)?, "eval"));
+        let dev = DevSet { given: EvalSet::unnamed(SetKind::Rerank, rerank.path()), set: Box::new(rerank) };
+        let scorer = Scorer { sets: with_first(dev, dev_sets(args)?)?, ..Scorer::default() };
+        Ok(Self { baseline, ..Self::new(args, sentences, scorer)? })
+    }
+
+    /// Holds sentences out, if the arguments say so, and checks that they can be scored.
+    fn new(args: &TrainArgs, mut sentences: Sentences, mut scorer: Scorer) -> Result<Self, Failure> {
+        if let Some(count) = args.hold_out {
+            let (rest, held_out) = sentences.hold_out(count as usize, HOLD_OUT_SEED)?;
+            sentences = rest;
+            scorer.unlabeled = Some(Unlabeled::new(held_out, HOLD_OUT_SEED));
+        }
+        scorer.check_used(args)?;
+        Ok(Self { sentences, exclude_by: None, scorer, baseline: None })
     }
 }
 
-fn sts(args: &TrainArgs) -> Result<Option<Sts>, Failure> {
-    Ok(args.eval_sts.as_deref().map(Sts::read).transpose()?)
+/// The development sets that are given as flags.
+fn dev_sets(args: &TrainArgs) -> Result<Vec<DevSet>, Failure> {
+    check_names(args.eval_sets.0.iter())?;
+    let read = |given: &EvalSet| -> Result<DevSet, Failure> {
+        Ok(DevSet { given: given.clone(), set: open(set_path(&given.path)?, &given.options())? })
+    };
+    args.eval_sets.0.iter().map(read).collect()
+}
+
+/// The set that comes with the data, and those that are given as flags.
+fn with_first(first: DevSet, others: Vec<DevSet>) -> Result<Vec<DevSet>, Failure> {
+    let sets: Vec<_> = std::iter::once(first).chain(others).collect();
+    check_names(sets.iter().map(|dev| &dev.given))?;
+    Ok(sets)
 }
 
 /// The titles of an AskUbuntu directory that are not held out.

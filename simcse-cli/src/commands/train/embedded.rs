@@ -2,7 +2,7 @@
 //! sentences embedded in the binary, and scores it on questions that share no intent with any of
 //! them.
 
-use simcse_eval::{RerankScores, Reranking, lexical};
+use simcse_eval::{EvaluationSet, Lexical, Reranking, Scores};
 use simcse_model::{Architecture, ModelConfig, ModelDirectory, SentenceEncoder, Tokenizer};
 use simcse_train::{Sentences, Settings};
 
@@ -64,7 +64,8 @@ pub(super) fn encoder(sentences: &Sentences, settings: &Settings) -> Result<Sent
 
 /// The figures of TF-IDF with cosine similarity; document frequencies are those of the training
 /// sentences.
-pub(super) fn baseline(sentences: &Sentences, rerank: &Reranking) -> Result<RerankScores, Failure> {
+pub(super) fn baseline(sentences: &Sentences, rerank: &Reranking) -> Result<Scores, Failure> {
     let texts = (0..sentences.len()).map(|index| sentences.get(index));
-    Ok(rerank.score(lexical::tf_idf(texts, rerank.texts()?).view())?)
+    let scores = rerank.score(&mut Lexical::tf_idf().fitted_on(texts))?;
+    Ok(scores.expect("nothing stops it"))
 }

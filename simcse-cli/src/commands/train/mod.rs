@@ -7,16 +7,18 @@ mod announce;
 mod args;
 mod data;
 mod embedded;
+mod eval_sets;
 mod outcome;
 mod prepared;
 mod resume;
 mod scorer;
+mod time_left;
 mod watcher;
 
 use std::path::Path;
 
 use simcse_model::{Named, SentenceEncoder};
-use simcse_train::{Error, RunDirectory, Settings, Sources, Trainer};
+use simcse_train::{Error, RunDirectory, Settings, Sources, Trained, Trainer};
 
 use crate::error::Failure;
 use crate::inputs::load;
@@ -27,6 +29,8 @@ pub(crate) use args::TrainArgs;
 use data::Data;
 use outcome::Outcome;
 use prepared::Prepared;
+use scorer::Scorer;
+use time_left::TimeLeft;
 use watcher::Watcher;
 
 pub(crate) fn run(args: TrainArgs) -> Result<(), Failure> {
@@ -49,18 +53,22 @@ pub(crate) fn run(args: TrainArgs) -> Result<(), Failure> {
     let output = trainer.output().to_path_buf();
     let settings = trainer.settings().clone();
     let bar = progress::steps_bar(trainer.total_steps()).with_position(trainer.done());
-    let mut watcher = Watcher { scorer: data.scorer, bar };
+    let scorer = Scorer { choose_best_by: settings.choose_best_by.clone(), ..data.scorer };
+    let mut watcher = Watcher::new(scorer, bar, TimeLeft::new(trainer.total_steps(), &settings));
     let trained = {
         let _deferred = stop::defer();
         trainer.train(&mut watcher)
     };
     watcher.bar.finish_and_clear();
-    let trained = trained.map_err(|error| match error {
-        Error::Stopped { .. } => Failure::Stopped(error.to_string()),
-        error => error.into(),
+    let failure = watcher.failure.take();
+    let trained = trained.map_err(|error| match (error, failure) {
+        (Error::Stopped { .. }, Some(failure)) => failure.into(),
+        (error @ Error::Stopped { .. }, None) => Failure::Stopped(error.to_string()),
+        (error, _) => error.into(),
     })?;
 
-    let outcome = Outcome { output, settings, summary: trained.summary, baseline: data.baseline, plan };
+    let Trained { summary, .. } = trained;
+    let outcome = Outcome { output, settings, summary, baseline: data.baseline, plan, history: watcher.history };
     if json { report::print_json(&outcome.json()) } else { report::print(&outcome.text()) }
 }
 

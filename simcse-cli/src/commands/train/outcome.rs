@@ -3,11 +3,16 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
+use simcse_eval::Scores;
+use simcse_eval::statistics::differences;
 use simcse_model::io::{figure, format_bytes};
 use simcse_train::memory::peak_memory;
 use simcse_train::{Figures, MemoryPlan, Settings, Summary};
 
 use crate::commands::train::embedded;
+use crate::commands::train::scorer::{is_interval, plain};
+use crate::commands::train::watcher::History;
+use crate::figures::difference_line;
 use crate::report::{self, counted};
 
 /// The results of a run.
@@ -17,6 +22,7 @@ pub(super) struct Outcome {
     pub(super) summary: Summary,
     pub(super) baseline: Option<Figures>,
     pub(super) plan: MemoryPlan,
+    pub(super) history: History,
 }
 
 impl Outcome {
@@ -25,7 +31,8 @@ impl Outcome {
     }
 
     pub(super) fn json(&self) -> Value {
-        let Summary { steps, skipped, train_loss, cut, train_seconds, before, after, test, best_step } = &self.summary;
+        let Summary { steps, skipped, train_loss, cut, train_seconds, before, after, test, best_step, stopped_early } =
+            &self.summary;
         json!({
             "output_dir": self.output,
             "steps": steps,
@@ -37,6 +44,7 @@ impl Outcome {
             "predicted_memory_bytes": self.plan.peak,
             "peak_memory_bytes": peak_memory(),
             "best_step": best_step,
+            "stopped_early": stopped_early,
             "before": before,
             "after": after,
             "test": test,
@@ -45,7 +53,7 @@ impl Outcome {
     }
 
     pub(super) fn text(&self) -> String {
-        let Summary { steps, skipped, train_loss, cut, train_seconds, best_step, .. } = &self.summary;
+        let Summary { steps, skipped, train_loss, cut, train_seconds, best_step, stopped_early, .. } = &self.summary;
         let speed = self.sentences_per_second();
         let memory = peak_memory().map(|bytes| format!(", at most {} of memory", format_bytes(bytes)));
         let mut text = format!(
@@ -66,8 +74,14 @@ impl Outcome {
         if let Some(table) = self.table() {
             text += &format!("\n{table}\n\n");
         }
+        text += &self.gains();
         if self.baseline.is_some() {
             text += &format!("{}\n\n", embedded::MEANING);
+        }
+        if *stopped_early {
+            let patience = self.settings.early_stopping_patience.unwrap_or(0) as usize;
+            let evaluations = counted(patience, "evaluation", "evaluations in a row");
+            text += &format!("stopped early: {evaluations} without a better score\n");
         }
         if let Some(step) = best_step {
             text += &format!("the final model is that of step {step}, which scored best\n");
@@ -75,30 +89,38 @@ impl Outcome {
         format!("{text}model: {}", self.output.display())
     }
 
-    /// The figures of the development sets before and after training, those of the baseline if
-    /// there is one, and those of the test set.
-    fn table(&self) -> Option<String> {
-        let Summary { before, after, test, .. } = self.summary.clone();
-        let [before, after, test] = [before, after, test].map(Option::unwrap_or_default);
-        let figure = |figures: &Figures, name: &String| figures.get(name).and_then(Value::as_f64);
-        match &self.baseline {
-            _ if after.is_empty() => None,
-            Some(baseline) => {
-                let names = after.keys().map(|name| (plain(name), name));
-                let row = |(shown, name)| (shown, [&before, &after, baseline].map(|figures| figure(figures, name)));
-                Some(report::table(["before", "after", "TF-IDF"], &names.map(row).collect::<Vec<_>>()))
-            }
-            None => {
-                let names =
-                    after.keys().map(|name| (plain(name), name)).chain(test.keys().map(|name| (&name[..], name)));
-                let after = |name| figure(&after, name).or_else(|| figure(&test, name));
-                let row = |(shown, name)| (shown, [figure(&before, name), after(name)]);
-                Some(report::table(["before", "after"], &names.map(row).collect::<Vec<_>>()))
-            }
-        }
+    /// What training has done to the main figure of each development set, and how sure that is.
+    fn gains(&self) -> String {
+        let step = self.summary.best_step.unwrap_or(self.summary.steps);
+        let of_set = |(before, after): (&Scores, &Scores)| {
+            let main = differences(after, before).into_iter().next()?;
+            Some(format!("{} by training: {}\n", main.label, difference_line(&main, after)))
+        };
+        let gains: String = self.history.before_and_after(step).into_iter().filter_map(of_set).collect();
+        if gains.is_empty() { gains } else { gains + "\n" }
     }
-}
 
-fn plain(name: &str) -> &str {
-    name.trim_start_matches("eval_")
+    /// The figures of the development sets before and after training, those of the baseline if
+    /// there is one, and those of the test set. Intervals are in the JSON output alone.
+    fn table(&self) -> Option<String> {
+        let Summary { before, after, test, .. } = &self.summary;
+        let after = after.as_ref()?;
+        let figure = |figures: &Option<Figures>, name: &str| figures.as_ref()?.get(name)?.as_f64();
+        let names = |figures: &Figures| {
+            let values = figures.keys().filter(|name| !is_interval(name));
+            values.cloned().collect::<Vec<_>>()
+        };
+        let developed = names(after);
+        let after = Some(after.clone());
+        if let Some(baseline) = self.baseline.clone() {
+            let baseline = Some(baseline);
+            let row = |name: &String| [before, &after, &baseline].map(|figures| figure(figures, name));
+            let rows: Vec<_> = developed.iter().map(|name| (plain(name), row(name))).collect();
+            return Some(report::table(["before", "after", "TF-IDF"], &rows));
+        }
+        let tested = test.as_ref().map(names).unwrap_or_default();
+        let row = |name: &String| [figure(before, name), figure(&after, name).or_else(|| figure(test, name))];
+        let rows: Vec<_> = developed.iter().chain(&tested).map(|name| (plain(name), row(name))).collect();
+        Some(report::table(["before", "after"], &rows))
+    }
 }

@@ -10,6 +10,7 @@ use simcse_train::{Checkpoint, Error, ModelSource, OutputDirectory, Provenance, 
 use crate::commands::train::args::{ExcludeBy, TrainArgs};
 use crate::commands::train::data::Data;
 use crate::commands::train::embedded;
+use crate::commands::train::eval_sets::EvalSet;
 use crate::commands::train::prepared::Prepared;
 use crate::error::Failure;
 use crate::inputs::load;
@@ -85,8 +86,11 @@ fn take_over(args: &mut TrainArgs, recorded: &Provenance) -> Result<(), Failure>
     let exclude_by = args.exclude_by.map(|by| by.name().to_owned());
     let exclude_by = agreed("--exclude-by", exclude_by, data.exclude_by.as_ref())?;
     args.exclude_by = exclude_by.and_then(|name| ExcludeBy::from_name(&name).ok());
-    for (given, recorded) in [(&mut args.eval_rerank, &inputs.eval_rerank), (&mut args.eval_sts, &inputs.eval_sts)] {
-        *given = given.take().or_else(|| recorded.as_ref().map(PathBuf::from));
+    let hold_out = args.hold_out.map(|count| count.to_string());
+    agreed("--hold-out", hold_out, inputs.hold_out.map(|count| count.to_string()).as_ref())?;
+    args.hold_out = inputs.hold_out.and_then(|count| u32::try_from(count).ok());
+    if args.eval_sets.0.is_empty() {
+        args.eval_sets.0 = inputs.sets.iter().filter_map(EvalSet::recorded).collect();
     }
     Ok(())
 }

@@ -1,85 +1,155 @@
 //! Scores the models of a run.
 
-use serde_json::{Map, Value, json};
-use simcse_eval::{Reranking, Sts};
+use simcse_eval::{Cosine, Encoded, EvaluationSet, Figure, Scores, Unlabeled, UnlabeledScores};
 use simcse_model::SentenceEncoder;
-use simcse_train::{Evaluation, EvaluationSource};
+use simcse_train::{Evaluation, EvaluationSource, Figures, SetDigest};
 
 use crate::commands::train::args::TrainArgs;
+use crate::commands::train::eval_sets::EvalSet;
 use crate::error::Failure;
 use crate::stop;
+
+/// A development set under the name that the run gives it.
+pub(super) struct DevSet {
+    pub(super) given: EvalSet,
+    pub(super) set: Box<dyn EvaluationSet>,
+}
 
 /// What a model is scored on.
 #[derive(Default)]
 pub(super) struct Scorer {
-    /// The reranking development set; models are compared by their MAP on it.
-    pub(super) rerank: Option<Reranking>,
-    /// The similarity development set; without `rerank`, models are compared by their Spearman
-    /// correlation on it.
-    pub(super) sts: Option<Sts>,
+    /// The development sets.
+    pub(super) sets: Vec<DevSet>,
     /// The test set, on which only the final model is scored.
-    pub(super) test: Option<Reranking>,
+    pub(super) test: Option<Box<dyn EvaluationSet>>,
+    /// Sentences that were held out.
+    pub(super) unlabeled: Option<Unlabeled>,
+    /// The figure that models are compared by, without `eval_`; empty for the first one of the
+    /// first set.
+    pub(super) choose_best_by: String,
 }
 
 impl Scorer {
     /// Checks that there is a development set if the arguments need one.
     pub(super) fn check_used(&self, args: &TrainArgs) -> Result<(), Failure> {
         let needed = ["eval_steps", "load_best_model_at_end"].iter().any(|name| args.settings.get(name).is_some());
-        if !needed || self.rerank.is_some() || self.sts.is_some() {
+        if !needed || !self.is_empty() {
             return Ok(());
         }
-        let message = "--eval-steps and --load-best-model-at-end need a development set: --eval-rerank or --eval-sts";
+        let message = "--eval-steps and --load-best-model-at-end need a development set, such as --eval-rerank or \
+                       --eval-sts, or sentences to --hold-out";
         Err(Failure::Usage(message.to_owned()))
+    }
+
+    fn is_empty(&self) -> bool {
+        self.sets.is_empty() && self.unlabeled.is_none()
     }
 
     /// The digests of the sets, for `run.toml`.
     pub(super) fn source(&self) -> Result<EvaluationSource, simcse_eval::Error> {
-        let rerank = |set: &Option<Reranking>| set.as_ref().map(Reranking::sha256).transpose();
-        let sts = self.sts.as_ref().map(Sts::sha256);
-        Ok(EvaluationSource { rerank: rerank(&self.rerank)?, sts, test: rerank(&self.test)? })
+        let digest = |DevSet { given, set }: &DevSet| Ok(SetDigest { flag: given.flag(), sha256: set.sha256()? });
+        let sets = self.sets.iter().map(digest).collect::<Result<_, simcse_eval::Error>>()?;
+        Ok(EvaluationSource { sets, test: self.test.as_ref().map(|set| set.sha256()).transpose()? })
     }
 
     /// The number of texts in the largest set.
     pub(super) fn texts(&self) -> usize {
-        let rerank = self.rerank.iter().chain(&self.test).map(|set| set.texts().map_or(0, <[String]>::len));
-        rerank.chain(self.sts.iter().map(|set| set.texts().len())).max().unwrap_or(0)
+        let labeled = self.sets.iter().map(|dev| &dev.set).chain(&self.test).map(|set| set.texts_to_encode());
+        labeled.chain(self.unlabeled.iter().map(Unlabeled::encoded)).max().unwrap_or(0)
     }
 
     /// The figures on the development sets, named `eval_…`; `None` if there are no sets, or if a
     /// stop was requested.
-    pub(super) fn score(&self, encoder: &SentenceEncoder) -> Result<Option<Evaluation>, simcse_eval::Error> {
-        let rerank = self.rerank.as_ref().map(|set| rerank(set, encoder, "eval")).transpose()?.flatten();
-        let sts = self.sts.as_ref().map(|set| sts(set, encoder)).transpose()?.flatten();
-        if stop::requested() {
+    pub(super) fn score(&self, encoder: &SentenceEncoder) -> Result<Option<Scored>, simcse_eval::Error> {
+        if self.is_empty() {
             return Ok(None);
         }
-        Ok(match (rerank, sts) {
-            (Some(mut rerank), Some(sts)) => {
-                rerank.figures.extend(sts.figures);
-                Some(rerank)
-            }
-            (rerank, sts) => rerank.or(sts),
+        let mut scored = Scored::default();
+        let mut judge = judge(encoder);
+        for DevSet { given, set } in &self.sets {
+            let Some(scores) = set.score(&mut judge)? else { return Ok(None) };
+            scored.add(&given.prefix(), scores);
+        }
+        if let Some(set) = &self.unlabeled {
+            let Some(scores) = set.evaluate_while(encoder, |_| !stop::requested())? else { return Ok(None) };
+            scored.add_unlabeled(&scores);
+        }
+        Ok((!stop::requested()).then_some(scored))
+    }
+}
+
+/// Judges similarity by the embeddings of `encoder`, until a stop is requested.
+pub(super) fn judge(encoder: &SentenceEncoder) -> Cosine<Encoded<'_>> {
+    Cosine::of(Encoded::new(encoder).going_on_while(|_| !stop::requested()))
+}
+
+/// The figures of one evaluation.
+#[derive(Default)]
+pub(super) struct Scored {
+    pub(super) figures: Figures,
+    /// Without `eval_`: the value of each figure, or the lowest possible one if it is undefined.
+    metrics: Vec<(String, f64)>,
+    pub(super) warnings: Vec<String>,
+    /// The scores of each set.
+    pub(super) scores: Vec<Scores>,
+}
+
+impl Scored {
+    fn add(&mut self, prefix: &str, scores: Scores) {
+        for Figure { name, sample, .. } in &scores.figures {
+            let metric = sample.value().unwrap_or(sample.lowest());
+            self.metrics.push((plain(&format!("{prefix}_{name}")).to_owned(), metric));
+        }
+        self.figures.extend(figures(&scores, prefix));
+        self.warnings.extend(scores.warnings.iter().cloned());
+        self.scores.push(scores);
+    }
+
+    fn add_unlabeled(&mut self, scores: &UnlabeledScores) {
+        let figures = scores.to_json("eval_unlabeled");
+        self.metrics
+            .extend(figures.iter().map(|(name, value)| (plain(name).to_owned(), value.as_f64().unwrap_or(0.0))));
+        self.figures.extend(figures);
+    }
+
+    /// The value of the figure that models are compared by: the first one, if `name` is empty.
+    /// Higher is better.
+    ///
+    /// # Errors
+    /// If there is no such figure: the names that there are.
+    pub(super) fn metric(&self, name: &str) -> Result<f64, String> {
+        let found = self.metrics.iter().find(|(found, _)| name.is_empty() || found == name);
+        found.map(|&(_, value)| value).ok_or_else(|| {
+            let names: Vec<_> = self.metrics.iter().map(|(name, _)| name.as_str()).collect();
+            names.join(", ")
         })
     }
 }
 
-pub(super) fn rerank(
-    set: &Reranking,
+/// The name of a figure of a development set without `eval_`.
+pub(super) fn plain(name: &str) -> &str {
+    name.trim_start_matches("eval_")
+}
+
+/// Whether this is the name of a figure's interval.
+pub(super) fn is_interval(name: &str) -> bool {
+    name.ends_with("_interval")
+}
+
+/// The figures of `scores`, named `<prefix>_…`, without the count, which does not change.
+pub(super) fn figures(scores: &Scores, prefix: &str) -> Figures {
+    let mut figures = scores.to_json();
+    figures.shift_remove(scores.unit.key());
+    figures.into_iter().map(|(name, value)| (format!("{prefix}_{name}"), value)).collect()
+}
+
+/// The figures of the final model on the test set, named `test_…`; `None` if a stop was requested.
+pub(super) fn test(
+    set: &dyn EvaluationSet,
     encoder: &SentenceEncoder,
-    prefix: &str,
 ) -> Result<Option<Evaluation>, simcse_eval::Error> {
-    let Some(scores) = set.evaluate_while(encoder, None, |_| !stop::requested())? else { return Ok(None) };
-    Ok(Some(Evaluation { figures: figures(&json!(scores), prefix), metric: scores.map }))
-}
-
-fn sts(set: &Sts, encoder: &SentenceEncoder) -> Result<Option<Evaluation>, simcse_eval::Error> {
-    let Some(scores) = set.evaluate_while(encoder, None, |_| !stop::requested())? else { return Ok(None) };
-    Ok(Some(Evaluation { figures: figures(&json!(scores), "eval"), metric: scores.spearman_cosine }))
-}
-
-/// The fields of `scores`, named `<prefix>_…`, without the counts, which do not change.
-pub(super) fn figures(scores: &Value, prefix: &str) -> Map<String, Value> {
-    let fields =
-        scores.as_object().into_iter().flatten().filter(|(name, _)| !["queries", "pairs"].contains(&name.as_str()));
-    fields.map(|(name, value)| (format!("{prefix}_{name}"), value.clone())).collect()
+    let Some(scores) = set.score(&mut judge(encoder))? else { return Ok(None) };
+    let main = &scores.main().sample;
+    let metric = main.value().unwrap_or(main.lowest());
+    Ok(Some(Evaluation { figures: figures(&scores, "test"), metric }))
 }

@@ -1,38 +1,147 @@
 //! Follows a run: shows its progress, scores its models and stops it.
 
 use std::path::{Path, PathBuf};
+use std::time::Instant;
 
-use indicatif::ProgressBar;
+use indicatif::{HumanDuration, ProgressBar};
+use simcse_eval::Scores;
 use simcse_model::SentenceEncoder;
 use simcse_model::io::figure;
 use simcse_train::{Callbacks, Error, Evaluation, StepRecord};
 
-use crate::commands::train::scorer::{Scorer, rerank};
+use crate::commands::train::scorer::{Scored, Scorer, is_interval, plain, test};
+use crate::commands::train::time_left::TimeLeft;
 use crate::report;
 use crate::stop;
 
+/// What to do if the embeddings of a model have collapsed.
+const ADVICE: &str = "the run goes on; if this lasts, start again with a lower --learning-rate";
+
 /// Shows a run's progress and scores its models.
 pub(super) struct Watcher {
-    pub(super) scorer: Scorer,
+    scorer: Scorer,
     pub(super) bar: ProgressBar,
+    time_left: TimeLeft,
+    /// What the bar says about the last step.
+    message: String,
+    /// When the last step, evaluation or checkpoint ended.
+    last_end: Instant,
+    pub(super) history: History,
+    /// Why the model can no longer be scored. The run then saves what it can and ends.
+    pub(super) failure: Option<Error>,
+    /// Whether the user has been told that something is wrong with the embeddings.
+    warned: bool,
+}
+
+/// The scores of the models that may be compared at the end of a run.
+#[derive(Default)]
+pub(super) struct History {
+    /// The model before the first step, the best one after it, and the last one, each with its step
+    /// and its metric.
+    before: Option<Vec<Scores>>,
+    best: Option<(u64, f64, Vec<Scores>)>,
+    last: Option<(u64, Vec<Scores>)>,
+}
+
+impl History {
+    fn add(&mut self, step: u64, metric: f64, scores: Vec<Scores>) {
+        if step == 0 {
+            self.before = Some(scores);
+            return;
+        }
+        if self.best.as_ref().is_none_or(|(_, best, _)| metric > *best) {
+            self.best = Some((step, metric, scores.clone()));
+        }
+        self.last = Some((step, scores));
+    }
+
+    /// The scores of each set by the model before the first step and by that of `step`; nothing if
+    /// one of them was not scored by this process.
+    pub(super) fn before_and_after(&self, step: u64) -> Vec<(&Scores, &Scores)> {
+        let best = self.best.iter().map(|(step, _, scores)| (step, scores));
+        let last = self.last.iter().map(|(step, scores)| (step, scores));
+        let after = best.chain(last).find(|&(&of, _)| of == step).map(|(_, scores)| scores);
+        self.before.iter().flatten().zip(after.into_iter().flatten()).collect()
+    }
+}
+
+impl Watcher {
+    pub(super) fn new(scorer: Scorer, bar: ProgressBar, time_left: TimeLeft) -> Self {
+        Self {
+            scorer,
+            bar,
+            time_left,
+            message: String::new(),
+            last_end: Instant::now(),
+            history: History::default(),
+            failure: None,
+            warned: false,
+        }
+    }
+
+    /// Prints a line above the progress bar.
+    fn note(&self, text: &str) {
+        self.bar.suspend(|| report::note(text));
+    }
+
+    /// Prints the figures of this step's model, and the first time that something is wrong with its
+    /// embeddings, what that is.
+    fn show_figures(&mut self, scored: &Scored) {
+        let step = self.bar.position();
+        let figures = scored.figures.iter().filter(|(name, _)| !is_interval(name)).map(|(name, value)| {
+            let value = value.as_f64().map_or("undefined".to_owned(), |value| format!("{value:.4}"));
+            format!("{} {value}", plain(name))
+        });
+        self.note(&format!("step {step}: {}", figures.collect::<Vec<_>>().join(", ")));
+        if !self.warned && !scored.warnings.is_empty() {
+            self.warned = true;
+            self.note(&format!("warning: step {step}: {}; {ADVICE}", scored.warnings.join("; ")));
+        }
+    }
+
+    /// The seconds since the last event, and a new one.
+    fn lap(&mut self) -> f64 {
+        let seconds = self.last_end.elapsed().as_secs_f64();
+        self.last_end = Instant::now();
+        seconds
+    }
+
+    fn show_message(&self) {
+        let left = self.time_left.after(self.bar.position());
+        let left = left.map(|left| format!(", {:#} left", HumanDuration(left)));
+        self.bar.set_message(self.message.clone() + &left.unwrap_or_default());
+    }
 }
 
 impl Callbacks for Watcher {
     fn evaluate(&mut self, encoder: &SentenceEncoder) -> simcse_train::Result<Option<Evaluation>> {
-        let evaluation = self.scorer.score(encoder).map_err(failed)?;
-        if let Some(evaluation) = &evaluation {
-            let figures = evaluation.figures.iter().filter_map(|(name, value)| {
-                Some(format!("{} {:.4}", name.trim_start_matches("eval_"), value.as_f64()?))
-            });
-            let figures: Vec<_> = figures.collect();
-            self.note(&format!("step {}: {}", self.bar.position(), figures.join(", ")));
-        }
-        Ok(evaluation)
+        self.last_end = Instant::now();
+        let scored = match self.scorer.score(encoder) {
+            // The data are as good as before, and so may be the weights: stop as if asked to.
+            Err(error @ simcse_eval::Error::NotFinite { .. }) => {
+                self.failure = Some(failed(error));
+                return Ok(None);
+            }
+            scored => scored.map_err(failed)?,
+        };
+        let Some(scored) = scored else { return Ok(None) };
+        let seconds = self.lap();
+        self.time_left.on_evaluation(seconds);
+        self.show_message();
+        self.show_figures(&scored);
+        let metric = scored.metric(&self.scorer.choose_best_by).map_err(|names| Error::Setting {
+            setting: "choose-best-by".to_owned(),
+            expected: format!("one of {names}"),
+            found: self.scorer.choose_best_by.clone(),
+        })?;
+        let evaluation = Evaluation { figures: scored.figures, metric };
+        self.history.add(self.bar.position(), metric, scored.scores);
+        Ok(Some(evaluation))
     }
 
     fn test(&mut self, encoder: &SentenceEncoder) -> simcse_train::Result<Option<Evaluation>> {
         match &self.scorer.test {
-            Some(set) => rerank(set, encoder, "test").map_err(failed),
+            Some(set) => test(&**set, encoder).map_err(failed),
             None => Ok(None),
         }
     }
@@ -45,34 +154,31 @@ impl Callbacks for Watcher {
     fn on_step_end(&mut self, record: &StepRecord, total_steps: u64) {
         let StepRecord { step, loss, learning_rate, sentences_per_second, .. } = record;
         let loss = figure(f64::from(*loss));
-        let text = format!("loss {loss}, learning rate {learning_rate:.2e}, {sentences_per_second:.1} sentences/s");
+        self.message = format!("loss {loss}, learning rate {learning_rate:.2e}, {sentences_per_second:.1} sentences/s");
+        self.time_left.on_step(record.step_seconds);
         self.bar.set_position(*step);
-        self.bar.set_message(text.clone());
+        self.show_message();
         if record.skipped {
             self.note(&format!("warning: step {step}: loss or gradient is not finite; the update is skipped"));
         }
         let every = (total_steps / 10).max(1);
         if self.bar.is_hidden() && (step.is_multiple_of(every) || *step == 1) {
-            self.note(&format!("step {step}/{total_steps}: {text}"));
+            self.note(&format!("step {step}/{total_steps}: {}", self.message));
         }
+        self.last_end = Instant::now();
     }
 
     fn on_save(&mut self, checkpoint: &Path) {
+        let seconds = self.lap();
+        self.time_left.on_checkpoint(seconds);
         self.note(&format!("saved {}", checkpoint.display()));
     }
 
     fn stop_requested(&self) -> bool {
-        stop::requested()
+        stop::requested() || self.failure.is_some()
     }
 }
 
 fn failed(error: simcse_eval::Error) -> Error {
     Error::Evaluation(Box::new(error))
-}
-
-impl Watcher {
-    /// Prints a line above the progress bar.
-    fn note(&self, text: &str) {
-        self.bar.suspend(|| report::note(text));
-    }
 }

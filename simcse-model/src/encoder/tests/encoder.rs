@@ -210,6 +210,13 @@ impl Oracle<'_> {
         let highest = self.kinks.highest.get_or_init(|| Array2::from_shape_fn(shape, |(i, c)| top(i, c)));
         Array2::from_shape_fn(shape, |(i, c)| match pooling {
             Pooling::Mean => x.slice(s![sentence(i), c]).mean().unwrap(),
+            Pooling::MeanSqrtLen => x.slice(s![sentence(i), c]).sum() / (sentence(i).len() as f64).sqrt(),
+            Pooling::WeightedMean => {
+                let weights = (1..=sentence(i).len()).map(|weight| weight as f64);
+                let sum: f64 = weights.clone().zip(sentence(i)).map(|(weight, token)| weight * x[[token, c]]).sum();
+                sum / weights.sum::<f64>()
+            }
+            Pooling::LastToken => x[[sentence(i).end - 1, c]],
             Pooling::Cls => x[[sentence(i).start, c]],
             Pooling::Max => x[[highest[[i, c]], c]],
         })
@@ -319,7 +326,7 @@ proptest! {
         architecture in architecture(),
         hidden_act in activation(),
         sentences in sentences(),
-        pooling in prop::sample::select(vec![Pooling::Mean, Pooling::Cls, Pooling::Max]),
+        pooling in prop::sample::select(Pooling::ALL),
         plan in plan(),
         seed: u64,
     ) {

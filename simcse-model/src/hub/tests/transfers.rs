@@ -10,7 +10,7 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 
 use super::super::config::{AccessToken, HubConfig};
-use super::super::download_file::download_file_with;
+use super::super::download_file::{DatasetFile, download_file_with};
 use super::server::{Reply, Repo, Request, Server, sha256};
 use super::{HubError, PLAIN, config, resolve};
 
@@ -192,4 +192,31 @@ fn a_file_arrives_whole_or_not_at_all() {
 
     let error = download_file_with(&config, "ftp://x/y", &to, "y", &mut |_| {}).unwrap_err();
     assert!(matches!(error, HubError::BadAddress { .. }), "{error}");
+}
+
+#[test]
+fn a_file_of_a_data_set_must_have_the_digest_that_the_hub_names() {
+    let content = b"an archive";
+    let server = Server::start(|request| match request.path.as_str() {
+        "/storage" => Reply::file(request, content),
+        path if path.starts_with("/datasets/o/n/resolve/0f/") && !path.ends_with("/none") => {
+            let digest = if path.ends_with("/right") { sha256(content) } else { sha256(b"another") };
+            Reply::status(302)
+                .header("Location", "/storage")
+                .header("X-Linked-Etag", format!("\"{digest}\""))
+                .header("X-Linked-Size", content.len())
+        }
+        _ => Reply::file(request, content).header("ETag", "\"0123\""),
+    });
+    let dir = tempfile::tempdir().unwrap();
+    let config = config(dir.path(), &server.url);
+    let download =
+        |name| DatasetFile { repo: "o/n", commit: "0f", name }.download_with(&config, dir.path(), &mut |_| {});
+    download("right").unwrap();
+    assert_eq!(fs::read(dir.path().join("right")).unwrap(), content);
+    let error = download("wrong").unwrap_err();
+    assert!(matches!(error, HubError::Corrupt { .. }), "{error}");
+    let error = download("none").unwrap_err();
+    assert!(error.to_string().contains("it sent no SHA-256 of none"), "{error}");
+    assert!(!dir.path().join("wrong").exists() && !dir.path().join("none").exists());
 }

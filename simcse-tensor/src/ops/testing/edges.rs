@@ -9,6 +9,7 @@ use crate::named::Named;
 use crate::ops::activation_linear::{self, Activation, tests::oracle};
 use crate::ops::attention::{self, Attention};
 use crate::ops::context::Context;
+use crate::ops::contrastive::ContrastiveLoss;
 use crate::ops::elementwise::{flat, flat_mut};
 use crate::ops::layer_norm::{self, LayerNorm};
 use crate::ops::linear::Linear;
@@ -84,7 +85,10 @@ proptest! {
             highest - f64::from(numbers[9 * i]) + rest
         };
         let expected = (0..size).map(loss_of).sum::<f64>() / size as f64;
-        let loss = contrastive::cross_entropy(flat_mut(&mut x), 0, size, 1.0) / size as f64;
+        let options = ContrastiveLoss::simcse(1.0);
+        let anchors = flat_mut(&mut x);
+        let block = contrastive::Block { loss: &options, size, first: 0, anchors, positives: &mut [] };
+        let loss = contrastive::cross_entropy(block) / size as f64;
         prop_assert!((loss - expected).abs() <= 1e-5 * (1.0 + expected.abs()), "{loss}, expected {expected}");
         for (i, row) in x.outer_iter().enumerate() {
             let (expected, _) = softmax(&wide(&numbers[8 * i..][..size]));

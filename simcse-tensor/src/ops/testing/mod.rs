@@ -45,6 +45,11 @@ fn random((rows, cols): (usize, usize), philox: Philox, stream: u32) -> Array2<f
     Array2::from_shape_vec((rows, cols), values).unwrap()
 }
 
+/// The values of a case's input `i`.
+pub(crate) fn input(case: &Case, i: usize) -> Array2<f32> {
+    random(case.inputs[i], Philox::new(case.seed), i as u32)
+}
+
 type Matrices = Vec<Array2<f64>>;
 
 /// Checks an operation: `build` does it on the tape, given inputs and parameters; `oracle` in f64.
@@ -62,7 +67,7 @@ pub(crate) fn check(
     for (i, (&slot, &shape)) in slots.iter().zip(&case.params).enumerate() {
         params.slice_mut(slot).copy_from_slice(random(shape, philox, 1000 + i as u32).as_slice().unwrap());
     }
-    let inputs: Vec<_> = case.inputs.iter().enumerate().map(|(i, &shape)| random(shape, philox, i as u32)).collect();
+    let inputs: Vec<_> = (0..case.inputs.len()).map(|i| input(case, i)).collect();
 
     // Both runs share a pool, so that the second one gets used buffers.
     let mut pool = BufferPool::new();

@@ -47,6 +47,7 @@ fn demand() -> Demand {
         hidden_size: 100_000,
         intermediate_size: 1,
         precision: Precision::F32,
+        loss: ContrastiveLoss::simcse(20.0),
         batch_tokens: 4000,
         block_tokens: 500,
     }

@@ -51,7 +51,10 @@ fn texts_that_are_not_values_are_refused() {
     let refused = |name: &str, text: &str| Settings::default().set(name, text).unwrap_err().to_string();
     assert_eq!(refused("batch_size", "many"), "--batch-size: expected a whole number, 0 or more, found many");
     assert_eq!(refused("batch_size", "-1"), "--batch-size: expected a whole number, 0 or more, found -1");
-    assert_eq!(refused("pooling", "avg"), "--pooling: expected mean, cls or max, found avg");
+    assert_eq!(
+        refused("pooling", "avg"),
+        "--pooling: expected mean, cls, max, mean_sqrt_len_tokens, weightedmean or lasttoken, found avg"
+    );
     assert_eq!(refused("precision", "f16"), "--precision: expected f32, bf16 or auto, found f16");
     assert_eq!(refused("recipe", "7"), "--recipe: expected st-2021 or st-6, found 7");
     assert_eq!(refused("no_such", "7"), "--no_such: expected the name of a setting, found an unknown name");

@@ -4,7 +4,8 @@
 //! computed them or how the batch was split into pieces.
 
 mod contrastive;
+mod matryoshka;
 mod objective;
 
-pub use contrastive::Contrastive;
+pub use matryoshka::Matryoshka;
 pub use objective::Objective;

@@ -42,8 +42,9 @@ use simcse_tensor::{BufferPool, Precision};
 /// assert_eq!((loss, dz), (4.0, array![[0.0, -4.0], [0.0, 4.0]]));
 /// ```
 pub trait Objective {
-    /// The loss, and its gradient with respect to `embeddings`. Both matrices have the shape (2B,
-    /// C): rows `0..B` are the first views of the sentences, rows `B..2B` the second views.
+    /// The loss, and its gradient with respect to `embeddings`. Both matrices have the shape (K·B,
+    /// C): rows `0..B` are the first texts of the examples, rows `B..2B` the second ones, and so
+    /// on. If examples are single sentences, these are their two views.
     /// `precision` is that of large matrix products. `buffers` provides working memory; the caller
     /// returns the gradient's buffer to it.
     fn loss_and_gradient(

@@ -1,6 +1,6 @@
 //! Reranking: rank the candidates of a query so that similar ones come first.
 //!
-//! As in sentence-transformers' `RerankingEvaluator`, candidates are scored by cosine similarity to
+//! As in sentence-transformers' `RerankingEvaluator`, candidates are scored by their similarity to
 //! the query, and queries without positives, or without negatives, are left out. Candidates of
 //! equal tokens are tied here, and MAP and nDCG are then those of scikit-learn for equal scores;
 //! in the reference, rounding may order them.
@@ -8,7 +8,7 @@
 //! ```
 //! # use simcse_model::{Architecture, ModelConfig, ModelDirectory};
 //! # use simcse_model::{Pooling, SentenceEncoder, Tokenizer};
-//! use simcse_eval::Reranking;
+//! use simcse_eval::{EvaluationSet, Reranking};
 //! # let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "slow", "boot", "wifi"];
 //! # let config = ModelConfig {
 //! #     vocab_size: words.len(),
@@ -27,22 +27,20 @@
 //! assert_eq!(set.texts()?, ["slow boot", "boot slow", "wifi"]);
 //!
 //! let scores = set.evaluate(&encoder)?;
-//! assert!(scores.map == 1.0 || scores.map == 0.5, "the positive is first or second");
+//! let map = scores.get("map").unwrap();
+//! assert!(map == 1.0 || map == 0.5, "the positive is first or second");
 //!
-//! // Anything else that makes one vector for each text can be scored, too.
-//! let counts = simcse_eval::lexical::tf_idf(["slow boot"], set.texts()?);
-//! assert_eq!(set.score(counts.view())?.map, 1.0);
+//! // Anything else that judges similarity can be scored, too.
+//! let words = set.score(&mut simcse_eval::similarity::Lexical::tf_idf())?.unwrap();
+//! assert_eq!(words.get("map"), Some(1.0));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
 //! This file must not know how the embeddings were computed.
 
-use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
-use ndarray::ArrayView2;
 use serde_json::json;
-use simcse_model::SentenceEncoder;
 use simcse_model::io::Lines;
 
 use crate::data::askubuntu::{Annotations, text_file, titles_of};
@@ -50,9 +48,11 @@ use crate::data::samples::each_sample;
 use crate::data::split::Split;
 use crate::data::texts::{DistinctTexts, sha256};
 use crate::error::{Error, shown};
-use crate::metrics::ranking::mrr;
-use crate::metrics::unit_rows::unit_rows;
-use crate::rerank_scores::{Bm25Scores, RerankScores};
+use crate::scores::{Scores, Unit};
+use crate::set::{EvaluationSet, LeftOut, SetKind};
+use crate::sets::bm25_order::Bm25Scores;
+use crate::sets::rerank_figures::RerankFigures;
+use crate::similarity::judge::{Relation, Similarity};
 
 /// How many queries an evaluation leaves out, and why.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
@@ -167,7 +167,7 @@ impl Reranking {
         builder.finish(path)
     }
 
-    /// The distinct texts that [`Reranking::score`] needs embeddings of.
+    /// The distinct texts of queries and candidates.
     ///
     /// # Errors
     /// [`Error::NoTexts`] for a directory without a text file.
@@ -175,12 +175,36 @@ impl Reranking {
         self.texts.as_deref().ok_or_else(|| Error::NoTexts { path: self.path.clone() })
     }
 
-    /// SHA-256, in hexadecimal, of what is scored. For each query, a JSON line
-    /// `[query, [[candidate, relevant], …]]` is digested.
+    /// Scores the order in which the directory lists the candidates, which is BM25's.
     ///
     /// # Errors
-    /// [`Error::NoTexts`].
-    pub fn sha256(&self) -> Result<String, Error> {
+    /// [`Error::NoBm25Order`] for a `.jsonl` file.
+    pub fn baseline_bm25(&self) -> Result<Bm25Scores, Error> {
+        let rankings = self.bm25_order.as_ref().ok_or_else(|| Error::NoBm25Order { path: self.path.clone() })?;
+        Bm25Scores::of(rankings).map_err(|source| Error::Query { query: "BM25".to_owned(), source })
+    }
+}
+
+impl EvaluationSet for Reranking {
+    fn kind(&self) -> SetKind {
+        SetKind::Rerank
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn texts_to_encode(&self) -> usize {
+        self.texts.as_ref().map_or(0, Vec::len)
+    }
+
+    fn left_out(&self) -> LeftOut {
+        let Skipped { without_positives, without_negatives } = self.skipped;
+        LeftOut { reasons: vec![("without_positives", without_positives), ("without_negatives", without_negatives)] }
+    }
+
+    /// For each query, a JSON line `[query, [[candidate, relevant], …]]` is digested.
+    fn sha256(&self) -> Result<String, Error> {
         let texts = self.texts()?;
         let line = |Query { text, candidates, relevant }: &Query| {
             let candidates =
@@ -190,135 +214,27 @@ impl Reranking {
         Ok(sha256(self.queries.iter().map(line)))
     }
 
-    /// Encodes every distinct text once and scores the rankings by cosine similarity. The model's
-    /// prompts for queries and documents, if it has any, are put in front of queries and
-    /// candidates.
-    ///
-    /// # Errors
-    /// [`Error::NoTexts`], the encoder's errors, and embeddings with NaN or infinite values.
-    pub fn evaluate(&self, encoder: &SentenceEncoder) -> Result<RerankScores, Error> {
-        let scores = self.evaluate_while(encoder, None, |_| true)?;
-        Ok(scores.expect("nothing stops it"))
+    fn entry(&self, index: usize) -> Vec<&str> {
+        self.texts.iter().map(|texts| texts[self.queries[index].text].as_str()).collect()
     }
 
-    /// [`evaluate`](Self::evaluate) with `prompt`, if it is given, in front of all texts instead of
-    /// the model's prompts. It can be stopped: now and then `go_on` gets the number of texts
-    /// encoded so far, and the result is `None` if it returns `false`.
-    ///
-    /// # Errors
-    /// As for [`evaluate`](Self::evaluate).
-    pub fn evaluate_while(
-        &self,
-        encoder: &SentenceEncoder,
-        prompt: Option<&str>,
-        mut go_on: impl FnMut(usize) -> bool,
-    ) -> Result<Option<RerankScores>, Error> {
+    /// Ranks the candidates of each query by their similarity to it.
+    fn score(&self, similarity: &mut dyn Similarity) -> Result<Option<Scores>, Error> {
         let texts = self.texts()?;
-        let prompts = &encoder.directory.prompts;
-        let query_prompt = prompt.unwrap_or(prompts.query());
-        let document_prompt = prompt.unwrap_or(prompts.document());
-        if query_prompt == document_prompt {
-            let embeddings = encoder.encode_with_prompt_while(query_prompt, texts, go_on)?;
-            return embeddings.map(|embeddings| self.score(embeddings.view())).transpose();
-        }
-        // A text that is both a query and a candidate has two embeddings.
-        let queries = Selection::new(self.queries.iter().map(|query| query.text));
-        let candidates = Selection::new(self.queries.iter().flat_map(|query| query.candidates.iter().copied()));
-        let query_texts = queries.select(texts);
-        let Some(query_rows) = encoder.encode_with_prompt_while(query_prompt, &query_texts, &mut go_on)? else {
+        let of_query = |query: &Query| query.candidates.iter().map(|&candidate| [query.text, candidate]).collect();
+        let pairs: Vec<[usize; 2]> = self.queries.iter().flat_map(|query| -> Vec<_> { of_query(query) }).collect();
+        let Some(similarities) = similarity.pairs(texts, Relation::QueryDocument, &pairs)? else {
             return Ok(None);
         };
-        let go_on = |done| go_on(query_texts.len() + done);
-        let candidate_texts = candidates.select(texts);
-        let Some(candidate_rows) = encoder.encode_with_prompt_while(document_prompt, &candidate_texts, go_on)? else {
-            return Ok(None);
-        };
-        let query_rows = unit_rows(query_rows.view());
-        let candidate_rows = unit_rows(candidate_rows.view());
-        let similarity = |query: usize, candidate: usize| {
-            query_rows.row(queries.rows[&query]).dot(&candidate_rows.row(candidates.rows[&candidate]))
-        };
-        self.score_by(texts, similarity).map(Some)
-    }
-
-    /// Scores the rankings by the cosine similarity of `embeddings`, (texts, C): one row for each
-    /// of [`Reranking::texts`], whose norms do not matter.
-    ///
-    /// # Errors
-    /// [`Error::NoTexts`], and [`Error::Query`] if a similarity is not finite.
-    ///
-    /// # Panics
-    /// If the number of rows is not that of the texts.
-    pub fn score(&self, embeddings: ArrayView2<f32>) -> Result<RerankScores, Error> {
-        let texts = self.texts()?;
-        assert_eq!(embeddings.nrows(), texts.len(), "one embedding for each distinct text");
-        let unit = unit_rows(embeddings);
-        self.score_by(texts, |query, candidate| unit.row(query).dot(&unit.row(candidate)))
-    }
-
-    /// Scores the rankings by the similarity of two texts, a query and a candidate.
-    fn score_by(&self, texts: &[String], similarity: impl Fn(usize, usize) -> f32) -> Result<RerankScores, Error> {
-        let of_query = |query: &Query| {
-            let scores: Vec<f32> =
-                query.candidates.iter().map(|&candidate| similarity(query.text, candidate)).collect();
-            RerankScores::of_query(&query.relevant, &scores)
-                .map_err(|source| Error::Query { query: shown(&texts[query.text]), source })
-        };
-        let each = self.queries.iter().map(of_query).collect::<Result<Vec<_>, _>>()?;
-        Ok(RerankScores::mean(&each))
-    }
-
-    /// Scores the order in which the directory lists the candidates, which is BM25's. (BM25's
-    /// scores have ties; the order has none.)
-    ///
-    /// # Errors
-    /// [`Error::NoBm25Order`] for a `.jsonl` file.
-    pub fn baseline_bm25(&self) -> Result<Bm25Scores, Error> {
-        let rankings = self.bm25_order.as_ref().ok_or_else(|| Error::NoBm25Order { path: self.path.clone() })?;
-        let mut published = Vec::new();
-        let mut comparable = Vec::new();
-        let mut reciprocal_ranks = 0.0;
-        for relevant in rankings {
-            // Metrics take scores, not ranks: any scores that fall with the rank will do.
-            let falling: Vec<f32> = (0..relevant.len()).map(|rank| -(rank as f32)).collect();
-            let undefined = |source| Error::Query { query: "BM25".to_owned(), source };
-            let scores = RerankScores::of_query(relevant, &falling).map_err(undefined)?;
-            reciprocal_ranks += mrr(relevant, &falling, relevant.len()).map_err(undefined)?;
-            published.push(scores);
-            if relevant.contains(&false) {
-                comparable.push(scores);
-            }
+        let mut similarities = &similarities[..];
+        let mut figures = RerankFigures::default();
+        for query in &self.queries {
+            let (scores, rest) = similarities.split_at(query.candidates.len());
+            let odd = |source| Error::Query { query: shown(&texts[query.text]), source };
+            figures.push(&query.relevant, scores).map_err(odd)?;
+            similarities = rest;
         }
-        Ok(Bm25Scores {
-            published: RerankScores::mean(&published),
-            mrr: reciprocal_ranks / rankings.len().max(1) as f64,
-            comparable: RerankScores::mean(&comparable),
-        })
-    }
-}
-
-/// Some of the texts, each once.
-struct Selection {
-    texts: Vec<usize>,
-    /// The row of each text among the embeddings of the selection.
-    rows: HashMap<usize, usize>,
-}
-
-impl Selection {
-    fn new(all: impl Iterator<Item = usize>) -> Self {
-        let mut texts = Vec::new();
-        let mut rows = HashMap::new();
-        for text in all {
-            rows.entry(text).or_insert_with(|| {
-                texts.push(text);
-                texts.len() - 1
-            });
-        }
-        Self { texts, rows }
-    }
-
-    fn select<'a>(&self, texts: &'a [String]) -> Vec<&'a str> {
-        self.texts.iter().map(|&text| texts[text].as_str()).collect()
+        Ok(Some(Scores::new(figures.figures(), self.queries.len(), Unit::Queries, similarity)))
     }
 }
 

@@ -19,7 +19,7 @@
 //! ```
 //! # use simcse_model::{Architecture, ModelConfig, ModelDirectory};
 //! # use simcse_model::{Pooling, SentenceEncoder, Tokenizer};
-//! use simcse_eval::Sts;
+//! use simcse_eval::{EvaluationSet, Sts};
 //! # let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "slow", "boot", "wifi"];
 //! # let config = ModelConfig {
 //! #     vocab_size: words.len(),
@@ -39,8 +39,8 @@
 //!
 //! let set = Sts::read(&path)?;
 //! let scores = set.evaluate(&encoder)?;
-//! assert_eq!(scores.pairs, 3);
-//! assert!((-1.0..=1.0).contains(&scores.spearman_cosine));
+//! assert_eq!(scores.count, 3);
+//! assert!((-1.0..=1.0).contains(&scores.get("spearman_cosine").unwrap()));
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 //!
@@ -48,16 +48,15 @@
 
 use std::path::{Path, PathBuf};
 
-use ndarray::ArrayView2;
-use serde::Serialize;
 use serde_json::json;
-use simcse_model::SentenceEncoder;
 
 use crate::data::pairs::{StsOptions, read_pairs};
 use crate::data::texts::{DistinctTexts, sha256};
 use crate::error::Error;
-use crate::metrics::correlation::{pearson, spearman};
-use crate::metrics::unit_rows::unit_rows;
+use crate::scores::{Figure, Scores, Unit};
+use crate::set::{EvaluationSet, LeftOut, SetKind};
+use crate::similarity::judge::{Relation, Similarity};
+use crate::statistics::sample::Sample;
 
 /// Two sentences, and how similar people judged them.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -79,17 +78,6 @@ pub struct Sts {
     texts: Vec<String>,
 }
 
-/// Correlations over pairs.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
-pub struct StsScores {
-    /// Spearman's rank correlation of cosine similarity and gold score, −1 to 1.
-    pub spearman_cosine: f64,
-    /// Pearson's correlation of the same.
-    pub pearson_cosine: f64,
-    /// How many pairs were scored.
-    pub pairs: usize,
-}
-
 impl Sts {
     /// Reads a file whose layout is unambiguous.
     ///
@@ -104,8 +92,8 @@ impl Sts {
     /// # Errors
     /// An unreadable file, [`Error::Columns`] if it is not clear which columns hold score and
     /// sentences, [`Error::Splits`] if there are several splits and none is chosen, lines with
-    /// missing or other fields, scores that are not finite numbers, and data without any scored
-    /// pair.
+    /// missing or other fields, scores that are not finite numbers, data without any scored pair,
+    /// and [`Error::EqualScores`].
     pub fn read_with(path: impl AsRef<Path>, options: &StsOptions) -> Result<Self, Error> {
         let path = path.as_ref();
         let mut pairs = Vec::new();
@@ -122,76 +110,69 @@ impl Sts {
         if pairs.is_empty() {
             return Err(Error::Empty { path: path.to_owned(), expected: "pair with a score", skipped });
         }
+        check_differ(path, &pairs)?;
         Ok(Self { pairs, skipped, path: path.to_owned(), texts: texts.into_vec() })
     }
 
-    /// The distinct sentences that [`Sts::score`] needs embeddings of.
+    /// The distinct sentences.
     #[must_use]
     pub fn texts(&self) -> &[String] {
         &self.texts
     }
+}
 
-    /// SHA-256, in hexadecimal, of what is scored: a JSON line `[score, a, b]` for each pair.
-    #[must_use]
-    pub fn sha256(&self) -> String {
+/// Refuses gold scores that nothing can be correlated with.
+pub(crate) fn check_differ(path: &Path, pairs: &[Pair]) -> Result<(), Error> {
+    let first = pairs[0].score;
+    if pairs.iter().all(|pair| pair.score == first) {
+        return Err(Error::EqualScores { path: path.to_owned(), pairs: pairs.len(), score: first });
+    }
+    Ok(())
+}
+
+impl EvaluationSet for Sts {
+    fn kind(&self) -> SetKind {
+        SetKind::Sts
+    }
+
+    fn path(&self) -> &Path {
+        &self.path
+    }
+
+    fn texts_to_encode(&self) -> usize {
+        self.texts.len()
+    }
+
+    fn left_out(&self) -> LeftOut {
+        LeftOut { reasons: vec![("without_score", self.skipped)] }
+    }
+
+    /// For each pair, a JSON line `[score, a, b]` is digested.
+    fn sha256(&self) -> Result<String, Error> {
         let text = |index: usize| &self.texts[index];
-        sha256(self.pairs.iter().map(|Pair { score, sentences: [a, b] }| json!([score, text(*a), text(*b)])))
+        Ok(sha256(self.pairs.iter().map(|Pair { score, sentences: [a, b] }| json!([score, text(*a), text(*b)]))))
     }
 
-    /// Encodes every distinct sentence once and correlates cosine similarities with gold scores.
-    /// The model's default prompt, if it has one, is put in front of the sentences.
-    ///
-    /// # Errors
-    /// The encoder's errors, and [`Error::Correlation`].
-    pub fn evaluate(&self, encoder: &SentenceEncoder) -> Result<StsScores, Error> {
-        let scores = self.evaluate_while(encoder, None, |_| true)?;
-        Ok(scores.expect("nothing stops it"))
+    fn entry(&self, index: usize) -> Vec<&str> {
+        self.pairs[index].sentences.iter().map(|&text| self.texts[text].as_str()).collect()
     }
 
-    /// [`evaluate`](Self::evaluate) with `prompt`, if it is given, instead of the default. It can
-    /// be stopped: now and then `go_on` gets the number of sentences encoded so far, and the result
-    /// is `None` if it returns `false`.
-    ///
-    /// # Errors
-    /// As for [`evaluate`](Self::evaluate).
-    pub fn evaluate_while(
-        &self,
-        encoder: &SentenceEncoder,
-        prompt: Option<&str>,
-        go_on: impl FnMut(usize) -> bool,
-    ) -> Result<Option<StsScores>, Error> {
-        let prompt = prompt.unwrap_or(encoder.directory.prompts.default_prompt());
-        let embeddings = encoder.encode_with_prompt_while(prompt, &self.texts, go_on)?;
-        embeddings.map(|embeddings| self.score(embeddings.view())).transpose()
-    }
-
-    /// Correlates the cosine similarities of `embeddings`, (texts, C), with gold scores: one row
-    /// for each of [`Sts::texts`], whose norms do not matter.
-    ///
-    /// # Errors
-    /// [`Error::Correlation`] if there is only one pair, if similarities or scores are all equal,
-    /// or if one is not finite.
-    ///
-    /// # Panics
-    /// If the number of rows is not that of the texts.
-    pub fn score(&self, embeddings: ArrayView2<f32>) -> Result<StsScores, Error> {
-        assert_eq!(embeddings.nrows(), self.texts.len(), "one embedding for each distinct sentence");
-        let unit = unit_rows(embeddings);
-        let cosines: Vec<f32> =
-            self.pairs.iter().map(|Pair { sentences: [a, b], .. }| unit.row(*a).dot(&unit.row(*b))).collect();
-        let gold: Vec<f32> = self.pairs.iter().map(|pair| pair.score).collect();
-        let undefined = |source| {
-            let constant = gold.iter().all(|score| *score == gold[0]);
-            let values = if constant { "gold scores" } else { "cosine similarities" };
-            Error::Correlation { path: self.path.clone(), values, source }
+    /// Correlates similarities with gold scores.
+    fn score(&self, similarity: &mut dyn Similarity) -> Result<Option<Scores>, Error> {
+        let pairs: Vec<[usize; 2]> = self.pairs.iter().map(|pair| pair.sentences).collect();
+        let Some(predicted) = similarity.pairs(&self.texts, Relation::Symmetric, &pairs)? else {
+            return Ok(None);
         };
-        // Pearson's first: of constant values it reports the value, Spearman's only its rank.
-        let pearson_cosine = pearson(&gold, &cosines).map_err(undefined)?;
-        Ok(StsScores {
-            spearman_cosine: spearman(&gold, &cosines).map_err(undefined)?,
-            pearson_cosine,
-            pairs: self.pairs.len(),
-        })
+        let gold: Vec<f32> = self.pairs.iter().map(|pair| pair.score).collect();
+        let figures = vec![
+            Figure {
+                name: "spearman_cosine",
+                label: "Spearman",
+                sample: Sample::Spearman { gold: gold.clone(), predicted: predicted.clone() },
+            },
+            Figure { name: "pearson_cosine", label: "Pearson", sample: Sample::Pearson { gold, predicted } },
+        ];
+        Ok(Some(Scores::new(figures, self.pairs.len(), Unit::Pairs, similarity)))
     }
 }
 
@@ -199,9 +180,10 @@ impl Sts {
 mod tests {
     use std::io::Write;
 
-    use ndarray::array;
+    use ndarray::{Array2, array};
 
     use super::*;
+    use crate::similarity::{Cosine, Given};
 
     fn read(text: &str) -> Result<Sts, Error> {
         let mut file = tempfile::NamedTempFile::new().unwrap();
@@ -224,18 +206,21 @@ mod tests {
     fn the_digest_is_that_of_the_pairs() {
         // printf '[5.0,"a","b"]\n[0.5,"a","ä"]\n' | sha256sum
         let sts = read("5\ta\tb\n\tc\td\n.5\ta\tä\n").unwrap();
-        assert_eq!(sts.sha256(), "37f7a224dfeffcb2529dd81dcb51f344af5115f197badbe237677c5930b63a53");
+        assert_eq!(sts.sha256().unwrap(), "37f7a224dfeffcb2529dd81dcb51f344af5115f197badbe237677c5930b63a53");
     }
 
     #[test]
     fn correlations_of_embeddings_of_any_length() {
         let sts = read("3\ta\tb\n1\ta\tc\n2\ta\td\n").unwrap();
-        let scores = sts.score(array![[2.0, 0.0], [3.0, 0.0], [-1.0, 0.0], [0.0, 0.5]].view()).unwrap();
-        assert_eq!(scores, StsScores { spearman_cosine: 1.0, pearson_cosine: 1.0, pairs: 3 });
-        let json = serde_json::to_string(&scores).unwrap();
-        assert_eq!(json, r#"{"spearman_cosine":1.0,"pearson_cosine":1.0,"pairs":3}"#);
-        let error = sts.score(array![[0.0], [f32::NAN], [0.0], [0.0]].view()).unwrap_err();
-        assert!(error.to_string().ends_with("expected finite scores, found NaN at position 0"), "{error}");
+        let score = |embeddings: Array2<f32>| sts.score(&mut Cosine::of(Given::new(sts.texts(), embeddings.view())));
+        let scores = score(array![[2.0, 0.0], [3.0, 0.0], [-1.0, 0.0], [0.0, 0.5]]).unwrap().unwrap();
+        assert_eq!([scores.get("spearman_cosine"), scores.get("pearson_cosine")], [Some(1.0); 2]);
+        assert_eq!((scores.count, &scores.warnings[..]), (3, &[][..]));
+        let error = score(array![[0.0], [f32::NAN], [0.0], [0.0]]).unwrap_err();
+        assert!(
+            error.to_string().contains("embeddings are not finite: found NaN in the embedding of \"b\""),
+            "{error}"
+        );
     }
 
     #[test]

@@ -1,25 +1,36 @@
-//! `simcse eval`: the scores of a model, or of the BM25 baseline.
+//! `simcse eval`: the scores of a model, next to baselines.
+//!
+//! This room knows arguments and how figures are shown. It must not know how they are computed.
+
+mod compare;
+mod data_sets;
+mod judge;
+mod untuned;
 
 use std::path::PathBuf;
 
 use clap::builder::NonEmptyStringValueParser;
 use clap::{Args, Subcommand};
-use serde::Serialize;
-use serde_json::{Value, json};
-use simcse_eval::reranking::Skipped;
-use simcse_eval::{Bm25Scores, Columns, RerankScores, Reranking, Split, Sts, StsOptions, StsScores};
+use simcse_eval::sets::Skipped;
+use simcse_eval::{Bm25Scores, Columns, EvaluationSet, Figure, Reranking, Split, Sts, StsOptions};
 use simcse_model::Named;
 
-use crate::args::{JsonArgs, ModelArgs, PrecisionArgs, PromptArgs, named};
+use crate::args::{PrecisionArgs, named};
 use crate::error::Failure;
 use crate::inputs::{data_path, load};
-use crate::progress;
-use crate::report::{self, counted};
+use crate::report;
+use compare::{CompareArgs, compare};
+use data_sets::{LabelsArgs, PairsArgs, RetrievalArgs, SentEvalArgs, TripletsArgs};
+use judge::{JudgeArgs, ScoringArgs, judge, judge_encoder};
 
 const HELP: &str = "\
 Examples:
   simcse eval askubuntu --model output/my-model --data askubuntu --split test
-  simcse eval sts --model output/my-model --data sts-dev.csv --json";
+  simcse eval sts --model output/my-model --data sts-dev.csv --json
+  simcse eval compare --model output/my-model --against distilroberta-base --data dev.jsonl
+
+Every figure has its 95% bootstrap interval over queries, pairs or texts, and is compared with the \
+untuned model, the mean of input word embeddings, TF-IDF and BM25.";
 
 #[derive(Debug, Args)]
 #[command(after_help = HELP)]
@@ -31,9 +42,22 @@ pub(crate) struct EvalArgs {
 #[derive(Debug, Subcommand)]
 enum Benchmark {
     /// Rank the candidates of each query by cosine similarity: MAP, MRR@10, nDCG@10, P@1, P@5
+    #[command(alias = "rerank")]
     Askubuntu(AskubuntuArgs),
     /// Correlate cosine similarities with human scores: Spearman, Pearson
     Sts(StsArgs),
+    /// Correlate cosine similarities with human scores on the paper's seven STS sets
+    Senteval(SentEvalArgs),
+    /// Search a corpus for relevant documents: MAP@100, MRR@10, nDCG@10, Recall@100
+    Retrieval(RetrievalArgs),
+    /// Find the other half of pairs that belong together: accuracy, MRR@10
+    Pairs(PairsArgs),
+    /// Tell a positive from a negative: accuracy
+    Triplets(TripletsArgs),
+    /// Predict labels from the nearest neighbors: accuracy, macro F1
+    Labels(LabelsArgs),
+    /// Compare two models on a set of any kind: differences, intervals, what got better and worse
+    Compare(CompareArgs),
 }
 
 const ASKUBUNTU_HELP: &str = "\
@@ -67,11 +91,9 @@ struct AskubuntuArgs {
     #[arg(long, value_name = "NAME", value_parser = named::<Baseline>)]
     baseline: Option<Baseline>,
     #[command(flatten)]
-    prompt: PromptArgs,
-    #[command(flatten)]
     precision: PrecisionArgs,
     #[command(flatten)]
-    json: JsonArgs,
+    scoring: ScoringArgs,
 }
 
 /// What can be scored without a model.
@@ -105,7 +127,7 @@ Examples:
 #[command(after_help = STS_HELP)]
 struct StsArgs {
     #[command(flatten)]
-    model: ModelArgs,
+    judge: JudgeArgs,
     /// Pairs of sentences with a score, tab-separated (without quoting), comma-separated (with
     /// quotes) or as JSON lines, plain or .gz
     #[arg(long, value_name = "FILE")]
@@ -117,120 +139,56 @@ struct StsArgs {
     /// Split to score, from a file with a `split` column, such as dev or test
     #[arg(long, value_name = "NAME")]
     split: Option<String>,
-    #[command(flatten)]
-    prompt: PromptArgs,
-    #[command(flatten)]
-    json: JsonArgs,
-}
-
-/// The JSON object that an evaluation prints.
-#[derive(Serialize)]
-struct Report<S> {
-    #[serde(flatten)]
-    scores: S,
-    left_out: Value,
 }
 
 pub(crate) fn run(args: EvalArgs) -> Result<(), Failure> {
     match args.benchmark {
         Benchmark::Askubuntu(args) => askubuntu(&args),
         Benchmark::Sts(args) => sts(&args),
+        Benchmark::Senteval(args) => judge(&args.read()?, &args.judge),
+        Benchmark::Retrieval(args) => judge(&args.read()?, &args.judge),
+        Benchmark::Pairs(args) => judge(&args.read()?, &args.judge),
+        Benchmark::Triplets(args) => judge(&args.read()?, &args.judge),
+        Benchmark::Labels(args) => judge(&args.read()?, &args.judge),
+        Benchmark::Compare(args) => compare(&args),
     }
 }
 
 fn askubuntu(args: &AskubuntuArgs) -> Result<(), Failure> {
-    let reranking = Reranking::read(data_path(&args.data)?, args.split)?;
-    let skipped = reranking.skipped;
+    let set = Reranking::read(data_path(&args.data)?, args.split)?;
     match (args.baseline, &args.model) {
         (None, Some(model)) => {
-            let texts = reranking.texts()?.len();
-            let encoder = load(model, args.precision.get())?;
-            let bar = progress::sentences_bar(Some(texts as u64));
-            let scores = reranking.evaluate_while(&encoder, args.prompt.given(&encoder)?, progress::shown_on(&bar))?;
-            let scores = scores.expect("the bar stops nothing");
-            drop(bar); // clears it
-            print_figures(args.json.json, &scores, left_out(skipped), || rerank_text(&scores, skipped))
+            set.texts()?;
+            judge_encoder(&set, model, &load(model, args.precision.get())?, &args.scoring)
         }
-        _ => {
-            let scores = reranking.baseline_bm25()?;
-            print_figures(args.json.json, &scores, left_out(skipped), || bm25_text(&scores, skipped))
-        }
+        _ => print_bm25(&set, &set.baseline_bm25()?, args.scoring.json.json),
     }
 }
 
 fn sts(args: &StsArgs) -> Result<(), Failure> {
     let options = StsOptions { columns: args.columns.clone(), split: args.split.clone() };
-    let sts = Sts::read_with(&args.data, &options)?;
-    let encoder = load(&args.model.model, args.model.precision.get())?;
-    let bar = progress::sentences_bar(Some(sts.texts().len() as u64));
-    let scores = sts.evaluate_while(&encoder, args.prompt.given(&encoder)?, progress::shown_on(&bar))?;
-    let scores = scores.expect("the bar stops nothing");
-    drop(bar); // clears it
-    let left_out = json!({ "without_score": sts.skipped });
-    print_figures(args.json.json, &scores, left_out, || sts_text(&scores, sts.skipped))
+    judge(&Sts::read_with(&args.data, &options)?, &args.judge)
 }
 
-fn print_figures(
-    as_json: bool,
-    scores: &impl Serialize,
-    left_out: Value,
-    text: impl FnOnce() -> String,
-) -> Result<(), Failure> {
-    if as_json { report::print_json(&Report { scores, left_out }) } else { report::print(&text()) }
-}
-
-fn left_out(skipped: Skipped) -> Value {
-    json!({ "without_positives": skipped.without_positives, "without_negatives": skipped.without_negatives })
-}
-
-fn queries(count: usize) -> String {
-    counted(count, "query", "queries")
-}
-
-fn rerank_text(scores: &RerankScores, skipped: Skipped) -> String {
-    let Skipped { without_positives, without_negatives } = skipped;
-    let figures = figures_of(scores).map(|(name, figure)| (name, [Some(figure)]));
-    format!(
-        "{} ranked; left out: {without_positives} without positives, {without_negatives} without negatives\n\n{}",
-        queries(scores.queries),
-        report::table([""], &figures)
-    )
-}
-
-fn bm25_text(scores: &Bm25Scores, skipped: Skipped) -> String {
-    let Bm25Scores { published, comparable, mrr } = scores;
-    let Skipped { without_positives, without_negatives } = skipped;
-    let [map, rest @ ..] = figures_of(published);
-    let [comparable_map, comparable_rest @ ..] = figures_of(comparable);
-    let mut rows = vec![(map.0, [Some(map.1), Some(comparable_map.1)]), ("MRR", [Some(*mrr), None])];
-    rows.extend(rest.iter().zip(comparable_rest).map(|(a, b)| (a.0, [Some(a.1), Some(b.1)])));
-    format!(
+fn print_bm25(set: &Reranking, scores: &Bm25Scores, as_json: bool) -> Result<(), Failure> {
+    let Bm25Scores { published, comparable } = scores;
+    if as_json {
+        let mut object = published.to_json();
+        object.insert("comparable".to_owned(), comparable.to_json().into());
+        object.insert("left_out".to_owned(), set.left_out().to_json().into());
+        return report::print_json(&object);
+    }
+    let row = |figure: &Figure| (figure.label, [figure.sample.value(), comparable.get(figure.name)]);
+    let rows: Vec<_> = published.figures.iter().map(row).collect();
+    let Skipped { without_positives, .. } = set.skipped;
+    report::print(&format!(
         "BM25's order of the candidates\n\
          published:  {}, all that have a positive, as in the published figures; left out: {without_positives} \
          without positives\n\
-         comparable: {}, those that a model is scored on; left out: {without_positives} without positives, \
-         {without_negatives} without negatives\n\n{}",
-        queries(published.queries),
-        queries(comparable.queries),
+         comparable: {}, those that a model is scored on; left out: {}\n\n{}",
+        published.unit.counted(published.count),
+        comparable.unit.counted(comparable.count),
+        set.left_out(),
         report::table(["published", "comparable"], &rows)
-    )
-}
-
-fn figures_of(scores: &RerankScores) -> [(&'static str, f64); 5] {
-    [
-        ("MAP", scores.map),
-        ("MRR@10", scores.mrr_at_10),
-        ("nDCG@10", scores.ndcg_at_10),
-        ("P@1", scores.p_at_1),
-        ("P@5", scores.p_at_5),
-    ]
-}
-
-fn sts_text(scores: &StsScores, without_score: usize) -> String {
-    let figures = [("Spearman", [Some(scores.spearman_cosine)]), ("Pearson", [Some(scores.pearson_cosine)])];
-    format!(
-        "{} scored by cosine similarity; left out: {without_score} without a score\n\n{}",
-        counted(scores.pairs, "pair", "pairs"),
-        report::table([""], &figures)
-    )
+    ))
 }
