@@ -4,11 +4,11 @@
 use libfuzzer_sys::fuzz_target;
 use simcse_fuzz::{bounded, file};
 use simcse_model::io::Lines;
-use simcse_train::Sentences;
+use simcse_train::Examples;
 
 fuzz_target!(|bytes: &[u8]| {
     let path = file("in.txt", bytes);
-    let Ok(sentences) = bounded(bytes, || Sentences::read(&path, 3)) else { return };
+    let Ok(sentences) = bounded(bytes, || Examples::read(&path, 3)) else { return };
     let mut lines = Lines::open(&path).unwrap();
     let mut count = 0;
     while lines.next_line().unwrap().is_some() {

@@ -12,7 +12,7 @@ use rayon::prelude::*;
 use simcse_model::{Prompt, SentenceEncoder};
 
 use crate::data::batches::BatchSampler;
-use crate::data::sentences::Sentences;
+use crate::data::examples::Examples;
 use crate::data::steps::{Steps, steps_in_epoch};
 use crate::error::{Error, Result};
 use crate::settings::Settings;
@@ -24,23 +24,23 @@ use crate::settings::Settings;
 /// begins further epochs until it has made this number of steps.
 ///
 /// # Errors
-/// [`Error::TooFewSentences`] if there are too few for one batch.
+/// [`Error::TooFewExamples`] if there are too few for one batch.
 ///
 /// ```
-/// use simcse_train::{Sentences, Settings, total_steps};
+/// use simcse_train::{Examples, Settings, total_steps};
 ///
-/// let sentences = Sentences::from_texts("numbers", (0..10).map(|i| format!("sentence {i}")), 1)?;
+/// let sentences = Examples::from_texts("numbers", (0..10).map(|i| format!("sentence {i}")), 1)?;
 /// let settings = Settings { batch_size: 4, epochs: 3, ..Settings::default() };
 /// // Two batches per epoch: the last two sentences of each epoch's order are dropped.
 /// assert_eq!(total_steps(&settings, &sentences)?, 6);
 /// # Ok::<(), simcse_train::Error>(())
 /// ```
-pub fn total_steps(settings: &Settings, sentences: &Sentences) -> Result<u64> {
+pub fn total_steps(settings: &Settings, sentences: &Examples) -> Result<u64> {
     let batches_per_step = settings.gradient_accumulation_steps;
     let in_epoch = |epoch| steps_in_epoch(sentences, settings.batching(), batches_per_step, epoch);
     let first = in_epoch(0);
     if first == 0 {
-        return Err(Error::TooFewSentences {
+        return Err(Error::TooFewExamples {
             name: sentences.name().to_owned(),
             batch_size: settings.batch_size,
             found: sentences.len() - sentences.duplicates(),
@@ -64,7 +64,7 @@ pub(crate) struct Draw {
 /// The draws of a run, from some step on.
 #[derive(Debug)]
 pub(crate) struct Draws {
-    sentences: Sentences,
+    sentences: Examples,
     /// What goes in front of every sentence.
     prompt: String,
     batch_size: usize,
@@ -82,7 +82,7 @@ impl Draws {
     pub(crate) fn new(
         settings: &Settings,
         encoder: &SentenceEncoder,
-        sentences: &Sentences,
+        sentences: &Examples,
         epochs: f64,
     ) -> Result<Self> {
         let batches_per_step = settings.gradient_accumulation_steps;
@@ -182,7 +182,7 @@ impl Draws {
 fn tokenize(
     encoder: &SentenceEncoder,
     prompt: &str,
-    sentences: &Sentences,
+    sentences: &Examples,
     indices: &[u32],
 ) -> Result<Vec<(Vec<u32>, u64)>> {
     // What pooling excludes does not matter to the tokenizer.
@@ -204,7 +204,7 @@ mod tests {
 
     /// 11 sentences of two to four words, two of them equal. The others differ in their first word,
     /// so they do even if the tokenizer truncates them.
-    fn sentences() -> Sentences {
+    fn sentences() -> Examples {
         let texts = [
             "one to",
             "two boot",
@@ -218,7 +218,7 @@ mod tests {
             "ten to boot wifi",
             "three wifi",
         ];
-        Sentences::from_texts("test", texts, 1).unwrap()
+        Examples::from_texts("test", texts, 1).unwrap()
     }
 
     /// An encoder that truncates after `length` tokens.
@@ -302,7 +302,7 @@ mod tests {
         let text = |(index, number): (usize, &&str)| format!("{number}{}", tail(index));
         let texts: Vec<_> = NUMBERS.iter().enumerate().map(text).collect();
         let capitals = texts[..6].iter().map(|text| text.to_uppercase());
-        let sentences = Sentences::from_texts("test", texts.iter().cloned().chain(capitals), 1).unwrap();
+        let sentences = Examples::from_texts("test", texts.iter().cloned().chain(capitals), 1).unwrap();
         let settings = Settings { batch_size: 4, gradient_accumulation_steps: 2, ..Settings::default() };
         let from = |epochs| Draws::new(&settings, &encoder, &sentences, epochs).unwrap();
         let meet = |draws: &[Draw]| {
@@ -329,7 +329,7 @@ mod tests {
     fn too_few_sentences_that_the_tokenizer_can_tell_apart_are_an_error() {
         let encoder = encoder(8);
         let message = |texts: &[&str]| {
-            let sentences = Sentences::from_texts("texts", texts, 1).unwrap();
+            let sentences = Examples::from_texts("texts", texts, 1).unwrap();
             let settings = Settings { batch_size: 4, ..Settings::default() };
             let mut draws = Draws::new(&settings, &encoder, &sentences, 0.0).unwrap();
             draws.look_ahead(&encoder, 1, 1).unwrap_err().to_string()

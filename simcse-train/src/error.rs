@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use simcse_model::io::format_bytes;
 
-use crate::data::sentences::DataError;
+use crate::data::examples::DataError;
 
 /// Why a run did not start or did not finish.
 #[derive(Debug, thiserror::Error)]
@@ -38,7 +38,7 @@ pub enum Error {
         "{name}: expected at least {batch_size} different sentences for one batch, found {found}: \
          add sentences, or choose a smaller --batch-size"
     )]
-    TooFewSentences {
+    TooFewExamples {
         /// The file of sentences.
         name: String,
         /// Sentences per batch.

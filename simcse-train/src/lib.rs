@@ -1,16 +1,16 @@
 //! Unsupervised SimCSE training (Gao et al. 2021): sentences, objectives, AdamW, checkpoints and
 //! the training loop.
 //!
-//! A [`Trainer`] takes a model, [`Sentences`] and [`Settings`], and writes a directory that
+//! A [`Trainer`] takes a model, [`Examples`] and [`Settings`], and writes a directory that
 //! sentence-transformers can load:
 //!
 //! ```no_run
 //! use simcse_model::SentenceEncoder;
-//! use simcse_train::{Sentences, Settings, Trainer};
+//! use simcse_train::{Examples, Settings, Trainer};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let encoder = SentenceEncoder::load("path/to/bert")?;
-//! let sentences = Sentences::read("titles.txt", 10)?;
+//! let sentences = Examples::read("titles.txt", 10)?;
 //! let settings = Settings { batch_size: 64, ..Settings::for_model(&encoder) };
 //! let trained = Trainer::new(encoder, &sentences, settings, "output/my-model")?.train(&mut ())?;
 //! println!("mean loss {:.4}", trained.summary.train_loss);
@@ -44,7 +44,7 @@ mod warnings;
 
 pub use callbacks::Callbacks;
 pub use data::batches::BatchSampler;
-pub use data::sentences::Sentences;
+pub use data::examples::Examples;
 pub use draws::total_steps;
 pub use error::{Error, Result};
 pub use evaluation::{Evaluation, Figures};

@@ -8,7 +8,7 @@ use simcse_model::{SentenceEncoder, Work};
 use simcse_tensor::Grads;
 use simcse_tensor::profile::{Part, Profile, record, time};
 
-use crate::data::sentences::Sentences;
+use crate::data::examples::Examples;
 use crate::draws::total_steps;
 use crate::error::Result;
 use crate::optim::adamw::{AdamW, clip_scale, gradient_norm};
@@ -65,10 +65,10 @@ impl Measured {
 ///
 /// # Errors
 /// [`Error::Setting`](crate::Error::Setting),
-/// [`Error::TooFewSentences`](crate::Error::TooFewSentences), and what the tokenizer reports.
+/// [`Error::TooFewExamples`](crate::Error::TooFewExamples), and what the tokenizer reports.
 pub fn measure_steps(
     encoder: &mut SentenceEncoder,
-    sentences: &Sentences,
+    sentences: &Examples,
     settings: &Settings,
     steps: u32,
 ) -> Result<Measured> {

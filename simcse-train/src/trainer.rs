@@ -10,7 +10,7 @@ use simcse_model::SentenceEncoder;
 use simcse_tensor::Grads;
 
 use crate::callbacks::Callbacks;
-use crate::data::sentences::Sentences;
+use crate::data::examples::Examples;
 use crate::draws::{Draw, Draws, total_steps};
 use crate::error::{Error, Result};
 use crate::evaluation::Figures;
@@ -39,7 +39,7 @@ use crate::warnings::warnings;
 /// ```
 /// use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling};
 /// use simcse_model::{SentenceEncoder, Tokenizer};
-/// use simcse_train::{Sentences, Settings, Trainer};
+/// use simcse_train::{Examples, Settings, Trainer};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// // A small model with random weights; SentenceEncoder::load("path/to/model") would read one.
@@ -56,7 +56,7 @@ use crate::warnings::warnings;
 /// let directory = ModelDirectory::new(config, tokenizer, Pooling::Mean, 32)?;
 /// let encoder = SentenceEncoder::random(directory, 1);
 ///
-/// let sentences = Sentences::from_texts("four questions", texts, 1)?;
+/// let sentences = Examples::from_texts("four questions", texts, 1)?;
 /// let settings = Settings { batch_size: 2, max_steps: Some(3), ..Settings::for_model(&encoder) };
 /// let output = tempfile::tempdir()?;
 /// let trainer = Trainer::new(encoder, &sentences, settings, output.path().join("model"))?;
@@ -74,7 +74,7 @@ pub struct Trainer {
     /// nothing is read from there.
     pub sources: Sources,
     encoder: SentenceEncoder,
-    sentences: Sentences,
+    sentences: Examples,
     settings: Settings,
     total_steps: u64,
     start: Start,
@@ -106,10 +106,10 @@ impl Trainer {
     ///
     /// # Errors
     /// [`Error::Setting`] for a setting out of range, or not possible with this model;
-    /// [`Error::TooFewSentences`].
+    /// [`Error::TooFewExamples`].
     pub fn new(
         mut encoder: SentenceEncoder,
-        sentences: &Sentences,
+        sentences: &Examples,
         settings: Settings,
         output: impl Into<PathBuf>,
     ) -> Result<Self> {
@@ -130,7 +130,7 @@ impl Trainer {
     pub fn resume(
         output: OutputDirectory,
         checkpoint: Checkpoint,
-        sentences: &Sentences,
+        sentences: &Examples,
         settings: Settings,
     ) -> Result<Self> {
         let recorded = &checkpoint.provenance.settings;
@@ -158,7 +158,7 @@ impl Trainer {
 
     fn prepare(
         encoder: SentenceEncoder,
-        sentences: &Sentences,
+        sentences: &Examples,
         settings: Settings,
         total_steps: u64,
         sources: Sources,
@@ -174,7 +174,7 @@ impl Trainer {
     }
 
     /// The sentences that it will be trained on.
-    pub fn sentences(&self) -> &Sentences {
+    pub fn sentences(&self) -> &Examples {
         &self.sentences
     }
 

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use simcse_model::io::counted;
 
-use crate::data::sentences::Sentences;
+use crate::data::examples::Examples;
 use crate::draws::Draw;
 use crate::error::{Error, Result};
 use crate::optim::schedule::LinearSchedule;
@@ -23,7 +23,7 @@ const FEW_BATCHES: usize = 10;
 /// [`Error::NothingToLearn`] if the tokenizer turns all sentences into the same token ids.
 pub(crate) fn warnings<'a>(
     settings: &Settings,
-    sentences: &Sentences,
+    sentences: &Examples,
     total_steps: u64,
     sample: impl IntoIterator<Item = &'a Draw>,
 ) -> Result<Vec<String>> {
@@ -72,7 +72,7 @@ mod tests {
 
     fn of(settings: Settings, texts: usize, total_steps: u64) -> Vec<String> {
         let texts = (0..texts).map(|number| format!("sentence {number}"));
-        let sentences = Sentences::from_texts("test", texts, 1).unwrap();
+        let sentences = Examples::from_texts("test", texts, 1).unwrap();
         let draw = Draw { epoch: 1.0, batches: vec![vec![vec![1, 2], vec![1, 3]]], cut: 0 };
         warnings(&settings, &sentences, total_steps, [&draw]).unwrap()
     }
@@ -105,7 +105,7 @@ mod tests {
 
     #[test]
     fn sentences_that_the_tokenizer_cannot_tell_apart_are_refused() {
-        let sentences = Sentences::from_texts("ideograms", ["one", "two"], 1).unwrap();
+        let sentences = Examples::from_texts("ideograms", ["one", "two"], 1).unwrap();
         let draw = Draw { epoch: 1.0, batches: vec![vec![vec![1, 0, 2]; 2]], cut: 0 };
         let error = warnings(&Settings::default(), &sentences, 1, [&draw]).unwrap_err().to_string();
         assert!(error.starts_with("ideograms: expected sentences that differ"), "{error}");

@@ -3,7 +3,7 @@
 
 use rayon::ThreadPoolBuilder;
 use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, Precision, SentenceEncoder, Tokenizer};
-use simcse_train::{Sentences, Settings, Trainer};
+use simcse_train::{Examples, Settings, Trainer};
 
 const THREADS: [usize; 5] = [1, 2, 3, 4, 8];
 
@@ -45,7 +45,7 @@ fn settings(steps: u64, precision: Precision) -> Settings {
 /// The bits of all weights after a run.
 fn trained(threads: usize, settings: &Settings) -> Vec<u32> {
     let texts = texts();
-    let sentences = Sentences::from_texts("sentences", &texts, 1).unwrap();
+    let sentences = Examples::from_texts("sentences", &texts, 1).unwrap();
     let encoder = encoder(&texts, Precision::F32);
     let before = encoder.params.values().to_vec();
     let dir = tempfile::tempdir().unwrap();

@@ -10,7 +10,7 @@ use clap::builder::NonEmptyStringValueParser;
 use serde_json::{Value, json};
 use simcse_model::{Isa, Named, Precision, SentenceEncoder, Work};
 use simcse_train::memory::peak_memory;
-use simcse_train::{Measured, PARTS, Part, Sentences, Settings, measure_steps, peak_flops};
+use simcse_train::{Examples, Measured, PARTS, Part, Settings, measure_steps, peak_flops};
 
 use crate::args::JsonArgs;
 use crate::error::Failure;
@@ -54,7 +54,7 @@ pub(crate) struct BenchArgs {
 pub(crate) fn run(args: BenchArgs) -> Result<(), Failure> {
     let mut encoder = load(&args.model, args.settings.precision())?;
     let settings = args.settings.over(Settings::for_model(&encoder))?;
-    let sentences = Sentences::read_column(&args.sentences, args.text_column.as_deref(), 1)?;
+    let sentences = Examples::read_column(&args.sentences, args.text_column.as_deref(), 1)?;
     let peaks = Peaks::measure(encoder.precision);
     let measured = measure_steps(&mut encoder, &sentences, &settings, args.steps)?;
     let report = Report { args: &args, settings: &settings, encoder: &encoder, peaks, measured };

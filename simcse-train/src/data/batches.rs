@@ -6,9 +6,9 @@
 //!
 //! ```
 //! use simcse_train::data::batches::{BatchSampler, Batching};
-//! use simcse_train::data::sentences::Sentences;
+//! use simcse_train::data::examples::Examples;
 //!
-//! let sentences = Sentences::from_texts("five lines", ["one", "two", "two", "two", "six"], 1)?;
+//! let sentences = Examples::from_texts("five lines", ["one", "two", "two", "two", "six"], 1)?;
 //! let batching = Batching { sampler: BatchSampler::NoDuplicates, batch_size: 2, seed: 42 };
 //! for batch in batching.batches(&sentences, 0) {
 //!     let texts = sentences.select(&batch);
@@ -25,7 +25,7 @@ use std::hash::Hash;
 use simcse_tensor::Named;
 use simcse_tensor::rng::Philox;
 
-use crate::data::sentences::Sentences;
+use crate::data::examples::Examples;
 
 /// The last word of the Philox counters of orders. Those of dropout have the training step there,
 /// so no number is used twice.
@@ -74,7 +74,7 @@ impl Batching {
     /// # Panics
     /// If the batch size is 0.
     #[must_use]
-    pub fn batches(&self, sentences: &Sentences, epoch: u32) -> Batches {
+    pub fn batches(&self, sentences: &Examples, epoch: u32) -> Batches {
         assert_ne!(self.batch_size, 0, "a batch holds at least one sentence");
         Batches {
             order: shuffled(sentences.len() as u32, self.seed, epoch),
@@ -88,7 +88,7 @@ impl Batching {
     /// that are equal although their texts differ. If equal texts must not meet, it depends on the
     /// order, so all of the epoch's batches are formed to count them.
     #[must_use]
-    pub fn count(&self, sentences: &Sentences, epoch: u32) -> usize {
+    pub fn count(&self, sentences: &Examples, epoch: u32) -> usize {
         if self.sampler == BatchSampler::Batch || sentences.duplicates() == 0 {
             return sentences.len() / self.batch_size;
         }
@@ -129,9 +129,9 @@ impl Batches {
     ///
     /// ```
     /// use simcse_train::data::batches::{BatchSampler, Batching};
-    /// use simcse_train::data::sentences::Sentences;
+    /// use simcse_train::data::examples::Examples;
     ///
-    /// let sentences = Sentences::from_texts("four lines", ["one", "One", "two", "Two"], 1)?;
+    /// let sentences = Examples::from_texts("four lines", ["one", "One", "two", "Two"], 1)?;
     /// let batching = Batching { sampler: BatchSampler::NoDuplicates, batch_size: 2, seed: 42 };
     /// let mut batches = batching.batches(&sentences, 0);
     /// let lower_case = |indices: &[u32]| -> Result<Vec<String>, simcse_train::Error> {
@@ -246,7 +246,7 @@ struct Equals {
 }
 
 impl Equals {
-    fn new(sentences: &Sentences) -> Self {
+    fn new(sentences: &Examples) -> Self {
         Self {
             parents: sentences.groups().to_vec(),
             last_batch: vec![0; sentences.len()],

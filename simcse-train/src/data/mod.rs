@@ -4,5 +4,5 @@
 //! settings.
 
 pub mod batches;
-pub mod sentences;
+pub mod examples;
 pub mod steps;

@@ -23,9 +23,9 @@
 //! # let texts: Vec<String> = (0..40).map(|i| format!("sentence {i}")).collect();
 //! # let encoder = common::small_model(&texts);
 //! # let output = tempfile::tempdir().unwrap();
-//! use simcse_train::{Error, Sentences, Settings, Trainer};
+//! use simcse_train::{Error, Examples, Settings, Trainer};
 //!
-//! let sentences = Sentences::from_texts("test", &texts, 1)?;
+//! let sentences = Examples::from_texts("test", &texts, 1)?;
 //! let settings = Settings { batch_size: 8, ..Settings::for_model(&encoder) };
 //! let mut trainer = Trainer::new(encoder, &sentences, settings, output.path())?;
 //! let plan = trainer.plan_memory(0, None)?;
@@ -44,7 +44,7 @@ use simcse_tensor::{
     gemm_scratch_bytes,
 };
 
-use crate::data::sentences::Sentences;
+use crate::data::examples::Examples;
 use crate::draws::Draws;
 use crate::error::{Error, Result};
 use crate::settings::Settings;
@@ -96,7 +96,7 @@ impl MemoryPlan {
 pub(crate) fn plan_memory(
     settings: &Settings,
     encoder: &SentenceEncoder,
-    sentences: &Sentences,
+    sentences: &Examples,
     draws: &mut Draws,
     steps: u64,
     evaluated: usize,
@@ -188,7 +188,7 @@ impl Demand {
     fn of(
         settings: &Settings,
         encoder: &SentenceEncoder,
-        sentences: &Sentences,
+        sentences: &Examples,
         longest: &Longest,
         evaluated: usize,
         resident: u64,

@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use simcse_model::io::hexadecimal;
 use simcse_model::{Isa, Named, SentenceEncoder};
 
-use crate::data::sentences::Sentences;
+use crate::data::examples::Examples;
 use crate::error::{Error, Result};
 use crate::settings::Settings;
 
@@ -161,7 +161,7 @@ impl ModelSource {
 }
 
 impl DataSource {
-    fn of(sentences: &Sentences, exclude_by: Option<String>) -> Self {
+    fn of(sentences: &Examples, exclude_by: Option<String>) -> Self {
         Self {
             name: sentences.name().to_owned(),
             sentences: sentences.len(),
@@ -175,7 +175,7 @@ impl DataSource {
 
 impl Provenance {
     /// The record of a run that starts now.
-    pub(crate) fn of(sources: &Sources, encoder: &SentenceEncoder, sentences: &Sentences, settings: &Settings) -> Self {
+    pub(crate) fn of(sources: &Sources, encoder: &SentenceEncoder, sentences: &Examples, settings: &Settings) -> Self {
         Self {
             id: String::new(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
@@ -227,7 +227,7 @@ impl Provenance {
     ///
     /// # Errors
     /// [`Error::Changed`].
-    pub fn check_same_data(&self, sentences: &Sentences) -> Result<()> {
+    pub fn check_same_data(&self, sentences: &Examples) -> Result<()> {
         let found = sentences.sha256();
         // The number counts, too: a sentence may have line breaks, which end one in the digest.
         if self.data.sha256 == found && self.data.sentences == sentences.len() {

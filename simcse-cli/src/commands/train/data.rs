@@ -6,8 +6,8 @@ use serde_json::{Map, Value};
 use simcse_eval::sets::open;
 use simcse_eval::{EvaluationSet, HeldOut, Reranking, SetKind, Split, Titles, Unlabeled};
 use simcse_model::io::source_name;
-use simcse_train::data::sentences::SentencesBuilder;
-use simcse_train::{Recipe, Sentences};
+use simcse_train::data::examples::ExamplesBuilder;
+use simcse_train::{Examples, Recipe};
 
 use crate::commands::train::args::{ExcludeBy, TrainArgs};
 use crate::commands::train::embedded;
@@ -22,7 +22,7 @@ const HOLD_OUT_SEED: u64 = 42;
 
 /// The sentences of a run, and its development and test sets.
 pub(super) struct Data {
-    pub(super) sentences: Sentences,
+    pub(super) sentences: Examples,
     /// How held-out questions were left out of the sentences.
     pub(super) exclude_by: Option<ExcludeBy>,
     pub(super) scorer: Scorer,
@@ -42,7 +42,7 @@ impl Data {
 
     fn of_sentences(args: &TrainArgs, file: &Path) -> Result<Self, Failure> {
         let scorer = Scorer { sets: dev_sets(args)?, ..Scorer::default() };
-        let sentences = Sentences::read_column(file, args.text_column.as_deref(), args.min_length())?;
+        let sentences = Examples::read_column(file, args.text_column.as_deref(), args.min_length())?;
         Self::new(args, sentences, scorer)
     }
 
@@ -67,7 +67,7 @@ impl Data {
     }
 
     /// Holds sentences out, if the arguments say so, and checks that they can be scored.
-    fn new(args: &TrainArgs, mut sentences: Sentences, mut scorer: Scorer) -> Result<Self, Failure> {
+    fn new(args: &TrainArgs, mut sentences: Examples, mut scorer: Scorer) -> Result<Self, Failure> {
         if let Some(count) = args.hold_out {
             let (rest, held_out) = sentences.hold_out(count as usize, HOLD_OUT_SEED)?;
             sentences = rest;
@@ -95,9 +95,9 @@ fn with_first(first: DevSet, others: Vec<DevSet>) -> Result<Vec<DevSet>, Failure
 }
 
 /// The titles of an AskUbuntu directory that are not held out.
-fn titles(data: &Path, exclude_by: ExcludeBy, min_length: usize) -> Result<Sentences, Failure> {
+fn titles(data: &Path, exclude_by: ExcludeBy, min_length: usize) -> Result<Examples, Failure> {
     let held_out = HeldOut::read(data)?;
-    let mut builder = SentencesBuilder::new(min_length);
+    let mut builder = ExamplesBuilder::new(min_length);
     for question in Titles::open(data)? {
         let (id, title) = question?;
         let excluded = match exclude_by {

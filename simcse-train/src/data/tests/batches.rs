@@ -5,8 +5,8 @@ use proptest::prelude::*;
 
 use super::*;
 
-fn sentences(texts: &[u8]) -> Sentences {
-    Sentences::from_texts("test", texts.iter().map(|text| format!("sentence {text}")), 1).unwrap()
+fn sentences(texts: &[u8]) -> Examples {
+    Examples::from_texts("test", texts.iter().map(|text| format!("sentence {text}")), 1).unwrap()
 }
 
 /// Each batch scans all sentences that are left, in order.
@@ -146,7 +146,7 @@ fn all_permutations_are_equally_likely() {
 #[test]
 fn many_different_texts_with_the_same_key_are_batched_in_linear_time() {
     let texts = (0..200_000).map(|i| format!("sentence {i}"));
-    let sentences = Sentences::from_texts("test", texts, 1).unwrap();
+    let sentences = Examples::from_texts("test", texts, 1).unwrap();
     let batching = Batching { sampler: BatchSampler::NoDuplicates, batch_size: 64, seed: 1 };
     let mut batches = batching.batches(&sentences, 0);
     let mut computed = 0;
@@ -165,7 +165,7 @@ fn a_million_sentences_half_of_them_equal_are_batched_in_linear_time() {
     let half = |i: u32| {
         if i.is_multiple_of(2) { "the same sentence".to_owned() } else { format!("sentence {i}") }
     };
-    let sentences = Sentences::from_texts("test", (0..1_000_000).map(half), 1).unwrap();
+    let sentences = Examples::from_texts("test", (0..1_000_000).map(half), 1).unwrap();
     let batching = Batching { sampler: BatchSampler::NoDuplicates, batch_size: 64, seed: 1 };
     assert_eq!(batching.count(&sentences, 0), 500_000 / 63);
 }

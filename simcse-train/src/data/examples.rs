@@ -54,15 +54,15 @@ pub enum DataError {
 /// holds all sentences, and its group of equal sentences.
 ///
 /// ```
-/// use simcse_train::Sentences;
+/// use simcse_train::Examples;
 ///
 /// let titles = ["boot from usb ", "no sound", "boot from usb"];
-/// let sentences = Sentences::from_texts("three titles", titles, 3)?;
+/// let sentences = Examples::from_texts("three titles", titles, 3)?;
 /// assert_eq!((sentences.len(), sentences.duplicates()), (3, 1));
 /// assert_eq!(sentences.get(0), "boot from usb");
 /// assert_eq!(sentences.groups(), [0, 1, 0]);
 ///
-/// let error = Sentences::from_texts("two lines", ["no", " "], 3).unwrap_err();
+/// let error = Examples::from_texts("two lines", ["no", " "], 3).unwrap_err();
 /// assert_eq!(
 ///     error.to_string(),
 ///     "two lines: expected sentences of at least 3 characters, found none (too short: 2)"
@@ -70,7 +70,7 @@ pub enum DataError {
 /// # Ok::<(), simcse_train::Error>(())
 /// ```
 #[derive(Debug, Clone)]
-pub struct Sentences(Arc<Shared>);
+pub struct Examples(Arc<Shared>);
 
 #[derive(Debug)]
 struct Shared {
@@ -83,7 +83,7 @@ struct Shared {
     warnings: Vec<String>,
 }
 
-impl Sentences {
+impl Examples {
     /// Reads the sentences of a UTF-8 file, plain or gzip (recognized by its first two bytes): one
     /// per record of a `.csv`, `.tsv` or `.jsonl` file, one per line of any other; `-` is standard
     /// input. A table must have one column with a usual name, such as `text`: see [`Texts::open`].
@@ -98,26 +98,26 @@ impl Sentences {
         Self::read_column(path, None, min_length)
     }
 
-    /// [`Sentences::read`] of a table whose sentences are in `column`, if it is given: a name in
+    /// [`Examples::read`] of a table whose sentences are in `column`, if it is given: a name in
     /// the first line, a JSON key, or a number from 1.
     ///
     /// # Errors
-    /// As [`Sentences::read`].
+    /// As [`Examples::read`].
     ///
     /// ```
-    /// use simcse_train::Sentences;
+    /// use simcse_train::Examples;
     /// # let dir = tempfile::tempdir()?;
     /// # let path = dir.path().join("pairs.csv");
     /// # std::fs::write(&path, "sent0,sent1\nslow boot,\"boot, slowly\"\n")?;
     ///
-    /// let sentences = Sentences::read_column(&path, Some("sent1"), 1)?;
+    /// let sentences = Examples::read_column(&path, Some("sent1"), 1)?;
     /// assert_eq!(sentences.get(0), "boot, slowly");
     /// # Ok::<(), Box<dyn std::error::Error>>(())
     /// ```
     pub fn read_column(path: impl AsRef<Path>, column: Option<&str>, min_length: usize) -> Result<Self, DataError> {
         let path = path.as_ref();
         let mut texts = Texts::open(path, column)?;
-        let mut builder = SentencesBuilder::new(min_length);
+        let mut builder = ExamplesBuilder::new(min_length);
         while let Some(line) = texts.next_text()? {
             builder.push(line.text);
         }
@@ -125,7 +125,7 @@ impl Sentences {
         builder.finish(&source_name(path))
     }
 
-    /// Takes texts from memory by the rules of [`Sentences::read`]. Errors call them `name`.
+    /// Takes texts from memory by the rules of [`Examples::read`]. Errors call them `name`.
     ///
     /// # Errors
     /// [`DataError::Empty`], [`DataError::TooMany`].
@@ -134,7 +134,7 @@ impl Sentences {
         texts: impl IntoIterator<Item = S>,
         min_length: usize,
     ) -> Result<Self, DataError> {
-        let mut builder = SentencesBuilder::new(min_length);
+        let mut builder = ExamplesBuilder::new(min_length);
         texts.into_iter().for_each(|text| builder.push(text.as_ref()));
         builder.finish(name)
     }
@@ -202,10 +202,10 @@ impl Sentences {
     /// [`DataError::HoldOut`] if fewer than two different sentences would remain.
     ///
     /// ```
-    /// use simcse_train::Sentences;
+    /// use simcse_train::Examples;
     ///
     /// let titles = ["boot from usb", "no sound", "boot from usb", "dark screen"];
-    /// let sentences = Sentences::from_texts("four titles", titles, 3)?;
+    /// let sentences = Examples::from_texts("four titles", titles, 3)?;
     /// let (rest, held_out) = sentences.hold_out(1, 42)?;
     /// assert_eq!(held_out.len(), 1);
     /// assert!((0..rest.len()).all(|index| rest.get(index) != held_out[0]));
@@ -226,7 +226,7 @@ impl Sentences {
         drawn.sort_unstable();
         let held_out = self.select(&drawn).into_iter().map(str::to_owned).collect();
 
-        let mut rest = SentencesBuilder::new(0);
+        let mut rest = ExamplesBuilder::new(0);
         for index in 0..self.len() {
             if drawn.binary_search(&groups[index]).is_err() {
                 rest.push(self.get(index));
@@ -249,12 +249,12 @@ impl Sentences {
     }
 }
 
-/// Collects [`Sentences`] one at a time.
+/// Collects [`Examples`] one at a time.
 ///
 /// ```
-/// use simcse_train::data::sentences::SentencesBuilder;
+/// use simcse_train::data::examples::ExamplesBuilder;
 ///
-/// let mut builder = SentencesBuilder::new(5);
+/// let mut builder = ExamplesBuilder::new(5);
 /// for title in ["boot from usb", "usb", "no sound"] {
 ///     builder.push(title);
 /// }
@@ -263,7 +263,7 @@ impl Sentences {
 /// # Ok::<(), simcse_train::Error>(())
 /// ```
 #[derive(Debug)]
-pub struct SentencesBuilder {
+pub struct ExamplesBuilder {
     text: String,
     ends: Vec<u64>,
     skipped: u64,
@@ -271,7 +271,7 @@ pub struct SentencesBuilder {
     warnings: Vec<String>,
 }
 
-impl SentencesBuilder {
+impl ExamplesBuilder {
     /// A builder that skips sentences of fewer than `min_length` characters.
     #[must_use]
     pub fn new(min_length: usize) -> Self {
@@ -294,7 +294,7 @@ impl SentencesBuilder {
     ///
     /// # Errors
     /// [`DataError::Empty`], [`DataError::TooMany`].
-    pub fn finish(mut self, name: &str) -> Result<Sentences, DataError> {
+    pub fn finish(mut self, name: &str) -> Result<Examples, DataError> {
         let Self { min_length, skipped, .. } = self;
         if self.ends.is_empty() {
             return Err(DataError::Empty { name: name.to_owned(), min_length, skipped });
@@ -308,7 +308,7 @@ impl SentencesBuilder {
         let duplicates = groups.iter().enumerate().filter(|&(index, &first)| first as usize != index).count();
         let name = name.to_owned();
         let Self { text, ends, warnings, .. } = self;
-        Ok(Sentences(Arc::new(Shared { name, text, ends, groups, skipped, duplicates, warnings })))
+        Ok(Examples(Arc::new(Shared { name, text, ends, groups, skipped, duplicates, warnings })))
     }
 }
 
@@ -353,10 +353,10 @@ mod tests {
 
     use super::*;
 
-    fn read(bytes: &[u8], suffix: &str) -> Result<Sentences, DataError> {
+    fn read(bytes: &[u8], suffix: &str) -> Result<Examples, DataError> {
         let mut file = tempfile::Builder::new().suffix(suffix).tempfile().unwrap();
         file.write_all(bytes).unwrap();
-        Sentences::read(file.path(), 3)
+        Examples::read(file.path(), 3)
     }
 
     fn gzip(bytes: &[u8]) -> Vec<u8> {
@@ -365,7 +365,7 @@ mod tests {
         gzip.finish().unwrap()
     }
 
-    fn all(sentences: &Sentences) -> Vec<&str> {
+    fn all(sentences: &Examples) -> Vec<&str> {
         (0..sentences.len()).map(|index| sentences.get(index)).collect()
     }
 
@@ -384,14 +384,14 @@ mod tests {
     #[test]
     fn the_digest_is_that_of_the_lines() {
         // printf 'one two\nlast\n' | sha256sum
-        let sentences = Sentences::from_texts("test", ["one two", "la", "last "], 3).unwrap();
+        let sentences = Examples::from_texts("test", ["one two", "la", "last "], 3).unwrap();
         assert_eq!(sentences.sha256(), "322bf37e27931251dbc7c4eafd21890c0b95d076d5f7105193c0c7d676bf2d4f");
     }
 
     proptest! {
         #[test]
         fn groups_are_the_first_equal_sentences(texts in prop::collection::vec("[ab]{0,3}", 1..40)) {
-            let Ok(sentences) = Sentences::from_texts("test", &texts, 1) else { return Ok(()) };
+            let Ok(sentences) = Examples::from_texts("test", &texts, 1) else { return Ok(()) };
             let kept: Vec<_> = texts.iter().filter(|text| !text.is_empty()).collect();
             prop_assert_eq!(&all(&sentences), &kept);
             for (index, &group) in sentences.groups().iter().enumerate() {
