@@ -15,6 +15,6 @@ fuzz_target!(|bytes: &[u8]| {
         count += 1;
     }
     assert_eq!(count, sentences.len() as u64 + sentences.skipped());
-    assert!((0..sentences.len()).all(|index| sentences.get(index).chars().count() >= 3));
+    assert!(sentences.texts().all(|sentence| sentence.chars().count() >= 3));
     assert!(sentences.duplicates() < sentences.len());
 });

@@ -1,5 +1,5 @@
-//! Unsupervised SimCSE training (Gao et al. 2021): sentences, objectives, AdamW, checkpoints and
-//! the training loop.
+//! SimCSE training (Gao et al. 2021), unsupervised and supervised: examples, objectives, AdamW,
+//! checkpoints and the training loop.
 //!
 //! A [`Trainer`] takes a model, [`Examples`] and [`Settings`], and writes a directory that
 //! sentence-transformers can load:
@@ -56,10 +56,11 @@ pub use run::metrics::StepRecord;
 pub use run::output::OutputDirectory;
 pub use run::provenance::{EvaluationSource, Inputs, ModelSource, Provenance, SetDigest, SetInput, Sources};
 pub use run::summary::Summary;
-pub use settings::{Recipe, Rounding, Setting, Settings};
+pub use settings::{Direction, Recipe, Rounding, Setting, Settings};
 pub use simcse_tensor::peak_flops;
 pub use simcse_tensor::profile::Part;
 pub use simcse_tensor::{ContrastiveLoss, Directions, Hardness, Partition};
+pub use step::batch::TokenizedBatch;
 pub use step::gradient::{StepBuffers, accumulate_gradient, mean_gradient};
 pub use step::gradient_flow::check_gradient_flow;
 pub use step::objectives::{Matryoshka, Objective};

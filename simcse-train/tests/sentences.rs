@@ -119,7 +119,7 @@ fn rows() -> Vec<(&'static str, &'static str, Vec<u8>, Outcome)> {
 }
 
 fn all(sentences: &Examples) -> Vec<&str> {
-    (0..sentences.len()).map(|index| sentences.get(index)).collect()
+    sentences.texts().collect()
 }
 
 #[test]
@@ -164,7 +164,7 @@ fn a_table_gives_one_sentence_per_record_whatever_its_cells_contain() {
         assert_eq!((read.skipped(), read.warnings()), (2, &[][..]));
     }
     let path = put("in.jsonl", b"{\"a\": \"one\", \"b\": \"six\"}\n{\"a\": \"two\", \"b\": \"ten\"}\n");
-    assert_eq!(all(&Examples::read_column(&path, Some("b"), MIN_LENGTH).unwrap()), ["six", "ten"]);
+    assert_eq!(all(&Examples::read_columns(&path, &["b".to_owned()], MIN_LENGTH).unwrap()), ["six", "ten"]);
     let error = Examples::read(&path, MIN_LENGTH).unwrap_err().to_string();
     assert!(error.contains("--text-column") && error.ends_with("found a, b"), "{error}");
     let error = Examples::read(put("header.csv", b"id,text\n"), MIN_LENGTH).unwrap_err().to_string();
@@ -181,7 +181,7 @@ fn a_header_in_a_file_of_lines_and_quotes_around_all_of_them_are_warned_about() 
     assert!(warnings("one\n\"two\"\n").is_empty());
     assert!(warnings("text\none\n")[0].starts_with("line 1 looks like a header"));
     assert!(warnings("\"one\"\n\"two\"\n")[0].starts_with("every sentence is in quotes"));
-    let error = Examples::read_column(file.path(), Some("text"), MIN_LENGTH).unwrap_err().to_string();
+    let error = Examples::read_columns(file.path(), &["text".to_owned()], MIN_LENGTH).unwrap_err().to_string();
     assert!(error.contains("expected a .csv, .tsv or .jsonl file"), "{error}");
 }
 

@@ -5,8 +5,8 @@ use std::path::Path;
 use serde_json::{Map, Value};
 use simcse_eval::sets::open;
 use simcse_eval::{EvaluationSet, HeldOut, Reranking, SetKind, Split, Titles, Unlabeled};
-use simcse_model::io::source_name;
-use simcse_train::data::examples::ExamplesBuilder;
+use simcse_model::io::{Texts, source_name};
+use simcse_train::data::builder::ExamplesBuilder;
 use simcse_train::{Examples, Recipe};
 
 use crate::commands::train::args::{ExcludeBy, TrainArgs};
@@ -20,10 +20,10 @@ use crate::inputs::data_path;
 /// their figures can be compared.
 const HOLD_OUT_SEED: u64 = 42;
 
-/// The sentences of a run, and its development and test sets.
+/// The examples of a run, and its development and test sets.
 pub(super) struct Data {
-    pub(super) sentences: Examples,
-    /// How held-out questions were left out of the sentences.
+    pub(super) examples: Examples,
+    /// How held-out questions were left out of the examples.
     pub(super) exclude_by: Option<ExcludeBy>,
     pub(super) scorer: Scorer,
     /// The figures of a lexical baseline on the development set.
@@ -42,8 +42,10 @@ impl Data {
 
     fn of_sentences(args: &TrainArgs, file: &Path) -> Result<Self, Failure> {
         let scorer = Scorer { sets: dev_sets(args)?, ..Scorer::default() };
-        let sentences = Examples::read_column(file, args.text_column.as_deref(), args.min_length())?;
-        Self::new(args, sentences, scorer)
+        let texts = Texts::open_columns(file, &args.text_column)?;
+        let min_length = args.min_length(texts.columns());
+        let examples = Examples::from_columns(texts, &source_name(file), min_length)?;
+        Self::new(args, examples, scorer)
     }
 
     fn of_askubuntu(args: &TrainArgs, data: &Path) -> Result<Self, Failure> {
@@ -53,12 +55,12 @@ impl Data {
         let scorer = Scorer { sets, test: Some(read(Split::Test)?), ..Scorer::default() };
         let published = args.settings.recipe() == Some(Recipe::St2021);
         let exclude_by = args.exclude_by.unwrap_or(if published { ExcludeBy::Id } else { ExcludeBy::Text });
-        let sentences = titles(data, exclude_by, args.min_length())?;
+        let sentences = titles(data, exclude_by, args.min_length(1))?;
         Ok(Self { exclude_by: Some(exclude_by), ..Self::new(args, sentences, scorer)? })
     }
 
     fn embedded(args: &TrainArgs) -> Result<Self, Failure> {
-        let sentences = embedded::sentences(args.min_length())?;
+        let sentences = embedded::sentences(args.min_length(1))?;
         let rerank = embedded::rerank()?;
         let baseline = Some(figures(&embedded::baseline(&sentences, &rerank)?, "eval"));
         let dev = DevSet { given: EvalSet::unnamed(SetKind::Rerank, rerank.path()), set: Box::new(rerank) };
@@ -67,14 +69,14 @@ impl Data {
     }
 
     /// Holds sentences out, if the arguments say so, and checks that they can be scored.
-    fn new(args: &TrainArgs, mut sentences: Examples, mut scorer: Scorer) -> Result<Self, Failure> {
+    fn new(args: &TrainArgs, mut examples: Examples, mut scorer: Scorer) -> Result<Self, Failure> {
         if let Some(count) = args.hold_out {
-            let (rest, held_out) = sentences.hold_out(count as usize, HOLD_OUT_SEED)?;
-            sentences = rest;
+            let (rest, held_out) = examples.hold_out(count as usize, HOLD_OUT_SEED)?;
+            examples = rest;
             scorer.unlabeled = Some(Unlabeled::new(held_out, HOLD_OUT_SEED));
         }
         scorer.check_used(args)?;
-        Ok(Self { sentences, exclude_by: None, scorer, baseline: None })
+        Ok(Self { examples, exclude_by: None, scorer, baseline: None })
     }
 }
 

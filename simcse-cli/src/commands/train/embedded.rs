@@ -45,7 +45,7 @@ pub(super) fn settings() -> Settings {
 
 /// A model with random weights and a tokenizer trained on `sentences`.
 pub(super) fn encoder(sentences: &Examples, settings: &Settings) -> Result<SentenceEncoder, Failure> {
-    let texts: Vec<_> = (0..sentences.len()).map(|index| sentences.get(index)).collect();
+    let texts: Vec<_> = sentences.texts().collect();
     let tokenizer = Tokenizer::byte_level_bpe(&texts, VOCABULARY)?;
     let config = ModelConfig {
         vocab_size: tokenizer.max_id() as usize + 1,
@@ -65,7 +65,6 @@ pub(super) fn encoder(sentences: &Examples, settings: &Settings) -> Result<Sente
 /// The figures of TF-IDF with cosine similarity; document frequencies are those of the training
 /// sentences.
 pub(super) fn baseline(sentences: &Examples, rerank: &Reranking) -> Result<Scores, Failure> {
-    let texts = (0..sentences.len()).map(|index| sentences.get(index));
-    let scores = rerank.score(&mut Lexical::tf_idf().fitted_on(texts))?;
+    let scores = rerank.score(&mut Lexical::tf_idf().fitted_on(sentences.texts()))?;
     Ok(scores.expect("nothing stops it"))
 }
