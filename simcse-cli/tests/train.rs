@@ -156,7 +156,7 @@ fn a_table_is_trained_on_by_its_column() {
     assert!(stderr.contains("in.csv: 16 sentences, 0 too short") && !stderr.contains("header"), "{stderr}");
     assert!(!record.contains("text_column"), "{record}");
     let (_, named) = run("in.csv --text-column text");
-    assert!(named.contains("\ntext_column = \"text\"\n"), "{named}");
+    assert!(named.contains("\ntext_columns = [\"text\"]\n"), "{named}");
     let digest = |record: &str| record.split("[data]").nth(1).unwrap().to_owned();
     assert_eq!(digest(&named), digest(&record));
 
@@ -394,4 +394,37 @@ fn parameters_that_are_not_trained_are_listed_and_kept() {
     let kept = trained.params.layout().parameters().iter().filter(|tensor| !tensor.trainable);
     let kept: Vec<_> = kept.map(|tensor| &trained.params.values()[tensor.range()]).collect();
     assert_eq!(kept, [&weight[..], &bias[..]]);
+}
+
+#[test]
+fn a_table_of_pairs_trains_on_them_unless_one_column_is_named() {
+    let workspace = workspace();
+    let rows: String = sentences(16).lines().map(|sentence| format!("{sentence},the {sentence}\n")).collect();
+    workspace.put("pairs.csv", format!("anchor,positive\n{rows}how to install,\n"));
+    let run = |arguments: &str| {
+        let arguments =
+            format!("train pairs.csv {arguments} --model model --output-dir out --batch-size 4 --max-steps 2");
+        let output = workspace.command(&arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        fs::remove_dir_all(workspace.path("out")).unwrap();
+        text(&output.stderr)
+    };
+    let pairs = run("--directions query_to_doc,doc_to_query");
+    let expected = "pairs.csv: 16 examples of anchor, positive (for single sentences, name one column with \
+                    --text-column), 1 with a text missing or too short and skipped";
+    assert!(pairs.contains(expected), "{pairs}");
+    assert!(pairs.contains("\nobjective: --directions query_to_doc,doc_to_query\n"), "{pairs}");
+    assert!(pairs.contains("2 steps of 4 examples of 2 texts"), "{pairs}");
+    let sentences = run("--text-column anchor");
+    assert!(sentences.contains("pairs.csv: 17 sentences") && !sentences.contains("objective:"), "{sentences}");
+
+    let refused = |arguments: &str| {
+        workspace.error(&format!("train pairs.csv {arguments} --model model --output-dir out --batch-size 4"), 1)
+    };
+    let error = refused("--hard-negative-weight 1");
+    assert!(error.contains("expected examples with hard negatives: a third text, found 2 texts in each"), "{error}");
+    let error = refused("--matryoshka-dims 16,17");
+    assert!(error.contains("--matryoshka-dims: expected at most 16 for this model, found 16,17"), "{error}");
+    let error = refused("--batch-size 17");
+    assert!(error.contains("expected at least 17 examples without a text in common"), "{error}");
 }
