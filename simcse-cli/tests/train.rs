@@ -428,3 +428,37 @@ fn a_table_of_pairs_trains_on_them_unless_one_column_is_named() {
     let error = refused("--batch-size 17");
     assert!(error.contains("expected at least 17 examples without a text in common"), "{error}");
 }
+
+#[test]
+fn several_files_and_those_in_a_directory_are_read_as_one() {
+    let workspace = workspace();
+    let all = sentences(16);
+    let lines: Vec<_> = all.lines().collect();
+    workspace.put("whole.txt", &all);
+    fs::create_dir(workspace.path("parts")).unwrap();
+    workspace.put("parts/b.txt", lines[5..12].join("\n"));
+    workspace.put("parts/a.txt", lines[..5].join("\n"));
+    workspace.put("parts/.hidden", "not a sentence of this run\n");
+    workspace.put("last.csv", format!("text\n{}\n", lines[12..].join("\n")));
+    let record = |files: &str| {
+        workspace.stdout(&format!("train {files} --model model --output-dir out --batch-size 8 --max-steps 2"));
+        let record = fs::read_to_string(workspace.path("out/run.toml")).unwrap();
+        let resumed = workspace.stdout("train --resume-from-checkpoint auto --output-dir out --max-steps 3");
+        assert!(resumed.starts_with("3 steps"), "{resumed}");
+        fs::remove_dir_all(workspace.path("out")).unwrap();
+        record
+    };
+    let digest = |record: &str| record.split("[data]").nth(1).unwrap().split("sha256").nth(1).unwrap()[..70].to_owned();
+    let whole = record("whole.txt");
+    let parts = record("parts last.csv");
+    assert_eq!(digest(&parts), digest(&whole));
+    assert!(parts.contains("name = \"parts and 1 more\""), "{parts}");
+
+    workspace.put("pairs.csv", "anchor,positive\none,two\n");
+    let train = "--model model --output-dir out --batch-size 8";
+    let error = workspace.error(&format!("train whole.txt pairs.csv {train}"), 1);
+    assert!(error.contains("pairs.csv: expected examples of 1 texts, as in the first file, found 2"), "{error}");
+    fs::create_dir(workspace.path("empty")).unwrap();
+    let error = workspace.error(&format!("train empty {train}"), 1);
+    assert!(error.contains("empty: expected files of sentences in the directory, found none"), "{error}");
+}

@@ -36,6 +36,16 @@ pub enum DataError {
         /// Texts per example.
         columns: usize,
     },
+    /// Several files do not have examples of the same kind.
+    #[error("{name}: expected examples of {expected} texts, as in the first file, found {found}")]
+    Columns {
+        /// A file.
+        name: String,
+        /// Texts per example in the first file.
+        expected: usize,
+        /// Texts per example in this file.
+        found: usize,
+    },
     /// Too few different sentences to hold some of them out.
     #[error("{name}: expected at least {expected} different sentences, found {found}")]
     HoldOut {
@@ -93,20 +103,40 @@ impl Examples {
     /// ```
     pub fn read_columns(path: impl AsRef<Path>, columns: &[String], min_length: usize) -> Result<Self, DataError> {
         let path = path.as_ref();
-        Self::from_columns(Texts::open_columns(path, columns)?, &source_name(path), min_length)
+        Self::read_files(&[path], columns, |_| min_length, &source_name(path))
     }
 
-    /// [`Examples::read`] of the columns of a file that is open. Errors call it `name`.
+    /// [`Examples::read_columns`] of several files, in order, as if they were one. `min_length` is
+    /// called with the number of texts in each example. Errors that concern no single file call
+    /// them `name`.
     ///
     /// # Errors
-    /// As [`Examples::read`].
-    pub fn from_columns(mut texts: Texts, name: &str, min_length: usize) -> Result<Self, DataError> {
-        let mut builder = ExamplesBuilder::of_columns(texts.columns(), min_length);
+    /// As [`Examples::read`]; [`DataError::Columns`] if the files have different numbers of columns.
+    ///
+    /// # Panics
+    /// If there are no files.
+    pub fn read_files<P: AsRef<Path>>(
+        files: &[P],
+        columns: &[String],
+        min_length: impl Fn(usize) -> usize,
+        name: &str,
+    ) -> Result<Self, DataError> {
+        let (first, rest) = files.split_first().expect("a file to read");
+        let mut texts = Texts::open_columns(first.as_ref(), columns)?;
+        let mut builder = ExamplesBuilder::of_columns(texts.columns(), min_length(texts.columns()));
         builder.column_names = texts.column_names().to_vec();
-        while let Some(texts) = texts.next_texts()? {
-            builder.push_example(texts);
+        builder.push_all(&mut texts)?;
+        for file in rest.iter().map(AsRef::as_ref) {
+            let mut texts = Texts::open_columns(file, columns)?;
+            if texts.columns() != builder.columns {
+                return Err(DataError::Columns {
+                    name: source_name(file),
+                    expected: builder.columns,
+                    found: texts.columns(),
+                });
+            }
+            builder.push_all(&mut texts)?;
         }
-        builder.warnings = texts.warnings();
         builder.finish(name)
     }
 
@@ -248,6 +278,19 @@ impl ExamplesBuilder {
             self.text.push_str(text);
             self.ends.push(self.text.len() as u64);
         }
+    }
+
+    /// Adds all examples of a file, and its warnings.
+    fn push_all(&mut self, texts: &mut Texts) -> Result<(), DataError> {
+        while let Some(texts) = texts.next_texts()? {
+            self.push_example(texts);
+        }
+        for warning in texts.warnings() {
+            if !self.warnings.contains(&warning) {
+                self.warnings.push(warning);
+            }
+        }
+        Ok(())
     }
 
     /// The examples. Errors call them `name`.

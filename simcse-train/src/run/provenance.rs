@@ -42,9 +42,10 @@ pub struct Provenance {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Inputs {
-    /// The file of sentences, an absolute path, or `-`.
-    pub sentences: Option<String>,
-    /// The columns of that file, if they were named.
+    /// The files and directories of sentences or examples, absolute paths, or `-`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sentences: Vec<String>,
+    /// The columns of those files, if they were named.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub text_columns: Vec<String>,
     /// A directory of questions, an absolute path.

@@ -33,8 +33,9 @@ Examples:
 #[command(after_help = HELP)]
 pub(crate) struct TrainArgs {
     /// Text to train on: one sentence per line, UTF-8, plain or .gz, or a table of sentences, pairs
-    /// or triplets: .csv, .tsv or .jsonl; - is standard input
-    pub(super) sentences: Option<PathBuf>,
+    /// or triplets: .csv, .tsv or .jsonl; - is standard input. Several files, and those in a
+    /// directory, are read in order as if they were one
+    pub(super) sentences: Vec<PathBuf>,
     /// Column of a table that holds the sentences, or columns, separated by commas, that hold the
     /// anchor, its positive and its hard negatives: each a name in the first line, a JSON key, or a
     /// number from 1 [default: anchor,positive,negative or sent0,sent1,hard_neg as far as there are
@@ -104,11 +105,10 @@ impl TrainArgs {
     /// Where the inputs are, so that the run can be resumed from any working directory. Examples
     /// have `columns` texts.
     pub(super) fn inputs(&self, columns: usize) -> Inputs {
-        let absolute = |path: &Option<PathBuf>| path.as_deref().map(absolute_path);
         Inputs {
-            sentences: absolute(&self.sentences),
+            sentences: self.sentences.iter().map(|path| absolute_path(path)).collect(),
             text_columns: self.text_column.clone(),
-            data: absolute(&self.data),
+            data: self.data.as_deref().map(absolute_path),
             min_length: self.min_length(columns),
             hold_out: self.hold_out.map(|count| count as usize),
             sets: self.eval_sets.0.iter().map(|set| set.input(absolute_path)).collect(),

@@ -1,11 +1,12 @@
 //! Reads what a run trains on and is scored on, as the arguments say.
 
-use std::path::Path;
+use std::fs;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Map, Value};
 use simcse_eval::sets::open;
 use simcse_eval::{EvaluationSet, HeldOut, Reranking, SetKind, Split, Titles, Unlabeled};
-use simcse_model::io::{Texts, source_name};
+use simcse_model::io::source_name;
 use simcse_train::data::builder::ExamplesBuilder;
 use simcse_train::{Examples, Recipe};
 
@@ -33,18 +34,22 @@ pub(super) struct Data {
 impl Data {
     /// Reads everything that the arguments name, except for the model.
     pub(super) fn read(args: &TrainArgs) -> Result<Self, Failure> {
-        match (&args.sentences, &args.data) {
-            (Some(file), _) => Self::of_sentences(args, file),
-            (None, Some(data)) => Self::of_askubuntu(args, &data_path(data)?),
-            (None, None) => Self::embedded(args),
+        match (&args.sentences[..], &args.data) {
+            ([], Some(data)) => Self::of_askubuntu(args, &data_path(data)?),
+            ([], None) => Self::embedded(args),
+            (given, _) => Self::of_files(args, given),
         }
     }
 
-    fn of_sentences(args: &TrainArgs, file: &Path) -> Result<Self, Failure> {
+    fn of_files(args: &TrainArgs, given: &[PathBuf]) -> Result<Self, Failure> {
         let scorer = Scorer { sets: dev_sets(args)?, ..Scorer::default() };
-        let texts = Texts::open_columns(file, &args.text_column)?;
-        let min_length = args.min_length(texts.columns());
-        let examples = Examples::from_columns(texts, &source_name(file), min_length)?;
+        let files = files(given)?;
+        let name = match given {
+            [one] => source_name(one),
+            several => format!("{} and {} more", source_name(&several[0]), several.len() - 1),
+        };
+        let min_length = |columns| args.min_length(columns);
+        let examples = Examples::read_files(&files, &args.text_column, min_length, &name)?;
         Self::new(args, examples, scorer)
     }
 
@@ -78,6 +83,30 @@ impl Data {
         scorer.check_used(args)?;
         Ok(Self { examples, exclude_by: None, scorer, baseline: None })
     }
+}
+
+/// The files that are given, and in place of a directory the files in it, sorted by their names.
+/// Hidden ones and further directories in it are left out.
+fn files(given: &[PathBuf]) -> Result<Vec<PathBuf>, Failure> {
+    let mut files = Vec::new();
+    for path in given {
+        if !path.is_dir() {
+            files.push(path.clone());
+            continue;
+        }
+        let failed = |error: std::io::Error| Failure::Failed(format!("{}: {error}", source_name(path)));
+        let entries = fs::read_dir(path).map_err(failed)?;
+        let mut found: Vec<_> = entries.map(|entry| Ok(entry?.path())).collect::<Result<_, _>>().map_err(failed)?;
+        let is_hidden = |path: &Path| path.file_name().is_some_and(|name| name.as_encoded_bytes().starts_with(b"."));
+        found.retain(|path| path.is_file() && !is_hidden(path));
+        found.sort();
+        if found.is_empty() {
+            let message = "expected files of sentences in the directory, found none";
+            return Err(Failure::Failed(format!("{}: {message}", source_name(path))));
+        }
+        files.extend(found);
+    }
+    Ok(files)
 }
 
 /// The development sets that are given as flags.

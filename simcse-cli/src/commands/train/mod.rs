@@ -143,7 +143,7 @@ fn notes_on_model(name: &str, encoder: &SentenceEncoder, settings: &Settings, da
 
 /// Checks that both a model and something to train on are given, or neither.
 fn check_usage(args: &TrainArgs) -> Result<(), Failure> {
-    let missing = match (args.sentences.is_some() || args.data.is_some(), &args.model) {
+    let missing = match (!args.sentences.is_empty() || args.data.is_some(), &args.model) {
         (true, Some(_)) | (false, None) => return Ok(()),
         (false, Some(_)) => "nothing to train on: give a file of sentences, or --data",
         (true, None) => "no model: give --model, a directory or a name on the hub",

@@ -74,9 +74,9 @@ fn take_over(args: &mut TrainArgs, recorded: &Provenance) -> Result<(), Failure>
         recorded.check_same_model(&ModelSource::of(given, &encoder))?;
     }
     args.model = (model.name != embedded::MODEL).then(|| model.name.clone());
-    if args.sentences.is_none() && args.data.is_none() {
+    if args.sentences.is_empty() && args.data.is_none() {
         // Examples and development sets are compared by their contents, not by where they are.
-        args.sentences = inputs.sentences.as_ref().map(PathBuf::from);
+        args.sentences = inputs.sentences.iter().map(PathBuf::from).collect();
         args.data = inputs.data.as_ref().map(PathBuf::from);
     }
     let columns = (!args.text_column.is_empty()).then(|| args.text_column.join(","));
