@@ -9,7 +9,7 @@ use simcse_benches::{Amount, Bench, SHAPES, Shape, check, peak, precisions, titl
 use simcse_model::{DropoutPlan, ModelDirectory, Named, Pooling, SentenceEncoder, Tokenizer, Work};
 use simcse_tensor::Grads;
 use simcse_train::optim::adamw::{AdamW, clip_scale, gradient_norm};
-use simcse_train::{ContrastiveLoss, Settings, StepBuffers, accumulate_gradient};
+use simcse_train::{ContrastiveLoss, Settings, StepBuffers, TokenizedBatch, accumulate_gradient};
 
 const LAYERS: usize = 6;
 const BATCH: usize = 32;
@@ -36,6 +36,7 @@ fn step(criterion: &mut Criterion) {
     for shape in SHAPES {
         let mut encoder = encoder(shape);
         let tokens = encoder.tokenize(&sentences(BATCH)).expect("the sentences can be tokenized").ids;
+        let batch = TokenizedBatch::new(1, tokens);
         let settings = Settings::default();
         let mut optimizer = AdamW::new(encoder.params.layout(), settings.weight_decay, settings.adam_epsilon);
         let mut grads = Grads::zeros(encoder.params.layout().clone());
@@ -51,7 +52,7 @@ fn step(criterion: &mut Criterion) {
                 number += 1;
                 let dropout = DropoutPlan { hidden: 0.1, attention: 0.1, seed: 1, step: number };
                 grads.clear();
-                let loss = accumulate_gradient(&encoder, &tokens, Some(&dropout), &objective, &mut buffers, &mut grads);
+                let loss = accumulate_gradient(&encoder, &batch, Some(&dropout), &objective, &mut buffers, &mut grads);
                 optimizer.update(&mut encoder.params, &grads, 0.0, clip_scale(gradient_norm(&grads), 1.0));
                 loss
             };

@@ -81,14 +81,12 @@ fn signal(child: &Child, name: &str) {
     assert!(Command::new("kill").args([name, &child.id().to_string()]).status().unwrap().success());
 }
 
-#[test]
-fn a_run_resumed_from_any_step_ends_with_the_same_weights() {
-    let workspace = workspace();
-    let options = "--epochs 2 --save-steps 1 --eval-steps 3 --load-best-model-at-end";
-    workspace.stdout(&format!("{TRAIN} whole {options}"));
+/// Checks that a run of `steps` steps, started with `arguments`, ends with the same weights when it
+/// is resumed after any of them.
+fn check_resumes(workspace: &Workspace, arguments: &str, steps: usize) {
+    workspace.stdout(&format!("{arguments} --output-dir whole"));
     let whole = workspace.path("whole");
-    let steps = log(&whole).iter().filter(|line| line["loss"].is_number()).count();
-    assert_eq!(steps, 10);
+    assert_eq!(log(&whole).iter().filter(|line| line["loss"].is_number()).count(), steps);
     for step in 1..=steps {
         let part = workspace.path(&format!("part-{step}"));
         copy(&whole, &part);
@@ -100,11 +98,47 @@ fn a_run_resumed_from_any_step_ends_with_the_same_weights() {
         workspace.stdout(&format!("{RESUME} part-{step} --threads {}", 1 + step % 3));
         assert_same(&part, &whole);
         for file in ["model.safetensors", "optimizer.safetensors"] {
-            let of = |output: &Path| fs::read(output.join("checkpoint-10").join(file)).unwrap();
+            let of = |output: &Path| fs::read(output.join(format!("checkpoint-{steps}")).join(file)).unwrap();
             assert_eq!(of(&part), of(&whole), "{file} from step {step}");
         }
         assert!(!part.join(".checkpoint-4.partial").exists());
     }
+}
+
+#[test]
+fn a_run_resumed_from_any_step_ends_with_the_same_weights() {
+    let workspace = workspace();
+    let train = TRAIN.trim_end_matches(" --output-dir");
+    let options = "--epochs 2 --save-steps 1 --eval-steps 3 --load-best-model-at-end";
+    check_resumes(&workspace, &format!("{train} {options}"), 10);
+}
+
+#[test]
+fn a_run_on_triplets_resumed_from_any_step_ends_with_the_same_weights() {
+    let workspace = workspace();
+    let word = |index: usize| WORDS[index % 8];
+    let row = |i: usize| format!("{} {},{0} install,{}\n", word(i), word(i / 8), word(i / 5));
+    let capitals = (0..8).map(|i| row(i).to_uppercase());
+    let rows: String = (0..40).map(row).chain(capitals).chain(["slow,,wifi\n".to_owned()]).collect();
+    workspace.put("triplets.csv", format!("anchor,positive,negative\n{rows}"));
+    let train = "train triplets.csv --model model --batch-size 3 --max-seq-length 12 --learning-rate 1e-3";
+    let options = "--max-steps 8 --save-steps 1 --hard-negative-weight 0.5 --directions query_to_doc,doc_to_query";
+    check_resumes(&workspace, &format!("{train} {options}"), 8);
+    let record = fs::read_to_string(workspace.path("whole/run.toml")).unwrap();
+    for line in [
+        "examples = 48",
+        "texts_per_example = 3",
+        "columns = [\"anchor\", \"positive\", \"negative\"]",
+        "skipped = 1",
+        "directions = [\"query_to_doc\", \"doc_to_query\"]",
+        "hard_negative_weight = 0.5",
+    ] {
+        assert!(record.lines().any(|found| found == line), "{line}: {record}");
+    }
+    let card = fs::read_to_string(workspace.path("whole/README.md")).unwrap();
+    assert!(card.contains("supervised SimCSE") && card.contains("--hard-negative-weight 0.5"), "{card}");
+    let error = workspace.error(&format!("{RESUME} part-1 --text-column anchor"), 1);
+    assert!(error.contains("--text-column: the run started with nothing, found anchor"), "{error}");
 }
 
 /// Of 17 lines, 10 differ only in case, so an epoch has one batch of eight, although the texts would

@@ -165,7 +165,7 @@ fn a_table_is_trained_on_by_its_column() {
     assert!(stderr.contains("in.csv: 16 sentences, 0 too short") && !stderr.contains("header"), "{stderr}");
     assert!(!record.contains("text_column"), "{record}");
     let (_, named) = run("in.csv --text-column text");
-    assert!(named.contains("\ntext_column = \"text\"\n"), "{named}");
+    assert!(named.contains("\ntext_columns = [\"text\"]\n"), "{named}");
     let digest = |record: &str| record.split("[data]").nth(1).unwrap().to_owned();
     assert_eq!(digest(&named), digest(&record));
 
@@ -406,4 +406,71 @@ fn parameters_that_are_not_trained_are_listed_and_kept() {
     let kept = trained.params.layout().parameters().iter().filter(|tensor| !tensor.trainable);
     let kept: Vec<_> = kept.map(|tensor| &trained.params.values()[tensor.range()]).collect();
     assert_eq!(kept, [&weight[..], &bias[..]]);
+}
+
+#[test]
+fn a_table_of_pairs_trains_on_them_unless_one_column_is_named() {
+    let workspace = workspace();
+    let rows: String = sentences(16).lines().map(|sentence| format!("{sentence},the {sentence}\n")).collect();
+    workspace.put("pairs.csv", format!("anchor,positive\n{rows}how to install,\n"));
+    let run = |arguments: &str| {
+        let arguments =
+            format!("train pairs.csv {arguments} --model model --output-dir out --batch-size 4 --max-steps 2");
+        let output = workspace.command(&arguments).output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+        fs::remove_dir_all(workspace.path("out")).unwrap();
+        text(&output.stderr)
+    };
+    let pairs = run("--directions query_to_doc,doc_to_query");
+    let expected = "pairs.csv: 16 examples of anchor, positive (for single sentences, name one column with \
+                    --text-column), 1 with a text missing or too short and skipped";
+    assert!(pairs.contains(expected), "{pairs}");
+    assert!(pairs.contains("\nobjective: --directions query_to_doc,doc_to_query\n"), "{pairs}");
+    assert!(pairs.contains("2 steps of 4 examples of 2 texts"), "{pairs}");
+    let sentences = run("--text-column anchor");
+    assert!(sentences.contains("pairs.csv: 17 sentences") && !sentences.contains("objective:"), "{sentences}");
+
+    let refused = |arguments: &str| {
+        workspace.error(&format!("train pairs.csv {arguments} --model model --output-dir out --batch-size 4"), 1)
+    };
+    let error = refused("--hard-negative-weight 1");
+    assert!(error.contains("expected examples with hard negatives: a third text, found 2 texts in each"), "{error}");
+    let error = refused("--matryoshka-dims 16,17");
+    assert!(error.contains("--matryoshka-dims: expected at most 16 for this model, found 16,17"), "{error}");
+    let error = refused("--batch-size 17");
+    assert!(error.contains("expected at least 17 examples without a text in common"), "{error}");
+}
+
+#[test]
+fn several_files_and_those_in_a_directory_are_read_as_one() {
+    let workspace = workspace();
+    let all = sentences(16);
+    let lines: Vec<_> = all.lines().collect();
+    workspace.put("whole.txt", &all);
+    fs::create_dir(workspace.path("parts")).unwrap();
+    workspace.put("parts/b.txt", lines[5..12].join("\n"));
+    workspace.put("parts/a.txt", lines[..5].join("\n"));
+    workspace.put("parts/.hidden", "not a sentence of this run\n");
+    workspace.put("last.csv", format!("text\n{}\n", lines[12..].join("\n")));
+    let record = |files: &str| {
+        workspace.stdout(&format!("train {files} --model model --output-dir out --batch-size 8 --max-steps 2"));
+        let record = fs::read_to_string(workspace.path("out/run.toml")).unwrap();
+        let resumed = workspace.stdout("train --resume-from-checkpoint auto --output-dir out --max-steps 3");
+        assert!(resumed.starts_with("3 steps"), "{resumed}");
+        fs::remove_dir_all(workspace.path("out")).unwrap();
+        record
+    };
+    let digest = |record: &str| record.split("[data]").nth(1).unwrap().split("sha256").nth(1).unwrap()[..70].to_owned();
+    let whole = record("whole.txt");
+    let parts = record("parts last.csv");
+    assert_eq!(digest(&parts), digest(&whole));
+    assert!(parts.contains("name = \"parts and 1 more\""), "{parts}");
+
+    workspace.put("pairs.csv", "anchor,positive\none,two\n");
+    let train = "--model model --output-dir out --batch-size 8";
+    let error = workspace.error(&format!("train whole.txt pairs.csv {train}"), 1);
+    assert!(error.contains("pairs.csv: expected examples of 1 texts, as in the first file, found 2"), "{error}");
+    fs::create_dir(workspace.path("empty")).unwrap();
+    let error = workspace.error(&format!("train empty {train}"), 1);
+    assert!(error.contains("empty: expected files of sentences in the directory, found none"), "{error}");
 }

@@ -13,7 +13,7 @@ use std::error::Error;
 use std::path::Path;
 
 use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, Tokenizer};
-use simcse_train::{Callbacks, Sentences, Settings, StepRecord, Trainer};
+use simcse_train::{Callbacks, Examples, Settings, StepRecord, Trainer};
 
 const QUESTIONS: [&str; 8] = [
     "How do I mount a USB stick?",
@@ -31,13 +31,13 @@ fn main() -> Result<(), Box<dyn Error>> {
     match &arguments[..] {
         [model, sentences, output] => {
             let encoder = SentenceEncoder::load(model)?;
-            let sentences = Sentences::read(sentences, 10)?;
+            let sentences = Examples::read(sentences, 10)?;
             let settings = Settings::for_model(&encoder);
             train(encoder, &sentences, settings, output.as_ref())
         }
         [] => {
             let encoder = small_model()?;
-            let sentences = Sentences::from_texts("eight questions", QUESTIONS, 10)?;
+            let sentences = Examples::from_texts("eight questions", QUESTIONS, 10)?;
             let settings = Settings { batch_size: 4, epochs: 5, learning_rate: 1e-3, ..Settings::for_model(&encoder) };
             let output = tempfile::tempdir()?;
             train(encoder, &sentences, settings, &output.path().join("model"))
@@ -48,7 +48,7 @@ fn main() -> Result<(), Box<dyn Error>> {
 
 fn train(
     encoder: SentenceEncoder,
-    sentences: &Sentences,
+    sentences: &Examples,
     settings: Settings,
     output: &Path,
 ) -> Result<(), Box<dyn Error>> {

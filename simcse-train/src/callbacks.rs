@@ -32,11 +32,11 @@ use crate::run::metrics::StepRecord;
 ///         self.0 >= 10
 ///     }
 /// }
-/// # use simcse_train::{Error, Sentences, Settings, Trainer};
+/// # use simcse_train::{Error, Examples, Settings, Trainer};
 /// # mod common { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_model.rs")); }
 /// # let texts: Vec<String> = (0..40).map(|i| format!("sentence {i}")).collect();
 /// # let encoder = common::small_model(&texts);
-/// # let sentences = Sentences::from_texts("test", &texts, 1)?;
+/// # let sentences = Examples::from_texts("test", &texts, 1)?;
 /// # let settings = Settings { batch_size: 2, ..Settings::for_model(&encoder) };
 /// # let output = tempfile::tempdir().unwrap();
 /// # let trainer = Trainer::new(encoder, &sentences, settings, output.path().join("model"))?;

@@ -1,10 +1,10 @@
-//! What the steps of a run draw from its sentences, as token ids.
+//! What the steps of a run draw from its examples, as token ids.
 //!
 //! A draw is tokenized once, even if the memory plan looks at it before the first step. Texts that
-//! the tokenizer turns into the same token ids are equal sentences. Which ones are is found out
-//! when they are drawn, because a run must not wait until all of its text is tokenized.
+//! the tokenizer turns into the same token ids are equal. Which ones are is found out when they are
+//! drawn, because a run must not wait until all of its text is tokenized.
 //!
-//! This file knows sentences, steps and a tokenizer. It must not know losses or files.
+//! This file knows examples, steps and a tokenizer. It must not know losses or files.
 
 use std::collections::{HashMap, HashSet, VecDeque};
 
@@ -12,10 +12,11 @@ use rayon::prelude::*;
 use simcse_model::{Prompt, SentenceEncoder};
 
 use crate::data::batches::BatchSampler;
-use crate::data::sentences::Sentences;
+use crate::data::examples::Examples;
 use crate::data::steps::{Steps, steps_in_epoch};
 use crate::error::{Error, Result};
 use crate::settings::Settings;
+use crate::step::batch::TokenizedBatch;
 
 /// The number of steps of a run with these settings on these sentences.
 ///
@@ -24,26 +25,27 @@ use crate::settings::Settings;
 /// begins further epochs until it has made this number of steps.
 ///
 /// # Errors
-/// [`Error::TooFewSentences`] if there are too few for one batch.
+/// [`Error::TooFewExamples`] if there are too few for one batch.
 ///
 /// ```
-/// use simcse_train::{Sentences, Settings, total_steps};
+/// use simcse_train::{Examples, Settings, total_steps};
 ///
-/// let sentences = Sentences::from_texts("numbers", (0..10).map(|i| format!("sentence {i}")), 1)?;
+/// let sentences = Examples::from_texts("numbers", (0..10).map(|i| format!("sentence {i}")), 1)?;
 /// let settings = Settings { batch_size: 4, epochs: 3, ..Settings::default() };
 /// // Two batches per epoch: the last two sentences of each epoch's order are dropped.
 /// assert_eq!(total_steps(&settings, &sentences)?, 6);
 /// # Ok::<(), simcse_train::Error>(())
 /// ```
-pub fn total_steps(settings: &Settings, sentences: &Sentences) -> Result<u64> {
+pub fn total_steps(settings: &Settings, examples: &Examples) -> Result<u64> {
     let batches_per_step = settings.gradient_accumulation_steps;
-    let in_epoch = |epoch| steps_in_epoch(sentences, settings.batching(), batches_per_step, epoch);
+    let in_epoch = |epoch| steps_in_epoch(examples, settings.batching(), batches_per_step, epoch);
     let first = in_epoch(0);
     if first == 0 {
-        return Err(Error::TooFewSentences {
-            name: sentences.name().to_owned(),
+        return Err(Error::TooFewExamples {
+            name: examples.name().to_owned(),
             batch_size: settings.batch_size,
-            found: sentences.len() - sentences.duplicates(),
+            found: examples.distinct(),
+            columns: examples.columns(),
         });
     }
     let in_all_epochs = || (0..settings.epochs).map(|epoch| if epoch == 0 { first } else { in_epoch(epoch) }).sum();
@@ -53,19 +55,18 @@ pub fn total_steps(settings: &Settings, sentences: &Sentences) -> Result<u64> {
 /// The tokenized batches of one step.
 #[derive(Debug, PartialEq)]
 pub(crate) struct Draw {
-    /// Passes over the sentences that are complete after this step.
+    /// Passes over the examples that are complete after this step.
     pub(crate) epoch: f64,
-    /// For each batch, the token ids of its sentences.
-    pub(crate) batches: Vec<Vec<Vec<u32>>>,
-    /// How many sentences were too long and were truncated.
+    pub(crate) batches: Vec<TokenizedBatch>,
+    /// How many texts were too long and were truncated.
     pub(crate) cut: u64,
 }
 
 /// The draws of a run, from some step on.
 #[derive(Debug)]
 pub(crate) struct Draws {
-    sentences: Sentences,
-    /// What goes in front of every sentence.
+    examples: Examples,
+    /// What goes in front of every text.
     prompt: String,
     batch_size: usize,
     steps: Steps,
@@ -74,7 +75,7 @@ pub(crate) struct Draws {
 
 impl Draws {
     /// The draws of a run of which `epochs` epochs are done: the [`Draw::epoch`] of its last step,
-    /// or 0. If equal sentences must not meet, the draws of the epoch that has begun are tokenized
+    /// or 0. If equal texts must not meet, the draws of the epoch that has begun are tokenized
     /// again, because token ids decide which batches they were.
     ///
     /// # Errors
@@ -82,13 +83,13 @@ impl Draws {
     pub(crate) fn new(
         settings: &Settings,
         encoder: &SentenceEncoder,
-        sentences: &Sentences,
+        examples: &Examples,
         epochs: f64,
     ) -> Result<Self> {
         let batches_per_step = settings.gradient_accumulation_steps;
-        let steps = Steps::from_epoch(sentences, settings.batching(), batches_per_step, epochs as u32);
+        let steps = Steps::from_epoch(examples, settings.batching(), batches_per_step, epochs as u32);
         let mut draws = Self {
-            sentences: sentences.clone(),
+            examples: examples.clone(),
             prompt: settings.prompt.clone(),
             batch_size: settings.batch_size,
             steps,
@@ -103,7 +104,7 @@ impl Draws {
         Ok(draws)
     }
 
-    /// Looks ahead until the draws hold `sentences` sentences, but at most `steps` draws.
+    /// Looks ahead until the draws hold `texts` texts, but at most `steps` draws.
     /// [`Draws::next`] returns them later without tokenizing them again.
     ///
     /// # Errors
@@ -112,11 +113,11 @@ impl Draws {
         &mut self,
         encoder: &SentenceEncoder,
         steps: u64,
-        sentences: usize,
+        texts: usize,
     ) -> Result<&VecDeque<Draw>> {
-        let size = |draw: &Draw| draw.batches.iter().map(Vec::len).sum::<usize>();
+        let size = |draw: &Draw| draw.batches.iter().map(|batch| batch.texts().len()).sum::<usize>();
         let mut seen: usize = self.ahead.iter().map(size).sum();
-        while seen < sentences && (self.ahead.len() as u64) < steps {
+        while seen < texts && (self.ahead.len() as u64) < steps {
             let draw = self.draw(encoder)?;
             seen += size(&draw);
             self.ahead.push_back(draw);
@@ -128,7 +129,7 @@ impl Draws {
     ///
     /// # Errors
     /// [`Error::NothingToLearn`] or [`Error::TooFewTokenized`] if token ids leave too few different
-    /// sentences for a batch; what the tokenizer reports.
+    /// examples for a batch; what the tokenizer reports.
     pub(crate) fn next(&mut self, encoder: &SentenceEncoder) -> Result<Draw> {
         match self.ahead.pop_front() {
             Some(draw) => Ok(draw),
@@ -137,13 +138,16 @@ impl Draws {
     }
 
     fn draw(&mut self, encoder: &SentenceEncoder) -> Result<Draw> {
-        let Self { sentences, prompt, steps, .. } = self;
-        // Includes sentences that turn out to be equal to others and have to wait.
+        let Self { examples, prompt, steps, .. } = self;
+        // Includes examples that turn out to be equal to others and have to wait.
         let mut tokenized = HashMap::new();
         let step = steps.next_distinct(|indices| {
-            let tokens = tokenize(encoder, prompt, sentences, indices)?;
+            let tokens = tokenize(encoder, prompt, &examples.select(indices))?;
             let keys = tokens.iter().map(|(ids, _)| ids.clone()).collect();
-            tokenized.extend(indices.iter().copied().zip(tokens));
+            let mut tokens = tokens.into_iter();
+            for &index in indices {
+                tokenized.insert(index, tokens.by_ref().take(examples.columns()).collect::<Vec<_>>());
+            }
             Result::Ok(keys)
         })?;
         let Some(step) = step else {
@@ -151,47 +155,56 @@ impl Draws {
         };
 
         let mut cut = 0;
-        let mut ids_of = |index| {
-            let (ids, truncated) = tokenized.remove(&index).expect("a key was computed for every sentence");
-            cut += truncated;
-            ids
+        let mut batch_of = |batch: Vec<u32>| {
+            let mut texts = Vec::with_capacity(examples.columns() * batch.len());
+            for index in batch {
+                for (ids, truncated) in tokenized.remove(&index).expect("keys were computed for every example") {
+                    cut += truncated;
+                    texts.push(ids);
+                }
+            }
+            TokenizedBatch::new(examples.columns(), texts)
         };
-        let batches = step.batches.into_iter().map(|batch| batch.into_iter().map(&mut ids_of).collect()).collect();
+        let batches = step.batches.into_iter().map(&mut batch_of).collect();
         Ok(Draw { epoch: step.epoch, batches, cut })
     }
 
     /// Why there is no batch.
     fn too_few(&self, encoder: &SentenceEncoder) -> Error {
-        let indices: Vec<u32> = (0..self.sentences.len() as u32).collect();
-        let mut different = HashSet::new();
-        for part in indices.chunks(SentenceEncoder::ENCODED_SENTENCES) {
-            match tokenize(encoder, &self.prompt, &self.sentences, part) {
-                Ok(tokens) => different.extend(tokens.into_iter().map(|(ids, _)| ids)),
+        let texts: Vec<&str> = self.examples.texts().collect();
+        let columns = self.examples.columns();
+        let mut taken = HashSet::new();
+        let mut distinct = 0;
+        for part in texts.chunks(columns * SentenceEncoder::ENCODED_SENTENCES) {
+            let tokens = match tokenize(encoder, &self.prompt, part) {
+                Ok(tokens) => tokens,
                 Err(error) => return error,
+            };
+            for example in tokens.chunks(columns) {
+                let is_new = example.iter().all(|(ids, _)| !taken.contains(ids));
+                if is_new {
+                    distinct += 1;
+                    taken.extend(example.iter().map(|(ids, _)| ids.clone()));
+                }
             }
         }
-        let name = self.sentences.name().to_owned();
-        match different.len() {
+        let name = self.examples.name().to_owned();
+        match taken.len() {
             1 => Error::NothingToLearn { name },
-            found => Error::TooFewTokenized { name, batch_size: self.batch_size, found },
+            _ => Error::TooFewTokenized { name, batch_size: self.batch_size, found: distinct, columns },
         }
     }
 }
 
-/// For each of these sentences, its token ids, and 1 if it was truncated or 0.
-fn tokenize(
-    encoder: &SentenceEncoder,
-    prompt: &str,
-    sentences: &Sentences,
-    indices: &[u32],
-) -> Result<Vec<(Vec<u32>, u64)>> {
+/// For each of these texts, its token ids, and 1 if it was truncated or 0.
+fn tokenize(encoder: &SentenceEncoder, prompt: &str, texts: &[&str]) -> Result<Vec<(Vec<u32>, u64)>> {
     // What pooling excludes does not matter to the tokenizer.
     let prompt = Prompt { text: prompt, excluded: 0 };
-    let tokenize = |&index: &u32| {
-        let tokens = encoder.tokenize_with_prompt(prompt, &[sentences.get(index as usize)])?;
+    let tokenize = |text: &&str| {
+        let tokens = encoder.tokenize_with_prompt(prompt, &[text])?;
         Ok((tokens.ids.concat(), tokens.cut as u64))
     };
-    indices.par_iter().map(tokenize).collect()
+    texts.par_iter().map(tokenize).collect()
 }
 
 #[cfg(test)]
@@ -204,7 +217,7 @@ mod tests {
 
     /// 11 sentences of two to four words, two of them equal. The others differ in their first word,
     /// so they do even if the tokenizer truncates them.
-    fn sentences() -> Sentences {
+    fn sentences() -> Examples {
         let texts = [
             "one to",
             "two boot",
@@ -218,7 +231,7 @@ mod tests {
             "ten to boot wifi",
             "three wifi",
         ];
-        Sentences::from_texts("test", texts, 1).unwrap()
+        Examples::from_texts("test", texts, 1).unwrap()
     }
 
     /// An encoder that truncates after `length` tokens.
@@ -286,10 +299,10 @@ mod tests {
             let step = steps.next().unwrap();
             for (ids, batch) in draw.batches.iter().zip(&step.batches) {
                 let prompted: Vec<_> = sentences().select(batch).iter().map(|text| format!("how to {text}")).collect();
-                assert_eq!(*ids, encoder.tokenize(&prompted).unwrap().ids);
+                assert_eq!(ids.texts(), encoder.tokenize(&prompted).unwrap().ids);
             }
             // Five tokens are [CLS], the prompt's two, one word, and [SEP].
-            assert_eq!(draw.cut as usize, draw.batches.concat().len());
+            assert_eq!(draw.cut as usize, draw.batches.iter().map(TokenizedBatch::len).sum::<usize>());
         }
     }
 
@@ -302,11 +315,11 @@ mod tests {
         let text = |(index, number): (usize, &&str)| format!("{number}{}", tail(index));
         let texts: Vec<_> = NUMBERS.iter().enumerate().map(text).collect();
         let capitals = texts[..6].iter().map(|text| text.to_uppercase());
-        let sentences = Sentences::from_texts("test", texts.iter().cloned().chain(capitals), 1).unwrap();
+        let sentences = Examples::from_texts("test", texts.iter().cloned().chain(capitals), 1).unwrap();
         let settings = Settings { batch_size: 4, gradient_accumulation_steps: 2, ..Settings::default() };
         let from = |epochs| Draws::new(&settings, &encoder, &sentences, epochs).unwrap();
         let meet = |draws: &[Draw]| {
-            let different = |batch: &Vec<Vec<u32>>| batch.iter().collect::<HashSet<_>>().len();
+            let different = |batch: &TokenizedBatch| batch.texts().iter().collect::<HashSet<_>>().len();
             draws.iter().flat_map(|draw| &draw.batches).any(|batch| different(batch) < batch.len())
         };
 
@@ -314,7 +327,8 @@ mod tests {
         assert!(!meet(&expected));
         let longer: HashSet<_> = encoder.tokenize(&texts).unwrap().ids.into_iter().skip(1).step_by(2).collect();
         for draw in &expected {
-            let truncated = draw.batches.concat().into_iter().filter(|ids| longer.contains(ids)).count();
+            let drawn = draw.batches.iter().flat_map(TokenizedBatch::texts);
+            let truncated = drawn.filter(|&ids| longer.contains(ids)).count();
             assert_eq!(draw.cut as usize, truncated, "those that had to wait count once");
         }
         for done in 1..12 {
@@ -329,7 +343,7 @@ mod tests {
     fn too_few_sentences_that_the_tokenizer_can_tell_apart_are_an_error() {
         let encoder = encoder(8);
         let message = |texts: &[&str]| {
-            let sentences = Sentences::from_texts("texts", texts, 1).unwrap();
+            let sentences = Examples::from_texts("texts", texts, 1).unwrap();
             let settings = Settings { batch_size: 4, ..Settings::default() };
             let mut draws = Draws::new(&settings, &encoder, &sentences, 0.0).unwrap();
             draws.look_ahead(&encoder, 1, 1).unwrap_err().to_string()

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use simcse_model::io::format_bytes;
 
-use crate::data::sentences::DataError;
+use crate::data::builder::DataError;
 
 /// Why a run did not start or did not finish.
 #[derive(Debug, thiserror::Error)]
@@ -35,16 +35,19 @@ pub enum Error {
     },
     /// There is nothing to train on.
     #[error(
-        "{name}: expected at least {batch_size} different sentences for one batch, found {found}: \
-         add sentences, or choose a smaller --batch-size"
+        "{name}: expected at least {batch_size} {} for one batch, found {found}: add some, or choose a smaller \
+         --batch-size",
+        if *columns == 1 { "different sentences" } else { "examples without a text in common" }
     )]
-    TooFewSentences {
-        /// The file of sentences.
+    TooFewExamples {
+        /// The file.
         name: String,
-        /// Sentences per batch.
+        /// Examples per batch.
         batch_size: usize,
-        /// Different sentences in the file.
+        /// Examples in the file that have no text in common.
         found: usize,
+        /// Texts per example.
+        columns: usize,
     },
     /// A setting is out of range.
     #[error("--{setting}: expected {expected}, found {found}")]
@@ -69,27 +72,30 @@ pub enum Error {
         /// The largest setting that fits.
         advice: String,
     },
-    /// The tokenizer turns all sentences into the same token ids.
+    /// The tokenizer turns all texts into the same token ids.
     #[error(
         "{name}: expected sentences that differ, found only sentences that the model's tokenizer cannot tell apart: is \
          the model for another language?"
     )]
     NothingToLearn {
-        /// Where the sentences come from.
+        /// Where the examples come from.
         name: String,
     },
-    /// The tokenizer turns so many sentences into the same token ids that there is no batch.
+    /// The tokenizer turns so many texts into the same token ids that there is no batch.
     #[error(
-        "{name}: expected at least {batch_size} sentences that the model's tokenizer can tell apart for one batch, \
-         found {found}: add sentences, or choose a smaller --batch-size"
+        "{name}: expected at least {batch_size} {} that the model's tokenizer can tell apart for one batch, \
+         found {found}: add some, or choose a smaller --batch-size",
+        if *columns == 1 { "sentences" } else { "examples" }
     )]
     TooFewTokenized {
-        /// Where the sentences come from.
+        /// Where the examples come from.
         name: String,
-        /// Sentences per batch.
+        /// Examples per batch.
         batch_size: usize,
-        /// Different lists of token ids.
+        /// Examples that have no list of token ids in common.
         found: usize,
+        /// Texts per example.
+        columns: usize,
     },
     /// A parameter would not be trained as it should.
     #[error("before the first step: {what} {problem}")]

@@ -1,16 +1,16 @@
-//! Unsupervised SimCSE training (Gao et al. 2021): sentences, objectives, AdamW, checkpoints and
-//! the training loop.
+//! SimCSE training (Gao et al. 2021), unsupervised and supervised: examples, objectives, AdamW,
+//! checkpoints and the training loop.
 //!
-//! A [`Trainer`] takes a model, [`Sentences`] and [`Settings`], and writes a directory that
+//! A [`Trainer`] takes a model, [`Examples`] and [`Settings`], and writes a directory that
 //! sentence-transformers can load:
 //!
 //! ```no_run
 //! use simcse_model::SentenceEncoder;
-//! use simcse_train::{Sentences, Settings, Trainer};
+//! use simcse_train::{Examples, Settings, Trainer};
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
 //! let encoder = SentenceEncoder::load("path/to/bert")?;
-//! let sentences = Sentences::read("titles.txt", 10)?;
+//! let sentences = Examples::read("titles.txt", 10)?;
 //! let settings = Settings { batch_size: 64, ..Settings::for_model(&encoder) };
 //! let trained = Trainer::new(encoder, &sentences, settings, "output/my-model")?.train(&mut ())?;
 //! println!("mean loss {:.4}", trained.summary.train_loss);
@@ -44,7 +44,7 @@ mod warnings;
 
 pub use callbacks::Callbacks;
 pub use data::batches::BatchSampler;
-pub use data::sentences::Sentences;
+pub use data::examples::Examples;
 pub use draws::total_steps;
 pub use error::{Error, Result};
 pub use evaluation::{Evaluation, Figures};
@@ -56,10 +56,11 @@ pub use run::metrics::StepRecord;
 pub use run::output::OutputDirectory;
 pub use run::provenance::{EvaluationSource, Inputs, ModelSource, Provenance, SetDigest, SetInput, Sources};
 pub use run::summary::Summary;
-pub use settings::{Recipe, Rounding, Setting, Settings};
+pub use settings::{Direction, Recipe, Rounding, Setting, Settings};
 pub use simcse_tensor::peak_flops;
 pub use simcse_tensor::profile::Part;
 pub use simcse_tensor::{ContrastiveLoss, Directions, Hardness, Partition};
+pub use step::batch::TokenizedBatch;
 pub use step::gradient::{StepBuffers, accumulate_gradient, mean_gradient};
 pub use step::gradient_flow::check_gradient_flow;
 pub use step::objectives::{Matryoshka, Objective};

@@ -8,14 +8,15 @@ use simcse_model::{SentenceEncoder, Work};
 use simcse_tensor::Grads;
 use simcse_tensor::profile::{Part, Profile, record, time};
 
-use crate::data::sentences::Sentences;
+use crate::data::examples::Examples;
 use crate::draws::total_steps;
 use crate::error::Result;
 use crate::optim::adamw::{AdamW, clip_scale, gradient_norm};
 use crate::settings::Settings;
+use crate::step::batch::TokenizedBatch;
 use crate::step::gradient::{StepBuffers, accumulate_gradient};
 
-/// From sentences to token ids.
+/// From texts to token ids.
 const TOKENIZATION: Part = Part("tokenization");
 /// Clearing the gradients, their norm, and the update.
 const OPTIMIZER: Part = Part("optimizer");
@@ -44,11 +45,11 @@ pub struct Measured {
     pub time: Duration,
     /// Each part's share of that time.
     pub profile: Profile,
-    /// Tokens encoded; both views count.
+    /// Tokens encoded; all views count.
     pub tokens: usize,
     /// FLOP of the encoder's forward pass.
     pub forward: Work,
-    /// FLOP of the similarities.
+    /// FLOP of the similarities of anchors and documents.
     pub similarities: f64,
 }
 
@@ -65,46 +66,50 @@ impl Measured {
 ///
 /// # Errors
 /// [`Error::Setting`](crate::Error::Setting),
-/// [`Error::TooFewSentences`](crate::Error::TooFewSentences), and what the tokenizer reports.
+/// [`Error::TooFewExamples`](crate::Error::TooFewExamples), and what the tokenizer reports.
 pub fn measure_steps(
     encoder: &mut SentenceEncoder,
-    sentences: &Sentences,
+    examples: &Examples,
     settings: &Settings,
     steps: u32,
 ) -> Result<Measured> {
     settings.check()?;
+    settings.check_columns(examples.columns())?;
     settings.apply_to(encoder)?;
-    total_steps(settings, sentences)?; // an error unless there is a batch
+    total_steps(settings, examples)?; // an error unless there is a batch
     let mut optimizer = AdamW::new(encoder.params.layout(), settings.weight_decay, settings.adam_epsilon);
     let mut grads = Grads::zeros(encoder.params.layout().clone());
     let prompt = encoder.prompt(&settings.prompt)?;
     let mut buffers = StepBuffers::new(settings.mini_batch_tokens).excluding(prompt.excluded);
-    let objective = settings.objective();
+    let objective = settings.objective(examples.columns());
     let mut measured = Measured::default();
-    let batches = settings.batching().batches(sentences, 0).cycle();
+    let batches = settings.batching().batches(examples, 0).cycle();
     for (step, batch) in (0..=steps).zip(batches) {
-        let sentences = sentences.select(&batch);
+        let texts = examples.select(&batch);
         let dropout = settings.dropout(step.into(), 0);
         let started = Instant::now();
-        let (tokens, profile) = record(|| {
-            let tokens = time(TOKENIZATION, || encoder.tokenize_with_prompt(prompt, &sentences))?.ids;
+        let (batch, profile) = record(|| {
+            let tokens = time(TOKENIZATION, || encoder.tokenize_with_prompt(prompt, &texts))?.ids;
+            let batch = TokenizedBatch::new(examples.columns(), tokens);
             time(OPTIMIZER, || grads.clear());
-            accumulate_gradient(encoder, &tokens, Some(&dropout), &objective, &mut buffers, &mut grads);
+            accumulate_gradient(encoder, &batch, Some(&dropout), &*objective, &mut buffers, &mut grads);
             time(OPTIMIZER, || {
                 let scale = clip_scale(gradient_norm(&grads), settings.max_grad_norm);
                 optimizer.update(&mut encoder.params, &grads, settings.learning_rate, scale);
             });
-            Result::Ok(tokens)
+            Result::Ok(batch)
         });
         let elapsed = started.elapsed();
-        let tokens = tokens?;
+        let batch = batch?;
         if step > 0 {
-            let views = || tokens.iter().chain(&tokens).map(Vec::len);
+            let (rows, _) = batch.rows();
+            let views = || rows.iter().map(|ids| ids.len());
+            let documents = (batch.views() - 1) * batch.len();
             measured.time += elapsed;
             measured.profile += &profile;
             measured.tokens += views().sum::<usize>();
             measured.forward += Work::forward(encoder.config(), views());
-            measured.similarities += 2.0 * (tokens.len().pow(2) * encoder.dimension()) as f64;
+            measured.similarities += 2.0 * (documents * batch.len() * encoder.dimension()) as f64;
         }
     }
     Ok(measured)

@@ -3,6 +3,8 @@
 use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, Tokenizer};
 use simcse_tensor::rng::Philox;
 
+use crate::step::batch::TokenizedBatch;
+
 const VOCABULARY: usize = 300;
 
 /// An encoder with `layers` layers of hidden size `width`, and heads of size 16.
@@ -22,9 +24,9 @@ pub(crate) fn encoder(architecture: Architecture, layers: usize, width: usize) -
     SentenceEncoder::random(ModelDirectory::new(config, tokenizer, Pooling::Mean, 32).unwrap(), 1)
 }
 
-/// Token ids of `size` sentences of 3 to 12 tokens each.
-pub(crate) fn batch(size: usize, seed: u64) -> Vec<Vec<u32>> {
+/// A batch of `size` sentences of 3 to 12 tokens each.
+pub(crate) fn batch(size: usize, seed: u64) -> TokenizedBatch {
     let random = |i, j| Philox::new(seed).block([i, j, 0, 0])[0];
     let sentence = |i| (0..3 + random(i, 0) % 10).map(|j| 5 + random(i, j + 1) % (VOCABULARY as u32 - 5)).collect();
-    (0..size as u32).map(sentence).collect()
+    TokenizedBatch::new(1, (0..size as u32).map(sentence).collect())
 }

@@ -10,7 +10,7 @@ use simcse_model::SentenceEncoder;
 use simcse_tensor::Grads;
 
 use crate::callbacks::Callbacks;
-use crate::data::sentences::Sentences;
+use crate::data::examples::Examples;
 use crate::draws::{Draw, Draws, total_steps};
 use crate::error::{Error, Result};
 use crate::evaluation::Figures;
@@ -29,7 +29,7 @@ use crate::step::gradient::mean_gradient;
 use crate::step::gradient_flow::check_gradient_flow;
 use crate::warnings::warnings;
 
-/// A run that is about to start or resume: a model, sentences, settings and a directory, checked
+/// A run that is about to start or resume: a model, examples, settings and a directory, checked
 /// against each other.
 ///
 /// The trainer owns the model, so that the run's record describes what is trained: the settings
@@ -39,7 +39,7 @@ use crate::warnings::warnings;
 /// ```
 /// use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling};
 /// use simcse_model::{SentenceEncoder, Tokenizer};
-/// use simcse_train::{Sentences, Settings, Trainer};
+/// use simcse_train::{Examples, Settings, Trainer};
 ///
 /// # fn main() -> Result<(), Box<dyn std::error::Error>> {
 /// // A small model with random weights; SentenceEncoder::load("path/to/model") would read one.
@@ -56,7 +56,7 @@ use crate::warnings::warnings;
 /// let directory = ModelDirectory::new(config, tokenizer, Pooling::Mean, 32)?;
 /// let encoder = SentenceEncoder::random(directory, 1);
 ///
-/// let sentences = Sentences::from_texts("four questions", texts, 1)?;
+/// let sentences = Examples::from_texts("four questions", texts, 1)?;
 /// let settings = Settings { batch_size: 2, max_steps: Some(3), ..Settings::for_model(&encoder) };
 /// let output = tempfile::tempdir()?;
 /// let trainer = Trainer::new(encoder, &sentences, settings, output.path().join("model"))?;
@@ -70,11 +70,11 @@ use crate::warnings::warnings;
 /// ```
 #[derive(Debug)]
 pub struct Trainer {
-    /// Where model, sentences and evaluation sets come from. This goes into the run's record;
+    /// Where model, examples and evaluation sets come from. This goes into the run's record;
     /// nothing is read from there.
     pub sources: Sources,
     encoder: SentenceEncoder,
-    sentences: Sentences,
+    examples: Examples,
     settings: Settings,
     total_steps: u64,
     start: Start,
@@ -101,23 +101,24 @@ pub struct Trained {
 }
 
 impl Trainer {
-    /// A new run that trains `encoder` on `sentences` and writes the model and its checkpoints to
+    /// A new run that trains `encoder` on `examples` and writes the model and its checkpoints to
     /// `output`. The directory is created when training starts.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a setting out of range, or not possible with this model;
-    /// [`Error::TooFewSentences`].
+    /// [`Error::Setting`] for a setting out of range, or not possible with this model or these examples;
+    /// [`Error::TooFewExamples`].
     pub fn new(
         mut encoder: SentenceEncoder,
-        sentences: &Sentences,
+        examples: &Examples,
         settings: Settings,
         output: impl Into<PathBuf>,
     ) -> Result<Self> {
         settings.check()?;
+        settings.check_columns(examples.columns())?;
         settings.apply_to(&mut encoder)?;
-        let steps = total_steps(&settings, sentences)?;
+        let steps = total_steps(&settings, examples)?;
         let sources = Sources::of_model(&encoder);
-        Self::prepare(encoder, sentences, settings, steps, sources, Start::New(output.into()))
+        Self::prepare(encoder, examples, settings, steps, sources, Start::New(output.into()))
     }
 
     /// Resumes the run in `output` from `checkpoint`, which belongs to it. `settings` are those
@@ -125,21 +126,21 @@ impl Trainer {
     /// `mini_batch_tokens`.
     ///
     /// # Errors
-    /// As [`Trainer::new`]; [`Error::Changed`] if sentences or settings differ from the run's, or
+    /// As [`Trainer::new`]; [`Error::Changed`] if examples or settings differ from the run's, or
     /// would make it shorter; errors of loading the checkpoint's model; what the tokenizer reports.
     pub fn resume(
         output: OutputDirectory,
         checkpoint: Checkpoint,
-        sentences: &Sentences,
+        examples: &Examples,
         settings: Settings,
     ) -> Result<Self> {
         let recorded = &checkpoint.provenance.settings;
         let Settings { epochs, max_steps, mini_batch_tokens, .. } = settings;
         Settings { epochs, max_steps, mini_batch_tokens, ..recorded.clone() }.check_same(&settings)?;
         settings.check()?;
-        checkpoint.provenance.check_same_data(sentences)?;
-        let steps = total_steps(&settings, sentences)?;
-        if steps < total_steps(recorded, sentences)? {
+        checkpoint.provenance.check_same_data(examples)?;
+        let steps = total_steps(&settings, examples)?;
+        if steps < total_steps(recorded, examples)? {
             recorded.check_same(&settings)?; // names the setting that made the run shorter
         }
         if checkpoint.step() > steps {
@@ -153,19 +154,19 @@ impl Trainer {
         settings.apply_to(&mut encoder)?;
         let sources = checkpoint.provenance.sources();
         let start = Start::Resumed(output, Box::new(checkpoint));
-        Self::prepare(encoder, sentences, settings, steps, sources, start)
+        Self::prepare(encoder, examples, settings, steps, sources, start)
     }
 
     fn prepare(
         encoder: SentenceEncoder,
-        sentences: &Sentences,
+        examples: &Examples,
         settings: Settings,
         total_steps: u64,
         sources: Sources,
         start: Start,
     ) -> Result<Self> {
-        let draws = Draws::new(&settings, &encoder, sentences, start.epochs())?;
-        Ok(Self { sources, encoder, sentences: sentences.clone(), settings, total_steps, start, draws, memory: None })
+        let draws = Draws::new(&settings, &encoder, examples, start.epochs())?;
+        Ok(Self { sources, encoder, examples: examples.clone(), settings, total_steps, start, draws, memory: None })
     }
 
     /// The model, with the settings applied.
@@ -173,9 +174,9 @@ impl Trainer {
         &self.encoder
     }
 
-    /// The sentences that it will be trained on.
-    pub fn sentences(&self) -> &Sentences {
-        &self.sentences
+    /// What it will be trained on.
+    pub fn examples(&self) -> &Examples {
+        &self.examples
     }
 
     /// The settings of the run.
@@ -213,8 +214,8 @@ impl Trainer {
     /// [`Error::NothingToLearn`]; what the tokenizer reports.
     pub fn plan_memory(&mut self, evaluated: usize, limit: Option<u64>) -> Result<MemoryPlan> {
         let steps = self.total_steps - self.done();
-        let Self { encoder, sentences, settings, draws, .. } = self;
-        let plan = plan_memory(settings, encoder, sentences, draws, steps, evaluated, limit)?;
+        let Self { encoder, examples, settings, draws, .. } = self;
+        let plan = plan_memory(settings, encoder, examples, draws, steps, evaluated, limit)?;
         self.settings.mini_batch_tokens = plan.mini_batch_tokens;
         self.memory = Some(plan);
         Ok(plan)
@@ -228,9 +229,9 @@ impl Trainer {
     /// tokenizer reports.
     pub fn warnings(&mut self) -> Result<Vec<String>> {
         let steps = self.total_steps - self.done();
-        let Self { encoder, sentences, settings, draws, total_steps, .. } = self;
+        let Self { encoder, examples, settings, draws, total_steps, .. } = self;
         let sample = draws.look_ahead(encoder, steps, SAMPLE)?;
-        warnings(settings, sentences, *total_steps, sample)
+        warnings(settings, examples, *total_steps, sample)
     }
 
     /// Trains to the end and writes the final model and its checkpoints to the output directory.
@@ -243,10 +244,10 @@ impl Trainer {
             None => self.plan_memory(0, None)?,
         };
         let mut run = self.open(callbacks)?;
-        let Self { mut encoder, settings, total_steps, mut draws, .. } = self;
+        let Self { mut encoder, examples, settings, total_steps, mut draws, .. } = self;
 
         let schedule = LinearSchedule { warmup_steps: settings.warmup_steps_of(total_steps), total_steps };
-        let objective = settings.objective();
+        let objective = settings.objective(examples.columns());
         let mut optimizer = AdamW::new(encoder.params.layout(), settings.weight_decay, settings.adam_epsilon);
         let mut progress = run.restore(&mut optimizer)?;
         let mut grads = Grads::zeros(encoder.params.layout().clone());
@@ -276,10 +277,10 @@ impl Trainer {
             let Draw { epoch, batches, cut } = draws.next(&encoder)?;
             if step == 0 {
                 let dropout = settings.dropout(step, 0);
-                check_gradient_flow(&encoder, &batches[0], &dropout, &objective, &mut buffers, &mut grads)?;
+                check_gradient_flow(&encoder, &batches[0], &dropout, &*objective, &mut buffers, &mut grads)?;
             }
             let dropout = |batch| settings.dropout(step, batch);
-            let loss = mean_gradient(&encoder, &batches, dropout, &objective, &mut buffers, &mut grads);
+            let loss = mean_gradient(&encoder, &batches, dropout, &*objective, &mut buffers, &mut grads);
             let norm = gradient_norm(&grads);
             let learning_rate = settings.learning_rate * schedule.factor(step);
             if loss.is_finite() && norm.is_finite() {
@@ -287,8 +288,7 @@ impl Trainer {
                 optimizer.update(&mut encoder.params, &grads, learning_rate, scale);
             }
 
-            let sentences = batches.concat();
-            let record = StepRecord::new(step + 1, epoch, loss, learning_rate, norm, &sentences, started.elapsed());
+            let record = StepRecord::new(step + 1, epoch, loss, learning_rate, norm, &batches, started.elapsed());
             run.log_step(&record)?;
             callbacks.on_step_end(&record, total_steps);
             progress.add(&record, cut)?;
@@ -306,12 +306,12 @@ impl Trainer {
 
     /// Creates or reopens the output directory and writes the run's record into it.
     fn open(&mut self, callbacks: &mut dyn Callbacks) -> Result<RunDirectory> {
-        let Self { sources, encoder, sentences, settings, .. } = self;
+        let Self { sources, encoder, examples, settings, .. } = self;
         let start = std::mem::replace(&mut self.start, Start::New(PathBuf::new()));
         let (run, aside) = match start {
             Start::New(path) => {
                 check_space(&path, encoder)?;
-                let provenance = Provenance::of(sources, encoder, sentences, settings);
+                let provenance = Provenance::of(sources, encoder, examples, settings);
                 RunDirectory::create(&path, provenance)?
             }
             Start::Resumed(output, checkpoint) => {

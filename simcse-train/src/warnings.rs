@@ -6,7 +6,7 @@ use std::collections::HashSet;
 
 use simcse_model::io::counted;
 
-use crate::data::sentences::Sentences;
+use crate::data::examples::Examples;
 use crate::draws::Draw;
 use crate::error::{Error, Result};
 use crate::optim::schedule::LinearSchedule;
@@ -16,14 +16,14 @@ use crate::settings::Settings;
 /// drops may be a large part of the sentences.
 const FEW_BATCHES: usize = 10;
 
-/// Warnings about a run of `total_steps` steps over `sentences`, one line each. `sample` holds the
+/// Warnings about a run of `total_steps` steps over `examples`, one line each. `sample` holds the
 /// run's first draws.
 ///
 /// # Errors
 /// [`Error::NothingToLearn`] if the tokenizer turns all sentences into the same token ids.
 pub(crate) fn warnings<'a>(
     settings: &Settings,
-    sentences: &Sentences,
+    examples: &Examples,
     total_steps: u64,
     sample: impl IntoIterator<Item = &'a Draw>,
 ) -> Result<Vec<String>> {
@@ -33,14 +33,14 @@ pub(crate) fn warnings<'a>(
     while different.len() < 2
         && let Some(batch) = batches.next()
     {
-        different.extend(batch.iter().map(Vec::as_slice));
+        different.extend(batch.texts().iter().map(Vec::as_slice));
     }
     if different.len() == 1 {
-        return Err(Error::NothingToLearn { name: sentences.name().to_owned() });
+        return Err(Error::NothingToLearn { name: examples.name().to_owned() });
     }
 
     let mut warnings = Vec::new();
-    if settings.hidden_dropout == 0.0 && settings.attention_dropout == 0.0 {
+    if examples.columns() == 1 && settings.hidden_dropout == 0.0 && settings.attention_dropout == 0.0 {
         warnings.push(
             "dropout is 0, so both views of a sentence are the same and there is nothing to pull together: set \
              --hidden-dropout and --attention-dropout (0.1 is usual)"
@@ -56,7 +56,7 @@ pub(crate) fn warnings<'a>(
                 .to_owned(),
         );
     }
-    let batches = settings.batching().count(sentences, 0);
+    let batches = settings.batching().count(examples, 0);
     if batches < FEW_BATCHES {
         warnings.push(format!(
             "an epoch has only {}: learning anything may require a smaller --batch-size or more --epochs",
@@ -69,11 +69,12 @@ pub(crate) fn warnings<'a>(
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::step::batch::TokenizedBatch;
 
     fn of(settings: Settings, texts: usize, total_steps: u64) -> Vec<String> {
         let texts = (0..texts).map(|number| format!("sentence {number}"));
-        let sentences = Sentences::from_texts("test", texts, 1).unwrap();
-        let draw = Draw { epoch: 1.0, batches: vec![vec![vec![1, 2], vec![1, 3]]], cut: 0 };
+        let sentences = Examples::from_texts("test", texts, 1).unwrap();
+        let draw = Draw { epoch: 1.0, batches: vec![TokenizedBatch::new(1, vec![vec![1, 2], vec![1, 3]])], cut: 0 };
         warnings(&settings, &sentences, total_steps, [&draw]).unwrap()
     }
 
@@ -105,8 +106,8 @@ mod tests {
 
     #[test]
     fn sentences_that_the_tokenizer_cannot_tell_apart_are_refused() {
-        let sentences = Sentences::from_texts("ideograms", ["one", "two"], 1).unwrap();
-        let draw = Draw { epoch: 1.0, batches: vec![vec![vec![1, 0, 2]; 2]], cut: 0 };
+        let sentences = Examples::from_texts("ideograms", ["one", "two"], 1).unwrap();
+        let draw = Draw { epoch: 1.0, batches: vec![TokenizedBatch::new(1, vec![vec![1, 0, 2]; 2])], cut: 0 };
         let error = warnings(&Settings::default(), &sentences, 1, [&draw]).unwrap_err().to_string();
         assert!(error.starts_with("ideograms: expected sentences that differ"), "{error}");
     }

@@ -10,7 +10,7 @@ use simcse_tensor::rng::Philox;
 use simcse_tensor::{BufferPool, Grads};
 use simcse_testing::observe;
 use simcse_train::optim::adamw::{AdamW, clip_scale, gradient_norm};
-use simcse_train::{ContrastiveLoss, StepBuffers, accumulate_gradient};
+use simcse_train::{ContrastiveLoss, StepBuffers, TokenizedBatch, accumulate_gradient};
 
 /// The tests observe the whole process, so only one runs at a time.
 static ALONE: Mutex<()> = Mutex::new(());
@@ -73,11 +73,11 @@ fn train_and_observe() {
         let objective = ContrastiveLoss::simcse(20.0);
         let mut kept = 0;
         for step in 0..12 {
-            let sentences = batch(step);
+            let batch = TokenizedBatch::new(1, batch(step));
             let dropout = DropoutPlan { hidden: 0.1, attention: 0.1, seed: 1, step };
             let ((), memory) = observe(|| {
                 grads.clear();
-                accumulate_gradient(&encoder, &sentences, Some(&dropout), &objective, &mut buffers, &mut grads);
+                accumulate_gradient(&encoder, &batch, Some(&dropout), &objective, &mut buffers, &mut grads);
                 let norm = gradient_norm(&grads);
                 optimizer.update(&mut encoder.params, &grads, 1e-4, clip_scale(norm, 1.0));
             });

@@ -13,7 +13,7 @@ use simcse_model::{DropoutPlan, Named, Pooling, SentenceEncoder, TokenBatch};
 use simcse_tensor::{BufferPool, Grads};
 use simcse_train::optim::adamw::{AdamW, clip_scale, gradient_norm};
 use simcse_train::optim::schedule::LinearSchedule;
-use simcse_train::{ContrastiveLoss, Settings, StepBuffers, accumulate_gradient};
+use simcse_train::{ContrastiveLoss, Settings, StepBuffers, TokenizedBatch, accumulate_gradient};
 
 /// Largest absolute errors of hidden states, unit embeddings and the loss; relative L2 error of a
 /// tensor's gradient.
@@ -186,7 +186,8 @@ fn run_case(encoder: &mut SentenceEncoder, golden: &Golden, number: usize, expec
     let mut grads = Grads::zeros(encoder.params.layout().clone());
     let mut buffers = StepBuffers::default();
     let objective = ContrastiveLoss::simcse(golden.scale);
-    let loss = accumulate_gradient(encoder, &case.sentences, plan.as_ref(), &objective, &mut buffers, &mut grads);
+    let batch = TokenizedBatch::new(1, case.sentences.clone());
+    let loss = accumulate_gradient(encoder, &batch, plan.as_ref(), &objective, &mut buffers, &mut grads);
     errors.loss = (f64::from(loss) - case.loss).abs();
     let sample = |values: &[f32]| golden.sample(values, number);
     (errors.gradient, errors.worst_gradient) =
@@ -209,10 +210,10 @@ fn train(encoder: &mut SentenceEncoder, golden: &Golden, expected: &Expected) ->
     let mut worst_loss = 0.0;
     encoder.directory.pooling = Pooling::Mean;
     for (step, expected) in losses.iter().enumerate() {
-        let sentences = &golden.cases[step % batches].sentences;
+        let batch = TokenizedBatch::new(1, golden.cases[step % batches].sentences.clone());
         let plan = golden.dropout(step as u32);
         grads.clear();
-        let loss = accumulate_gradient(encoder, sentences, Some(&plan), &objective, &mut buffers, &mut grads);
+        let loss = accumulate_gradient(encoder, &batch, Some(&plan), &objective, &mut buffers, &mut grads);
         let scale = clip_scale(gradient_norm(&grads), *max_grad_norm);
         optimizer.update(&mut encoder.params, &grads, learning_rate * schedule.factor(step as u64), scale);
         worst_loss = f64::max(worst_loss, (f64::from(loss) - expected).abs());

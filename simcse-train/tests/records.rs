@@ -8,13 +8,13 @@ use std::path::{Path, PathBuf};
 
 use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, Tokenizer};
 use simcse_tensor::rng::Philox;
-use simcse_train::{Checkpoint, OutputDirectory, Sentences, Settings, Trainer};
+use simcse_train::{Checkpoint, Examples, OutputDirectory, Settings, Trainer};
 
 fn settings(steps: u64) -> Settings {
     Settings { batch_size: 2, max_seq_length: 8, max_steps: Some(steps), ..Settings::default() }
 }
 
-fn model_and_sentences() -> (SentenceEncoder, Sentences) {
+fn model_and_sentences() -> (SentenceEncoder, Examples) {
     let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "how", "to", "boot", "the", "wifi"];
     let config = ModelConfig {
         vocab_size: words.len(),
@@ -29,7 +29,7 @@ fn model_and_sentences() -> (SentenceEncoder, Sentences) {
     let tokenizer = Tokenizer::word_piece(&words, true).unwrap();
     let directory = ModelDirectory::new(config, tokenizer, Pooling::Mean, 8).unwrap();
     let texts = ["how to boot", "the wifi", "boot the wifi", "how to wifi"];
-    (SentenceEncoder::random(directory, 1), Sentences::from_texts("sentences", texts, 1).unwrap())
+    (SentenceEncoder::random(directory, 1), Examples::from_texts("sentences", texts, 1).unwrap())
 }
 
 /// The checkpoint of a run of two steps in `dir`.

@@ -3,7 +3,9 @@
 
 use rayon::ThreadPoolBuilder;
 use simcse_model::{Architecture, ModelConfig, ModelDirectory, Named, Pooling, Precision, SentenceEncoder, Tokenizer};
-use simcse_train::{Sentences, Settings, Trainer};
+use simcse_tensor::Hardness;
+use simcse_train::data::builder::ExamplesBuilder;
+use simcse_train::{Direction, Examples, Settings, Trainer};
 
 const THREADS: [usize; 5] = [1, 2, 3, 4, 8];
 
@@ -42,14 +44,18 @@ fn settings(steps: u64, precision: Precision) -> Settings {
     Settings { batch_size: 48, max_seq_length: 64, max_steps: Some(steps), precision, ..Settings::default() }
 }
 
-/// The bits of all weights after a run.
+/// The bits of all weights after a run on sentences.
 fn trained(threads: usize, settings: &Settings) -> Vec<u32> {
+    trained_on(&Examples::from_texts("sentences", texts(), 1).unwrap(), threads, settings)
+}
+
+/// The bits of all weights after a run.
+fn trained_on(examples: &Examples, threads: usize, settings: &Settings) -> Vec<u32> {
     let texts = texts();
-    let sentences = Sentences::from_texts("sentences", &texts, 1).unwrap();
     let encoder = encoder(&texts, Precision::F32);
     let before = encoder.params.values().to_vec();
     let dir = tempfile::tempdir().unwrap();
-    let trainer = Trainer::new(encoder, &sentences, settings.clone(), dir.path().join("run")).unwrap();
+    let trainer = Trainer::new(encoder, examples, settings.clone(), dir.path().join("run")).unwrap();
     let pool = ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
     let encoder = pool.install(|| trainer.train(&mut ())).unwrap().encoder;
     assert_ne!(encoder.params.values(), before);
@@ -82,6 +88,37 @@ fn weights_have_the_same_bits_for_pieces_of_any_size() {
                 let same = trained(threads, &cached) == expected;
                 assert!(same, "pieces of {tokens} tokens give other bits with {pooling:?} pooling in {precision:?}");
             }
+        }
+    }
+}
+
+/// Triplets whose negatives are often equal, so that some have to wait.
+fn triplets() -> Examples {
+    let texts = texts();
+    let mut builder = ExamplesBuilder::of_columns(3, 1);
+    for (i, anchor) in texts.iter().enumerate() {
+        builder.push_example(&[anchor, &format!("{anchor} too"), &texts[i / 3].to_uppercase()]);
+    }
+    builder.finish("triplets").unwrap()
+}
+
+#[test]
+fn triplets_give_the_same_bits_for_any_threads_and_pieces() {
+    for precision in precisions() {
+        let plain = Settings {
+            batch_size: 20,
+            directions: vec![Direction::QueryToDoc, Direction::QueryToQuery, Direction::DocToDoc],
+            hardness_mode: Hardness::HardNegatives,
+            hardness_strength: 5.0,
+            hard_negative_weight: 0.5,
+            matryoshka_dims: vec![24, 7],
+            ..settings(8, precision)
+        };
+        let expected = trained_on(&triplets(), 2, &plain);
+        for (tokens, threads) in [(None, 1), (None, 3), (Some(512), 2), (Some(1024), 1)] {
+            let cached = Settings { mini_batch_tokens: tokens, ..plain.clone() };
+            let same = trained_on(&triplets(), threads, &cached) == expected;
+            assert!(same, "pieces of {tokens:?} tokens on {threads} threads give other bits in {precision:?}");
         }
     }
 }

@@ -8,7 +8,7 @@ use std::path::Path;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use simcse_model::io::{Lines, MAX_LINE};
-use simcse_train::Sentences;
+use simcse_train::Examples;
 
 const MIN_LENGTH: usize = 3;
 
@@ -118,8 +118,8 @@ fn rows() -> Vec<(&'static str, &'static str, Vec<u8>, Outcome)> {
     ]
 }
 
-fn all(sentences: &Sentences) -> Vec<&str> {
-    (0..sentences.len()).map(|index| sentences.get(index)).collect()
+fn all(sentences: &Examples) -> Vec<&str> {
+    sentences.texts().collect()
 }
 
 #[test]
@@ -131,8 +131,8 @@ fn every_file_has_the_documented_outcome() {
     for (case, extension, bytes, outcome) in rows {
         let path = dir.path().join("in").with_extension(extension);
         fs::write(&path, bytes).unwrap();
-        let found = Sentences::read(&path, MIN_LENGTH).map_err(|error| error.to_string());
-        let counts = |read: &Sentences| (read.skipped(), read.duplicates());
+        let found = Examples::read(&path, MIN_LENGTH).map_err(|error| error.to_string());
+        let counts = |read: &Examples| (read.skipped(), read.duplicates());
         let right = match (&found, outcome) {
             (Ok(read), Sees(sentences, skipped, equal)) => all(read) == sentences && counts(read) == (skipped, equal),
             (Ok(read), Count(sentences, skipped, equal)) => read.len() == sentences && counts(read) == (skipped, equal),
@@ -159,15 +159,15 @@ fn a_table_gives_one_sentence_per_record_whatever_its_cells_contain() {
     };
     let csv = "id,text\n1,\"one, or\ntwo\"\n2,\" \"\"three\"\" \"\n3,no\n4,\"\"\n";
     for path in [put("in.csv", csv.as_bytes()), put("in.csv.gz", &gzip(csv))] {
-        let read = Sentences::read(&path, MIN_LENGTH).unwrap();
+        let read = Examples::read(&path, MIN_LENGTH).unwrap();
         assert_eq!(all(&read), ["one, or\ntwo", "\"three\""]);
         assert_eq!((read.skipped(), read.warnings()), (2, &[][..]));
     }
     let path = put("in.jsonl", b"{\"a\": \"one\", \"b\": \"six\"}\n{\"a\": \"two\", \"b\": \"ten\"}\n");
-    assert_eq!(all(&Sentences::read_column(&path, Some("b"), MIN_LENGTH).unwrap()), ["six", "ten"]);
-    let error = Sentences::read(&path, MIN_LENGTH).unwrap_err().to_string();
+    assert_eq!(all(&Examples::read_columns(&path, &["b".to_owned()], MIN_LENGTH).unwrap()), ["six", "ten"]);
+    let error = Examples::read(&path, MIN_LENGTH).unwrap_err().to_string();
     assert!(error.contains("--text-column") && error.ends_with("found a, b"), "{error}");
-    let error = Sentences::read(put("header.csv", b"id,text\n"), MIN_LENGTH).unwrap_err().to_string();
+    let error = Examples::read(put("header.csv", b"id,text\n"), MIN_LENGTH).unwrap_err().to_string();
     assert!(error.ends_with(NONE), "{error}");
 }
 
@@ -176,19 +176,19 @@ fn a_header_in_a_file_of_lines_and_quotes_around_all_of_them_are_warned_about() 
     let file = tempfile::NamedTempFile::new().unwrap();
     let warnings = |text: &str| {
         fs::write(file.path(), text).unwrap();
-        Sentences::read(file.path(), MIN_LENGTH).unwrap().warnings().to_vec()
+        Examples::read(file.path(), MIN_LENGTH).unwrap().warnings().to_vec()
     };
     assert!(warnings("one\n\"two\"\n").is_empty());
     assert!(warnings("text\none\n")[0].starts_with("line 1 looks like a header"));
     assert!(warnings("\"one\"\n\"two\"\n")[0].starts_with("every sentence is in quotes"));
-    let error = Sentences::read_column(file.path(), Some("text"), MIN_LENGTH).unwrap_err().to_string();
+    let error = Examples::read_columns(file.path(), &["text".to_owned()], MIN_LENGTH).unwrap_err().to_string();
     assert!(error.contains("expected a .csv, .tsv or .jsonl file"), "{error}");
 }
 
 #[test]
 fn a_path_that_is_not_a_text_file_is_named() {
     let dir = tempfile::tempdir().unwrap();
-    let message = |path: &Path| Sentences::read(path, MIN_LENGTH).unwrap_err().to_string();
+    let message = |path: &Path| Examples::read(path, MIN_LENGTH).unwrap_err().to_string();
     assert!(message(dir.path()).ends_with(": expected a text file, found a directory"));
     assert!(message(&dir.path().join("none\u{1b}")).contains(r"none\u{1b}: No such file"));
     let file = dir.path().join("in.txt");
@@ -205,14 +205,14 @@ fn links_and_pipes_are_read_and_endless_lines_are_not() {
     let pipe = dir.path().join("pipe");
     fs::write(&file, "one\n").unwrap();
     std::os::unix::fs::symlink(&file, &link).unwrap();
-    assert_eq!(all(&Sentences::read(&link, MIN_LENGTH).unwrap()), ["one"]);
+    assert_eq!(all(&Examples::read(&link, MIN_LENGTH).unwrap()), ["one"]);
     fs::remove_file(&file).unwrap();
-    assert!(Sentences::read(&link, MIN_LENGTH).unwrap_err().to_string().contains("No such file"));
+    assert!(Examples::read(&link, MIN_LENGTH).unwrap_err().to_string().contains("No such file"));
 
     assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
     let other_end = pipe.clone();
     let writer = std::thread::spawn(move || fs::write(other_end, gzip("one\ntwo")).unwrap());
-    assert_eq!(all(&Sentences::read(&pipe, MIN_LENGTH).unwrap()), ["one", "two"]);
+    assert_eq!(all(&Examples::read(&pipe, MIN_LENGTH).unwrap()), ["one", "two"]);
     writer.join().unwrap();
 
     // A line of 1 GiB: reading stops once it is longer than a line may be.
@@ -225,7 +225,7 @@ fn links_and_pipes_are_read_and_endless_lines_are_not() {
         }
         written
     });
-    let error = Sentences::read(dir.path().join("pipe"), MIN_LENGTH).unwrap_err().to_string();
+    let error = Examples::read(dir.path().join("pipe"), MIN_LENGTH).unwrap_err().to_string();
     assert!(error.ends_with("line 1: expected at most 16 MiB, found a longer line"), "{error}");
     assert!(writer.join().unwrap() < 32 << 20);
 }
@@ -240,7 +240,7 @@ fn a_file_without_permission_is_named() {
         println!("skipped: permissions do not apply to this user");
         return;
     }
-    let error = Sentences::read(file.path(), MIN_LENGTH).unwrap_err().to_string();
+    let error = Examples::read(file.path(), MIN_LENGTH).unwrap_err().to_string();
     assert!(error.contains("Permission denied"), "{error}");
 }
 

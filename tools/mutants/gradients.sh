@@ -83,11 +83,11 @@ all_mistakes() {
   plant 'normalize: projection missing' 's/(f64::from(\*dy) - f64::from(y) \* along)/{ let _ = (y, along); f64::from(*dy) }/'
 
   on simcse-tensor ops::contrastive ops/contrastive.rs
-  plant 'contrastive: dz₁ missing' 's/gemm(precision, ds, z2.*/let _ = (ds, z2); dz1.fill(0.0);/'
-  plant 'contrastive: dz₂ of the last block only' 's/gemm(precision, ds.t(), z1, Addend::Existing/gemm(precision, ds.t(), z1, Addend::Zero/'
-  plant "contrastive: every block's labels from 0" 's/cross_entropy(rows, block \* ROWS, size, scale)/cross_entropy(rows, 0 * block, size, scale)/'
-  plant 'contrastive: the 1 not subtracted' 's/row\[label\] -= 1.0;//'
-  plant 'contrastive: gradient of the cosines not scaled' 's/s.splat(scale \/ row.len() as f32)/s.splat(1.0 \/ row.len() as f32)/'
+  plant 'contrastive: dz₁ missing' 's/gemm(precision, ds, candidates.*/let _ = (ds, candidates, dleft);/'
+  plant 'contrastive: dz₂ of the last block only' 's/\(gemm(precision, ds.t(), .*\), Addend::Existing/\1, Addend::Zero/'
+  plant "contrastive: every block's labels from 0" 's/cross_entropy(Block { loss, size, first, /cross_entropy(Block { loss, size, first: 0 * first, /'
+  plant 'contrastive: the 1 not subtracted' 's/anchor\[label\] -= 1.0;//'
+  plant 'contrastive: gradient of the cosines not scaled' 's/s.splat(scale \/ size as f32)/s.splat(1.0 \/ size as f32)/'
   plant 'contrastive: dloss ignored' 's/\*dz \*= dloss)/{ let _ = (dloss, dz); })/'
 
   on simcse-model encoder::tests encoder/batch.rs

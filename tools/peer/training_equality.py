@@ -2,7 +2,7 @@
 """Does training here give the same result as training with sentence-transformers? Print Markdown
 tables, and fail if it does not.
 
-    training_equality.py curves SENTENCES.txt MODEL_DIR...
+    training_equality.py curves SENTENCES.txt|TRIPLETS.csv MODEL_DIR...
         without dropout and with the same batches, each step's losses agree to within 1e-3
     training_equality.py seeds SENTENCES.txt MODEL_DIR --rerank DEV.jsonl --sts DEV.csv --out DIR
         with dropout and shuffling, which the two systems draw differently: the mean MAP and
@@ -13,6 +13,8 @@ Needs what tools/peer/train.py and tools/generate/goldens.py need, and target/de
 """
 
 import argparse
+import csv
+import io
 import json
 import os
 import subprocess
@@ -62,18 +64,33 @@ def train_there(sentences, model, args, seed, losses, *more):
     return [float(line) for line in open(losses, encoding="utf8")]
 
 
+def examples(path):
+    """Return the header of a table, or nothing, and the examples as lines of text, as both systems read them."""
+    if path.suffix != ".csv":
+        lines = [line.strip() for line in open(path, encoding="utf8")]
+        return "", [line + "\n" for line in lines if len(line) >= 10]
+
+    def line(row):
+        text = io.StringIO()
+        csv.writer(text).writerow(row)
+        return text.getvalue()
+
+    with open(path, encoding="utf8", newline="") as file:
+        header, *rows = csv.reader(file)
+    return line(header), [line(row) for row in rows if all(text.strip() for text in row)]
+
+
 def curves(args):
-    lines = [line.strip() for line in open(args.sentences, encoding="utf8")]
-    lines = [line for line in lines if len(line) >= 10]
+    header, lines = examples(args.sentences)
     print("| model | loss of the first step | loss of the last step, here | sentence-transformers | largest difference |\n"
           "|---|---|---|---|---|")
     worst = 0.0
     for model in args.models:
         with tempfile.TemporaryDirectory() as work:
             work = Path(work)
-            in_order = work / "in_order.txt"
+            in_order = (work / "in_order").with_suffix(args.sentences.suffix)
             batches = [lines[i] for i in shuffled(len(lines), args.seed)[: args.steps * args.batch_size]]
-            in_order.write_text("\n".join(batches) + "\n", encoding="utf8")
+            in_order.write_text(header + "".join(batches), encoding="utf8")
             here = train_here(args.sentences, model, work / "here", args, args.seed,
                               "--hidden-dropout", 0, "--attention-dropout", 0)
             there = train_there(in_order, model, args, args.seed, work / "losses", "--in-order", "--no-dropout")

@@ -10,7 +10,7 @@ use clap::builder::NonEmptyStringValueParser;
 use serde_json::{Value, json};
 use simcse_model::{Isa, Named, Precision, SentenceEncoder, Work};
 use simcse_train::memory::peak_memory;
-use simcse_train::{Measured, PARTS, Part, Sentences, Settings, measure_steps, peak_flops};
+use simcse_train::{Examples, Measured, PARTS, Part, Settings, measure_steps, peak_flops};
 
 use crate::args::JsonArgs;
 use crate::error::Failure;
@@ -34,9 +34,10 @@ pub(crate) struct BenchArgs {
     /// Text to train on: one sentence per line, UTF-8, plain or .gz, or a table: .csv, .tsv or
     /// .jsonl; - for standard input
     sentences: PathBuf,
-    /// Column of a table that holds the sentences, as in `train`
-    #[arg(long, value_name = "COLUMN", value_parser = NonEmptyStringValueParser::new())]
-    text_column: Option<String>,
+    /// Column or columns of a table that hold the texts, as in `train`
+    #[arg(long, value_name = "COLUMN,…", value_delimiter = ',', visible_alias = "text-columns")]
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    text_column: Vec<String>,
     /// The model to train: a directory of sentence-transformers or Hugging Face, or its name on the
     /// hub
     #[arg(long, value_name = "MODEL", value_parser = NonEmptyStringValueParser::new())]
@@ -54,10 +55,11 @@ pub(crate) struct BenchArgs {
 pub(crate) fn run(args: BenchArgs) -> Result<(), Failure> {
     let mut encoder = load(&args.model, args.settings.precision())?;
     let settings = args.settings.over(Settings::for_model(&encoder))?;
-    let sentences = Sentences::read_column(&args.sentences, args.text_column.as_deref(), 1)?;
+    let examples = Examples::read_columns(&args.sentences, &args.text_column, 1)?;
     let peaks = Peaks::measure(encoder.precision);
-    let measured = measure_steps(&mut encoder, &sentences, &settings, args.steps)?;
-    let report = Report { args: &args, settings: &settings, encoder: &encoder, peaks, measured };
+    let measured = measure_steps(&mut encoder, &examples, &settings, args.steps)?;
+    let columns = examples.columns();
+    let report = Report { args: &args, settings: &settings, columns, encoder: &encoder, peaks, measured };
     if args.json.json { report::print_json(&report.json()) } else { report::print(&report.text()) }
 }
 
@@ -87,6 +89,8 @@ struct Row {
 struct Report<'a> {
     args: &'a BenchArgs,
     settings: &'a Settings,
+    /// Texts per example.
+    columns: usize,
     encoder: &'a SentenceEncoder,
     peaks: Peaks,
     measured: Measured,
@@ -128,17 +132,21 @@ impl Report<'_> {
         let batch_size = self.settings.batch_size;
         let config = self.encoder.config();
         let precision = self.encoder.precision.name();
-        let sentences = 2.0 * self.steps() * batch_size as f64;
+        let rows = self.columns.max(2) as f64 * self.steps() * batch_size as f64;
+        let examples = match self.columns {
+            1 => "sentences, two views".to_owned(),
+            columns => format!("examples of {columns} texts"),
+        };
         let mut text = format!(
             "{}: {}, {} wide, {precision} products on {}, {}\n\
-             batches of {batch_size} sentences, two views, {:.1} tokens per sentence\n\
+             batches of {batch_size} {examples}, {:.1} tokens per text\n\
              peak of {}: f32 {:.0} GFLOP/s{}\n\n",
             model,
             counted(config.num_hidden_layers, "layer", "layers"),
             config.hidden_size,
             Isa::detected().name(),
             counted(rayon::current_num_threads(), "thread", "threads"),
-            self.measured.tokens as f64 / sentences,
+            self.measured.tokens as f64 / rows,
             counted(rayon::current_num_threads(), "thread", "threads"),
             self.peaks.f32 / 1e9,
             if self.encoder.precision == Precision::F32 {
@@ -154,7 +162,7 @@ impl Report<'_> {
                 .map_or(String::new(), |(flops, share)| format!("  {:>8.1}  {:>6.1}%", flops / 1e9, 100.0 * share));
             let _ = writeln!(text, "{name:28}  {:>8.1}  {:>5.1}%{speed}", 1e3 * seconds, 100.0 * seconds / whole);
         }
-        let speed = self.steps() * batch_size as f64 / self.measured.time.as_secs_f64();
+        let speed = self.steps() * (self.columns * batch_size) as f64 / self.measured.time.as_secs_f64();
         let _ =
             write!(text, "\n{speed:.1} sentences/s, {:.3} TFLOP per step", self.measured.flop() / self.steps() / 1e12);
         if let Some(bytes) = peak_memory() {

@@ -2,10 +2,10 @@
 //!
 //! ```
 //! use simcse_train::data::batches::{BatchSampler, Batching};
-//! use simcse_train::data::sentences::Sentences;
+//! use simcse_train::data::examples::Examples;
 //! use simcse_train::data::steps::Steps;
 //!
-//! let sentences = Sentences::from_texts("numbers", (0..10).map(|i| format!("sentence {i}")), 1)?;
+//! let sentences = Examples::from_texts("numbers", (0..10).map(|i| format!("sentence {i}")), 1)?;
 //! let batching = Batching { sampler: BatchSampler::NoDuplicates, batch_size: 2, seed: 42 };
 //! // Five batches per epoch, three per step: the second step takes the two that are left.
 //! let steps: Vec<_> = Steps::new(&sentences, batching, 3).take(3).collect();
@@ -18,14 +18,14 @@ use std::convert::Infallible;
 use std::hash::Hash;
 
 use crate::data::batches::{Batches, Batching};
-use crate::data::sentences::Sentences;
+use crate::data::examples::Examples;
 
 /// The batches of one step.
 #[derive(Clone, Debug)]
 pub struct Step {
-    /// Passes over the sentences that are complete after this step.
+    /// Passes over the examples that are complete after this step.
     pub epoch: f64,
-    /// Its batches, as indices of sentences.
+    /// Its batches, as indices of examples.
     pub batches: Vec<Vec<u32>>,
 }
 
@@ -33,7 +33,7 @@ pub struct Step {
 /// of an epoch takes the batches that are left, as in the Hugging Face Trainer.
 #[derive(Clone, Debug)]
 pub struct Steps {
-    sentences: Sentences,
+    examples: Examples,
     batching: Batching,
     batches_per_step: usize,
     epoch: u32,
@@ -45,43 +45,43 @@ pub struct Steps {
 }
 
 impl Steps {
-    /// The steps over `sentences`, from the first one.
+    /// The steps over `examples`, from the first one.
     ///
     /// # Panics
     /// If `batching.batch_size` or `batches_per_step` is 0.
-    pub fn new(sentences: &Sentences, batching: Batching, batches_per_step: usize) -> Self {
-        Self::from_epoch(sentences, batching, batches_per_step, 0)
+    pub fn new(examples: &Examples, batching: Batching, batches_per_step: usize) -> Self {
+        Self::from_epoch(examples, batching, batches_per_step, 0)
     }
 
     /// [`Steps::new`] without the epochs before `epoch`.
     ///
     /// # Panics
     /// As [`Steps::new`].
-    pub fn from_epoch(sentences: &Sentences, batching: Batching, batches_per_step: usize, epoch: u32) -> Self {
+    pub fn from_epoch(examples: &Examples, batching: Batching, batches_per_step: usize, epoch: u32) -> Self {
         assert_ne!(batches_per_step, 0, "a step has at least one batch");
         Self {
-            sentences: sentences.clone(),
+            examples: examples.clone(),
             batching,
             batches_per_step,
             epoch,
-            count: batching.count(sentences, epoch),
+            count: batching.count(examples, epoch),
             taken: 0,
-            batches: batching.batches(sentences, epoch),
+            batches: batching.batches(examples, epoch),
         }
     }
 
     /// How many steps `epoch` has, as far as equal texts decide.
     pub fn in_epoch(&self, epoch: u32) -> u64 {
-        steps_in_epoch(&self.sentences, self.batching, self.batches_per_step, epoch)
+        steps_in_epoch(&self.examples, self.batching, self.batches_per_step, epoch)
     }
 
-    /// Passes over the sentences that are complete: the [`Step::epoch`] of the last step.
+    /// Passes over the examples that are complete: the [`Step::epoch`] of the last step.
     pub fn epochs_done(&self) -> f64 {
         f64::from(self.epoch) + self.taken as f64 / self.count.max(1) as f64
     }
 
     /// The next step, of batches as in [`Batches::next_distinct`]. If keys make an epoch shorter
-    /// than [`Batching::count`], the next epoch begins earlier. `None` only if the sentences do not
+    /// than [`Batching::count`], the next epoch begins earlier. `None` only if the examples do not
     /// have enough different keys for a single batch.
     ///
     /// # Errors
@@ -127,9 +127,9 @@ impl Steps {
         // The memory of the last epoch is released before the next one takes as much.
         self.batches = Batches::none();
         self.epoch = epoch;
-        self.count = self.batching.count(&self.sentences, epoch);
+        self.count = self.batching.count(&self.examples, epoch);
         self.taken = 0;
-        self.batches = self.batching.batches(&self.sentences, epoch);
+        self.batches = self.batching.batches(&self.examples, epoch);
     }
 }
 
@@ -146,8 +146,8 @@ impl Iterator for Steps {
 
 /// How many steps `epoch` has, as far as equal texts decide. Where texts are equal, this goes
 /// through the whole epoch.
-pub fn steps_in_epoch(sentences: &Sentences, batching: Batching, batches_per_step: usize, epoch: u32) -> u64 {
-    batching.count(sentences, epoch).div_ceil(batches_per_step) as u64
+pub fn steps_in_epoch(examples: &Examples, batching: Batching, batches_per_step: usize, epoch: u32) -> u64 {
+    batching.count(examples, epoch).div_ceil(batches_per_step) as u64
 }
 
 #[cfg(test)]
@@ -161,7 +161,7 @@ mod tests {
 
     #[test]
     fn the_last_step_of_an_epoch_takes_the_batches_that_are_left() {
-        let sentences = Sentences::from_texts("test", (0..11).map(|i| format!("sentence {i}")), 1).unwrap();
+        let sentences = Examples::from_texts("test", (0..11).map(|i| format!("sentence {i}")), 1).unwrap();
         let batching = Batching { sampler: BatchSampler::NoDuplicates, batch_size: 2, seed: 3 };
         let mut steps = Steps::new(&sentences, batching, 3);
         assert_eq!((steps.in_epoch(0), steps.in_epoch(1)), (2, 2));
@@ -173,7 +173,7 @@ mod tests {
 
     #[test]
     fn an_epoch_that_turns_out_shorter_is_followed_by_the_next() {
-        let sentences = Sentences::from_texts("test", (0..8).map(|i| format!("sentence {i}")), 1).unwrap();
+        let sentences = Examples::from_texts("test", (0..8).map(|i| format!("sentence {i}")), 1).unwrap();
         let batching = Batching { sampler: BatchSampler::NoDuplicates, batch_size: 2, seed: 3 };
         // Six sentences have the same key: an epoch has two batches, not four.
         let keys = |indices: &[u32]| Ok::<_, Infallible>(indices.iter().map(|&i| i.min(2)).collect::<Vec<_>>());
@@ -200,7 +200,7 @@ mod tests {
             batches_per_step in 1usize..4,
             seed: u64,
         ) {
-            let sentences = Sentences::from_texts("test", texts.iter().map(u8::to_string), 1).unwrap();
+            let sentences = Examples::from_texts("test", texts.iter().map(u8::to_string), 1).unwrap();
             let batching = Batching { sampler: BatchSampler::NoDuplicates, batch_size, seed };
             let keys = |indices: &[u32]| {
                 Ok::<_, Infallible>(indices.iter().map(|&index| texts[index as usize] % classes).collect())
@@ -226,7 +226,7 @@ mod tests {
 
     #[test]
     fn too_few_sentences_make_no_step() {
-        let sentences = Sentences::from_texts("test", ["one", "two"], 1).unwrap();
+        let sentences = Examples::from_texts("test", ["one", "two"], 1).unwrap();
         let batching = Batching { sampler: BatchSampler::Batch, batch_size: 3, seed: 3 };
         assert!(Steps::new(&sentences, batching, 1).next().is_none());
     }

@@ -10,7 +10,7 @@
 //! ```text
 //!   4·P bytes of gradients + 8·P bytes of AdamW's moments
 //! + bytes of activations per token · tokens in the largest piece
-//! + (embeddings, their gradient, a block of similarities) · sentences per batch
+//! + (embeddings, their gradient, a block of similarities) · texts per batch
 //! + scratch memory of the kernels + what an evaluation holds
 //! ```
 //!
@@ -23,9 +23,9 @@
 //! # let texts: Vec<String> = (0..40).map(|i| format!("sentence {i}")).collect();
 //! # let encoder = common::small_model(&texts);
 //! # let output = tempfile::tempdir().unwrap();
-//! use simcse_train::{Error, Sentences, Settings, Trainer};
+//! use simcse_train::{Error, Examples, Settings, Trainer};
 //!
-//! let sentences = Sentences::from_texts("test", &texts, 1)?;
+//! let sentences = Examples::from_texts("test", &texts, 1)?;
 //! let settings = Settings { batch_size: 8, ..Settings::for_model(&encoder) };
 //! let mut trainer = Trainer::new(encoder, &sentences, settings, output.path())?;
 //! let plan = trainer.plan_memory(0, None)?;
@@ -44,10 +44,11 @@ use simcse_tensor::{
     gemm_scratch_bytes,
 };
 
-use crate::data::sentences::Sentences;
+use crate::data::examples::Examples;
 use crate::draws::Draws;
 use crate::error::{Error, Result};
 use crate::settings::Settings;
+use crate::step::batch::TokenizedBatch;
 use crate::step::gradient::{StepBuffers, accumulate_gradient, blocks_in};
 
 pub use system::peak as peak_memory;
@@ -59,7 +60,7 @@ const SLACK: (u64, u64) = (24, 6 << 20);
 /// Copies of the embeddings that an evaluation holds: as encoded, and normalized.
 const EVALUATION_COPIES: u64 = 2;
 
-/// Sentences whose lengths are sampled: the first ones that the run draws.
+/// Texts whose lengths are sampled: the first ones that the run draws.
 pub(crate) const SAMPLE: usize = 8192;
 
 /// The memory of a run that fits.
@@ -97,7 +98,7 @@ impl MemoryPlan {
 pub(crate) fn plan_memory(
     settings: &Settings,
     encoder: &SentenceEncoder,
-    sentences: &Sentences,
+    examples: &Examples,
     draws: &mut Draws,
     steps: u64,
     evaluated: usize,
@@ -109,7 +110,7 @@ pub(crate) fn plan_memory(
     simcse_tensor::give_back_pages();
     let resident = system::resident().unwrap_or(encoder.params.layout().len() as u64 * F32);
     let limit = limit.or_else(system::limit);
-    let demand = Demand::of(settings, encoder, sentences, &longest, evaluated, resident);
+    let demand = Demand::of(settings, encoder, examples, &longest, evaluated, resident);
     simcse_tensor::give_back_pages(); // and what the probe freed
     let (mini_batch_tokens, peak) = demand.fit(settings, limit.unwrap_or(u64::MAX))?;
     // Loading the model may already have used more than training will.
@@ -121,7 +122,7 @@ pub(crate) fn plan_memory(
 /// The most tokens that a run encounters.
 #[derive(Clone, Copy, Debug, Default)]
 struct Longest {
-    /// In both views of a batch.
+    /// In all views of a batch.
     batch: usize,
     /// In a block of sentences.
     block: usize,
@@ -136,20 +137,21 @@ impl Longest {
     /// the estimate after all, the buffers grow.
     fn of(settings: &Settings, encoder: &SentenceEncoder, draws: &mut Draws, steps: u64) -> Result<Self> {
         let sample = draws.look_ahead(encoder, steps, SAMPLE)?;
+        let views = sample.front().and_then(|draw| draw.batches.first()).map_or(2, TokenizedBatch::views);
         let all = sample.len() as u64 >= steps;
         let mut longest = Self::default();
         let mut lengths = Vec::new();
         for batch in sample.iter().flat_map(|draw| &draw.batches) {
-            let views = batch.iter().chain(batch).map(Vec::len);
-            let rows = Rows::new(views, vec![0; 2 * batch.len()]);
+            let (views, streams) = batch.rows();
+            let rows = Rows::new(views.iter().map(|ids| ids.len()), streams);
             longest.batch = longest.batch.max(rows.tokens());
             longest.block = rows.blocks().map(|block| rows.span(&block).len()).fold(longest.block, usize::max);
-            lengths.extend(batch.iter().map(|ids| ids.len() as f64));
+            lengths.extend(views.iter().map(|ids| ids.len() as f64));
         }
         longest.sentence = lengths.iter().fold(0.0, |longest: f64, &length| longest.max(length)) as usize;
         if !all {
             let batches = steps as f64 * settings.gradient_accumulation_steps as f64;
-            longest.batch = longest.batch.max(estimated_batch(&lengths, settings.batch_size, batches));
+            longest.batch = longest.batch.max(estimated_batch(&lengths, views, settings.batch_size, batches));
             // Some block of the steps that were not sampled may be full.
             longest.block = longest.block.max(Rows::BLOCK);
         }
@@ -157,14 +159,16 @@ impl Longest {
     }
 }
 
-/// The estimated number of tokens in both views of the longest of `batches` batches of `size`
-/// sentences, whose lengths are distributed as in the sample.
-fn estimated_batch(lengths: &[f64], size: usize, batches: f64) -> usize {
+/// The estimated number of tokens in the longest of `batches` batches of `size` examples with
+/// `views` views each, whose lengths are distributed as in the sample. Only the two views of a
+/// sentence are known to be equally long; those of other examples are taken to be, too, which
+/// overestimates the spread.
+fn estimated_batch(lengths: &[f64], views: usize, size: usize, batches: f64) -> usize {
     let mean = lengths.iter().sum::<f64>() / lengths.len() as f64;
     let variance = lengths.iter().map(|length| (length - mean).powi(2)).sum::<f64>() / lengths.len() as f64;
     let size = size as f64;
     let deviations = (2.0 * batches.max(2.0).ln()).sqrt();
-    (2.0 * (size * mean + deviations * (size * variance).sqrt())).ceil() as usize
+    (views as f64 * (size * mean + deviations * (size * variance).sqrt())).ceil() as usize
 }
 
 /// What the memory of a run depends on.
@@ -179,7 +183,9 @@ struct Demand {
     intermediate_size: usize,
     precision: Precision,
     loss: ContrastiveLoss,
-    /// Tokens in both views of the longest batch.
+    /// Matrices of the size of a batch's embeddings.
+    embeddings: usize,
+    /// Tokens in all views of the longest batch.
     batch_tokens: usize,
     /// Tokens in the longest block of sentences; a piece consists of whole blocks.
     block_tokens: usize,
@@ -189,7 +195,7 @@ impl Demand {
     fn of(
         settings: &Settings,
         encoder: &SentenceEncoder,
-        sentences: &Sentences,
+        examples: &Examples,
         longest: &Longest,
         evaluated: usize,
         resident: u64,
@@ -203,8 +209,8 @@ impl Demand {
         let encoded_tokens =
             (evaluated * settings.max_seq_length).min(SentenceEncoder::ENCODED_TOKENS.max(settings.max_seq_length));
         let evaluation = probe.encoding * encoded_tokens as u64 + EVALUATION_COPIES * evaluated as u64 * width * F32;
-        // Of the batches of an epoch: its order, each sentence's group, and the group's last batch.
-        let batches_of_an_epoch = 3 * size_of::<u32>() * sentences.len();
+        // Of the batches of an epoch: its order, each text's group, and the group's last batch.
+        let batches_of_an_epoch = size_of::<u32>() * (examples.len() + 2 * examples.groups().len());
         let attention = attention_scratch_bytes(longest.sentence, config.hidden_size, config.num_attention_heads);
         Self {
             fixed: resident + flat_buffers + evaluation + batches_of_an_epoch as u64 + attention as u64,
@@ -212,7 +218,9 @@ impl Demand {
             hidden_size: config.hidden_size,
             intermediate_size: config.intermediate_size,
             precision: settings.precision,
-            loss: settings.objective(),
+            loss: settings.contrastive(examples.columns()),
+            // The embeddings and their gradient, and for Matryoshka the same once more, truncated.
+            embeddings: if settings.matryoshka_dims.is_empty() { 2 } else { 4 },
             batch_tokens: longest.batch,
             block_tokens: longest.block,
         }
@@ -229,8 +237,8 @@ impl Demand {
             gemm_scratch_bytes(self.precision, piece_tokens, intermediate_size),
         ];
         let product = products.into_iter().fold(0, usize::max);
-        let embeddings_and_gradient = 2 * (self.loss.columns * batch_size * hidden_size) * size_of::<f32>();
-        let loss = embeddings_and_gradient + contrastive_scratch_bytes(&self.loss, batch_size, hidden_size);
+        let embeddings = self.embeddings * (self.loss.columns * batch_size * hidden_size) * size_of::<f32>();
+        let loss = embeddings + contrastive_scratch_bytes(&self.loss, batch_size, hidden_size);
         let added = self.fixed + self.per_token * piece_tokens as u64 + (product + loss) as u64;
         added + added / SLACK.0 + SLACK.1
     }
@@ -304,9 +312,9 @@ impl Probe {
         let dropout = settings.dropout(0, 0);
         accumulate_gradient(
             encoder,
-            std::slice::from_ref(&sentence),
+            &TokenizedBatch::new(1, vec![sentence.clone()]),
             Some(&dropout),
-            &settings.objective(),
+            &*settings.objective(1),
             &mut buffers,
             &mut grads,
         );

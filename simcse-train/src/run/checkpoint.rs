@@ -33,10 +33,10 @@ const OPTIMIZER: &str = "optimizer.safetensors";
 /// # let encoder = common::small_model(&texts);
 /// # let directory = tempfile::tempdir().unwrap();
 /// # let output = directory.path().join("run");
-/// use simcse_train::{Checkpoint, OutputDirectory, Sentences, Settings, Trainer};
+/// use simcse_train::{Checkpoint, OutputDirectory, Examples, Settings, Trainer};
 ///
 /// // A run of four steps with a checkpoint after every two ...
-/// let sentences = Sentences::from_texts("test", &texts, 1)?;
+/// let sentences = Examples::from_texts("test", &texts, 1)?;
 /// let settings = Settings { batch_size: 2, save_steps: 2, ..Settings::for_model(&encoder) };
 /// let whole = Trainer::new(encoder, &sentences, settings.clone(), &output)?.train(&mut ())?;
 ///

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::step::batch::TokenizedBatch;
+
 /// The figures of a step.
 #[derive(Clone, Debug, Serialize)]
 pub struct StepRecord {
@@ -23,9 +25,9 @@ pub struct StepRecord {
     pub skipped: bool,
     /// Wall-clock seconds of the step.
     pub step_seconds: f64,
-    /// Sentences per second; each counts once, although it is encoded twice.
+    /// Texts per second; a sentence counts once, although it is encoded twice.
     pub sentences_per_second: f64,
-    /// Tokens per second; each counts once.
+    /// Tokens per second; those of a sentence count once.
     pub tokens_per_second: f64,
 }
 
@@ -36,13 +38,14 @@ impl StepRecord {
         loss: f32,
         learning_rate: f64,
         grad_norm: f64,
-        sentences: &[Vec<u32>],
+        batches: &[TokenizedBatch],
         elapsed: Duration,
     ) -> Self {
         let step_seconds = elapsed.as_secs_f64();
-        let tokens: usize = sentences.iter().map(Vec::len).sum();
+        let texts = || batches.iter().flat_map(TokenizedBatch::texts);
+        let tokens: usize = texts().map(Vec::len).sum();
         let skipped = !(loss.is_finite() && grad_norm.is_finite());
-        let sentences_per_second = sentences.len() as f64 / step_seconds;
+        let sentences_per_second = texts().count() as f64 / step_seconds;
         let tokens_per_second = tokens as f64 / step_seconds;
         Self {
             step,

@@ -9,6 +9,7 @@ use simcse_model::{Named, SentenceEncoder, hub};
 use crate::evaluation::Figures;
 use crate::run::provenance::{ModelSource, Provenance};
 use crate::run::summary::Summary;
+use crate::settings::Settings;
 
 /// The program that the card shows. The documentation tests compile it.
 const USAGE: &str = include_str!("usage.rs");
@@ -59,20 +60,44 @@ fn public_name(name: &str) -> &str {
 
 fn introduction(provenance: &Provenance, dimension: usize) -> String {
     let Provenance { model, data, .. } = provenance;
+    let (kind, labels, examples) = match data.texts_per_example {
+        1 => ("unsupervised", "without labels ", "sentences"),
+        2 => ("supervised", "", "pairs"),
+        _ => ("supervised", "", "examples with hard negatives"),
+    };
     format!(
         "
-# A sentence-embedding model trained with unsupervised SimCSE
+# A sentence-embedding model trained with {kind} SimCSE
 
 It maps a sentence to a vector of {dimension} values. The cosine similarity of two vectors says how close
-the sentences are in meaning. Starting from `{base}`, it was trained without labels on {sentences}
-sentences of `{data}` ([SimCSE](https://arxiv.org/abs/2104.08821)): each sentence is encoded twice under
-dropout; its two embeddings are pulled together and pushed away from those of the other sentences in the
-batch.
+the sentences are in meaning. Starting from `{base}`, it was trained {labels}on {count}
+{examples} of `{data}` ([SimCSE](https://arxiv.org/abs/2104.08821)): {method}.
 ",
         base = if model.on_hub { &model.name } else { public_name(&model.name) },
-        sentences = data.sentences,
+        count = data.examples,
+        method = method(data.texts_per_example),
         data = public_name(&data.name),
     )
+}
+
+/// How examples of this many texts are trained on.
+fn method(texts: usize) -> &'static str {
+    match texts {
+        1 => {
+            "each sentence is encoded twice under
+dropout; its two embeddings are pulled together and pushed away from those of the other sentences in the
+batch"
+        }
+        2 => {
+            "the embeddings of
+a pair are pulled together and pushed away from those of the other texts in the batch"
+        }
+        _ => {
+            "the embeddings of
+an anchor and its positive are pulled together and pushed away from those of its hard negatives and of the
+other texts in the batch"
+        }
+    }
 }
 
 fn usage() -> String {
@@ -114,10 +139,10 @@ fn training(provenance: &Provenance, summary: &Summary) -> String {
 | learning rate, weight decay, warm-up | {rate}, {decay}, {warmup} |
 | dropout: hidden, attention | {hidden}, {attention} |
 | seed | {seed} |
-| sentences (SHA-256) | `{digest}` |
+{objective}| texts (SHA-256) | `{digest}` |
 ",
         steps = summary.steps,
-        step_size = settings.step_size(),
+        step_size = settings.step_size(data.texts_per_example),
         seconds = summary.train_seconds,
         loss = figure(summary.train_loss),
         length = settings.max_seq_length,
@@ -130,8 +155,17 @@ fn training(provenance: &Provenance, summary: &Summary) -> String {
         hidden = settings.hidden_dropout,
         attention = settings.attention_dropout,
         seed = settings.seed,
+        objective = objective(settings),
         digest = data.sha256,
     )
+}
+
+/// The row of the objective's options, if there are any.
+fn objective(settings: &Settings) -> String {
+    match settings.objective_flags()[..] {
+        [] => String::new(),
+        ref flags => format!("| objective | `{}` |\n", flags.join(" ")),
+    }
 }
 
 /// The row of the prompt, if there is one: a JSON string, escaped for a code span in a table.
@@ -140,7 +174,7 @@ fn prompt(text: &str) -> String {
         return String::new();
     }
     let text = serde_json::Value::from(text).to_string().replace('`', "\\u0060").replace('|', "\\|");
-    format!("| prompt in front of every sentence | `{text}` |\n")
+    format!("| prompt in front of every text | `{text}` |\n")
 }
 
 fn evaluation(card: &mut String, before: &Figures, after: &Figures) {
@@ -177,8 +211,8 @@ mod tests {
     #[test]
     fn no_prompt_breaks_the_table() {
         assert_eq!(prompt(""), "");
-        assert_eq!(prompt("query: "), "| prompt in front of every sentence | `\"query: \"` |\n");
-        assert_eq!(prompt("a|`\n"), "| prompt in front of every sentence | `\"a\\|\\u0060\\n\"` |\n");
+        assert_eq!(prompt("query: "), "| prompt in front of every text | `\"query: \"` |\n");
+        assert_eq!(prompt("a|`\n"), "| prompt in front of every text | `\"a\\|\\u0060\\n\"` |\n");
     }
 
     #[test]

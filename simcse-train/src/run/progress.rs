@@ -190,7 +190,7 @@ mod tests {
     use super::*;
 
     fn record(step: u64, loss: f32, grad_norm: f64) -> StepRecord {
-        StepRecord::new(step, step as f64 / 10.0, loss, 1e-3, grad_norm, &[vec![1, 2]], Duration::from_secs(1))
+        StepRecord::new(step, step as f64 / 10.0, loss, 1e-3, grad_norm, &[], Duration::from_secs(1))
     }
 
     #[test]

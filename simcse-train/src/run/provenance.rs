@@ -8,7 +8,7 @@ use sha2::{Digest, Sha256};
 use simcse_model::io::{counted, hexadecimal};
 use simcse_model::{Isa, Named, SentenceEncoder};
 
-use crate::data::sentences::Sentences;
+use crate::data::examples::Examples;
 use crate::error::{Error, Result};
 use crate::settings::Settings;
 
@@ -29,7 +29,7 @@ pub struct Provenance {
     pub inputs: Inputs,
     /// The model that was trained.
     pub model: ModelSource,
-    /// The sentences.
+    /// The examples.
     pub data: DataSource,
     /// What models are scored on.
     pub evaluation: EvaluationSource,
@@ -42,10 +42,12 @@ pub struct Provenance {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Inputs {
-    /// The file of sentences, an absolute path, or `-`.
-    pub sentences: Option<String>,
-    /// The column of that file, if one was named.
-    pub text_column: Option<String>,
+    /// The files and directories of sentences or examples, absolute paths, or `-`.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub sentences: Vec<String>,
+    /// The columns of those files, if they were named.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub text_columns: Vec<String>,
     /// A directory of questions, an absolute path.
     pub data: Option<String>,
     /// Characters of the shortest sentence that is not skipped.
@@ -84,21 +86,25 @@ pub struct ModelSource {
     pub sha256: String,
 }
 
-/// The sentences of a run.
+/// The examples of a run.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct DataSource {
     /// As given by the user.
     pub name: String,
-    /// The number of sentences.
-    pub sentences: usize,
-    /// Lines that were skipped because they are too short.
+    /// The number of examples.
+    pub examples: usize,
+    /// The number of texts in each: 1 for sentences.
+    pub texts_per_example: usize,
+    /// The columns of texts, if they have names.
+    pub columns: Vec<String>,
+    /// Examples that were skipped because a text is missing or too short.
     pub skipped: u64,
-    /// Sentences that are equal to an earlier one.
+    /// Texts that are equal to an earlier one.
     pub duplicates: usize,
     /// How the questions of the development and test sets were left out, by `id` or by `text`, if
     /// the data have such sets.
     pub exclude_by: Option<String>,
-    /// SHA-256 of the sentences.
+    /// SHA-256 of the texts.
     pub sha256: String,
 }
 
@@ -161,28 +167,30 @@ impl ModelSource {
 }
 
 impl DataSource {
-    fn of(sentences: &Sentences, exclude_by: Option<String>) -> Self {
+    fn of(examples: &Examples, exclude_by: Option<String>) -> Self {
         Self {
-            name: sentences.name().to_owned(),
-            sentences: sentences.len(),
-            skipped: sentences.skipped(),
-            duplicates: sentences.duplicates(),
+            name: examples.name().to_owned(),
+            examples: examples.len(),
+            texts_per_example: examples.columns(),
+            columns: examples.column_names().to_vec(),
+            skipped: examples.skipped(),
+            duplicates: examples.duplicates(),
             exclude_by,
-            sha256: sentences.sha256(),
+            sha256: examples.sha256(),
         }
     }
 }
 
 impl Provenance {
     /// The record of a run that starts now.
-    pub(crate) fn of(sources: &Sources, encoder: &SentenceEncoder, sentences: &Sentences, settings: &Settings) -> Self {
+    pub(crate) fn of(sources: &Sources, encoder: &SentenceEncoder, examples: &Examples, settings: &Settings) -> Self {
         Self {
             id: String::new(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             instruction_set: Isa::detected().name().to_owned(),
             inputs: sources.inputs.clone(),
             model: ModelSource { on_hub: sources.on_hub, ..ModelSource::of(&sources.model, encoder) },
-            data: DataSource::of(sentences, sources.exclude_by.clone()),
+            data: DataSource::of(examples, sources.exclude_by.clone()),
             evaluation: sources.evaluation.clone(),
             settings: settings.clone(),
         }
@@ -223,23 +231,26 @@ impl Provenance {
         Ok(simcse_model::io::write_bytes(&dir.join(RUN_TOML), text.as_bytes())?)
     }
 
-    /// Checks that the sentences are those that the run was started with.
+    /// Checks that the examples are those that the run was started with.
     ///
     /// # Errors
     /// [`Error::Changed`].
-    pub fn check_same_data(&self, sentences: &Sentences) -> Result<()> {
-        let found = sentences.sha256();
-        // The number counts, too: a sentence may have line breaks, which end one in the digest.
-        if self.data.sha256 == found && self.data.sentences == sentences.len() {
+    pub fn check_same_data(&self, examples: &Examples) -> Result<()> {
+        let recorded = &self.data;
+        let found = DataSource::of(examples, None);
+        // The numbers count, too: a text may have line breaks, which end one in the digest.
+        let essence = |data: &DataSource| (data.sha256.clone(), data.examples, data.texts_per_example);
+        if essence(recorded) == essence(&found) {
             return Ok(());
         }
-        let describe =
-            |count: usize, sha256: &str| format!("{} with SHA-256 {sha256}", counted(count, "sentence", "sentences"));
-        Err(Error::Changed {
-            what: sentences.name().to_owned(),
-            recorded: describe(self.data.sentences, &self.data.sha256),
-            given: describe(sentences.len(), &found),
-        })
+        let describe = |data: &DataSource| {
+            let examples = match data.texts_per_example {
+                1 => counted(data.examples, "sentence", "sentences"),
+                texts => format!("{} of {texts} texts", counted(data.examples, "example", "examples")),
+            };
+            format!("{examples} with SHA-256 {}", data.sha256)
+        };
+        Err(Error::Changed { what: examples.name().to_owned(), recorded: describe(recorded), given: describe(&found) })
     }
 
     /// Checks that models are scored on the sets that the run was started with, wherever they are

@@ -13,7 +13,7 @@ pub struct Summary {
     pub skipped: u64,
     /// Mean loss over the updates.
     pub train_loss: f64,
-    /// How many of the sentences drawn had more than `max_seq_length` tokens and were truncated.
+    /// How many of the texts drawn had more than `max_seq_length` tokens and were truncated.
     pub cut: u64,
     /// Wall-clock seconds of the steps.
     pub train_seconds: f64,

@@ -26,15 +26,46 @@ pub enum Recipe {
     /// `examples/sentence_transformer/unsupervised_learning/SimCSE/train_askubuntu_simcse.py`,
     /// which itself sets a warm-up over 0.1 of the steps.
     St6,
+    /// `princeton-unsup-bert`: unsupervised SimCSE of BERT base by its authors. From the table of
+    /// hyperparameters in the `README.md` of princeton-nlp/SimCSE and its `run_unsup_example.sh`:
+    /// batches of 64, learning rate 3e-5, one epoch, 32 tokens, temperature 0.05; from `train.py`,
+    /// with the defaults of transformers 4.2's `TrainingArguments`: no warm-up, linear decay, no
+    /// weight decay, gradients clipped to 1, batches in which equal sentences may meet.
+    ///
+    /// All four of its recipes differ from here in the pooling: theirs is a `tanh` layer on the
+    /// `[CLS]` token, which the unsupervised recipes leave out after training; here it is the
+    /// `[CLS]` token alone. They also computed in f16, and kept the best model on STS-B's
+    /// development set, scored every 125 steps.
+    PrincetonUnsupBert,
+    /// `princeton-unsup-roberta`: the same for RoBERTa base: batches of 512, learning rate 1e-5.
+    PrincetonUnsupRoberta,
+    /// `princeton-sup-bert`: supervised SimCSE of BERT base, on triplets: from the same table and
+    /// `run_sup_example.sh`, batches of 512 (four processes of 128), learning rate 5e-5, three
+    /// epochs, 32 tokens, temperature 0.05, hard negatives of weight 1; the rest as
+    /// `princeton-unsup-bert`.
+    PrincetonSupBert,
+    /// `princeton-sup-roberta`: the same for RoBERTa base.
+    PrincetonSupRoberta,
 }
 
 impl Named for Recipe {
-    const ALL: &'static [Self] = &[Self::St2021, Self::St6];
+    const ALL: &'static [Self] = &[
+        Self::St2021,
+        Self::St6,
+        Self::PrincetonUnsupBert,
+        Self::PrincetonUnsupRoberta,
+        Self::PrincetonSupBert,
+        Self::PrincetonSupRoberta,
+    ];
 
     fn name(self) -> &'static str {
         match self {
             Self::St2021 => "st-2021",
             Self::St6 => "st-6",
+            Self::PrincetonUnsupBert => "princeton-unsup-bert",
+            Self::PrincetonUnsupRoberta => "princeton-unsup-roberta",
+            Self::PrincetonSupBert => "princeton-sup-bert",
+            Self::PrincetonSupRoberta => "princeton-sup-roberta",
         }
     }
 }
@@ -53,6 +84,28 @@ impl Recipe {
                 ("warmup_rounding", "down"),
             ],
             Self::St6 => &[("batch_sampler", "batch"), ("pooling", "mean"), ("warmup_steps", "0")],
+            Self::PrincetonUnsupBert => &[
+                ("batch_sampler", "batch"),
+                ("pooling", "cls"),
+                ("warmup_steps", "0"),
+                ("batch_size", "64"),
+                ("learning_rate", "3e-5"),
+            ],
+            Self::PrincetonUnsupRoberta => &[
+                ("batch_sampler", "batch"),
+                ("pooling", "cls"),
+                ("warmup_steps", "0"),
+                ("batch_size", "512"),
+                ("learning_rate", "1e-5"),
+            ],
+            Self::PrincetonSupBert | Self::PrincetonSupRoberta => &[
+                ("batch_sampler", "batch"),
+                ("pooling", "cls"),
+                ("warmup_steps", "0"),
+                ("batch_size", "512"),
+                ("learning_rate", "5e-5"),
+                ("epochs", "3"),
+            ],
         }
     }
 }

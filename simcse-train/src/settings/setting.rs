@@ -65,10 +65,11 @@ impl<S: Default> Setting<S> {
     }
 }
 
-/// A value as flags and messages show it: strings without quotes.
+/// A value as flags and messages show it: strings without quotes, lists with commas.
 pub(super) fn shown(value: &toml::Value) -> String {
     match value {
         toml::Value::String(text) => text.clone(),
+        toml::Value::Array(values) => values.iter().map(shown).collect::<Vec<_>>().join(","),
         other => other.to_string(),
     }
 }
@@ -180,6 +181,26 @@ impl<T: Value> Value for Option<T> {
 
     fn to_toml(&self) -> Option<toml::Value> {
         self.as_ref().and_then(T::to_toml)
+    }
+}
+
+impl<T: Value> Value for Vec<T> {
+    fn from_toml(value: &toml::Value) -> Result<Self, String> {
+        value.as_array().ok_or("a list")?.iter().map(T::from_toml).collect()
+    }
+
+    /// Values are separated by commas; an empty text is an empty list.
+    fn from_text(text: &str) -> Result<Self, String> {
+        if text.is_empty() {
+            return Ok(Self::new());
+        }
+        text.split(',').map(|text| T::from_text(text.trim())).collect()
+    }
+
+    /// An empty list is no value.
+    fn to_toml(&self) -> Option<toml::Value> {
+        let values: Vec<_> = self.iter().filter_map(T::to_toml).collect();
+        (!values.is_empty()).then(|| values.into())
     }
 }
 

@@ -18,6 +18,7 @@ use ndarray::s;
 use simcse_model::{DropoutPlan, ModelConfig, SentenceEncoder, TokenBatch};
 use simcse_tensor::{BufferPool, Grads, Rows, Tape, Var};
 
+use crate::step::batch::TokenizedBatch;
 use crate::step::objectives::Objective;
 
 /// What stays the same from step to step: buffers, the largest piece that they are for, and the
@@ -27,16 +28,17 @@ use crate::step::objectives::Objective;
 /// # mod common { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_model.rs")); }
 /// # let encoder = common::small_model(&["boot from usb"]);
 /// use simcse_tensor::Grads;
-/// use simcse_train::{ContrastiveLoss, StepBuffers, accumulate_gradient};
+/// use simcse_train::{ContrastiveLoss, StepBuffers, TokenizedBatch, accumulate_gradient};
 ///
 /// // Token ids of 100 sentences, 1400 tokens in both views.
-/// let sentences: Vec<Vec<u32>> = (0..100).map(|i| vec![2, 9 + i, 9, 8, 7, 6, 3]).collect();
+/// let sentences = (0..100).map(|i| vec![2, 9 + i, 9, 8, 7, 6, 3]).collect();
+/// let batch = TokenizedBatch::new(1, sentences);
 /// let objective = ContrastiveLoss::simcse(20.0);
 /// let mut gradients = Vec::new();
 /// for mini_batch_tokens in [None, Some(512)] {
 ///     let mut buffers = StepBuffers::new(mini_batch_tokens);
 ///     let mut grads = Grads::zeros(encoder.params.layout().clone());
-///     accumulate_gradient(&encoder, &sentences, None, &objective, &mut buffers, &mut grads);
+///     accumulate_gradient(&encoder, &batch, None, &objective, &mut buffers, &mut grads);
 ///     gradients.push(grads.values().to_vec());
 /// }
 /// // Encoded whole or in pieces, the gradients are the same to the last bit.
@@ -54,7 +56,7 @@ pub struct StepBuffers {
 }
 
 impl StepBuffers {
-    /// For pieces of at most `mini_batch_tokens` tokens (both views count), rounded down to whole
+    /// For pieces of at most `mini_batch_tokens` tokens (all views count), rounded down to whole
     /// blocks of sentences but at least one block; or, with `None`, for whole batches. Gradients do
     /// not depend on it.
     #[must_use]
@@ -92,20 +94,21 @@ impl StepBuffers {
     }
 }
 
-/// Overwrites `grads` with the mean of the gradients of a step's batches, given as token ids, and
-/// returns their mean loss. Batch `i` takes its dropout masks from `dropout(i)`.
+/// Overwrites `grads` with the mean of the gradients of a step's batches and returns their mean
+/// loss. Batch `i` takes its dropout masks from `dropout(i)`.
 ///
 /// # Panics
-/// If there is no batch, or if a batch has no sentences.
+/// If there is no batch, or if a batch has no examples.
 ///
 /// ```
 /// # mod common { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_model.rs")); }
 /// # let encoder = common::small_model(&["boot from usb"]);
 /// use simcse_model::DropoutPlan;
 /// use simcse_tensor::Grads;
-/// use simcse_train::{ContrastiveLoss, StepBuffers, mean_gradient};
+/// use simcse_train::{ContrastiveLoss, StepBuffers, TokenizedBatch, mean_gradient};
 ///
-/// let batches = vec![vec![vec![2, 9, 3], vec![2, 8, 3]], vec![vec![2, 7, 3], vec![2, 6, 3]]];
+/// let batch = |first, second| TokenizedBatch::new(1, vec![vec![2, first, 3], vec![2, second, 3]]);
+/// let batches = vec![batch(9, 8), batch(7, 6)];
 /// let dropout = |batch| DropoutPlan { hidden: 0.1, attention: 0.1, seed: 42, step: batch as u32 };
 /// let objective = ContrastiveLoss::simcse(20.0);
 /// let mut grads = Grads::zeros(encoder.params.layout().clone());
@@ -115,7 +118,7 @@ impl StepBuffers {
 /// ```
 pub fn mean_gradient(
     encoder: &SentenceEncoder,
-    batches: &[Vec<Vec<u32>>],
+    batches: &[TokenizedBatch],
     dropout: impl Fn(usize) -> DropoutPlan,
     objective: &dyn Objective,
     buffers: &mut StepBuffers,
@@ -125,8 +128,8 @@ pub fn mean_gradient(
     let share = 1.0 / batches.len() as f32;
     grads.clear();
     let mut loss = 0.0;
-    for (i, sentences) in batches.iter().enumerate() {
-        loss += share * accumulate_gradient(encoder, sentences, Some(&dropout(i)), objective, buffers, grads);
+    for (i, batch) in batches.iter().enumerate() {
+        loss += share * accumulate_gradient(encoder, batch, Some(&dropout(i)), objective, buffers, grads);
     }
     if batches.len() > 1 {
         grads.scale(share);
@@ -134,26 +137,26 @@ pub fn mean_gradient(
     loss
 }
 
-/// Adds the gradient of the loss of one batch, given as token ids, to `grads`, and returns the
-/// loss. [`StepBuffers`] has an example.
+/// Adds the gradient of the loss of one batch to `grads`, and returns the loss. [`StepBuffers`] has
+/// an example.
 ///
 /// # Panics
-/// If there are no sentences.
+/// If there are no examples, or the objective is for another number of views.
 pub fn accumulate_gradient(
     encoder: &SentenceEncoder,
-    sentences: &[Vec<u32>],
+    batch: &TokenizedBatch,
     dropout: Option<&DropoutPlan>,
     objective: &dyn Objective,
     buffers: &mut StepBuffers,
     grads: &mut Grads,
 ) -> f32 {
     let StepBuffers { mini_batch_tokens, excluded, activations, embeddings: pool } = buffers;
-    let pieces = pieces(encoder.config(), sentences, *excluded, blocks_in(*mini_batch_tokens));
-    let (first, rest) = pieces.split_first().expect("a batch has sentences");
+    let pieces = pieces(encoder.config(), batch, *excluded, blocks_in(*mini_batch_tokens));
+    let (first, rest) = pieces.split_first().expect("a batch has examples");
 
     // The first piece is encoded last, because its recording must stay until the loss is known, and
     // while it does, no other piece can use the buffers.
-    let mut embeddings = pool.take(2 * sentences.len(), encoder.dimension()); // (2B, C)
+    let mut embeddings = pool.take(batch.views() * batch.len(), encoder.dimension()); // (K·B, C)
     for piece in rest {
         let (tape, encoded) = piece.encode(encoder, dropout, activations, false);
         embeddings.slice_mut(s![piece.views.clone(), ..]).assign(tape.value(encoded));
@@ -161,7 +164,7 @@ pub fn accumulate_gradient(
     let (tape, encoded) = first.encode(encoder, dropout, activations, true);
     embeddings.slice_mut(s![first.views.clone(), ..]).assign(tape.value(encoded));
 
-    // The gradient is (2B, C), too.
+    // The gradient is (K·B, C), too.
     let (loss, dembeddings) = objective.loss_and_gradient(embeddings, encoder.precision, pool);
 
     // Backward in the order of the pieces: the sums of parameter gradients are over blocks in this
@@ -177,8 +180,8 @@ pub fn accumulate_gradient(
 
 /// Consecutive views that go through the encoder together.
 struct Piece {
-    /// Their rows in the embeddings: 0..B are the first views of the sentences, B..2B the second
-    /// views.
+    /// Their rows in the embeddings: 0..B are the first views of the examples, B..2B the second
+    /// views, and so on.
     views: Range<usize>,
     batch: TokenBatch,
     /// How many leading tokens of every view pooling excludes.
@@ -204,15 +207,10 @@ pub(crate) fn blocks_in(mini_batch_tokens: Option<usize>) -> usize {
     mini_batch_tokens.map_or(usize::MAX, |tokens| (tokens / Rows::BLOCK).max(1))
 }
 
-/// Splits the two views of a batch into pieces of `length` blocks. The blocks that are left make
-/// the last piece, not the first: the first piece is encoded only once, so it should be a full one.
-///
-/// A view's stream of dropout masks is 2i for the first view of sentence i, and 2i + 1 for the
-/// second.
-fn pieces(config: &ModelConfig, sentences: &[Vec<u32>], excluded: usize, length: usize) -> Vec<Piece> {
-    let views: Vec<&[u32]> = sentences.iter().chain(sentences).map(Vec::as_slice).collect();
-    let numbers = 0..sentences.len() as u32;
-    let streams: Vec<u32> = numbers.clone().map(|i| 2 * i).chain(numbers.map(|i| 2 * i + 1)).collect();
+/// Splits the views of a batch into pieces of `length` blocks. The blocks that are left make the
+/// last piece, not the first: the first piece is encoded only once, so it should be a full one.
+fn pieces(config: &ModelConfig, batch: &TokenizedBatch, excluded: usize, length: usize) -> Vec<Piece> {
+    let (views, streams) = batch.rows();
     let rows = Rows::new(views.iter().map(|ids| ids.len()), streams.clone());
 
     let blocks: Vec<Range<usize>> = rows.blocks().collect();
@@ -243,10 +241,10 @@ mod tests {
         let mut grads = Grads::zeros(encoder.params.layout().clone());
         let mut expected = vec![0.0; grads.values().len()];
         let mut losses = 0.0;
-        for (i, sentences) in batches.iter().enumerate() {
+        for (i, batch) in batches.iter().enumerate() {
             grads.clear();
             losses +=
-                accumulate_gradient(&encoder, sentences, Some(&dropout(i)), &OBJECTIVE, &mut buffers, &mut grads) / 3.0;
+                accumulate_gradient(&encoder, batch, Some(&dropout(i)), &OBJECTIVE, &mut buffers, &mut grads) / 3.0;
             expected.iter_mut().zip(grads.values()).for_each(|(sum, &g)| *sum += f64::from(g) / 3.0);
         }
 
@@ -273,7 +271,7 @@ mod tests {
                 (loss, grads.values().to_vec())
             };
             let whole = run(None, PROMPT);
-            let views = [&sentences[..], &sentences[..]].concat();
+            let views = [sentences.texts(), sentences.texts()].concat();
             let embeddings = encoder.encode_tokens_after(PROMPT, &views, &mut BufferPool::new());
             let (expected, _) = OBJECTIVE.loss_and_gradient(embeddings, encoder.precision, &mut BufferPool::new());
             assert!((whole.0 - expected).abs() < 1e-5, "{pooling:?}: {}, expected {expected}", whole.0);
@@ -286,8 +284,8 @@ mod tests {
     fn pieces_are_as_full_as_whole_blocks_allow() {
         let encoder = encoder(Architecture::Bert, 1, 32);
         let sentences = batch(400, 5);
-        let tokens = 2 * sentences.iter().map(Vec::len).sum::<usize>();
-        let longest = sentences.iter().map(Vec::len).max().unwrap();
+        let tokens = 2 * sentences.texts().iter().map(Vec::len).sum::<usize>();
+        let longest = sentences.texts().iter().map(Vec::len).max().unwrap();
         for most in [512, 1024, 2000, 3000, tokens] {
             let pieces = pieces(encoder.config(), &sentences, 0, blocks_in(Some(most)));
             let (last, others) = pieces.split_last().unwrap();

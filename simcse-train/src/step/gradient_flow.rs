@@ -4,13 +4,14 @@ use simcse_model::{DropoutPlan, SentenceEncoder, TokenBatch};
 use simcse_tensor::{BufferPool, Grads};
 
 use crate::error::{Error, Result};
+use crate::step::batch::TokenizedBatch;
 use crate::step::gradient::{StepBuffers, accumulate_gradient};
 use crate::step::objectives::Objective;
 
-/// Sentences that the check uses, at most.
-const SENTENCES: usize = 16;
+/// Examples that the check uses, at most.
+const EXAMPLES: usize = 16;
 
-/// Computes the gradient of a few sentences and checks that each trainable tensor's gradient is
+/// Computes the gradient of a few examples and checks that each trainable tensor's gradient is
 /// finite and not zero, and that dropout, if there is any, makes the two views of a sentence
 /// differ. Overwrites `grads`.
 ///
@@ -22,35 +23,36 @@ const SENTENCES: usize = 16;
 /// # let encoder = common::small_model(&["boot from usb"]);
 /// use simcse_model::DropoutPlan;
 /// use simcse_tensor::Grads;
-/// use simcse_train::{ContrastiveLoss, StepBuffers, check_gradient_flow};
+/// use simcse_train::{ContrastiveLoss, StepBuffers, TokenizedBatch, check_gradient_flow};
 ///
 /// let mut grads = Grads::zeros(encoder.params.layout().clone());
 /// let mut buffers = StepBuffers::default();
-/// let mut check = |sentences: &[Vec<u32>]| {
+/// let mut check = |sentences: Vec<Vec<u32>>| {
 ///     let dropout = DropoutPlan { hidden: 0.1, attention: 0.1, seed: 42, step: 0 };
 ///     let objective = ContrastiveLoss::simcse(20.0);
-///     check_gradient_flow(&encoder, sentences, &dropout, &objective, &mut buffers, &mut grads)
+///     let batch = TokenizedBatch::new(1, sentences);
+///     check_gradient_flow(&encoder, &batch, &dropout, &objective, &mut buffers, &mut grads)
 /// };
-/// check(&[vec![2, 9, 3], vec![2, 8, 3]])?;
+/// check(vec![vec![2, 9, 3], vec![2, 8, 3]])?;
 /// // A single sentence has no negatives, and so no gradient.
-/// let error = check(&[vec![2, 9, 3]]).unwrap_err().to_string();
+/// let error = check(vec![vec![2, 9, 3]]).unwrap_err().to_string();
 /// assert!(error.contains("is zero everywhere"));
 /// # Ok::<(), simcse_train::Error>(())
 /// ```
 pub fn check_gradient_flow(
     encoder: &SentenceEncoder,
-    sentences: &[Vec<u32>],
+    batch: &TokenizedBatch,
     dropout: &DropoutPlan,
     objective: &dyn Objective,
     buffers: &mut StepBuffers,
     grads: &mut Grads,
 ) -> Result<()> {
-    let sentences = &sentences[..sentences.len().min(SENTENCES)];
-    if dropout.hidden > 0.0 || dropout.attention > 0.0 {
-        views_differ(encoder, &sentences[0], buffers.excluded(), dropout)?;
+    let batch = batch.first(EXAMPLES);
+    if batch.columns() == 1 && (dropout.hidden > 0.0 || dropout.attention > 0.0) {
+        views_differ(encoder, &batch.texts()[0], buffers.excluded(), dropout)?;
     }
     grads.clear();
-    accumulate_gradient(encoder, sentences, Some(dropout), objective, buffers, grads);
+    accumulate_gradient(encoder, &batch, Some(dropout), objective, buffers, grads);
     for tensor in grads.layout().parameters().iter().filter(|tensor| tensor.trainable) {
         let values = &grads.values()[tensor.range()];
         let problem = if values.iter().any(|g| !g.is_finite()) {

@@ -3,6 +3,7 @@
 //! This room knows encoders, embeddings and objectives. It must not know files, settings or where
 //! sentences come from: it is given token ids, dropout rates and an objective.
 
+pub(crate) mod batch;
 pub(crate) mod gradient;
 pub(crate) mod gradient_flow;
 pub(crate) mod objectives;

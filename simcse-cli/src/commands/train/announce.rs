@@ -8,29 +8,40 @@ use crate::report::{self, counted};
 
 /// The longest piece of a prompt that is shown, in characters.
 const PROMPT: usize = 100;
+/// The longest list of columns that is shown, in characters.
+const COLUMNS: usize = 200;
 
 /// Describes the run that is about to start.
 pub(super) fn announce(trainer: &Trainer, plan: &MemoryPlan) {
-    describe_sentences(trainer);
+    describe_examples(trainer);
     describe_model(trainer);
     describe_settings(trainer.settings());
     report::note(&format!(
         "{} of {}, written to {}",
         counted(trainer.total_steps() as usize, "step", "steps"),
-        trainer.settings().step_size(),
+        trainer.settings().step_size(trainer.examples().columns()),
         trainer.output().display()
     ));
     report::note(&memory_note(plan, trainer.settings().mini_batch_tokens));
 }
 
-fn describe_sentences(trainer: &Trainer) {
-    let sentences = trainer.sentences();
+fn describe_examples(trainer: &Trainer) {
+    let examples = trainer.examples();
+    let name = examples.name();
+    let skipped = examples.skipped();
+    let equal = examples.duplicates();
+    let columns = examples.columns();
+    if columns == 1 {
+        let count = counted(examples.len(), "sentence", "sentences");
+        report::note(&format!("{name}: {count}, {skipped} too short and skipped, {equal} equal to an earlier one"));
+        return;
+    }
+    let count = counted(examples.len(), "example", "examples");
+    let texts = examples.column_names().join(", ");
+    let texts = if texts.is_empty() { format!("{columns} texts") } else { excerpt(texts, COLUMNS) };
     report::note(&format!(
-        "{}: {}, {} too short and skipped, {} equal to an earlier one",
-        sentences.name(),
-        counted(sentences.len(), "sentence", "sentences"),
-        sentences.skipped(),
-        sentences.duplicates()
+        "{name}: {count} of {texts} (for single sentences, name one column with --text-column), {skipped} with a text \
+         missing or too short and skipped, {equal} texts equal to an earlier one"
     ));
 }
 
@@ -70,8 +81,12 @@ fn describe_settings(settings: &Settings) {
         settings.precision.name(),
         settings.seed
     ));
+    let objective = settings.objective_flags();
+    if !objective.is_empty() {
+        report::note(&format!("objective: {}", objective.join(" ")));
+    }
     if !settings.prompt.is_empty() {
-        report::note(&format!("in front of every sentence: {}", excerpt(&settings.prompt, PROMPT)));
+        report::note(&format!("in front of every text: {}", excerpt(&settings.prompt, PROMPT)));
     }
 }
 

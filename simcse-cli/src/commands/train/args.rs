@@ -14,8 +14,9 @@ use crate::setting_args::SettingArgs;
 
 const HELP: &str = "\
 Every sentence is encoded twice under dropout; its two embeddings are pulled together and pushed away
-from those of the other sentences in the batch (SimCSE, Gao et al. 2021). sentence-transformers can
-load the output directory.
+from those of the other sentences in the batch (SimCSE, Gao et al. 2021). A table with columns such as
+anchor and positive, or sent0, sent1 and hard_neg, trains on its pairs or triplets instead.
+sentence-transformers can load the output directory.
 
 Without SENTENCES, --data and --model, a small model with random weights is trained on sentences
 embedded in the binary, in about half a minute, and scored before and after.
@@ -24,19 +25,24 @@ Examples:
   simcse train
   simcse train titles.txt --model distilroberta-base --output-dir output/my-model
   simcse train --data askubuntu --model distilroberta-base --recipe st-2021
+  simcse train nli_triplets.csv --model bert-base-uncased --recipe princeton-sup-bert
   simcse train titles.txt --model path/to/bert --eval-rerank dev.jsonl --eval-steps 100
   simcse train --resume-from-checkpoint auto --output-dir output/my-model";
 
 #[derive(Clone, Debug, Args)]
 #[command(after_help = HELP)]
 pub(crate) struct TrainArgs {
-    /// Text to train on: one sentence per line, UTF-8, plain or .gz, or a table: .csv, .tsv or
-    /// .jsonl; - is standard input
-    pub(super) sentences: Option<PathBuf>,
-    /// Column of a table that holds the sentences: its name in the first line, its JSON key, or its
-    /// number from 1 [default: the one named text, sentence, sent0, anchor or the like]
-    #[arg(long, value_name = "COLUMN", requires = "sentences", value_parser = NonEmptyStringValueParser::new())]
-    pub(super) text_column: Option<String>,
+    /// Text to train on: one sentence per line, UTF-8, plain or .gz, or a table of sentences, pairs
+    /// or triplets: .csv, .tsv or .jsonl; - is standard input. Several files, and those in a
+    /// directory, are read in order as if they were one
+    pub(super) sentences: Vec<PathBuf>,
+    /// Column of a table that holds the sentences, or columns, separated by commas, that hold the
+    /// anchor, its positive and its hard negatives: each a name in the first line, a JSON key, or a
+    /// number from 1 [default: anchor,positive,negative or sent0,sent1,hard_neg as far as there are
+    /// such columns, or else the one named text, sentence, title or the like]
+    #[arg(long, value_name = "COLUMN,…", requires = "sentences", value_delimiter = ',')]
+    #[arg(value_parser = NonEmptyStringValueParser::new(), visible_alias = "text-columns")]
+    pub(super) text_column: Vec<String>,
     /// Train on the titles in a directory like github.com/taolei87/askubuntu, except for the
     /// questions of its development and test sets, and score on those sets; `askubuntu` stands for
     /// the directory that `simcse fetch askubuntu` downloads
@@ -57,7 +63,8 @@ pub(crate) struct TrainArgs {
     /// agree with them, except that --epochs and --max-steps may be raised
     #[arg(long, value_name = "DIR", value_parser = PathBufValueParser::new())]
     pub(super) resume_from_checkpoint: Option<PathBuf>,
-    /// Skip sentences of fewer than N characters [default: 10]
+    /// Skip sentences of fewer than N characters, and pairs and triplets with such a text [default:
+    /// 10 for sentences; otherwise 1, so that only those with an empty text are skipped]
     #[arg(long, value_name = "N")]
     pub(super) min_length: Option<usize>,
     /// Use the model's prompt of this name (query, document, or a name in its
@@ -82,9 +89,9 @@ pub(crate) struct TrainArgs {
 }
 
 impl TrainArgs {
-    /// The minimum length of a sentence, in characters.
-    pub(super) fn min_length(&self) -> usize {
-        self.min_length.unwrap_or(10)
+    /// The minimum length of a text in examples of `columns` texts, in characters.
+    pub(super) fn min_length(&self, columns: usize) -> usize {
+        self.min_length.unwrap_or(if columns == 1 { 10 } else { 1 })
     }
 
     /// Sets the prompt that is given by name, one of a model's `prompts`.
@@ -95,14 +102,14 @@ impl TrainArgs {
         Ok(())
     }
 
-    /// Where the inputs are, so that the run can be resumed from any working directory.
-    pub(super) fn inputs(&self) -> Inputs {
-        let absolute = |path: &Option<PathBuf>| path.as_deref().map(absolute_path);
+    /// Where the inputs are, so that the run can be resumed from any working directory. Examples
+    /// have `columns` texts.
+    pub(super) fn inputs(&self, columns: usize) -> Inputs {
         Inputs {
-            sentences: absolute(&self.sentences),
-            text_column: self.text_column.clone(),
-            data: absolute(&self.data),
-            min_length: self.min_length(),
+            sentences: self.sentences.iter().map(|path| absolute_path(path)).collect(),
+            text_columns: self.text_column.clone(),
+            data: self.data.as_deref().map(absolute_path),
+            min_length: self.min_length(columns),
             hold_out: self.hold_out.map(|count| count as usize),
             sets: self.eval_sets.0.iter().map(|set| set.input(absolute_path)).collect(),
         }

@@ -4,7 +4,7 @@
 
 use simcse_eval::{EvaluationSet, Lexical, Reranking, Scores};
 use simcse_model::{Architecture, ModelConfig, ModelDirectory, SentenceEncoder, Tokenizer};
-use simcse_train::{Sentences, Settings};
+use simcse_train::{Examples, Settings};
 
 use crate::error::Failure;
 
@@ -26,8 +26,8 @@ small grammar, and counting shared rare words (TF-IDF) still does better. The fi
 text that people wrote: for that, train a pretrained --model.";
 
 /// The sentences in the binary.
-pub(super) fn sentences(min_length: usize) -> Result<Sentences, Failure> {
-    Ok(Sentences::from_texts(DATA, SENTENCES.lines(), min_length)?)
+pub(super) fn sentences(min_length: usize) -> Result<Examples, Failure> {
+    Ok(Examples::from_texts(DATA, SENTENCES.lines(), min_length)?)
 }
 
 /// The held-out questions in the binary.
@@ -44,8 +44,8 @@ pub(super) fn settings() -> Settings {
 }
 
 /// A model with random weights and a tokenizer trained on `sentences`.
-pub(super) fn encoder(sentences: &Sentences, settings: &Settings) -> Result<SentenceEncoder, Failure> {
-    let texts: Vec<_> = (0..sentences.len()).map(|index| sentences.get(index)).collect();
+pub(super) fn encoder(sentences: &Examples, settings: &Settings) -> Result<SentenceEncoder, Failure> {
+    let texts: Vec<_> = sentences.texts().collect();
     let tokenizer = Tokenizer::byte_level_bpe(&texts, VOCABULARY)?;
     let config = ModelConfig {
         vocab_size: tokenizer.max_id() as usize + 1,
@@ -64,8 +64,7 @@ pub(super) fn encoder(sentences: &Sentences, settings: &Settings) -> Result<Sent
 
 /// The figures of TF-IDF with cosine similarity; document frequencies are those of the training
 /// sentences.
-pub(super) fn baseline(sentences: &Sentences, rerank: &Reranking) -> Result<Scores, Failure> {
-    let texts = (0..sentences.len()).map(|index| sentences.get(index));
-    let scores = rerank.score(&mut Lexical::tf_idf().fitted_on(texts))?;
+pub(super) fn baseline(sentences: &Examples, rerank: &Reranking) -> Result<Scores, Failure> {
+    let scores = rerank.score(&mut Lexical::tf_idf().fitted_on(sentences.texts()))?;
     Ok(scores.expect("nothing stops it"))
 }

@@ -44,9 +44,9 @@ pub(crate) fn run(args: TrainArgs) -> Result<(), Failure> {
     let warnings = trainer.warnings()?;
     announce(&trainer, &plan);
     notes.iter().for_each(|note| report::note(note));
-    let sentences = trainer.sentences();
-    for warning in sentences.warnings() {
-        report::note(&format!("warning: {}: {warning}", sentences.name()));
+    let examples = trainer.examples().clone();
+    for warning in examples.warnings() {
+        report::note(&format!("warning: {}: {warning}", examples.name()));
     }
     warnings.iter().for_each(|warning| report::note(&format!("warning: {warning}")));
 
@@ -68,7 +68,15 @@ pub(crate) fn run(args: TrainArgs) -> Result<(), Failure> {
     })?;
 
     let Trained { summary, .. } = trained;
-    let outcome = Outcome { output, settings, summary, baseline: data.baseline, plan, history: watcher.history };
+    let outcome = Outcome {
+        output,
+        settings,
+        columns: examples.columns(),
+        summary,
+        baseline: data.baseline,
+        plan,
+        history: watcher.history,
+    };
     if json { report::print_json(&outcome.json()) } else { report::print(&outcome.text()) }
 }
 
@@ -87,17 +95,17 @@ fn prepare(args: &TrainArgs) -> Result<Prepared, Failure> {
         None => {
             let settings = args.settings.over(embedded::settings())?;
             settings.check()?;
-            let encoder = embedded::encoder(&data.sentences, &settings)?;
+            let encoder = embedded::encoder(&data.examples, &settings)?;
             (embedded::MODEL.to_owned(), encoder, settings)
         }
     };
     args.set_prompt(&mut settings, &encoder.directory.prompts)?;
     let notes = notes_on_model(&name, &encoder, &settings, &data);
-    let mut trainer = Trainer::new(encoder, &data.sentences, settings, output)?;
+    let mut trainer = Trainer::new(encoder, &data.examples, settings, output)?;
     trainer.sources = Sources {
         on_hub: args.model.is_some() && !Path::new(&name).is_dir(),
         model: name,
-        inputs: args.inputs(),
+        inputs: args.inputs(data.examples.columns()),
         exclude_by: data.exclude_by.map(|by| by.name().to_owned()),
         evaluation: data.scorer.source()?,
     };
@@ -115,7 +123,7 @@ fn notes_on_model(name: &str, encoder: &SentenceEncoder, settings: &Settings, da
             settings.max_seq_length
         ));
     }
-    if encoder.directory.is_sentence_transformers {
+    if encoder.directory.is_sentence_transformers && data.examples.columns() == 1 {
         notes.push(format!(
             "warning: {name} is already a sentence-embedding model; the scores of such models usually get worse under \
              unsupervised training"
@@ -135,7 +143,7 @@ fn notes_on_model(name: &str, encoder: &SentenceEncoder, settings: &Settings, da
 
 /// Checks that both a model and something to train on are given, or neither.
 fn check_usage(args: &TrainArgs) -> Result<(), Failure> {
-    let missing = match (args.sentences.is_some() || args.data.is_some(), &args.model) {
+    let missing = match (!args.sentences.is_empty() || args.data.is_some(), &args.model) {
         (true, Some(_)) | (false, None) => return Ok(()),
         (false, Some(_)) => "nothing to train on: give a file of sentences, or --data",
         (true, None) => "no model: give --model, a directory or a name on the hub",

@@ -19,6 +19,8 @@ use crate::report::{self, counted};
 pub(super) struct Outcome {
     pub(super) output: PathBuf,
     pub(super) settings: Settings,
+    /// Texts per example.
+    pub(super) columns: usize,
     pub(super) summary: Summary,
     pub(super) baseline: Option<Figures>,
     pub(super) plan: MemoryPlan,
@@ -26,8 +28,13 @@ pub(super) struct Outcome {
 }
 
 impl Outcome {
+    /// The number of texts that the steps have drawn; those of a sentence's two views are one.
+    fn drawn(&self) -> u64 {
+        self.summary.steps * (self.settings.examples_per_step() * self.columns) as u64
+    }
+
     fn sentences_per_second(&self) -> f64 {
-        self.summary.steps as f64 * self.settings.sentences_per_step() as f64 / self.summary.train_seconds
+        self.drawn() as f64 / self.summary.train_seconds
     }
 
     pub(super) fn json(&self) -> Value {
@@ -66,7 +73,7 @@ impl Outcome {
             text += &format!("{skipped} of the steps had no update: their loss or gradient was not finite\n");
         }
         if *cut > 0 {
-            let drawn = steps * self.settings.sentences_per_step() as u64;
+            let drawn = self.drawn();
             let most = self.settings.max_seq_length;
             let were = if *cut == 1 { "was" } else { "were" };
             text += &format!("{cut} of {drawn} sentences {were} longer than {most} tokens and {were} truncated\n");

@@ -29,9 +29,9 @@ pub(super) fn prepare(from: &Path, mut args: TrainArgs) -> Result<Prepared, Fail
     }
     let data = Data::read(&args)?;
     recorded.check_same_evaluation(&data.scorer.source()?)?;
-    let before = total_steps(&recorded.settings, &data.sentences)?;
+    let before = total_steps(&recorded.settings, &data.examples)?;
 
-    let trainer = Trainer::resume(output, checkpoint, &data.sentences, settings)?;
+    let trainer = Trainer::resume(output, checkpoint, &data.examples, settings)?;
     let mut notes = vec![format!("resuming from {} after step {}", path.display(), trainer.done())];
     if trainer.total_steps() > before {
         notes.push(new_schedule(trainer.settings(), before, trainer.total_steps(), trainer.done()));
@@ -74,12 +74,15 @@ fn take_over(args: &mut TrainArgs, recorded: &Provenance) -> Result<(), Failure>
         recorded.check_same_model(&ModelSource::of(given, &encoder))?;
     }
     args.model = (model.name != embedded::MODEL).then(|| model.name.clone());
-    if args.sentences.is_none() && args.data.is_none() {
-        // Sentences and development sets are compared by their contents, not by where they are.
-        args.sentences = inputs.sentences.as_ref().map(PathBuf::from);
+    if args.sentences.is_empty() && args.data.is_none() {
+        // Examples and development sets are compared by their contents, not by where they are.
+        args.sentences = inputs.sentences.iter().map(PathBuf::from).collect();
         args.data = inputs.data.as_ref().map(PathBuf::from);
     }
-    args.text_column = agreed("--text-column", args.text_column.take(), inputs.text_column.as_ref())?;
+    let columns = (!args.text_column.is_empty()).then(|| args.text_column.join(","));
+    let recorded_columns = (!inputs.text_columns.is_empty()).then(|| inputs.text_columns.join(","));
+    agreed("--text-column", columns, recorded_columns.as_ref())?;
+    args.text_column.clone_from(&inputs.text_columns);
     let min_length = args.min_length.map(|length| length.to_string());
     agreed("--min-length", min_length, Some(&inputs.min_length.to_string()))?;
     args.min_length = Some(inputs.min_length);

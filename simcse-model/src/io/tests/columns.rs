@@ -104,3 +104,60 @@ fn headers_and_quotes_that_are_read_as_text_warn() {
     assert_eq!(warnings("f.tsv", "id\ttext\n1\t\"a b\"\n2\t\"c\"\n", None), [quotes]);
     assert_eq!(warnings("f.txt", "\"a b\"\n\"c\"d\n", None), [""; 0]);
 }
+
+/// The columns that are read by default, and their texts.
+fn examples(name: &str, content: &str, columns: &[&str]) -> (Vec<String>, Vec<Vec<String>>) {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join(name);
+    std::fs::write(&path, content).unwrap();
+    let columns: Vec<_> = columns.iter().map(|column| (*column).to_owned()).collect();
+    let mut texts = Texts::open_columns(&path, &columns).unwrap();
+    let mut found = Vec::new();
+    while let Some(texts) = texts.next_texts().unwrap() {
+        found.push(texts.to_vec());
+    }
+    (texts.column_names().to_vec(), found)
+}
+
+#[test]
+fn columns_of_examples_are_found_by_their_usual_names() {
+    let columns = |header: &str| {
+        let count = header.split(',').count();
+        examples("in.csv", &format!("{header}\n{}\n", vec!["x"; count].join(",")), &[]).0
+    };
+    assert_eq!(columns("sent0,sent1,hard_neg"), ["sent0", "sent1", "hard_neg"]);
+    assert_eq!(columns("hard_neg,sent1,id,sent0"), ["sent0", "sent1", "hard_neg"]);
+    assert_eq!(columns("Anchor, Positive"), ["Anchor", "Positive"]);
+    assert_eq!(columns("anchor,positive,negative_1,negative_2"), ["anchor", "positive", "negative_1", "negative_2"]);
+    assert_eq!(columns("sentence1,sentence2"), ["sentence1", "sentence2"]);
+    // A score says how well two sentences belong together.
+    assert_eq!(columns("anchor,positive,score"), ["anchor"]);
+    assert_eq!(columns("sent0,label,sent1"), ["sent0"]);
+    assert_eq!(columns("anchor,negative"), ["anchor"]);
+    assert_eq!(columns("id,text"), ["text"]);
+}
+
+#[test]
+fn several_columns_are_read_in_the_order_in_which_they_are_named() {
+    let table = "a,b,c\none,\"two, 2\",\n1,2,3\n";
+    let expected = vec![vec!["".to_owned(), "one".to_owned()], vec!["3".to_owned(), "1".to_owned()]];
+    assert_eq!(examples("in.csv", table, &["c", "a"]), (vec!["c".to_owned(), "a".to_owned()], expected));
+    let by_number = examples("in.tsv", "one\ttwo\nthree\tfour\n", &["2", "1"]);
+    assert_eq!(by_number.1, [["two", "one"], ["four", "three"]]);
+    assert!(by_number.0.is_empty());
+    let json = "{\"anchor\": \"one\", \"positive\": \"two\"}\n{\"anchor\": \"three\", \"positive\": null}\n";
+    assert_eq!(examples("in.jsonl", json, &[]).1, [["one", "two"], ["three", ""]]);
+}
+
+#[test]
+fn a_column_that_is_missing_among_several_is_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("in.csv");
+    std::fs::write(&path, "a,b\none,two\n").unwrap();
+    let error = |columns: &[&str]| {
+        let columns: Vec<_> = columns.iter().map(|column| (*column).to_owned()).collect();
+        Texts::open_columns(&path, &columns).err().unwrap().to_string()
+    };
+    assert!(error(&["a", "c"]).ends_with("expected a column `c`, found a, b"));
+    assert!(error(&["1", "3"]).ends_with("expected a column `3`, found a, b"));
+}

@@ -4,9 +4,10 @@ use std::convert::Infallible;
 use proptest::prelude::*;
 
 use super::*;
+use crate::data::builder::ExamplesBuilder;
 
-fn sentences(texts: &[u8]) -> Sentences {
-    Sentences::from_texts("test", texts.iter().map(|text| format!("sentence {text}")), 1).unwrap()
+fn sentences(texts: &[u8]) -> Examples {
+    Examples::from_texts("test", texts.iter().map(|text| format!("sentence {text}")), 1).unwrap()
 }
 
 /// Each batch scans all sentences that are left, in order.
@@ -43,7 +44,79 @@ fn distinct(texts: &[u8], classes: u8, batching: Batching) -> (Vec<Vec<u32>>, us
     (std::iter::from_fn(next).collect(), computed)
 }
 
+/// Examples of as many texts as each has.
+fn examples<const COLUMNS: usize>(texts: &[[u8; COLUMNS]]) -> Examples {
+    let mut builder = ExamplesBuilder::of_columns(COLUMNS, 1);
+    texts.iter().for_each(|example| builder.push_example(&example.map(|text| format!("text {text}"))));
+    builder.finish("test").unwrap()
+}
+
+/// Each batch scans all examples that are left, in order, as sentence-transformers'
+/// `NoDuplicatesBatchSampler` does.
+fn naive_examples<const COLUMNS: usize>(order: &[u32], texts: &[[u8; COLUMNS]], batch_size: usize) -> Vec<Vec<u32>> {
+    let mut waiting = order.to_vec();
+    let mut batches = Vec::new();
+    loop {
+        let mut batch = Vec::new();
+        let mut seen = HashSet::new();
+        waiting.retain(|&index| {
+            let example = texts[index as usize];
+            let taken = batch.len() < batch_size && example.iter().all(|text| !seen.contains(text));
+            if taken {
+                seen.extend(example);
+                batch.push(index);
+            }
+            !taken
+        });
+        if batch.len() < batch_size {
+            return batches;
+        }
+        batches.push(batch);
+    }
+}
+
+/// Checks the batches of examples, whose texts have the same key if their remainders by `classes`
+/// are equal.
+fn check_examples<const COLUMNS: usize>(texts: &[[u8; COLUMNS]], classes: u8, batching: Batching) {
+    let order = shuffled(texts.len() as u32, batching.seed, 0);
+    let expected = naive_examples(&order, texts, batching.batch_size);
+    let examples = examples(texts);
+    assert_eq!(batching.batches(&examples, 0).collect::<Vec<_>>(), expected);
+    assert_eq!(batching.count(&examples, 0), expected.len());
+
+    let key = |text: u8| text % classes;
+    let of_example = |&index: &u32| texts[index as usize].map(key);
+    let keys = |indices: &[u32]| Ok::<_, Infallible>(indices.iter().flat_map(of_example).collect());
+    let mut batches = batching.batches(&examples, 0);
+    let found: Vec<_> = std::iter::from_fn(|| batches.next_distinct(keys).unwrap()).collect();
+    let mut indices = HashSet::new();
+    for batch in &found {
+        assert_eq!(batch.len(), batching.batch_size);
+        assert!(batch.iter().all(|&index| indices.insert(index)), "once per epoch");
+        let of_examples = batch.iter().map(|index| HashSet::<u8>::from_iter(of_example(index)));
+        let apart: usize = of_examples.map(|keys| keys.len()).sum();
+        let together: HashSet<u8> = batch.iter().flat_map(of_example).collect();
+        assert_eq!(together.len(), apart, "no two examples have a text in common");
+    }
+    if classes == u8::MAX {
+        assert_eq!(found, expected, "keys that are as different as the texts change nothing");
+    }
+}
+
 proptest! {
+    #[test]
+    fn examples_with_a_text_in_common_do_not_meet(
+        pairs in prop::collection::vec([0u8..30, 0u8..30], 1..80),
+        triplets in prop::collection::vec([0u8..60, 0u8..9, 0u8..60], 1..80),
+        classes in prop_oneof![Just(u8::MAX), 5u8..50],
+        batch_size in 1usize..6,
+        seed: u64,
+    ) {
+        let batching = Batching { sampler: BatchSampler::NoDuplicates, batch_size, seed };
+        check_examples(&pairs, classes, batching);
+        check_examples(&triplets, classes, batching);
+    }
+
     #[test]
     fn what_keys_show_counts_as_if_the_texts_were_equal(
         texts in prop::collection::vec(0u8..40, 1..80),
@@ -102,7 +175,7 @@ proptest! {
         let mut indices = HashSet::new();
         for batch in &batches {
             prop_assert!(batch.iter().all(|&index| indices.insert(index)), "once per epoch");
-            let distinct: HashSet<_> = batch.iter().map(|&index| sentences.get(index as usize)).collect();
+            let distinct: HashSet<_> = batch.iter().map(|&index| sentences.get(index as usize, 0)).collect();
             prop_assert_eq!(distinct.len(), batch_size);
         }
         let resumed: Vec<_> = batching.batches(&sentences, epoch).skip(1).collect();
@@ -146,7 +219,7 @@ fn all_permutations_are_equally_likely() {
 #[test]
 fn many_different_texts_with_the_same_key_are_batched_in_linear_time() {
     let texts = (0..200_000).map(|i| format!("sentence {i}"));
-    let sentences = Sentences::from_texts("test", texts, 1).unwrap();
+    let sentences = Examples::from_texts("test", texts, 1).unwrap();
     let batching = Batching { sampler: BatchSampler::NoDuplicates, batch_size: 64, seed: 1 };
     let mut batches = batching.batches(&sentences, 0);
     let mut computed = 0;
@@ -165,7 +238,27 @@ fn a_million_sentences_half_of_them_equal_are_batched_in_linear_time() {
     let half = |i: u32| {
         if i.is_multiple_of(2) { "the same sentence".to_owned() } else { format!("sentence {i}") }
     };
-    let sentences = Sentences::from_texts("test", (0..1_000_000).map(half), 1).unwrap();
+    let sentences = Examples::from_texts("test", (0..1_000_000).map(half), 1).unwrap();
     let batching = Batching { sampler: BatchSampler::NoDuplicates, batch_size: 64, seed: 1 };
     assert_eq!(batching.count(&sentences, 0), 500_000 / 63);
+}
+
+/// Of a million texts, a quarter are one anchor and a quarter are another, so that most examples
+/// wait for a group, and some for two.
+#[test]
+fn pairs_with_many_texts_in_common_are_batched_in_linear_time() {
+    let mut builder = ExamplesBuilder::of_columns(2, 1);
+    for i in 0..500_000_u32 {
+        let text = |is_common: bool, name: &str| if is_common { name.to_owned() } else { format!("{name} {i}") };
+        let [draw, ..] = Philox::new(5).block([i, 0, 0, 0]);
+        builder.push_example(&[text(draw & 1 == 0, "anchor"), text(draw & 2 == 0, "positive")]);
+    }
+    let pairs = builder.finish("pairs").unwrap();
+    let batching = Batching { sampler: BatchSampler::NoDuplicates, batch_size: 64, seed: 1 };
+    let started = std::time::Instant::now();
+    let count = batching.count(&pairs, 0);
+    // A batch has one or two pairs with a common text; 125,000 have none.
+    assert!((125_000 / 63..=125_000 / 61).contains(&count), "{count}");
+    // A scan of all that wait would look at some 10⁹ pairs.
+    assert!(started.elapsed().as_secs() < 60, "{:?}", started.elapsed());
 }

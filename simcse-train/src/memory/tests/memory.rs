@@ -15,7 +15,7 @@ fn activations_are_predicted() {
         let settings = Settings::default();
         let per_token = Probe::of(&encoder, &settings, 12).training;
         let batches: Vec<_> = (0..4).map(|seed| batch(160, seed)).collect();
-        let tokens = |batch: &Vec<Vec<u32>>| 2 * batch.iter().map(Vec::len).sum::<usize>();
+        let tokens = |batch: &TokenizedBatch| 2 * batch.texts().iter().map(Vec::len).sum::<usize>();
         let longest = batches.iter().map(tokens).max().unwrap();
         for mini_batch_tokens in [None, Some(1200)] {
             let demand = Demand { batch_tokens: longest, block_tokens: Rows::BLOCK, ..demand() };
@@ -26,7 +26,7 @@ fn activations_are_predicted() {
                     &encoder,
                     batch,
                     Some(&settings.dropout(1, 0)),
-                    &settings.objective(),
+                    &*settings.objective(1),
                     &mut buffers,
                     &mut grads,
                 );
@@ -48,6 +48,7 @@ fn demand() -> Demand {
         intermediate_size: 1,
         precision: Precision::F32,
         loss: ContrastiveLoss::simcse(20.0),
+        embeddings: 2,
         batch_tokens: 4000,
         block_tokens: 500,
     }
@@ -98,7 +99,7 @@ fn the_longest_batch_is_estimated_from_a_sample() {
     for (size, batches) in [(128, 300), (32, 3000), (1024, 40)] {
         let batch = |number: u64| 2 * (0..size).map(|i| length(1_000_000 + number * size + i)).sum::<usize>();
         let longest = (0..batches).map(batch).max().unwrap() as f64;
-        let estimated = estimated_batch(&sample, size as usize, batches as f64) as f64;
+        let estimated = estimated_batch(&sample, 2, size as usize, batches as f64) as f64;
         let ratio = estimated / longest;
         assert!((0.98..1.06).contains(&ratio), "{batches} batches of {size}: {estimated} for {longest}");
     }

@@ -1,4 +1,8 @@
+use simcse_model::Named;
+use simcse_tensor::{Hardness, Partition};
+
 use super::*;
+use crate::settings::table::LARGEST;
 
 #[test]
 fn ranges_are_checked() {
@@ -18,6 +22,63 @@ fn ranges_are_checked() {
         "--seed: expected less than 2^63, found 9223372036854775808"
     );
     assert!(message(Settings { hidden_dropout: f32::NAN, ..defaults() }).starts_with("--hidden-dropout: expected"));
+}
+
+#[test]
+fn options_of_the_objective_are_checked_with_one_another() {
+    let message = |set: &[(&str, &str)]| {
+        let mut settings = Settings::default();
+        set.iter().for_each(|(name, text)| settings.set(name, text).unwrap());
+        settings.check().err().map(|error| error.to_string())
+    };
+    let symmetric = ("partition_mode", "per_direction");
+    assert_eq!(message(&[("directions", "query_to_doc,doc_to_query"), symmetric]), None);
+    for wrong in ["doc_to_query", "query_to_doc,query_to_doc"] {
+        let found = message(&[("directions", wrong)]).unwrap();
+        assert_eq!(found, format!("--directions: expected query_to_doc, and each direction once, found {wrong}"));
+    }
+    let found = message(&[("directions", "query_to_doc,doc_to_doc"), symmetric]).unwrap();
+    assert!(found.starts_with("--directions: expected query_to_doc and doc_to_query only"), "{found}");
+    let strength = ("hardness_strength", "5");
+    assert!(message(&[strength]).unwrap().ends_with("and 0 without it, found 5"));
+    assert!(message(&[("hardness_mode", "all_negatives")]).unwrap().ends_with("and 0 without it, found 0"));
+    assert_eq!(message(&[("hardness_mode", "all_negatives"), strength]), None);
+    let dims = ("matryoshka_dims", "384, 64");
+    assert_eq!(message(&[dims, ("matryoshka_weights", "1,0.5")]), None);
+    let found = message(&[dims, ("matryoshka_weights", "1")]).unwrap();
+    assert_eq!(found, "--matryoshka-weights: expected as many numbers as --matryoshka-dims has, 2, found 1");
+    assert!(message(&[("matryoshka_dims", "64,64")]).unwrap().starts_with("--matryoshka-dims: expected different"));
+}
+
+#[test]
+fn what_needs_hard_negatives_is_refused_without_them() {
+    let hardness_mode = Hardness::HardNegatives;
+    for settings in [
+        Settings { hardness_mode, hardness_strength: 5.0, ..Settings::default() },
+        Settings { hard_negative_weight: 0.5, ..Settings::default() },
+    ] {
+        settings.check_columns(3).unwrap();
+        for columns in [1, 2] {
+            let message = settings.check_columns(columns).unwrap_err().to_string();
+            assert!(message.contains("expected examples with hard negatives: a third text, found"), "{message}");
+        }
+    }
+    Settings::default().check_columns(1).unwrap();
+}
+
+#[test]
+fn options_of_the_objective_are_shown_unless_they_are_defaults() {
+    assert!(Settings::default().objective_flags().is_empty());
+    let settings = Settings {
+        directions: vec![Direction::QueryToDoc, Direction::DocToQuery],
+        partition_mode: Partition::PerDirection,
+        matryoshka_dims: vec![384, 64],
+        ..Settings::default()
+    };
+    assert_eq!(
+        settings.objective_flags(),
+        ["--directions query_to_doc,doc_to_query", "--partition-mode per_direction", "--matryoshka-dims 384,64"]
+    );
 }
 
 #[test]
@@ -56,7 +117,11 @@ fn texts_that_are_not_values_are_refused() {
         "--pooling: expected mean, cls, max, mean_sqrt_len_tokens, weightedmean or lasttoken, found avg"
     );
     assert_eq!(refused("precision", "f16"), "--precision: expected f32, bf16 or auto, found f16");
-    assert_eq!(refused("recipe", "7"), "--recipe: expected st-2021 or st-6, found 7");
+    assert_eq!(
+        refused("recipe", "7"),
+        "--recipe: expected st-2021, st-6, princeton-unsup-bert, princeton-unsup-roberta, \
+         princeton-sup-bert or princeton-sup-roberta, found 7"
+    );
     assert_eq!(refused("no_such", "7"), "--no_such: expected the name of a setting, found an unknown name");
 }
 
@@ -86,6 +151,9 @@ fn written_settings_are_read_back() {
         scale: 14.285_714,
         learning_rate: 3.1e-5,
         load_best_model_at_end: true,
+        directions: vec![Direction::QueryToDoc, Direction::DocToDoc],
+        matryoshka_dims: vec![384, 64],
+        matryoshka_weights: vec![1.0, 0.3],
         seed: LARGEST,
         ..Settings::default()
     };

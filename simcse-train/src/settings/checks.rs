@@ -1,0 +1,115 @@
+//! Checks of settings: each by itself, with one another, with the model and with the examples.
+
+use simcse_model::io::counted;
+use simcse_model::{Named, SentenceEncoder};
+use simcse_tensor::{Hardness, Partition};
+
+use crate::error::{Error, Result};
+use crate::settings::setting::{Setting, shown};
+use crate::settings::table::Settings;
+use crate::settings::values::Direction;
+
+impl Settings {
+    /// Checks every range, and settings that need others.
+    ///
+    /// # Errors
+    /// [`Error::Setting`], naming the flag.
+    pub fn check(&self) -> Result<()> {
+        if let Some(setting) = Self::TABLE.iter().find(|setting| !(setting.check)(self)) {
+            let found = (setting.get)(self).as_ref().map_or_else(|| "nothing".to_owned(), shown);
+            return Err(Error::Setting { setting: setting.flag(), expected: setting.expected.to_owned(), found });
+        }
+        if self.early_stopping_patience.is_some() && (self.eval_steps.is_none() || !self.load_best_model_at_end) {
+            return Err(Error::Setting {
+                setting: "early-stopping-patience".to_owned(),
+                expected: "--eval-steps and --load-best-model-at-end with it".to_owned(),
+                found: "only one of them, or neither".to_owned(),
+            });
+        }
+        self.check_objective()
+    }
+
+    /// Checks settings of the objective that need others.
+    fn check_objective(&self) -> Result<()> {
+        let others = [Direction::QueryToQuery, Direction::DocToDoc];
+        if self.partition_mode == Partition::PerDirection && self.directions.iter().any(|name| others.contains(name)) {
+            let expected = "query_to_doc and doc_to_query only with --partition-mode per_direction, because the others \
+                            do not contain the pair to pull together";
+            let names: Vec<_> = self.directions.iter().map(|direction| direction.name()).collect();
+            return Err(refused("directions", expected, names.join(",")));
+        }
+        if (self.hardness_mode == Hardness::None) != (self.hardness_strength == 0.0) {
+            let expected = "a positive number with --hardness-mode, and 0 without it";
+            return Err(refused("hardness-strength", expected, self.hardness_strength.to_string()));
+        }
+        let dimensions = self.matryoshka_dims.len();
+        if !self.matryoshka_weights.is_empty() && self.matryoshka_weights.len() != dimensions {
+            let expected = format!("as many numbers as --matryoshka-dims has, {dimensions}");
+            return Err(refused("matryoshka-weights", &expected, listed(&self.matryoshka_weights)));
+        }
+        Ok(())
+    }
+
+    /// Checks settings that need hard negatives against examples of `columns` texts.
+    ///
+    /// # Errors
+    /// [`Error::Setting`], naming the flag.
+    pub(crate) fn check_columns(&self, columns: usize) -> Result<()> {
+        let setting = if self.hardness_mode == Hardness::HardNegatives {
+            "hardness-mode"
+        } else if self.hard_negative_weight != 0.0 {
+            "hard-negative-weight"
+        } else {
+            return Ok(());
+        };
+        if columns > 2 {
+            return Ok(());
+        }
+        let expected = "examples with hard negatives: a third text";
+        Err(refused(setting, expected, format!("{} in each", counted(columns, "text", "texts"))))
+    }
+
+    /// Checks that a resumed run is given the settings that it was started with.
+    ///
+    /// # Errors
+    /// [`Error::Changed`], naming the first setting that differs.
+    pub fn check_same(&self, given: &Self) -> Result<()> {
+        let differs = |setting: &&Setting<Self>| (setting.get)(self) != (setting.get)(given);
+        let Some(setting) = Self::TABLE.iter().find(differs) else { return Ok(()) };
+        let value = |settings| (setting.get)(settings).as_ref().map_or_else(|| "nothing".to_owned(), shown);
+        Err(Error::Changed { what: format!("--{}", setting.flag()), recorded: value(self), given: value(given) })
+    }
+
+    /// Gives `encoder` the length, pooling and precision of the settings.
+    ///
+    /// # Errors
+    /// [`Error::Setting`] if the model cannot encode sentences of that length, or its embeddings have
+    /// fewer values than --matryoshka-dims names.
+    pub(crate) fn apply_to(&self, encoder: &mut SentenceEncoder) -> Result<()> {
+        let most = encoder.config().max_tokens();
+        if self.max_seq_length > most {
+            return Err(Error::Setting {
+                setting: "max-seq-length".to_owned(),
+                expected: format!("at most {most} for this model"),
+                found: self.max_seq_length.to_string(),
+            });
+        }
+        let width = encoder.dimension();
+        if self.matryoshka_dims.iter().any(|&dimension| dimension > width) {
+            let expected = format!("at most {width} for this model");
+            return Err(refused("matryoshka-dims", &expected, listed(&self.matryoshka_dims)));
+        }
+        encoder.directory.max_seq_length = self.max_seq_length;
+        encoder.directory.pooling = self.pooling;
+        encoder.precision = self.precision;
+        Ok(())
+    }
+}
+
+fn refused(setting: &str, expected: &str, found: String) -> Error {
+    Error::Setting { setting: setting.to_owned(), expected: expected.to_owned(), found }
+}
+
+fn listed<T: ToString>(values: &[T]) -> String {
+    values.iter().map(T::to_string).collect::<Vec<_>>().join(",")
+}

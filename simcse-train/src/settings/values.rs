@@ -1,0 +1,83 @@
+//! Types that only settings have, and how values that are chosen by name are read and written.
+
+use simcse_model::{Named, Pooling, Precision};
+use simcse_tensor::{Hardness, Partition};
+
+use crate::data::batches::BatchSampler;
+use crate::settings::recipe::Recipe;
+use crate::settings::setting::{Value, named_from_toml, shown};
+
+/// How the share of warm-up steps is rounded to a number of steps.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Rounding {
+    /// `⌈ratio · steps⌉`. transformers: `TrainingArguments.get_warmup_steps`.
+    Up,
+    /// `⌊ratio · steps⌋`.
+    Down,
+}
+
+impl Named for Rounding {
+    const ALL: &'static [Self] = &[Self::Up, Self::Down];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Up => "up",
+            Self::Down => "down",
+        }
+    }
+}
+
+/// Which pairs a batch compares. sentence-transformers: `directions` of
+/// `MultipleNegativesRankingLoss`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Direction {
+    /// The anchor and all documents: positives and hard negatives.
+    QueryToDoc,
+    /// The positive and all anchors.
+    DocToQuery,
+    /// The anchor and all other anchors.
+    QueryToQuery,
+    /// The positive and the documents of all other examples.
+    DocToDoc,
+}
+
+impl Named for Direction {
+    const ALL: &'static [Self] = &[Self::QueryToDoc, Self::DocToQuery, Self::QueryToQuery, Self::DocToDoc];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::QueryToDoc => "query_to_doc",
+            Self::DocToQuery => "doc_to_query",
+            Self::QueryToQuery => "query_to_query",
+            Self::DocToDoc => "doc_to_doc",
+        }
+    }
+}
+
+/// Settings whose values are chosen by name.
+macro_rules! named_values {
+    ($($Type:ty),*) => {$(
+        impl Value for $Type {
+            fn from_toml(value: &toml::Value) -> std::result::Result<Self, String> {
+                named_from_toml(value)
+            }
+
+            fn to_toml(&self) -> Option<toml::Value> {
+                Some(self.name().into())
+            }
+        }
+    )*};
+}
+
+named_values!(BatchSampler, Direction, Hardness, Partition, Pooling, Recipe, Rounding);
+
+impl Value for Precision {
+    /// `auto` is the fastest one on this processor.
+    fn from_toml(value: &toml::Value) -> std::result::Result<Self, String> {
+        Self::from_name_or_auto(&shown(value)).map_err(|unknown| unknown.expected)
+    }
+
+    fn to_toml(&self) -> Option<toml::Value> {
+        Some(self.name().into())
+    }
+}
