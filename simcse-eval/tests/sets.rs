@@ -7,7 +7,8 @@ use ndarray::{Array2, array};
 use proptest::prelude::*;
 use simcse_eval::sets::{Aggregation, OpenOptions, open};
 use simcse_eval::{
-    Cosine, EvaluationSet, Given, Labels, Positives, Retrieval, RowOptions, Scores, SentEval, SetKind, Triplets,
+    Cosine, EvaluationSet, Given, Labels, Positives, Reranking, Retrieval, RowOptions, Scores, SentEval, SetKind,
+    Split, Triplets,
 };
 use tempfile::TempDir;
 
@@ -222,4 +223,26 @@ proptest! {
             }
         }
     }
+}
+
+/// The same queries and candidates as JSON lines and in both layouts of a table.
+#[test]
+fn rows_of_a_query_are_one_reranking_sample() {
+    let files = Files::new();
+    let lines = r#"{"query": "q", "positive": ["a", "b"], "negative": ["c"]}
+{"query": "r", "positive": ["c"], "negative": ["a"]}
+"#;
+    let expected = Reranking::read(files.put("dev.jsonl", lines), Split::Dev).unwrap();
+    let triplets = "query,positive,negative\nq,a,c\nr,c,a\nq,b,\nq,a,c\n";
+    let labels = "query\tdocument\tlabel\nq\ta\t1\nq\tb\t1\nq\tc\t0\nr\tc\t1\nr\ta\t0\n";
+    let embeddings = array![[0.6f32, 0.8], [1.0, 0.0], [0.0, 1.0], [1.0, 0.1], [0.1, 1.0]];
+    let figures = |set: &Reranking| score(set, &TEXTS, &embeddings).to_json();
+    for (name, content) in [("dev.csv", triplets), ("dev.tsv", labels)] {
+        let set = Reranking::read(files.put(name, content), Split::Dev).unwrap();
+        assert_eq!(figures(&set), figures(&expected), "{name}");
+    }
+    let error = |content: &str| Reranking::read(files.put("bad.csv", content), Split::Dev).unwrap_err().to_string();
+    assert!(error("query,document,label\nq,a,2\n").contains("expected labels that are 0 or 1"));
+    assert!(error("question,answer\nq,a\n").contains("such as query, positive, negative"));
+    assert!(error("query,positive,negative\nq,a,\n").contains("at least one query with positives and negatives"));
 }

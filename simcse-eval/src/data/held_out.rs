@@ -4,10 +4,9 @@ use std::collections::HashSet;
 use std::path::Path;
 
 use simcse_model::Named;
-use simcse_model::io::Lines;
 
 use crate::data::askubuntu::{Annotations, text_file, titles_of};
-use crate::data::samples::each_sample;
+use crate::data::samples::each_sample_of;
 use crate::data::split::Split;
 use crate::error::Error;
 
@@ -15,7 +14,7 @@ use crate::error::Error;
 /// candidates, including those of queries that an evaluation leaves out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct HeldOut {
-    /// Question ids; empty for a `.jsonl` file.
+    /// Question ids; empty for a file.
     pub ids: HashSet<String>,
     /// Trimmed titles: a training question with another id but one of these titles is held out,
     /// too.
@@ -23,7 +22,7 @@ pub struct HeldOut {
 }
 
 impl HeldOut {
-    /// Reads both splits of a directory, or a `.jsonl` file.
+    /// Reads both splits of a directory, or a file.
     ///
     /// # Errors
     /// Unreadable files (a directory must have both `dev.txt` and `test.txt`) and malformed lines.
@@ -38,7 +37,7 @@ impl HeldOut {
                 held_out.titles = titles.map(|title| title.trim().to_owned()).collect();
             }
         } else {
-            each_sample(Lines::open(path)?, path, |sample| {
+            each_sample_of(path, |sample| {
                 let texts = sample.candidates.into_iter().chain([sample.query]);
                 held_out.titles.extend(texts.map(|text| text.trim().to_owned()));
             })?;

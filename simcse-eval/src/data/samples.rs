@@ -1,13 +1,15 @@
-//! Reranking samples as JSON lines: a query, and texts that are similar to it or not.
+//! Reranking samples: a query, and texts that are similar to it or not. As JSON lines, or as a
+//! table in which the rows of a query are one sample.
 //!
 //! A line that several of the layouts fit, or none, is an error; other keys are ignored.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::path::Path;
 
 use serde_json::{Map, Value};
-use simcse_model::io::{Lines, json_kind};
+use simcse_model::io::{Lines, RecordFormat, json_kind};
 
+use crate::data::rows::{Layout, RowOptions, read_rows};
 use crate::error::{Error, shown};
 
 const QUERY: &[&str] = &["query"];
@@ -16,12 +18,87 @@ const NEGATIVE: &[&str] = &["negative", "negatives", "neg"];
 const CANDIDATES: &[&str] = &["documents", "candidates", "docs", "passages"];
 const LABELS: &[&str] = &["labels", "relevance"];
 
+/// A table of queries with a similar text and another one in each row; either may be empty.
+const TRIPLETS: Layout<3> = Layout {
+    what: "queries with positives and negatives",
+    names: &[["query", "positive", "negative"], ["query", "pos", "neg"]],
+    forbidden: None,
+};
+/// A table with a row for each candidate of a query.
+const CANDIDATE_ROWS: Layout<3> = Layout {
+    what: "queries with candidates and labels",
+    names: &[
+        ["query", "document", "label"],
+        ["query", "candidate", "label"],
+        ["query", "passage", "label"],
+        ["query", "text", "label"],
+    ],
+    forbidden: None,
+};
+
 /// A query and its candidates.
+#[derive(Default)]
 pub(crate) struct Sample {
     pub(crate) query: String,
     pub(crate) candidates: Vec<String>,
     /// Whether each candidate is similar to the query.
     pub(crate) relevant: Vec<bool>,
+}
+
+/// Hands every sample of a file to `take`: of a table if its name says so, otherwise of JSON lines.
+pub(crate) fn each_sample_of(path: &Path, mut take: impl FnMut(Sample)) -> Result<(), Error> {
+    match RecordFormat::of_extension(path) {
+        Some(RecordFormat::Commas | RecordFormat::Tabs) => {
+            table_samples(path)?.into_iter().for_each(take);
+            Ok(())
+        }
+        _ => each_sample(Lines::open(path)?, path, &mut take),
+    }
+}
+
+/// The samples of a table, in the order in which their queries first appear.
+fn table_samples(path: &Path) -> Result<Vec<Sample>, Error> {
+    let options = RowOptions::default();
+    let mut samples: Vec<Sample> = Vec::new();
+    let mut numbers = HashMap::new();
+    let mut seen = HashSet::new();
+    let mut add = |query: &str, candidate: &str, relevant: bool| {
+        let number = *numbers.entry(query.to_owned()).or_insert(samples.len());
+        if number == samples.len() {
+            samples.push(Sample { query: query.to_owned(), ..Sample::default() });
+        }
+        if !candidate.is_empty() && seen.insert((number, candidate.to_owned(), relevant)) {
+            samples[number].candidates.push(candidate.to_owned());
+            samples[number].relevant.push(relevant);
+        }
+    };
+    match read_rows(path, &TRIPLETS, &options) {
+        Ok(rows) => {
+            for [query, positive, negative] in rows {
+                add(&query, &positive, true);
+                add(&query, &negative, false);
+            }
+        }
+        Err(other) => {
+            // What is said about the file is what the first layout lacks.
+            let Ok(rows) = read_rows(path, &CANDIDATE_ROWS, &options) else { return Err(other) };
+            for [query, candidate, label] in rows {
+                let relevant = match label.trim() {
+                    "1" | "1.0" | "true" => true,
+                    "0" | "0.0" | "false" => false,
+                    label => {
+                        return Err(Error::Columns {
+                            path: path.to_owned(),
+                            expected: "labels that are 0 or 1 in the column `label`".to_owned(),
+                            found: format!("\"{}\"", shown(label)),
+                        });
+                    }
+                };
+                add(&query, &candidate, relevant);
+            }
+        }
+    }
+    Ok(samples)
 }
 
 /// Hands every sample of `lines` to `take`; `path` is what errors name.

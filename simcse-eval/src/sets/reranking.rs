@@ -44,7 +44,7 @@ use serde_json::json;
 use simcse_model::io::Lines;
 
 use crate::data::askubuntu::{Annotations, text_file, titles_of};
-use crate::data::samples::each_sample;
+use crate::data::samples::{Sample, each_sample, each_sample_of};
 use crate::data::split::Split;
 use crate::data::texts::{DistinctTexts, sha256};
 use crate::error::{Error, shown};
@@ -98,8 +98,8 @@ pub struct Reranking {
 }
 
 impl Reranking {
-    /// Reads one split of a directory, or a `.jsonl` file, which has no splits;
-    /// [`data`](crate::data) describes both layouts.
+    /// Reads one split of a directory, or a file, which has no splits: `.jsonl`, or a table, `.csv`
+    /// or `.tsv`. [`data`](crate::data) describes the layouts.
     ///
     /// A directory without a text file is read, too: it can score [`Reranking::baseline_bm25`].
     ///
@@ -107,7 +107,12 @@ impl Reranking {
     /// Unreadable files, malformed lines, ids without a title, and data without any query to rank.
     pub fn read(path: impl AsRef<Path>, split: Split) -> Result<Self, Error> {
         let path = path.as_ref();
-        if path.is_dir() { Self::read_directory(path, split) } else { Self::read_jsonl(Lines::open(path)?, path) }
+        if path.is_dir() {
+            return Self::read_directory(path, split);
+        }
+        let mut builder = Builder::default();
+        each_sample_of(path, |sample| builder.add(sample))?;
+        builder.finish(path)
     }
 
     /// Reads the content of a `.jsonl` file from memory; errors name it `name`.
@@ -115,7 +120,10 @@ impl Reranking {
     /// # Errors
     /// Malformed lines, and data without any query to rank.
     pub fn from_jsonl(text: &'static str, name: &str) -> Result<Self, Error> {
-        Self::read_jsonl(Lines::of(name, text), Path::new(name))
+        let path = Path::new(name);
+        let mut builder = Builder::default();
+        each_sample(Lines::of(name, text), path, |sample| builder.add(sample))?;
+        builder.finish(path)
     }
 
     fn read_directory(directory: &Path, split: Split) -> Result<Self, Error> {
@@ -155,16 +163,6 @@ impl Reranking {
             reranking.path = directory.to_owned();
         }
         Ok(reranking)
-    }
-
-    fn read_jsonl(lines: Lines, path: &Path) -> Result<Self, Error> {
-        let mut builder = Builder::default();
-        each_sample(lines, path, |sample| {
-            if !builder.skips(&sample.relevant) {
-                builder.push(&sample.query, &sample.candidates, sample.relevant);
-            }
-        })?;
-        builder.finish(path)
     }
 
     /// The distinct texts of queries and candidates.
@@ -247,6 +245,12 @@ struct Builder {
 }
 
 impl Builder {
+    fn add(&mut self, sample: Sample) {
+        if !self.skips(&sample.relevant) {
+            self.push(&sample.query, &sample.candidates, sample.relevant);
+        }
+    }
+
     /// Whether a query must be left out; if so, it is counted.
     fn skips(&mut self, relevant: &[bool]) -> bool {
         let positives = relevant.contains(&true);

@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 
-use ndarray::Array2;
+use ndarray::{Array2, s};
 use serde_json::{Map, Value, json};
 use simcse_model::{DropoutPlan, Prompt, SentenceEncoder};
 use simcse_tensor::BufferPool;
@@ -139,19 +139,21 @@ impl Unlabeled {
             step: 0,
         };
         let strong = DropoutPlan { hidden: STRONG_DROPOUT, attention: STRONG_DROPOUT, step: 1, ..own };
-        let views: [(&[String], Option<(&DropoutPlan, usize)>); 6] = [
-            (&self.texts, None),
-            (&self.corrupted, None),
-            (&self.texts, Some((&own, 0))),
-            (&self.texts, Some((&own, 1))),
-            (&self.texts, Some((&strong, 0))),
-            (&self.texts, Some((&strong, 1))),
+        let plain = |texts| View { texts, dropout: None };
+        let dropped = |plan, number| View { texts: &self.texts, dropout: Some((plan, number)) };
+        let views = [
+            plain(&self.texts),
+            plain(&self.corrupted),
+            dropped(own, 0),
+            dropped(own, 1),
+            dropped(strong, 0),
+            dropped(strong, 1),
         ];
         let mut pool = BufferPool::default();
         let mut encoded = Vec::new();
-        for (number, (texts, dropout)) in views.into_iter().enumerate() {
+        for (number, view) in views.into_iter().enumerate() {
             let mut go_on = |done| go_on(number * self.texts.len() + done);
-            match encode(encoder, prompt, texts, dropout, &mut pool, &mut go_on)? {
+            match view.encode(encoder, prompt, &mut pool, &mut go_on)? {
                 Some(embeddings) => encoded.push(embeddings),
                 None => return Ok(None),
             }
@@ -169,28 +171,36 @@ impl Unlabeled {
     }
 }
 
-/// Unit embeddings of `texts`, (S, C). With dropout, sentence `s` of view `v` has masks of its own.
-fn encode(
-    encoder: &SentenceEncoder,
-    prompt: Prompt,
-    texts: &[String],
-    dropout: Option<(&DropoutPlan, usize)>,
-    pool: &mut BufferPool,
-    go_on: &mut dyn FnMut(usize) -> bool,
-) -> Result<Option<Array2<f32>>, Error> {
-    const PART: usize = SentenceEncoder::ENCODED_SENTENCES;
-    let mut rows = Array2::zeros((texts.len(), encoder.dimension()));
-    for (part, chunk) in texts.chunks(PART).enumerate() {
-        let first = part * PART;
-        if !go_on(first) {
-            return Ok(None);
+/// Texts, and the dropout under which they are encoded.
+struct View<'a> {
+    texts: &'a [String],
+    /// A plan, and the number of the view: sentence `s` of view `v` has masks of its own.
+    dropout: Option<(DropoutPlan, usize)>,
+}
+
+impl View<'_> {
+    /// Unit embeddings of the texts, (S, C); `None` if it was stopped.
+    fn encode(
+        &self,
+        encoder: &SentenceEncoder,
+        prompt: Prompt,
+        pool: &mut BufferPool,
+        go_on: &mut dyn FnMut(usize) -> bool,
+    ) -> Result<Option<Array2<f32>>, Error> {
+        const PART: usize = SentenceEncoder::ENCODED_SENTENCES;
+        let mut rows = Array2::zeros((self.texts.len(), encoder.dimension()));
+        for (part, chunk) in self.texts.chunks(PART).enumerate() {
+            let first = part * PART;
+            if !go_on(first) {
+                return Ok(None);
+            }
+            let tokens = encoder.tokenize_with_prompt(prompt, chunk)?;
+            let masks = self.dropout.map(|(plan, view)| (plan, (view * self.texts.len() + first) as u32));
+            let embeddings = encoder.encode_tokens_under(masks, prompt.excluded, &tokens.ids, pool);
+            rows.slice_mut(s![first..first + chunk.len(), ..]).assign(&embeddings);
         }
-        let tokens = encoder.tokenize_with_prompt(prompt, chunk)?;
-        let masks = dropout.map(|(plan, view)| (*plan, (view * texts.len() + first) as u32));
-        let embeddings = encoder.encode_tokens_under(masks, prompt.excluded, &tokens.ids, pool);
-        rows.slice_mut(ndarray::s![first..first + chunk.len(), ..]).assign(&embeddings);
+        Ok(Some(unit_rows(rows.view())))
     }
-    Ok(Some(unit_rows(rows.view())))
 }
 
 fn mean(values: impl ExactSizeIterator<Item = f64>) -> f64 {
