@@ -418,9 +418,8 @@ fn a_table_of_pairs_trains_on_them_unless_one_column_is_named() {
     let sentences = run("--text-column anchor");
     assert!(sentences.contains("pairs.csv: 17 sentences") && !sentences.contains("objective:"), "{sentences}");
 
-    let refused = |arguments: &str| {
-        workspace.error(&format!("train pairs.csv {arguments} --model model --output-dir out"), 1)
-    };
+    let refused =
+        |arguments: &str| workspace.error(&format!("train pairs.csv {arguments} --model model --output-dir out"), 1);
     let error = refused("--hard-negative-weight 1 --batch-size 4");
     assert!(error.contains("expected examples with hard negatives: a third text, found 2 texts in each"), "{error}");
     let error = refused("--matryoshka-dims 16,17 --batch-size 4");
