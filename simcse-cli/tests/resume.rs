@@ -137,7 +137,7 @@ fn a_run_on_triplets_resumed_from_any_step_ends_with_the_same_weights() {
     }
     let card = fs::read_to_string(workspace.path("whole/README.md")).unwrap();
     assert!(card.contains("supervised SimCSE") && card.contains("--hard-negative-weight 0.5"), "{card}");
-    let error = workspace.error(&format!("{RESUME} part-1 --text-column anchor"), 1);
+    let error = workspace.error(&format!("{RESUME} part-1 --text-column anchor triplets.csv"), 1);
     assert!(error.contains("--text-column: the run started with nothing, found anchor"), "{error}");
 }
 

@@ -80,7 +80,7 @@ fn a_run_leaves_checkpoints_a_model_and_a_record() {
         assert!(steps.iter().all(|step| step[key].is_number()), "{key}");
     }
     let run = fs::read_to_string(workspace.path("out/run.toml")).unwrap();
-    for line in ["name = \"model\"", "sentences = 40", "batch_size = 8", "seed = 7", "warmup_ratio = 0.1"] {
+    for line in ["name = \"model\"", "examples = 40", "batch_size = 8", "seed = 7", "warmup_ratio = 0.1"] {
         assert!(run.contains(line), "{line} in {run}");
     }
     assert!(fs::read_to_string(workspace.path("out/README.md")).unwrap().contains("| seed | 7 |"));
@@ -210,7 +210,7 @@ fn a_prompt_goes_in_front_of_every_sentence_and_is_recorded() {
     assert!(read("out/run.toml").contains("\nprompt = \"how to \"\n"));
     assert!(read("word/run.toml").contains("\nprompt = \"5\"\n"));
     assert!(!read("expected/run.toml").contains("prompt ="));
-    assert!(read("out/README.md").contains("| prompt in front of every sentence | `\"how to \"` |"));
+    assert!(read("out/README.md").contains("| prompt in front of every text | `\"how to \"` |"));
 
     // Those of the model survive.
     let prompts = |directory: &str| -> Value {
@@ -276,7 +276,7 @@ fn askubuntu_titles_are_trained_on_except_for_the_held_out_ones() {
         (report, fs::read_to_string(workspace.path(output).join("run.toml")).unwrap())
     };
     let (report, by_text) = run("out", "--eval-steps 2");
-    assert!(by_text.contains("sentences = 29\n") && by_text.contains("exclude_by = \"text\"\n"), "{by_text}");
+    assert!(by_text.contains("examples = 29\n") && by_text.contains("exclude_by = \"text\"\n"), "{by_text}");
     assert!(report["before"]["eval_map"].is_number() && report["test"]["test_map"].is_number(), "{report}");
     let metrics = lines(&workspace, "out/metrics.jsonl");
     assert_eq!(metrics.iter().filter(|line| line["eval_map"].is_number()).count(), 3);
@@ -284,7 +284,7 @@ fn askubuntu_titles_are_trained_on_except_for_the_held_out_ones() {
     assert!(fs::read_to_string(workspace.path("out/README.md")).unwrap().contains("## Test"));
 
     let (_, by_id) = run("by-id", "--exclude-by id");
-    assert!(by_id.contains("sentences = 30\n"), "{by_id}");
+    assert!(by_id.contains("examples = 30\n"), "{by_id}");
     let (_, published) = run("published", "--recipe st-2021");
     assert!(published.contains("exclude_by = \"id\"\n"), "{published}");
 }
@@ -430,12 +430,11 @@ fn a_table_of_pairs_trains_on_them_unless_one_column_is_named() {
     let sentences = run("--text-column anchor");
     assert!(sentences.contains("pairs.csv: 17 sentences") && !sentences.contains("objective:"), "{sentences}");
 
-    let refused = |arguments: &str| {
-        workspace.error(&format!("train pairs.csv {arguments} --model model --output-dir out --batch-size 4"), 1)
-    };
-    let error = refused("--hard-negative-weight 1");
+    let refused =
+        |arguments: &str| workspace.error(&format!("train pairs.csv {arguments} --model model --output-dir out"), 1);
+    let error = refused("--hard-negative-weight 1 --batch-size 4");
     assert!(error.contains("expected examples with hard negatives: a third text, found 2 texts in each"), "{error}");
-    let error = refused("--matryoshka-dims 16,17");
+    let error = refused("--matryoshka-dims 16,17 --batch-size 4");
     assert!(error.contains("--matryoshka-dims: expected at most 16 for this model, found 16,17"), "{error}");
     let error = refused("--batch-size 17");
     assert!(error.contains("expected at least 17 examples without a text in common"), "{error}");

@@ -105,8 +105,8 @@ impl Trainer {
     /// `output`. The directory is created when training starts.
     ///
     /// # Errors
-    /// [`Error::Setting`] for a setting out of range, or not possible with this model or these examples;
-    /// [`Error::TooFewExamples`].
+    /// [`Error::Setting`] for a setting out of range, or not possible with this model or these
+    /// examples; [`Error::TooFewExamples`].
     pub fn new(
         mut encoder: SentenceEncoder,
         examples: &Examples,

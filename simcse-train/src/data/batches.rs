@@ -34,9 +34,9 @@ pub const ORDER_STREAM: u32 = u32::MAX;
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum BatchSampler {
     /// Never: each text would be a false negative for the other. In a run, texts are equal if the
-    /// model's tokenizer turns them into the same token ids. An example with a text that is equal to
-    /// a text of another example in the batch waits for the next batch that can take it; those that
-    /// have waited longest come first. Texts that are equal within an example do not matter.
+    /// model's tokenizer turns them into the same token ids. An example with a text that is equal
+    /// to a text of another example in the batch waits for the next batch that can take it; those
+    /// that have waited longest come first. Texts that are equal within an example do not matter.
     /// sentence-transformers: `BatchSamplers.NO_DUPLICATES`.
     #[default]
     NoDuplicates,
@@ -85,8 +85,8 @@ impl Batching {
     }
 
     /// The number of batches in `epoch`, exact unless [`Batches::next_distinct`] finds texts that
-    /// are equal although they differ. If equal texts must not meet, it depends on the order, so all
-    /// of the epoch's batches are formed to count them.
+    /// are equal although they differ. If equal texts must not meet, it depends on the order, so
+    /// all of the epoch's batches are formed to count them.
     #[must_use]
     pub fn count(&self, examples: &Examples, epoch: u32) -> usize {
         if self.sampler == BatchSampler::Batch || examples.duplicates() == 0 {
@@ -121,9 +121,9 @@ impl Batches {
     ///
     /// Batches of sentences are those that would be formed if all sentences with the same key had
     /// the same text. But only the keys of examples that the batch may take are computed: if two of
-    /// them have the same key, the later example waits, and the groups of equal texts of both become
-    /// one group. So keys are computed for each example that a batch takes, and for each time that
-    /// groups are merged: in an epoch, at most once for each different text.
+    /// them have the same key, the later example waits, and the groups of equal texts of both
+    /// become one group. So keys are computed for each example that a batch takes, and for each
+    /// time that groups are merged: in an epoch, at most once for each different text.
     ///
     /// # Errors
     /// Those of `keys`.

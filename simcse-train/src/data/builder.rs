@@ -111,7 +111,8 @@ impl Examples {
     /// them `name`.
     ///
     /// # Errors
-    /// As [`Examples::read`]; [`DataError::Columns`] if the files have different numbers of columns.
+    /// As [`Examples::read`]; [`DataError::Columns`] if the files have different numbers of
+    /// columns.
     ///
     /// # Panics
     /// If there are no files.

@@ -9,15 +9,15 @@ use crate::data::examples::Examples;
 /// Decides which examples a batch may take.
 ///
 /// An example that the current batch cannot take waits. The obvious way, to scan all that wait at
-/// the start of each batch, is quadratic when many texts are equal. But equal texts form groups, and
-/// a batch takes at most one example of each group. So an example waits in the queue of one group
-/// that the batch has taken, and only the first example in that queue can be next.
+/// the start of each batch, is quadratic when many texts are equal. But equal texts form groups,
+/// and a batch takes at most one example of each group. So an example waits in the queue of one
+/// group that the batch has taken, and only the first example in that queue can be next.
 ///
 /// A heap holds the examples that are to be looked at next. The first one of a queue moves there
-/// when its group is free again: when the batch is complete, for all groups that it took. A batch of
-/// sentences then looks at no more of them than it takes, however many are waiting. An example of
-/// several texts may turn out to have to wait for another group; then it moves to that queue, and
-/// the first examples in the queues of its other groups are looked at in its place. In a random
+/// when its group is free again: when the batch is complete, for all groups that it took. A batch
+/// of sentences then looks at no more of them than it takes, however many are waiting. An example
+/// of several texts may turn out to have to wait for another group; then it moves to that queue,
+/// and the first examples in the queues of its other groups are looked at in its place. In a random
 /// order, this happens a few times per example.
 ///
 /// So at any time, if a group is not taken and its queue holds examples, then the heap holds an
@@ -119,8 +119,8 @@ impl Equals {
         self.waiting.entry(group).or_default().push(Reverse(position));
     }
 
-    /// After example `index`, which was to be taken next, has started to wait for one of its groups:
-    /// has the first examples that wait for its other groups looked at.
+    /// After example `index`, which was to be taken next, has started to wait for one of its
+    /// groups: has the first examples that wait for its other groups looked at.
     fn look_beyond(&mut self, index: u32) {
         for text in self.texts(index) {
             let group = self.group(text);
@@ -141,8 +141,8 @@ impl Equals {
 
     /// Whether the batch takes example `index`, at `position` in the order, which it
     /// [admitted](Self::admits), now that the `keys` of its texts are known. If another example of
-    /// the batch has one of them, the texts with that key are equal and their groups become one; the
-    /// example waits. `taken` holds a text for each key in the batch.
+    /// the batch has one of them, the texts with that key are equal and their groups become one;
+    /// the example waits. `taken` holds a text for each key in the batch.
     pub(crate) fn confirm<K: Eq + Hash>(
         &mut self,
         index: u32,

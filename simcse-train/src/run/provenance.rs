@@ -262,7 +262,12 @@ impl Provenance {
         let EvaluationSource { sets, test } = &self.evaluation;
         let mut digests: Vec<_> = (0..sets.len().max(found.sets.len()))
             .map(|index| [sets, &found.sets].map(|sets| sets.get(index)))
-            .map(|pair| (pair[0].or(pair[1]).map_or("", |set| &set.flag), pair.map(|set| set.map(|set| &set.sha256))))
+            .map(|pair| match pair {
+                [Some(recorded), Some(found)] if recorded.flag != found.flag && recorded.sha256 != found.sha256 => {
+                    (found.flag.as_str(), [None, Some(&found.sha256)])
+                }
+                _ => (pair[0].or(pair[1]).map_or("", |set| &set.flag), pair.map(|set| set.map(|set| &set.sha256))),
+            })
             .collect();
         digests.push(("--data (test set)", [test.as_ref(), found.test.as_ref()]));
         let Some((what, pair)) = digests.into_iter().find(|(_, [recorded, found])| recorded != found) else {

@@ -83,8 +83,8 @@ impl Settings {
     /// Gives `encoder` the length, pooling and precision of the settings.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the model cannot encode sentences of that length, or its embeddings have
-    /// fewer values than --matryoshka-dims names.
+    /// [`Error::Setting`] if the model cannot encode sentences of that length, or its embeddings
+    /// have fewer values than --matryoshka-dims names.
     pub(crate) fn apply_to(&self, encoder: &mut SentenceEncoder) -> Result<()> {
         let most = encoder.config().max_tokens();
         if self.max_seq_length > most {

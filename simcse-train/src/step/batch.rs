@@ -62,8 +62,8 @@ impl TokenizedBatch {
     }
 
     /// The rows that are encoded: the first views of all examples, then the second ones, and so on.
-    /// Each has its token ids and the stream of its dropout masks, which is `views · i + v` for view
-    /// `v` of example `i`.
+    /// Each has its token ids and the stream of its dropout masks, which is `views · i + v` for
+    /// view `v` of example `i`.
     pub(crate) fn rows(&self) -> (Vec<&[u32]>, Vec<u32>) {
         let views = self.views();
         let numbers = || (0..views).flat_map(|view| (0..self.len()).map(move |example| (example, view)));

@@ -52,3 +52,45 @@ proptest! {
         }
     }
 }
+
+/// Five pairs: the first two have an anchor in common, the next two a positive and an anchor.
+fn pairs() -> Examples {
+    let mut builder = ExamplesBuilder::of_columns(2, 1);
+    for pair in [["one", "two"], ["one", "three"], ["four", "five"], ["five", "six"], ["seven", "eight"]] {
+        builder.push_example(&pair);
+    }
+    builder.push_example(&["nine", " "]);
+    builder.finish("pairs").unwrap()
+}
+
+#[test]
+fn examples_of_several_texts_are_counted_and_compared_by_all_of_them() {
+    let pairs = pairs();
+    assert_eq!((pairs.len(), pairs.columns(), pairs.skipped()), (5, 2, 1));
+    assert_eq!(pairs.groups(), [0, 1, 0, 3, 4, 5, 5, 7, 8, 9]);
+    assert_eq!((pairs.duplicates(), pairs.distinct()), (2, 3));
+    assert_eq!(pairs.get(3, 1), "six");
+    assert_eq!(pairs.select(&[4, 1]), ["seven", "eight", "one", "three"]);
+    let same = Examples::from_texts("texts", pairs.texts(), 1).unwrap();
+    assert_eq!(same.sha256(), pairs.sha256());
+    assert_ne!((same.len(), same.columns()), (pairs.len(), pairs.columns()));
+}
+
+#[test]
+fn no_example_with_a_held_out_anchor_remains() {
+    for seed in 0..20 {
+        let (rest, held_out) = pairs().hold_out(1, seed).unwrap();
+        assert!(rest.texts().all(|text| text != held_out[0]), "{held_out:?}");
+        let has = |pair: &[&str]| pair.contains(&&*held_out[0]);
+        let expected = 5 - (0..5).filter(|&index| has(&pairs().select(&[index]))).count();
+        assert_eq!((rest.len(), rest.columns(), rest.skipped()), (expected, 2, 1));
+    }
+    let error = pairs().hold_out(3, 1).unwrap_err().to_string();
+    assert_eq!(error, "pairs: expected at least 5 different sentences, found 3");
+}
+
+#[test]
+fn a_file_of_incomplete_rows_is_refused() {
+    let error = read(b"anchor,positive\none,\n,two\n", ".csv").unwrap_err().to_string();
+    assert!(error.ends_with("expected rows of 2 texts of at least 3 characters, found none (left out: 2)"), "{error}");
+}
