@@ -94,7 +94,7 @@ fn held_out_sentences_are_scored_and_not_trained_on() {
     let report: Value = serde_json::from_str(&stdout).unwrap();
     assert!(report["after"]["eval_unlabeled_corruption_mrr"].as_f64().unwrap() > 0.0);
     let record = fs::read_to_string(workspace.path("out/run.toml")).unwrap();
-    assert!(record.contains("hold_out = 8") && record.contains("sentences = 32"), "{record}");
+    assert!(record.contains("hold_out = 8") && record.contains("examples = 32"), "{record}");
 
     fs::remove_dir_all(workspace.path("out/checkpoint-4")).unwrap();
     train(&workspace, &format!("in.txt --output-dir out2 {flags} --max-steps 4"));

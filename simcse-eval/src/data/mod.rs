@@ -4,9 +4,9 @@
 //! it reads is turned into something to score by `sets`.
 //!
 //! A reranking set is an AskUbuntu directory, see [`Split`] and [`Titles`]; a table, `.csv` or
-//! `.tsv`, with the columns `query`, `positive` and `negative`, or `query`, `document` and `label` (0
-//! or 1), in which the rows of a query belong together; or a file of JSON lines, plain or gzip, in
-//! one of these layouts:
+//! `.tsv`, with the columns `query`, `positive` and `negative`, or `query`, `document` and `label`
+//! (0 or 1), in which the rows of a query belong together; or a file of JSON lines, plain or gzip,
+//! in one of these layouts:
 //!
 //! | keys | what they hold |
 //! |---|---|

@@ -1,3 +1,5 @@
+use simcse_tensor::Named;
+
 use super::*;
 use crate::directory::config::Architecture;
 
@@ -220,13 +222,28 @@ fn modules_that_cannot_be_honoured_are_named() {
 }
 
 #[test]
+fn every_pooling_is_read_as_it_was_written() {
+    for &pooling in Pooling::ALL {
+        let mut model = ModelDirectory::read(classic().path()).unwrap();
+        model.pooling = pooling;
+        let dir = classic();
+        model.write(dir.path()).unwrap();
+        assert_eq!(ModelDirectory::read(dir.path()).unwrap().pooling, pooling);
+        // The layout of sentence-transformers 5.4 and later.
+        let mode = format!(r#"{{"embedding_dimension": 8, "pooling_mode": "{}"}}"#, pooling.name());
+        put(&dir, "1_Pooling/config.json", &mode);
+        assert_eq!(ModelDirectory::read(dir.path()).unwrap().pooling, pooling);
+    }
+}
+
+#[test]
 fn poolings_that_cannot_be_honoured_are_named() {
     let refused = |fields: &str, message| {
         refused("1_Pooling/config.json", &format!(r#"{{"word_embedding_dimension": 8, {fields}}}"#), message);
     };
     refused(r#""pooling_mode_cls_token": true, "pooling_mode_mean_tokens": true"#, "found cls and mean");
-    refused(r#""pooling_mode_lasttoken": true"#, "found lasttoken");
-    refused(r#""pooling_mode": "weightedmean""#, "found weightedmean");
+    refused(r#""pooling_mode_lasttoken": true, "pooling_mode_cls_token": true"#, "found cls and lasttoken");
+    refused(r#""pooling_mode": "avg_top2""#, "found avg_top2");
     refused(r#""pooling_mode": ["cls", "max"]"#, r#"found ["cls","max"]"#);
     refused(r#""embedding_dimension": 9"#, "embedding_dimension: expected 8, found 9");
     refused(r#""pooling_mode_cls_token": 1"#, "expected true or false, found 1");
