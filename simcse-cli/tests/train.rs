@@ -427,6 +427,8 @@ fn a_table_of_pairs_trains_on_them_unless_one_column_is_named() {
     assert!(pairs.contains(expected), "{pairs}");
     assert!(pairs.contains("\nobjective: --directions query_to_doc,doc_to_query\n"), "{pairs}");
     assert!(pairs.contains("2 steps of 4 examples of 2 texts"), "{pairs}");
+    let named = run("--text-column positive,anchor");
+    assert!(named.contains("pairs.csv: 16 examples of positive, anchor, 1 with a text missing"), "{named}");
     let sentences = run("--text-column anchor");
     assert!(sentences.contains("pairs.csv: 17 sentences") && !sentences.contains("objective:"), "{sentences}");
 

@@ -11,9 +11,9 @@
 //! torch.arange(B))`.
 //!
 //! The matrix of similarities never exists as a whole. The loss is a single number, so its gradient
-//! is known, up to a factor, as soon as a row's softmax is: a block of rows is computed, turned into
-//! its own gradient in place, and multiplied into `dz` before the next one. Only these last products
-//! are rounded to `precision`: in the similarities, the scale would multiply the error.
+//! is known, up to a factor, as soon as a row's softmax is: a block of rows is computed, turned
+//! into its own gradient in place, and multiplied into `dz` before the next one. Only these last
+//! products are rounded to `precision`: in the similarities, the scale would multiply the error.
 
 use std::ops::Range;
 

@@ -203,9 +203,9 @@ impl<'a> Tape<'a> {
         self.push(Op::Normalize { x, lengths }, y)
     }
 
-    /// A contrastive loss of normalized embeddings `z` (K·B, C), (1, 1): the rows `0..B` are anchors,
-    /// the rows `B..2B` their positives, and the others their hard negatives, column by column.
-    /// sentence-transformers: `MultipleNegativesRankingLoss`.
+    /// A contrastive loss of normalized embeddings `z` (K·B, C), (1, 1): the rows `0..B` are
+    /// anchors, the rows `B..2B` their positives, and the others their hard negatives, column by
+    /// column. sentence-transformers: `MultipleNegativesRankingLoss`.
     ///
     /// # Panics
     /// If the number of rows is not a multiple of the number of columns, which is at least 2.

@@ -39,9 +39,12 @@ fn describe_examples(trainer: &Trainer) {
     let count = counted(examples.len(), "example", "examples");
     let texts = examples.column_names().join(", ");
     let texts = if texts.is_empty() { format!("{columns} texts") } else { excerpt(texts, COLUMNS) };
+    // Someone who has named the columns knows how.
+    let chosen = !trainer.sources.inputs.text_columns.is_empty();
+    let advice = if chosen { "" } else { " (for single sentences, name one column with --text-column)" };
     report::note(&format!(
-        "{name}: {count} of {texts} (for single sentences, name one column with --text-column), {skipped} with a text \
-         missing or too short and skipped, {equal} texts equal to an earlier one"
+        "{name}: {count} of {texts}{advice}, {skipped} with a text missing or too short and skipped, {equal} texts equal \
+         to an earlier one"
     ));
 }
 

@@ -80,8 +80,9 @@ pub(crate) struct TrainArgs {
     pub(super) memory_limit: Option<u64>,
     #[command(flatten)]
     pub(super) eval_sets: EvalSetArgs,
-    /// Hold out N different sentences (of pairs and triplets, anchors), and score models on them without labels: alignment and
-    /// uniformity, and how well a sentence is recognized under dropout and from a corrupted copy
+    /// Hold out N different sentences (of pairs and triplets, anchors), and score models on them
+    /// without labels: alignment and uniformity, and how well a sentence is recognized under
+    /// dropout and from a corrupted copy
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     pub(super) hold_out: Option<u32>,
     #[command(flatten)]
