@@ -61,13 +61,13 @@ mod tokenizer;
 
 pub use directory::ModelDirectory;
 pub use directory::config::{Architecture, ModelConfig};
-pub use directory::prompts::Prompts;
+pub use directory::prompts::{Prompt, Prompts};
 pub use directory::weights::{CarriedTensor, WeightsFile, write_safetensors};
 pub use encoder::Encoder;
 pub use encoder::batch::TokenBatch;
 pub use encoder::dropout::{DropoutPlan, Site};
 pub use encoder::work::Work;
 pub use error::{Error, Result};
-pub use sentence_encoder::{Prompt, SentenceEncoder};
+pub use sentence_encoder::SentenceEncoder;
 pub use simcse_tensor::{Activation, BufferPool, Isa, Named, Pooling, Precision, UnknownName, names_of};
 pub use tokenizer::encode::{Tokenizer, Tokens};

@@ -15,6 +15,7 @@ use simcse_tensor::{BufferPool, Isa, Params, Precision, Tape, Var};
 use crate::directory::ModelDirectory;
 use crate::directory::config::ModelConfig;
 use crate::directory::encoder_tensors::EncoderTensors;
+use crate::directory::prompts::Prompt;
 use crate::directory::weights::{CarriedTensor, write_safetensors};
 use crate::encoder::Encoder;
 use crate::encoder::batch::TokenBatch;
@@ -23,16 +24,6 @@ use crate::error::Result;
 use crate::hub::resolve::resolve;
 use crate::io::text::{excerpt, printable};
 use crate::tokenizer::encode::Tokens;
-
-/// A text to put in front of every sentence, as one model uses it.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Prompt<'a> {
-    /// The text; empty for none.
-    pub text: &'a str,
-    /// How many leading tokens of every sentence pooling excludes: the prompt's, if the model says
-    /// so.
-    pub excluded: usize,
-}
 
 /// A model that turns sentences into embeddings. sentence-transformers: `SentenceTransformer`.
 ///
@@ -346,8 +337,7 @@ impl SentenceEncoder {
         Ok(Some(embeddings))
     }
 
-    /// The embeddings of sentences given as token ids, special tokens included, with buffers from
-    /// `pool`.
+    /// The embeddings of sentences given as token ids, special tokens included.
     pub fn encode_tokens(&self, sentences: &[Vec<u32>], pool: &mut BufferPool) -> Array2<f32> {
         self.encode_tokens_after(0, sentences, pool)
     }

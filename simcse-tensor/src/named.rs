@@ -7,11 +7,11 @@ use std::fmt;
 /// A type whose values have names.
 ///
 /// ```
-/// use simcse_tensor::{Named, Pooling};
+/// use simcse_tensor::{Named, Precision};
 ///
-/// assert_eq!(Pooling::from_name("cls"), Ok(Pooling::Cls));
-/// let error = Pooling::from_name("avg").unwrap_err();
-/// assert_eq!(error.to_string(), "expected mean, cls, max, mean_sqrt_len_tokens, weightedmean or lasttoken, found avg");
+/// assert_eq!(Precision::from_name("bf16"), Ok(Precision::Bf16));
+/// let error = Precision::from_name("f16").unwrap_err();
+/// assert_eq!(error.to_string(), "expected f32 or bf16, found f16");
 /// ```
 pub trait Named: Copy + 'static {
     /// Every value, in the order in which messages list them.
@@ -30,7 +30,7 @@ pub trait Named: Copy + 'static {
     }
 }
 
-/// The names of a type's values, listed as in a sentence: `mean, cls or max`.
+/// The names of a type's values, listed as in a sentence: `portable, avx2 or avx512`.
 pub fn names_of<T: Named>() -> String {
     let names: Vec<_> = T::ALL.iter().map(|value| value.name()).collect();
     match &names[..] {
@@ -43,7 +43,7 @@ pub fn names_of<T: Named>() -> String {
 /// The error for a name that no value of a [`Named`] type has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct UnknownName {
-    /// The known names: `mean, cls or max`.
+    /// The known names, as [`names_of`] lists them.
     pub expected: String,
     /// The name that was given.
     pub found: String,

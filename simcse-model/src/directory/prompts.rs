@@ -14,6 +14,16 @@ use crate::io::json::JsonObject;
 const QUERY: &str = "query";
 const DOCUMENT: &str = "document";
 
+/// A text to put in front of every sentence, as one model uses it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Prompt<'a> {
+    /// The text; empty for none.
+    pub text: &'a str,
+    /// How many leading tokens of every sentence pooling excludes: the prompt's, if the model says
+    /// so.
+    pub excluded: usize,
+}
+
 /// A model's prompts by name. Every model has those named `query` and `document`, which are empty
 /// unless its file sets them.
 #[derive(Clone, Debug, Default)]

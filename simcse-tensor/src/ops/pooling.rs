@@ -28,8 +28,8 @@ pub enum Pooling {
     Max,
     /// The sum over all tokens, divided by the square root of their number.
     MeanSqrtLen,
-    /// The mean weighted by position: the first token of the sentence counts once, the second twice,
-    /// and so on (Muennighoff 2022, "SGPT").
+    /// The mean weighted by position: the first token of the sentence counts once, the second
+    /// twice, and so on (Muennighoff 2022, "SGPT").
     WeightedMean,
     /// The last token.
     LastToken,
