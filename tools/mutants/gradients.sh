@@ -75,7 +75,9 @@ all_mistakes() {
   plant 'attention: dQ and dK exchanged' 's/Left::rows(dp, padded_tokens), (k,/Left::transposed(dp, padded_tokens), (k,/'
 
   on simcse-tensor ops::pooling ops/pooling.rs
-  plant 'mean pooling: not divided' 's|\*dx = dy / length|{ let _ = length; *dx = *dy }|'
+  plant 'mean pooling: not divided' 's|\*dx = weight \* dy / divisor|{ let _ = divisor; *dx = weight * dy }|'
+  plant 'weighted mean: weights from 0' 's/(position + 1) as f32/position as f32/'
+  plant 'mean by square root: by the length' 's/Self::MeanSqrtLen => length.sqrt()/Self::MeanSqrtLen => length/'
   plant 'cls pooling: every row' 's/dx.iter_mut().zip(dy).for_each(|(dx, &dy)| \*dx = dy);/dx.iter_mut().zip(dy.iter().cycle()).for_each(|(dx, \&dy)| *dx = dy);/'
   plant 'max pooling: the smallest' 's/if x\[i\] > x\[best\]/if x[i] < x[best]/'
 
