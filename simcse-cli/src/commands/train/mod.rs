@@ -22,6 +22,7 @@ use simcse_train::{Error, RunDirectory, Settings, Sources, Trained, Trainer};
 
 use crate::error::Failure;
 use crate::inputs::load;
+use crate::report::counted;
 use crate::stop;
 use crate::{progress, report};
 use announce::announce;
@@ -100,7 +101,7 @@ fn prepare(args: &TrainArgs) -> Result<Prepared, Failure> {
         }
     };
     args.set_prompt(&mut settings, &encoder.directory.prompts)?;
-    let notes = notes_on_model(&name, &encoder, &settings, &data);
+    let notes = notes_on_inputs(&name, &encoder, &settings, &data);
     let mut trainer = Trainer::new(encoder, &data.examples, settings, output)?;
     trainer.sources = Sources {
         on_hub: args.model.is_some() && !Path::new(&name).is_dir(),
@@ -112,9 +113,13 @@ fn prepare(args: &TrainArgs) -> Result<Prepared, Failure> {
     Ok(Prepared { data, trainer, notes })
 }
 
-/// What to tell the user about the model, one line each.
-fn notes_on_model(name: &str, encoder: &SentenceEncoder, settings: &Settings, data: &Data) -> Vec<String> {
+/// What to tell the user about data and model, one line each.
+fn notes_on_inputs(name: &str, encoder: &SentenceEncoder, settings: &Settings, data: &Data) -> Vec<String> {
     let mut notes = Vec::new();
+    if let Some(held_out) = &data.scorer.unlabeled {
+        let sentences = counted(held_out.texts().len(), "sentence", "sentences");
+        notes.push(format!("{sentences} held out, with all that are equal to one of them; models are scored on them"));
+    }
     let length = encoder.directory.max_seq_length;
     if data.scorer.texts() > 0 && length > settings.max_seq_length {
         notes.push(format!(
