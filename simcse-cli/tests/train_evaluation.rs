@@ -96,6 +96,14 @@ fn held_out_sentences_are_scored_and_not_trained_on() {
     let record = fs::read_to_string(workspace.path("out/run.toml")).unwrap();
     assert!(record.contains("hold_out = 8") && record.contains("examples = 32"), "{record}");
 
+    // The lower the alignment, the better.
+    let choice = "--load-best-model-at-end --choose-best-by unlabeled_alignment";
+    train(&workspace, &format!("in.txt --output-dir chosen {flags} --max-steps 4 {choice}"));
+    let alignment = |line: &Value| line["eval_unlabeled_alignment"].as_f64().unwrap();
+    let lowest = evaluations(&workspace, "chosen")[1..].iter().map(alignment).fold(f64::INFINITY, f64::min);
+    let state = fs::read_to_string(workspace.path("chosen/checkpoint-4/trainer_state.json")).unwrap();
+    assert_eq!(serde_json::from_str::<Value>(&state).unwrap()["best_metric"], -lowest);
+
     fs::remove_dir_all(workspace.path("out/checkpoint-4")).unwrap();
     train(&workspace, &format!("in.txt --output-dir out2 {flags} --max-steps 4"));
     train(&workspace, "--resume-from-checkpoint auto --output-dir out");

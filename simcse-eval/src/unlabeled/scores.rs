@@ -68,6 +68,9 @@ pub struct UnlabeledScores {
 }
 
 impl UnlabeledScores {
+    /// The figures that are better when they are lower.
+    pub const LOWER_IS_BETTER: [&'static str; 3] = ["alignment", "uniformity", "mean_cosine"];
+
     /// The figures as a JSON object; each name begins with `prefix` and an underscore.
     #[must_use]
     pub fn to_json(&self, prefix: &str) -> Map<String, Value> {

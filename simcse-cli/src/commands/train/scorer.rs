@@ -1,5 +1,6 @@
 //! Scores the models of a run.
 
+use serde_json::Value;
 use simcse_eval::{Cosine, Encoded, EvaluationSet, Figure, Scores, Unlabeled, UnlabeledScores};
 use simcse_model::SentenceEncoder;
 use simcse_train::{Evaluation, EvaluationSource, Figures, SetDigest};
@@ -87,7 +88,8 @@ pub(super) fn judge(encoder: &SentenceEncoder) -> Cosine<Encoded<'_>> {
 #[derive(Default)]
 pub(super) struct Scored {
     pub(super) figures: Figures,
-    /// Without `eval_`: the value of each figure, or the lowest possible one if it is undefined.
+    /// Without `eval_`: the value of each figure, or the lowest possible one if it is undefined. Of
+    /// a figure that is better when it is lower, the negative.
     metrics: Vec<(String, f64)>,
     pub(super) warnings: Vec<String>,
     /// The scores of each set.
@@ -107,8 +109,12 @@ impl Scored {
 
     fn add_unlabeled(&mut self, scores: &UnlabeledScores) {
         let figures = scores.to_json("eval_unlabeled");
-        self.metrics
-            .extend(figures.iter().map(|(name, value)| (plain(name).to_owned(), value.as_f64().unwrap_or(0.0))));
+        let metric = |(name, value): (&String, &Value)| {
+            let sign =
+                if UnlabeledScores::LOWER_IS_BETTER.iter().any(|figure| name.ends_with(figure)) { -1.0 } else { 1.0 };
+            (plain(name).to_owned(), sign * value.as_f64().unwrap_or(0.0))
+        };
+        self.metrics.extend(figures.iter().map(metric));
         self.figures.extend(figures);
     }
 
