@@ -19,6 +19,8 @@ use std::ops::Range;
 pub struct Rows {
     offsets: Vec<usize>, // (S + 1)
     streams: Vec<u32>,   // (S)
+    /// The end (exclusive) of every block, as a number of sentences.
+    block_ends: Vec<usize>,
 }
 
 impl Rows {
@@ -45,7 +47,27 @@ impl Rows {
         }));
         let sentences = offsets.len() - 1;
         assert_eq!(sentences, streams.len(), "lengths of {sentences} sentences, streams of {}", streams.len());
-        Self { offsets, streams }
+        let mut block_ends = Vec::new();
+        let mut start = 0;
+        for s in 0..sentences {
+            if s > start && offsets[s + 1] - offsets[start] > Self::BLOCK {
+                block_ends.push(s);
+                start = s;
+            }
+        }
+        block_ends.extend((sentences > 0).then_some(sentences));
+        Self { offsets, streams, block_ends }
+    }
+
+    /// The same sentences with other numbers of rows: one for each sentence, or one for each token
+    /// that was selected. Blocks remain what they are, so that sums over them have the same order
+    /// wherever a batch is cut.
+    ///
+    /// # Panics
+    /// If the number of lengths is not that of the sentences.
+    #[must_use]
+    pub fn with_lengths(&self, lengths: impl IntoIterator<Item = usize>) -> Self {
+        Self { block_ends: self.block_ends.clone(), ..Self::new(lengths, self.streams.clone()) }
     }
 
     /// The number of sentences, `S`.
@@ -73,14 +95,10 @@ impl Rows {
         self.streams[s]
     }
 
-    /// The sentences of every block, in order. Blocks depend on the lengths alone.
+    /// The sentences of every block, in order. Blocks depend on the lengths in tokens alone.
     pub fn blocks(&self) -> impl Iterator<Item = Range<usize>> + '_ {
-        let mut start = 0;
-        std::iter::from_fn(move || {
-            let fits = |&s: &usize| s == start || self.span(&(start..s + 1)).len() <= Self::BLOCK;
-            let end = (start..self.sentences()).take_while(fits).last()? + 1;
-            Some(std::mem::replace(&mut start, end)..end)
-        })
+        let starts = std::iter::once(0).chain(self.block_ends.iter().copied());
+        starts.zip(&self.block_ends).map(|(start, &end)| start..end)
     }
 
     /// The rows of a range of consecutive sentences.

@@ -14,7 +14,8 @@ use crate::error::Result;
 use crate::optim::adamw::{AdamW, clip_scale, gradient_norm};
 use crate::settings::Settings;
 use crate::step::batch::TokenizedBatch;
-use crate::step::gradient::{StepBuffers, accumulate_gradient};
+use crate::step::buffers::StepBuffers;
+use crate::step::gradient::accumulate;
 
 /// From texts to token ids.
 const TOKENIZATION: Part = Part("tokenization");
@@ -22,7 +23,7 @@ const TOKENIZATION: Part = Part("tokenization");
 const OPTIMIZER: Part = Part("optimizer");
 
 /// The parts of a step, in the order in which they run.
-pub const PARTS: [Part; 13] = [
+pub const PARTS: [Part; 14] = [
     TOKENIZATION,
     Part::EMBEDDING,
     Part::FORWARD,
@@ -35,6 +36,7 @@ pub const PARTS: [Part; 13] = [
     Part::DROPOUT,
     Part::POOLING,
     Part::LOSS,
+    Part::VOCABULARY,
     OPTIMIZER,
 ];
 
@@ -81,7 +83,7 @@ pub fn measure_steps(
     let mut grads = Grads::zeros(encoder.params.layout().clone());
     let prompt = encoder.prompt(&settings.prompt)?;
     let mut buffers = StepBuffers::new(settings.mini_batch_tokens).excluding(prompt.excluded);
-    let objective = settings.objective(examples.columns());
+    let objectives = settings.objectives(&encoder.directory.tokenizer, examples.columns())?;
     let mut measured = Measured::default();
     let batches = settings.batching().batches(examples, 0).cycle();
     for (step, batch) in (0..=steps).zip(batches) {
@@ -92,7 +94,7 @@ pub fn measure_steps(
             let tokens = time(TOKENIZATION, || encoder.tokenize_with_prompt(prompt, &texts))?.ids;
             let batch = TokenizedBatch::new(examples.columns(), tokens);
             time(OPTIMIZER, || grads.clear());
-            accumulate_gradient(encoder, &batch, Some(&dropout), &*objective, &mut buffers, &mut grads);
+            accumulate(encoder, &batch, &dropout, &objectives, &mut buffers, &mut grads);
             time(OPTIMIZER, || {
                 let scale = clip_scale(gradient_norm(&grads), settings.max_grad_norm);
                 optimizer.update(&mut encoder.params, &grads, settings.learning_rate, scale);

@@ -37,7 +37,7 @@ pub(crate) fn backward_parameters(
 ) {
     let ends = context.rows.block_ends();
     gemm(context.precision, dy.t(), x.view(), Addend::Existing, &ends, grads.slice_mut(linear.weight));
-    add_column_sums(dy, &ends, grads.slice_mut(linear.bias));
+    add_column_sums(flat(dy), dy.ncols(), &ends, grads.slice_mut(linear.bias));
 }
 
 /// `dx = addend + dy·W`; `dx` (N, in). With [`Addend::Existing`], the gradient is added to `dx`.
@@ -46,14 +46,12 @@ pub(crate) fn backward_input(context: Context, linear: Linear, dy: &Array2<f32>,
     gemm(context.precision, dy.view(), weight, addend, &[dy.ncols()], flat_mut(dx));
 }
 
-/// `sums[j] += Σ_i x[i][j]`: one partial sum per range of rows that ends at one of `ends`, added in
-/// order.
-fn add_column_sums(x: &Array2<f32>, ends: &[usize], sums: &mut [f32]) {
+/// `sums[j] += Σ_i x[i][j]` for rows of `width` values: one partial sum per range of rows that ends
+/// at one of `ends`, added in order.
+pub(crate) fn add_column_sums(x: &[f32], width: usize, ends: &[usize], sums: &mut [f32]) {
     // Tasks divide the columns, not the rows: each sum then has one fixed order, and needs no
     // second pass over partial sums of other threads.
     const COLUMNS: usize = 256;
-    let width = x.ncols();
-    let x = flat(x);
     sums.par_chunks_mut(COLUMNS).enumerate().for_each(|(chunk, sums)| {
         dispatch(ColumnSums { x, width, first: chunk * COLUMNS, ends, sums });
     });

@@ -9,6 +9,7 @@
 //! output, `dx` and `dy` are the loss's gradients with respect to them. Outputs are overwritten,
 //! whatever they hold; gradients of parameters are added to [`Grads`](crate::Grads).
 
+pub(crate) mod activation;
 pub(crate) mod activation_linear;
 pub(crate) mod attention;
 pub(crate) mod context;
@@ -20,8 +21,10 @@ pub(crate) mod layer_norm;
 pub(crate) mod linear;
 pub(crate) mod normalize;
 pub(crate) mod pooling;
+pub(crate) mod select;
 pub(crate) mod small_product;
 pub(crate) mod softmax;
+pub(crate) mod vocabulary_loss;
 
 // Tests only: the harness that the operations' tests share, and tests of numerical edges.
 #[cfg(test)]

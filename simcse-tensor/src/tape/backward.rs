@@ -8,7 +8,9 @@ use crate::ops::context::Context;
 use crate::ops::elementwise::flat;
 use crate::ops::layer_norm::{self, LayerNorm};
 use crate::ops::linear::{self, Linear};
-use crate::ops::{activation_linear, attention, contrastive, dropout, embedding, normalize, pooling};
+use crate::ops::{
+    activation, activation_linear, attention, contrastive, dropout, embedding, normalize, pooling, select,
+};
 use crate::params::Grads;
 use crate::profile::{Part, time};
 use crate::tape::forward::Tape;
@@ -31,24 +33,30 @@ impl Tape<'_> {
             copy.assign(gradient);
             gradients.add(*var, copy, self.buffers);
         }
-        while let Some(Node { op, value }) = self.nodes.pop() {
+        while let Some(node) = self.nodes.pop() {
             let var = Var(self.nodes.len());
-            if matches!(op, Op::Input) {
-                self.buffers.give(value);
-                continue; // its gradient is the caller's
-            }
-            if let Some(dy) = gradients.take_existing(var) {
-                self.backward_op(op, &value, dy, &mut gradients, grads);
-            }
-            self.buffers.give(value);
+            // An input's gradient is the caller's.
+            let dy = if matches!(node.op, Op::Input) { None } else { gradients.take_existing(var) };
+            let y = match dy {
+                Some(dy) => self.backward_node(node, dy, &mut gradients, grads),
+                None => node.value,
+            };
+            self.buffers.give(y);
         }
         gradients
     }
 
-    /// One operation, given its output `y` and the gradient `dy` of it; `d` has the gradients of
-    /// its inputs.
-    fn backward_op(&mut self, op: Op, y: &Array2<f32>, mut dy: Array2<f32>, d: &mut NodeGradients, grads: &mut Grads) {
-        let rows = &self.rows;
+    /// One operation, given the gradient `dy` of its output; `d` has the gradients of its inputs.
+    /// Returns the output.
+    fn backward_node(
+        &mut self,
+        node: Node,
+        mut dy: Array2<f32>,
+        d: &mut NodeGradients,
+        grads: &mut Grads,
+    ) -> Array2<f32> {
+        let Node { op, value: y, rows } = node;
+        let rows = &*rows;
         let context = Context { params: self.params, rows, precision: self.precision };
         match op {
             Op::Input => unreachable!("an input has no backward"),
@@ -56,7 +64,12 @@ impl Tape<'_> {
                 time(Part::EMBEDDING, || embedding::backward(&lookups, &dy, grads));
                 self.buffers.give(dy);
             }
-            Op::Linear { x, linear } => self.backward_linear(x, linear, dy, d, grads),
+            Op::Linear { x, linear } => self.backward_linear(context, x, linear, dy, d, grads),
+            Op::Activation { h, activation, mut saved } => {
+                time(Part::ACTIVATION, || activation::backward(activation, &mut saved, &mut dy));
+                self.buffers.give(saved);
+                d.add(h, dy, self.buffers);
+            }
             Op::ActivationLinear { h, activation, mut saved, linear } => {
                 let mut dh = self.buffers.take(saved.nrows(), saved.ncols());
                 activation_linear::backward(context, activation, &mut saved, linear, &dy, &mut dh, grads);
@@ -65,7 +78,7 @@ impl Tape<'_> {
                 d.add(h, dh, self.buffers);
             }
             Op::LayerNorm { x, residual, op, saved, statistics } => {
-                let [dx, dr] = self.backward_layer_norm(&op, residual.is_some(), saved, statistics, dy, grads);
+                let [dx, dr] = self.backward_layer_norm(context, &op, residual.is_some(), saved, statistics, dy, grads);
                 d.add(x, dx, self.buffers);
                 match residual {
                     Some(residual) => d.add(residual, dr, self.buffers),
@@ -82,15 +95,21 @@ impl Tape<'_> {
                 self.buffers.give(dy);
                 d.add(qkv, saved, self.buffers);
             }
+            Op::Select { x, index } => {
+                let mut dx = self.buffers.take(self.nodes[x.0].rows.tokens(), dy.ncols());
+                time(Part::LOSS, || select::backward(&index, &dy, &mut dx));
+                self.buffers.give(dy);
+                d.add(x, dx, self.buffers);
+            }
             Op::Pooling { x, mode, excluded } => {
+                let Node { value, rows, .. } = &self.nodes[x.0];
                 let mut dx = self.buffers.take(rows.tokens(), dy.ncols());
-                let value = &self.nodes[x.0].value;
                 time(Part::POOLING, || pooling::backward(mode, excluded, value, rows, &dy, &mut dx));
                 self.buffers.give(dy);
                 d.add(x, dx, self.buffers);
             }
             Op::Normalize { x, lengths } => {
-                time(Part::LOSS, || normalize::backward(y, &lengths, &mut dy));
+                time(Part::LOSS, || normalize::backward(&y, &lengths, &mut dy));
                 d.add(x, dy, self.buffers);
             }
             Op::Contrastive { z, mut dz } => {
@@ -98,10 +117,18 @@ impl Tape<'_> {
                 d.add(z, dz, self.buffers);
             }
         }
+        y
     }
 
-    fn backward_linear(&mut self, x: Var, linear: Linear, dy: Array2<f32>, d: &mut NodeGradients, grads: &mut Grads) {
-        let context = Context { params: self.params, rows: &self.rows, precision: self.precision };
+    fn backward_linear(
+        &mut self,
+        context: Context,
+        x: Var,
+        linear: Linear,
+        dy: Array2<f32>,
+        d: &mut NodeGradients,
+        grads: &mut Grads,
+    ) {
         let value = &self.nodes[x.0].value;
         time(Part::DW, || linear::backward_parameters(context, value, linear, &dy, grads));
         // Where x already has a gradient, the product adds to it: no second buffer, no second pass.
@@ -117,6 +144,7 @@ impl Tape<'_> {
     /// The gradients of `x` and of the residual; the latter is empty if there is no residual.
     fn backward_layer_norm(
         &mut self,
+        context: Context,
         op: &LayerNorm,
         has_residual: bool,
         saved: Array2<f32>,
@@ -128,7 +156,7 @@ impl Tape<'_> {
         // of its own if there is a residual, or if dropout makes it differ from ds.
         let mut dx = (has_residual || op.dropout.is_some()).then(|| self.buffers.take(saved.nrows(), saved.ncols()));
         time(Part::LAYER_NORM, || {
-            layer_norm::backward(self.context(), op, &saved, pairs(&statistics), &mut dy, dx.as_mut(), grads);
+            layer_norm::backward(context, op, &saved, pairs(&statistics), &mut dy, dx.as_mut(), grads);
         });
         self.buffers.give(saved);
         self.buffers.give(statistics);

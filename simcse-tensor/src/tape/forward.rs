@@ -5,7 +5,8 @@ use std::sync::Arc;
 use ndarray::Array2;
 
 use crate::buffers::pool::BufferPool;
-use crate::ops::activation_linear::{self, Activation};
+use crate::ops::activation::{self, Activation};
+use crate::ops::activation_linear;
 use crate::ops::attention::{self, Attention};
 use crate::ops::context::Context;
 use crate::ops::contrastive::ContrastiveLoss;
@@ -15,7 +16,7 @@ use crate::ops::embedding::{self, Lookup};
 use crate::ops::layer_norm::{self, LayerNorm};
 use crate::ops::linear::{self, Linear};
 use crate::ops::pooling::{self, Pooling};
-use crate::ops::{contrastive, dropout, normalize};
+use crate::ops::{contrastive, dropout, normalize, select};
 use crate::params::{Params, Slot};
 use crate::precision::Precision;
 use crate::profile::{Part, time};
@@ -78,9 +79,9 @@ impl<'a> Tape<'a> {
         self
     }
 
-    /// Where the sentences are.
-    pub fn rows(&self) -> &Rows {
-        &self.rows
+    /// Where the sentences are in the rows of a node.
+    pub fn rows(&self, var: Var) -> &Rows {
+        &self.nodes[var.0].rows
     }
 
     /// The value of a node.
@@ -88,15 +89,15 @@ impl<'a> Tape<'a> {
     /// # Panics
     /// If a later operation has taken over its buffer.
     pub fn value(&self, var: Var) -> &Array2<f32> {
-        let value = &self.nodes[var.0].value;
-        let there = !value.is_empty() || self.rows.tokens() == 0;
+        let Node { value, rows, .. } = &self.nodes[var.0];
+        let there = !value.is_empty() || rows.tokens() == 0;
         assert!(there, "a later operation has taken over the value of node {}", var.0);
         value
     }
 
     /// A matrix from outside the tape, whose gradient [`backward`](Self::backward) returns.
     pub fn input(&mut self, value: Array2<f32>) -> Var {
-        self.push(Op::Input, value)
+        self.push(Op::Input, value, Arc::clone(&self.rows))
     }
 
     /// `Σ_t table_t[index_t[i]]`, (N, C). PyTorch: the sum of the model's `nn.Embedding`s.
@@ -110,15 +111,15 @@ impl<'a> Tape<'a> {
         }
         let mut y = self.buffers.take(self.rows.tokens(), lookups[0].table.cols());
         time(Part::EMBEDDING, || embedding::forward(&lookups, self.params, &mut y));
-        self.push(Op::Embedding { lookups }, y)
+        self.push(Op::Embedding { lookups }, y, Arc::clone(&self.rows))
     }
 
     /// `x·Wᵀ + b`, (N, out). PyTorch: `nn.functional.linear(x, W, b)`.
     pub fn linear(&mut self, x: Var, weight: Slot, bias: Slot) -> Var {
         let linear = Linear { weight, bias };
         let mut y = self.buffers.take(self.value(x).nrows(), weight.rows());
-        time(Part::FORWARD, || linear::forward(self.context(), self.value(x), linear, &mut y));
-        self.push(Op::Linear { x, linear }, y)
+        time(Part::FORWARD, || linear::forward(self.context(x), self.value(x), linear, &mut y));
+        self.push(Op::Linear { x, linear }, y, self.rows_of(x))
     }
 
     /// `f(h)·Wᵀ + b` with an activation function `f`, (N, out). Takes over `h`. PyTorch:
@@ -128,10 +129,19 @@ impl<'a> Tape<'a> {
         let saved = self.take_over(h);
         let mut fh = self.buffers.take(saved.nrows(), saved.ncols());
         let mut y = self.buffers.take(saved.nrows(), weight.rows());
-        activation_linear::forward(self.context(), activation, &saved, linear, &mut fh, &mut y);
+        activation_linear::forward(self.context(h), activation, &saved, linear, &mut fh, &mut y);
         self.buffers.give(fh);
         let saved = self.keep(saved);
-        self.push(Op::ActivationLinear { h, activation, saved, linear }, y)
+        self.push(Op::ActivationLinear { h, activation, saved, linear }, y, self.rows_of(h))
+    }
+
+    /// `f(h)` with an activation function `f`, (N, F). Takes over `h`. transformers: `ACT2FN[name](h)`.
+    pub fn activation(&mut self, h: Var, activation: Activation) -> Var {
+        let saved = self.take_over(h);
+        let mut y = self.buffers.take(saved.nrows(), saved.ncols());
+        time(Part::ACTIVATION, || activation::forward(activation, &saved, &mut y));
+        let saved = self.keep(saved);
+        self.push(Op::Activation { h, activation, saved }, y, self.rows_of(h))
     }
 
     /// `LayerNorm(residual + dropout(x))`, (N, C). Takes over `x`. PyTorch:
@@ -150,19 +160,19 @@ impl<'a> Tape<'a> {
         let mut y = self.buffers.take(saved.nrows(), saved.ncols());
         let r = residual.map(|r| self.value(r));
         time(Part::LAYER_NORM, || {
-            layer_norm::forward(self.context(), &op, &mut saved, r, pairs_mut(&mut statistics), &mut y);
+            layer_norm::forward(self.context(x), &op, &mut saved, r, pairs_mut(&mut statistics), &mut y);
         });
         let saved = self.keep(saved);
         let statistics = self.keep(statistics);
-        self.push(Op::LayerNorm { x, residual, op, saved, statistics }, y)
+        self.push(Op::LayerNorm { x, residual, op, saved, statistics }, y, self.rows_of(x))
     }
 
     /// `dropout(x)`, (N, C). Takes over `x`. PyTorch: `nn.functional.dropout(x, p=rate)`.
     pub fn dropout(&mut self, x: Var, dropout: Dropout) -> Var {
         let Some(dropout) = active(Some(dropout)) else { return x };
         let mut y = self.take_over(x);
-        time(Part::DROPOUT, || dropout::forward(&mut y, &dropout, &self.rows));
-        self.push(Op::Dropout { x, dropout }, y)
+        time(Part::DROPOUT, || dropout::forward(&mut y, &dropout, self.context(x).rows));
+        self.push(Op::Dropout { x, dropout }, y, self.rows_of(x))
     }
 
     /// Self-attention within each sentence: `qkv` (N, 3C) to contexts (N, C). Takes over `qkv`.
@@ -178,10 +188,29 @@ impl<'a> Tape<'a> {
         assert!(width.is_multiple_of(heads), "attention: {heads} heads do not divide {width} columns");
         let mut statistics = self.buffers.take(tokens, 2 * heads);
         let mut o = self.buffers.take(tokens, width);
-        time(Part::ATTENTION, || attention::forward(&op, &saved, &self.rows, pairs_mut(&mut statistics), &mut o));
+        time(Part::ATTENTION, || {
+            attention::forward(&op, &saved, self.context(qkv).rows, pairs_mut(&mut statistics), &mut o)
+        });
         let saved = self.keep(saved);
         let statistics = self.keep(statistics);
-        self.push(Op::Attention { qkv, op, saved, statistics }, o)
+        self.push(Op::Attention { qkv, op, saved, statistics }, o, self.rows_of(qkv))
+    }
+
+    /// Some rows of `x`, (M, C), where `index` (M) is ascending. Each still belongs to its sentence.
+    /// PyTorch: `x[index]`.
+    ///
+    /// # Panics
+    /// If `index` is not strictly ascending, or not below the number of rows.
+    pub fn select(&mut self, x: Var, index: Arc<[u32]>) -> Var {
+        let rows = self.rows_of(x);
+        assert!(index.is_sorted_by(|a, b| a < b), "select: the rows are not in ascending order");
+        assert!(index.last().is_none_or(|&last| (last as usize) < rows.tokens()), "select: no row {:?}", index.last());
+        let below = |row: usize| index.partition_point(|&i| (i as usize) < row);
+        let lengths = rows.iter().map(|sentence| below(sentence.end) - below(sentence.start));
+        let selected = Arc::new(rows.with_lengths(lengths));
+        let mut y = self.buffers.take(index.len(), self.value(x).ncols());
+        time(Part::LOSS, || select::forward(&index, self.value(x), &mut y));
+        self.push(Op::Select { x, index }, y, selected)
     }
 
     /// One row per sentence, (S, C). sentence-transformers: `Pooling`.
@@ -191,16 +220,18 @@ impl<'a> Tape<'a> {
 
     /// [`pooling`](Self::pooling) that leaves out the first `excluded` rows of each sentence.
     pub fn pooling_after(&mut self, excluded: usize, x: Var, mode: Pooling) -> Var {
-        let mut y = self.buffers.take(self.rows.sentences(), self.value(x).ncols());
-        time(Part::POOLING, || pooling::forward(mode, excluded, self.value(x), &self.rows, &mut y));
-        self.push(Op::Pooling { x, mode, excluded }, y)
+        let rows = self.rows_of(x);
+        let mut y = self.buffers.take(rows.sentences(), self.value(x).ncols());
+        time(Part::POOLING, || pooling::forward(mode, excluded, self.value(x), &rows, &mut y));
+        let one_each = rows.with_lengths(std::iter::repeat_n(1, rows.sentences()));
+        self.push(Op::Pooling { x, mode, excluded }, y, Arc::new(one_each))
     }
 
     /// Rows of unit length, (S, C). Takes over `x`. PyTorch: `nn.functional.normalize(x, dim=1)`.
     pub fn normalize(&mut self, x: Var) -> Var {
         let mut y = self.take_over(x);
         let lengths = time(Part::LOSS, || normalize::forward(&mut y));
-        self.push(Op::Normalize { x, lengths }, y)
+        self.push(Op::Normalize { x, lengths }, y, self.rows_of(x))
     }
 
     /// A contrastive loss of normalized embeddings `z` (K·B, C), (1, 1): the rows `0..B` are
@@ -220,7 +251,7 @@ impl<'a> Tape<'a> {
             time(Part::LOSS, || contrastive::forward(self.precision, self.value(z), loss, &mut similarities, &mut dz));
         self.buffers.give(similarities);
         let dz = self.keep(dz);
-        self.push(Op::Contrastive { z, dz }, Array2::from_elem((1, 1), loss))
+        self.push(Op::Contrastive { z, dz }, Array2::from_elem((1, 1), loss), Arc::default())
     }
 
     /// Promises that of all nodes so far only `var` will be read again. A tape that does not record
@@ -233,13 +264,18 @@ impl<'a> Tape<'a> {
         }
     }
 
-    fn push(&mut self, op: Op, value: Array2<f32>) -> Var {
-        self.nodes.push(Node { op, value });
+    fn push(&mut self, op: Op, value: Array2<f32>, rows: Arc<Rows>) -> Var {
+        self.nodes.push(Node { op, value, rows });
         Var(self.nodes.len() - 1)
     }
 
-    pub(super) fn context(&self) -> Context<'_> {
-        Context { params: self.params, rows: &self.rows, precision: self.precision }
+    /// What an operation on this input may use.
+    pub(super) fn context(&self, input: Var) -> Context<'_> {
+        Context { params: self.params, rows: &self.nodes[input.0].rows, precision: self.precision }
+    }
+
+    fn rows_of(&self, var: Var) -> Arc<Rows> {
+        Arc::clone(&self.nodes[var.0].rows)
     }
 
     fn take_over(&mut self, var: Var) -> Array2<f32> {

@@ -1,14 +1,17 @@
 //! What a tape records of an operation.
 
+use std::sync::Arc;
+
 use ndarray::Array2;
 
-use crate::ops::activation_linear::Activation;
+use crate::ops::activation::Activation;
 use crate::ops::attention::Attention;
 use crate::ops::dropout::Dropout;
 use crate::ops::embedding::Lookup;
 use crate::ops::layer_norm::LayerNorm;
 use crate::ops::linear::Linear;
 use crate::ops::pooling::Pooling;
+use crate::rows::Rows;
 
 /// A matrix on a [`Tape`](crate::Tape): the number of the node that computed it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -21,10 +24,12 @@ pub(super) enum Op {
     Input,
     Embedding { lookups: Vec<Lookup> },
     Linear { x: Var, linear: Linear },
+    Activation { h: Var, activation: Activation, saved: Array2<f32> },
     ActivationLinear { h: Var, activation: Activation, saved: Array2<f32>, linear: Linear },
     LayerNorm { x: Var, residual: Option<Var>, op: LayerNorm, saved: Array2<f32>, statistics: Array2<f32> },
     Dropout { x: Var, dropout: Dropout },
     Attention { qkv: Var, op: Attention, saved: Array2<f32>, statistics: Array2<f32> },
+    Select { x: Var, index: Arc<[u32]> },
     Pooling { x: Var, mode: Pooling, excluded: usize },
     Normalize { x: Var, lengths: Vec<f32> },
     Contrastive { z: Var, dz: Array2<f32> },
@@ -36,4 +41,6 @@ pub(super) struct Node {
     pub(super) op: Op,
     /// The output; empty once a later operation has taken over its buffer.
     pub(super) value: Array2<f32>,
+    /// Where the sentences are in its rows.
+    pub(super) rows: Arc<Rows>,
 }

@@ -6,7 +6,8 @@ use proptest::prelude::*;
 use proptest::test_runner::Config;
 
 use crate::named::Named;
-use crate::ops::activation_linear::{self, Activation, tests::oracle};
+use crate::ops::activation::{Activation, tests::oracle};
+use crate::ops::activation_linear;
 use crate::ops::attention::{self, Attention};
 use crate::ops::context::Context;
 use crate::ops::contrastive::ContrastiveLoss;
