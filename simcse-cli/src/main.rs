@@ -32,6 +32,7 @@ use commands::bench::BenchArgs;
 use commands::encode::EncodeArgs;
 use commands::eval::EvalArgs;
 use commands::fetch::FetchArgs;
+use commands::pretrain::PretrainArgs;
 use commands::train::TrainArgs;
 use error::Failure;
 
@@ -60,6 +61,8 @@ struct Cli {
 enum Command {
     /// Train a sentence encoder
     Train(Box<TrainArgs>),
+    /// Train a language model by predicting masked tokens, from a model or from nothing
+    Pretrain(Box<PretrainArgs>),
     /// Score a model
     Eval(EvalArgs),
     /// Write the embeddings of sentences
@@ -86,6 +89,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
     }
     match cli.command {
         Command::Train(args) => commands::train::run(*args),
+        Command::Pretrain(args) => commands::pretrain::run(*args),
         Command::Eval(args) => commands::eval::run(args),
         Command::Encode(args) => commands::encode::run(args),
         Command::Fetch(args) => commands::fetch::run(args),

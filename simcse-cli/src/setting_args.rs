@@ -1,19 +1,67 @@
 //! The flags of the settings, generated from the table of settings.
 
+use std::marker::PhantomData;
+
 use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
 use simcse_model::{Named, Precision};
 use simcse_train::{Recipe, Setting, Settings};
 
 use crate::error::Failure;
 
-/// The settings that are given as flags.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct SettingArgs {
-    /// Names and values as text, in the order of the table.
-    given: Vec<(&'static str, String)>,
+/// A command that has settings as flags.
+pub(crate) trait HasSettings {
+    /// Whether the command has this one.
+    fn has(name: &str) -> bool;
 }
 
-impl SettingArgs {
+/// `simcse train`: the objective is its own.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OfTraining;
+
+impl HasSettings for OfTraining {
+    fn has(name: &str) -> bool {
+        name != "objective"
+    }
+}
+
+/// `simcse pretrain`: without what concerns embeddings alone.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OfPretraining;
+
+impl HasSettings for OfPretraining {
+    fn has(name: &str) -> bool {
+        OfTraining::has(name) && !Settings::OF_EMBEDDINGS.contains(&name)
+    }
+}
+
+/// `simcse bench`, which measures the steps of both.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct OfBench;
+
+impl HasSettings for OfBench {
+    fn has(_: &str) -> bool {
+        true
+    }
+}
+
+/// The settings that are given as flags of a command.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct SettingArgs<C> {
+    /// Names and values as text, in the order of the table.
+    given: Vec<(&'static str, String)>,
+    of: PhantomData<C>,
+}
+
+impl<C: HasSettings> SettingArgs<C> {
+    /// The same flags as those of `simcse train`.
+    pub(crate) fn of_training(self) -> SettingArgs<OfTraining> {
+        SettingArgs { given: self.given, of: PhantomData }
+    }
+
+    fn table() -> impl Iterator<Item = &'static Setting<Settings>> {
+        Settings::TABLE.iter().filter(|setting| C::has(setting.name))
+    }
+
     /// The value that is given for a setting, as text.
     pub(crate) fn get(&self, name: &str) -> Option<&str> {
         self.given.iter().find(|(given, _)| *given == name).map(|(_, text)| text.as_str())
@@ -42,9 +90,9 @@ impl SettingArgs {
     }
 }
 
-impl Args for SettingArgs {
+impl<C: HasSettings> Args for SettingArgs<C> {
     fn augment_args(command: Command) -> Command {
-        Settings::TABLE.iter().fold(command, |command, setting| command.arg(flag(setting)))
+        Self::table().fold(command, |command, setting| command.arg(flag(setting)))
     }
 
     fn augment_args_for_update(command: Command) -> Command {
@@ -52,9 +100,9 @@ impl Args for SettingArgs {
     }
 }
 
-impl FromArgMatches for SettingArgs {
+impl<C: HasSettings> FromArgMatches for SettingArgs<C> {
     fn from_arg_matches(matches: &ArgMatches) -> Result<Self, clap::Error> {
-        let mut args = Self::default();
+        let mut args = Self { given: Vec::new(), of: PhantomData };
         args.update_from_arg_matches(matches)?;
         Ok(args)
     }
@@ -64,7 +112,7 @@ impl FromArgMatches for SettingArgs {
             true => matches.get_flag(setting.name).then(|| "true".to_owned()),
             false => matches.get_one::<String>(setting.name).cloned(),
         };
-        self.given = Settings::TABLE.iter().filter_map(|setting| Some((setting.name, text(setting)?))).collect();
+        self.given = Self::table().filter_map(|setting| Some((setting.name, text(setting)?))).collect();
         Ok(())
     }
 }

@@ -6,20 +6,17 @@ use std::path::Path;
 use std::sync::Arc;
 
 use ndarray::{Array2, Axis, s};
-use ndarray_rand::RandomExt;
-use ndarray_rand::rand::SeedableRng;
-use ndarray_rand::rand::rngs::StdRng;
-use ndarray_rand::rand_distr::Normal;
-use simcse_tensor::{BufferPool, Isa, Params, Precision, Tape, Var};
+use simcse_tensor::{BufferPool, Isa, Parameter, Params, Precision, Tape, Var};
 
 use crate::directory::ModelDirectory;
 use crate::directory::config::ModelConfig;
 use crate::directory::encoder_tensors::EncoderTensors;
 use crate::directory::prompts::Prompt;
-use crate::directory::weights::{CarriedTensor, write_safetensors};
+use crate::directory::weights::{CarriedTensor, WeightsFile, write_safetensors};
 use crate::encoder::Encoder;
 use crate::encoder::batch::TokenBatch;
 use crate::encoder::dropout::DropoutPlan;
+use crate::encoder::mlm_head::MlmHead;
 use crate::error::Result;
 use crate::hub::resolve::resolve;
 use crate::io::text::{excerpt, printable};
@@ -74,6 +71,7 @@ pub struct SentenceEncoder {
     /// f32 by default.
     pub precision: Precision,
     encoder: Encoder,
+    pub(crate) mlm_head: Option<MlmHead>,
     carried: Vec<CarriedTensor>,
     left_out: Vec<String>,
 }
@@ -122,40 +120,20 @@ impl SentenceEncoder {
             weights.take(&tensor.name, &tensor.shape, &mut params.values_mut()[tensor.range()])?;
         }
         let rest = weights.finish()?;
-        Ok(Self {
+        Ok(Self { carried: rest.carried, left_out: rest.left_out, ..Self::of_parts(directory, params, encoder) })
+    }
+
+    /// A model of these parts, which has neither a head nor anything to write back.
+    pub(crate) fn of_parts(directory: ModelDirectory, params: Params, encoder: Encoder) -> Self {
+        Self {
             directory,
             params,
             precision: Precision::F32,
             encoder,
-            carried: rest.carried,
-            left_out: rest.left_out,
-        })
-    }
-
-    /// A model with random weights, drawn as transformers does: matrices are from a normal
-    /// distribution with standard deviation `initializer_range`; biases and the padding token's
-    /// embedding are 0, LayerNorm's γ is 1.
-    pub fn random(directory: ModelDirectory, seed: u64) -> Self {
-        let config = &directory.config;
-        let (encoder, layout) = Encoder::new(config.clone(), false);
-        let layout = Arc::new(layout);
-        let mut params = Params::zeros(layout.clone());
-        let mut rng = StdRng::seed_from_u64(seed);
-        let normal = Normal::new(0.0, config.initializer_range).expect("a checked configuration");
-        for tensor in layout.parameters() {
-            let values = &mut params.values_mut()[tensor.range()];
-            match tensor.shape[..] {
-                [rows, cols] => {
-                    let drawn = Array2::random_using((rows, cols), normal, &mut rng);
-                    values.iter_mut().zip(drawn).for_each(|(value, drawn)| *value = drawn);
-                }
-                _ => values.fill(if tensor.name.ends_with(".weight") { 1.0 } else { 0.0 }),
-            }
-            if tensor.name == "embeddings.word_embeddings.weight" {
-                values[config.pad_token_id * config.hidden_size..][..config.hidden_size].fill(0.0);
-            }
+            mlm_head: None,
+            carried: Vec::new(),
+            left_out: Vec::new(),
         }
-        Self { directory, params, precision: Precision::F32, encoder, carried: Vec::new(), left_out: Vec::new() }
     }
 
     /// The names of the tensors in the weights file that the encoder has no use for, such as the
@@ -189,6 +167,11 @@ impl SentenceEncoder {
         let file = ModelDirectory::weights_path(&self.directory.transformer);
         let file = printable(file.display());
         Some(format!("{file}: left out {count} tensor{plural} that the encoder does not use: {names}"))
+    }
+
+    /// The encoder without pooling.
+    pub(crate) fn encoder(&self) -> &Encoder {
+        &self.encoder
     }
 
     /// The shape of the encoder.
@@ -383,18 +366,41 @@ impl SentenceEncoder {
         weights as u64 + self.directory.size_on_disk()
     }
 
-    /// Writes a directory that sentence-transformers loads like its own.
+    /// Writes a directory that sentence-transformers loads like its own. The head of masked language
+    /// modeling, if there is one, gets a file of its own, which it does not read.
     ///
     /// # Errors
     /// [`Error::Io`](crate::Error::Io).
     pub fn save(&self, dir: &Path) -> Result<()> {
         self.directory.write(dir)?;
-        let tensors = self
-            .params
-            .layout()
-            .parameters()
-            .iter()
-            .map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice(), &self.params.values()[tensor.range()]));
-        write_safetensors(&ModelDirectory::weights_path(dir), tensors, &self.carried)
+        let (encoder, head) = self.params.layout().parameters().split_at(self.encoder_parameters());
+        write_safetensors(&ModelDirectory::weights_path(dir), self.tensors(encoder), &self.carried)?;
+        if head.is_empty() {
+            Ok(())
+        } else {
+            write_safetensors(&ModelDirectory::mlm_head_path(dir), self.tensors(head), &[])
+        }
+    }
+
+    /// Gives the model the weights, and the head's if it has one, of a model that was saved from it.
+    ///
+    /// # Errors
+    /// As [`WeightsFile`].
+    pub fn load_weights(&mut self, dir: &Path) -> Result<()> {
+        let layout = self.params.layout().clone();
+        let (encoder, head) = layout.parameters().split_at(self.encoder_parameters());
+        let files = [(ModelDirectory::weights_path(dir), encoder), (ModelDirectory::mlm_head_path(dir), head)];
+        for (path, tensors) in files.iter().filter(|(_, tensors)| !tensors.is_empty()) {
+            let mut weights = WeightsFile::read(path)?;
+            for tensor in *tensors {
+                weights.take(&tensor.name, &tensor.shape, &mut self.params.values_mut()[tensor.range()])?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Parameters with their values.
+    fn tensors<'a>(&'a self, of: &'a [Parameter]) -> impl Iterator<Item = (&'a str, &'a [usize], &'a [f32])> {
+        of.iter().map(|tensor| (tensor.name.as_str(), &*tensor.shape, &self.params.values()[tensor.range()]))
     }
 }

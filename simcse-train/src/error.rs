@@ -49,6 +49,12 @@ pub enum Error {
         /// Texts per example.
         columns: usize,
     },
+    /// A tokenizer has no token to mask others with.
+    #[error("{file}: expected a mask token, to predict masked tokens; found none")]
+    NoMask {
+        /// The tokenizer's file.
+        file: String,
+    },
     /// A setting is out of range.
     #[error("--{setting}: expected {expected}, found {found}")]
     Setting {

@@ -27,6 +27,7 @@ use crate::run::summary::Summary;
 use crate::settings::Settings;
 use crate::step::gradient::mean_gradient;
 use crate::step::gradient_flow::check_gradient_flow;
+use crate::step::masking::Masking;
 use crate::warnings::warnings;
 
 /// A run that is about to start or resume: a model, examples, settings and a directory, checked
@@ -202,6 +203,15 @@ impl Trainer {
         }
     }
 
+    /// How tokens are masked, if the run trains a language model.
+    ///
+    /// # Errors
+    /// [`Error::NoMask`].
+    pub fn masking(&self) -> Result<Option<Masking>> {
+        let objectives = self.settings.objectives(&self.encoder.directory.tokenizer, self.examples.columns())?;
+        Ok(objectives.masked_lm.map(|masked_lm| masked_lm.masking))
+    }
+
     /// Forecasts the memory of the run. If whole batches would not fit, the run will encode them in
     /// pieces, the largest that fit.
     ///
@@ -247,7 +257,7 @@ impl Trainer {
         let Self { mut encoder, examples, settings, total_steps, mut draws, .. } = self;
 
         let schedule = LinearSchedule { warmup_steps: settings.warmup_steps_of(total_steps), total_steps };
-        let objective = settings.objective(examples.columns());
+        let objectives = settings.objectives(&encoder.directory.tokenizer, examples.columns())?;
         let mut optimizer = AdamW::new(encoder.params.layout(), settings.weight_decay, settings.adam_epsilon);
         let mut progress = run.restore(&mut optimizer)?;
         let mut grads = Grads::zeros(encoder.params.layout().clone());
@@ -277,18 +287,18 @@ impl Trainer {
             let Draw { epoch, batches, cut } = draws.next(&encoder)?;
             if step == 0 {
                 let dropout = settings.dropout(step, 0);
-                check_gradient_flow(&encoder, &batches[0], &dropout, &*objective, &mut buffers, &mut grads)?;
+                check_gradient_flow(&encoder, &batches[0], &dropout, &objectives, &mut buffers, &mut grads)?;
             }
             let dropout = |batch| settings.dropout(step, batch);
-            let loss = mean_gradient(&encoder, &batches, dropout, &*objective, &mut buffers, &mut grads);
+            let found = mean_gradient(&encoder, &batches, dropout, &objectives, &mut buffers, &mut grads);
             let norm = gradient_norm(&grads);
             let learning_rate = settings.learning_rate * schedule.factor(step);
-            if loss.is_finite() && norm.is_finite() {
+            if found.loss.is_finite() && norm.is_finite() {
                 let scale = clip_scale(norm, settings.max_grad_norm);
                 optimizer.update(&mut encoder.params, &grads, learning_rate, scale);
             }
 
-            let record = StepRecord::new(step + 1, epoch, loss, learning_rate, norm, &batches, started.elapsed());
+            let record = StepRecord::new(step + 1, epoch, found, learning_rate, norm, &batches, started.elapsed());
             run.log_step(&record)?;
             callbacks.on_step_end(&record, total_steps);
             progress.add(&record, cut)?;

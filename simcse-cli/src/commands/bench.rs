@@ -16,7 +16,7 @@ use crate::args::JsonArgs;
 use crate::error::Failure;
 use crate::inputs::load;
 use crate::report::{self, counted};
-use crate::setting_args::SettingArgs;
+use crate::setting_args::{OfBench, SettingArgs};
 
 const HELP: &str = "\
 Trains for a few steps, writes nothing, and prints the time that each part of a step takes: include \
@@ -43,7 +43,7 @@ pub(crate) struct BenchArgs {
     #[arg(long, value_name = "MODEL", value_parser = NonEmptyStringValueParser::new())]
     model: String,
     #[command(flatten)]
-    settings: SettingArgs,
+    settings: SettingArgs<OfBench>,
     /// Steps to measure, after one warm-up step
     #[arg(long, value_name = "N", default_value_t = 5)]
     #[arg(value_parser = clap::value_parser!(u32).range(1..))]

@@ -1,10 +1,11 @@
 //! One file or folder for each subcommand: its arguments, its help, and what it does.
 //!
 //! A command knows the libraries and the files of this crate that commands share. It must not know
-//! another command.
+//! another command, except for `pretrain`, whose runs are runs of `train` with another objective.
 
 pub(crate) mod bench;
 pub(crate) mod encode;
 pub(crate) mod eval;
 pub(crate) mod fetch;
+pub(crate) mod pretrain;
 pub(crate) mod train;

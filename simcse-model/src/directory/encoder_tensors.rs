@@ -111,6 +111,35 @@ impl EncoderTensors {
         self.file.take(&self.stored_name(name)?, shape, out)
     }
 
+    /// Whether there is a tensor `name` of a head.
+    pub(crate) fn has_head(&self, name: &str) -> bool {
+        self.head_name(name).is_some()
+    }
+
+    /// [`WeightsFile::take`] for a tensor of a head.
+    ///
+    /// # Errors
+    /// Those of [`WeightsFile::take`].
+    ///
+    /// # Panics
+    /// If the length of `out` is not that of `shape`.
+    pub(crate) fn take_head(&mut self, name: &str, shape: &[usize], out: &mut [f32]) -> Result<()> {
+        let stored = self.head_name(name).unwrap_or_else(|| name.to_owned());
+        self.file.take(&stored, shape, out)
+    }
+
+    /// The name in the file of a head's tensor, next to the encoder or further up.
+    fn head_name(&self, name: &str) -> Option<String> {
+        let mut above = self.prefixes_above().map(|prefix| stored_names(&self.file, prefix, name));
+        above.find_map(|names| names.into_iter().next())
+    }
+
+    /// The encoder's prefix, and those of the modules that it is in, the outermost first.
+    fn prefixes_above(&self) -> impl Iterator<Item = &str> {
+        let ends = std::iter::once(0).chain(self.prefix.match_indices('.').map(|(dot, _)| dot + 1));
+        ends.map(|end| &self.prefix[..end])
+    }
+
     /// Ends the reading.
     ///
     /// # Errors
@@ -133,8 +162,7 @@ impl EncoderTensors {
     /// encoder in `module.bert.`, its name begins with `module.bert.cls.`, `module.cls.`, or
     /// `cls.`.
     fn is_known_head(&self, name: &str) -> bool {
-        let ends = std::iter::once(0).chain(self.prefix.match_indices('.').map(|(dot, _)| dot + 1));
-        let mut below = ends.filter_map(|end| name.strip_prefix(&self.prefix[..end]));
+        let mut below = self.prefixes_above().filter_map(|prefix| name.strip_prefix(prefix));
         below.any(|below| HEADS.iter().any(|head| below.starts_with(head)))
     }
 }

@@ -11,6 +11,7 @@ pub(crate) mod config;
 pub(crate) mod encoder_tensors;
 pub(crate) mod modules;
 pub(crate) mod prompts;
+pub(crate) mod sizes;
 pub(crate) mod text_settings;
 pub(crate) mod weights;
 
@@ -39,6 +40,9 @@ pub(crate) const ADAPTER: (&str, &str) =
 pub(crate) const MODEL_SETTINGS: &str = "config_sentence_transformers.json";
 /// The weights.
 pub(crate) const WEIGHTS: &str = "model.safetensors";
+/// The head of masked language modeling: a safetensors file with the names of transformers'
+/// `BertForMaskedLM` and similar classes.
+const MLM_HEAD: &str = "mlm_head.safetensors";
 
 /// A model without its weights. Everything that is written back is kept in memory, so the directory
 /// may change or disappear in the meantime.
@@ -152,6 +156,16 @@ impl ModelDirectory {
         self.length_warning.as_deref()
     }
 
+    /// Refuses a configuration whose head of masked language modeling does not share its weights
+    /// with the word embeddings.
+    ///
+    /// # Errors
+    /// [`Error::Field`].
+    pub(crate) fn require_tied_head(&self) -> Result<()> {
+        let json = JsonObject::parse(&self.transformer.join(CONFIG), &self.config_json)?;
+        json.require("tie_word_embeddings", &json!(true))
+    }
+
     /// Opens the model's weights.
     ///
     /// # Errors
@@ -163,6 +177,11 @@ impl ModelDirectory {
     /// The path of the weights in the directory that [`ModelDirectory::write`] writes.
     pub fn weights_path(out: &Path) -> PathBuf {
         out.join(WEIGHTS)
+    }
+
+    /// The path of the head of masked language modeling in a directory.
+    pub(crate) fn mlm_head_path(dir: &Path) -> PathBuf {
+        dir.join(MLM_HEAD)
     }
 
     /// Writes everything but the weights to `out`, in the classic layout, which

@@ -10,9 +10,9 @@ use crate::encoder::names::ParameterNames;
 
 /// Weight (out, in) and bias (out) of a dense layer.
 #[derive(Clone, Copy, Debug)]
-struct Dense {
-    weight: Slot,
-    bias: Slot,
+pub(crate) struct Dense {
+    pub(crate) weight: Slot,
+    pub(crate) bias: Slot,
 }
 
 impl Dense {
@@ -21,7 +21,7 @@ impl Dense {
     /// Each keeps its own name in the table, but one large matrix product is faster than several
     /// small ones. Adding all weights before all biases makes the weights adjacent in the flat
     /// buffer.
-    fn push(layout: &mut Layout, names: &[String], out: usize, input: usize) -> Self {
+    pub(crate) fn push(layout: &mut Layout, names: &[String], out: usize, input: usize) -> Self {
         let mut side_by_side = |suffix: &str, shape: &[usize], decay| {
             let slots: Vec<Slot> =
                 names.iter().map(|name| layout.push(format!("{name}.{suffix}"), shape, decay, true)).collect();

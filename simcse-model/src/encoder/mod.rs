@@ -10,6 +10,7 @@
 pub(crate) mod batch;
 pub(crate) mod dropout;
 mod layer;
+pub(crate) mod mlm_head;
 mod names;
 pub(crate) mod work;
 
@@ -67,6 +68,11 @@ impl Encoder {
     /// The shape of the encoder.
     pub fn config(&self) -> &ModelConfig {
         &self.config
+    }
+
+    /// The word embeddings, (V, C).
+    pub(crate) fn word_embeddings(&self) -> Slot {
+        self.word_embeddings
     }
 
     /// The last hidden states, (N, C).

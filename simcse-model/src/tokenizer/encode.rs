@@ -4,6 +4,8 @@ use std::path::Path;
 
 use rayon::prelude::*;
 use serde_json::{Map, Value};
+use simcse_tensor::Named;
+use tokenizers::ModelWrapper;
 use tokenizers::normalizers::{Lowercase, NormalizerWrapper, Sequence};
 
 use crate::error::{Error, Result};
@@ -11,6 +13,26 @@ use crate::tokenizer::build::{Built, build};
 use crate::tokenizer::caught::caught;
 use crate::tokenizer::files::{CONFIG, Files, TOKENIZER};
 use crate::tokenizer::made;
+
+/// A kind of tokenizer that can be trained on text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum TokenizerKind {
+    /// Pairs of bytes that are frequent together, for any language and any character.
+    Bpe,
+    /// Parts of words, as in BERT.
+    WordPiece,
+}
+
+impl Named for TokenizerKind {
+    const ALL: &'static [Self] = &[Self::Bpe, Self::WordPiece];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Bpe => "bpe",
+            Self::WordPiece => "wordpiece",
+        }
+    }
+}
 
 /// Token ids of texts, special tokens included.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -72,6 +94,20 @@ impl Tokenizer {
         let built = build(&files.clone().with(CONFIG, made::bert_config()))?;
         let made_config = Some(made::config(&built));
         Ok(Self::new(built, files, made_config))
+    }
+
+    /// A tokenizer of this kind with at most `vocab_size` tokens, trained on `sentences` and
+    /// lower-cased. The same sentences give the same tokenizer.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if the tokenizers library refuses.
+    pub fn train<S: AsRef<str> + Sync>(kind: TokenizerKind, sentences: &[S], vocab_size: usize) -> Result<Self> {
+        match kind {
+            TokenizerKind::Bpe => Self::byte_level_bpe(sentences, vocab_size),
+            TokenizerKind::WordPiece => {
+                Self::word_piece(&made::word_piece_vocabulary(sentences, vocab_size, true)?, true)
+            }
+        }
     }
 
     fn new(built: Built, files: Files, made_config: Option<Map<String, Value>>) -> Self {
@@ -183,6 +219,43 @@ impl Tokenizer {
     /// The largest token id.
     pub fn max_id(&self) -> u32 {
         self.built.max_id
+    }
+
+    /// The file of the vocabulary, for messages.
+    pub fn path(&self) -> &Path {
+        &self.built.path
+    }
+
+    /// The id of the token that stands for a masked one, if the tokenizer has one that the model has
+    /// an embedding for.
+    pub fn mask_id(&self) -> Option<u32> {
+        let mask = self.built.special.role("mask_token")?;
+        self.built.inner.token_to_id(mask).filter(|&id| (id as usize) < self.embeddings)
+    }
+
+    /// For each token id up to [`max_id`](Self::max_id), whether the settings call it special.
+    pub fn are_special(&self) -> Vec<bool> {
+        (0..=self.max_id()).map(|id| self.built.special_ids.contains(&id)).collect()
+    }
+
+    /// For each token id up to [`max_id`](Self::max_id), whether the token continues the word of the
+    /// token in front of it.
+    pub fn continue_words(&self) -> Vec<bool> {
+        let inner = &self.built.inner;
+        let token = |id| inner.id_to_token(id).unwrap_or_default();
+        let tokens = || (0..=self.max_id()).map(token);
+        match inner.get_model() {
+            ModelWrapper::WordPiece(model) => {
+                tokens().map(|token| token.starts_with(&model.continuing_subword_prefix)).collect()
+            }
+            ModelWrapper::WordLevel(_) => tokens().map(|_| false).collect(),
+            // A word starts with the character that stands for the space in front of it.
+            ModelWrapper::BPE(_) | ModelWrapper::Unigram(_) => {
+                let special = self.are_special();
+                let starts = |token: &str| token.starts_with(['\u{120}', '\u{2581}']);
+                tokens().zip(special).map(|(token, special)| !special && !starts(&token)).collect()
+            }
+        }
     }
 
     /// `model_max_length` of `tokenizer_config.json`, if it sets a limit.

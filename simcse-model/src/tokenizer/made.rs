@@ -10,7 +10,9 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 use tokenizers::models::TrainerWrapper;
 use tokenizers::models::bpe::{BPE, BpeTrainer};
-use tokenizers::normalizers::Lowercase;
+use tokenizers::models::wordpiece::{WordPiece, WordPieceTrainer};
+use tokenizers::normalizers::{BertNormalizer, Lowercase};
+use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::processors::template::TemplateProcessing;
 use tokenizers::{AddedToken, TruncationDirection};
@@ -114,12 +116,15 @@ pub(crate) fn bert_config() -> Vec<u8> {
     Value::Object(roles.collect()).to_string().into_bytes()
 }
 
+/// BERT's special tokens, in the order of their ids in a new vocabulary.
+const BERT_TOKENS: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
+
 /// The `tokenizer.json` of a byte-level BPE of at most `vocab_size` tokens: lower-cased, with
 /// BERT's special tokens.
 pub(crate) fn byte_level_bpe<S: AsRef<str> + Sync>(sentences: &[S], vocab_size: usize) -> Result<Vec<u8>> {
     let train = || {
         let byte_level = ByteLevel::new(true, true, true);
-        let special = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"].map(|token| AddedToken::from(token, true));
+        let special = BERT_TOKENS.map(|token| AddedToken::from(token, true));
         let trainer = BpeTrainer::builder()
             .vocab_size(vocab_size)
             .special_tokens(special.to_vec())
@@ -141,4 +146,29 @@ pub(crate) fn byte_level_bpe<S: AsRef<str> + Sync>(sentences: &[S], vocab_size: 
     };
     let json: tokenizers::Result<String> = train();
     json.map(String::into_bytes).map_err(|error| Error::format(Path::new(TOKENIZER), "a byte-level BPE", error))
+}
+
+/// The words of a WordPiece vocabulary of at most `vocab_size`, in the order of their ids, for a
+/// tokenizer as [`words`] makes it.
+pub(crate) fn word_piece_vocabulary<S: AsRef<str> + Sync>(
+    sentences: &[S],
+    vocab_size: usize,
+    do_lower_case: bool,
+) -> Result<Vec<String>> {
+    let train = || {
+        let trainer = WordPieceTrainer::builder()
+            .vocab_size(vocab_size)
+            .special_tokens(BERT_TOKENS.map(|token| AddedToken::from(token, true)).to_vec())
+            .show_progress(false)
+            .build();
+        let mut inner = tokenizers::Tokenizer::new(WordPiece::default());
+        inner.with_normalizer(Some(BertNormalizer::new(true, true, None, do_lower_case)))?;
+        inner.with_pre_tokenizer(Some(BertPreTokenizer));
+        inner.train(&mut TrainerWrapper::from(trainer), sentences.iter().map(AsRef::as_ref))?;
+        let mut words: Vec<_> = inner.get_vocab(true).into_iter().collect();
+        words.sort_by_key(|&(_, id)| id);
+        Ok(words.into_iter().map(|(word, _)| word).collect())
+    };
+    let words: tokenizers::Result<_> = train();
+    words.map_err(|error| Error::format(Path::new(WORDS), "a WordPiece vocabulary", error))
 }

@@ -41,7 +41,7 @@ mod system;
 use simcse_model::{SentenceEncoder, TokenBatch};
 use simcse_tensor::{
     BufferPool, ContrastiveLoss, Grads, Precision, Rows, attention_scratch_bytes, contrastive_scratch_bytes,
-    gemm_scratch_bytes,
+    gemm_scratch_bytes, vocabulary_loss_scratch_bytes,
 };
 
 use crate::data::examples::Examples;
@@ -49,7 +49,11 @@ use crate::draws::Draws;
 use crate::error::{Error, Result};
 use crate::settings::Settings;
 use crate::step::batch::TokenizedBatch;
-use crate::step::gradient::{StepBuffers, accumulate_gradient, blocks_in};
+use crate::step::buffers::StepBuffers;
+use crate::step::gradient::accumulate_gradient;
+use crate::step::masked_lm::{MaskedTexts, accumulate_masked_gradient};
+use crate::step::masking::Masked;
+use crate::step::pieces::blocks_in;
 
 pub use system::peak as peak_memory;
 
@@ -137,12 +141,16 @@ impl Longest {
     /// the estimate after all, the buffers grow.
     fn of(settings: &Settings, encoder: &SentenceEncoder, draws: &mut Draws, steps: u64) -> Result<Self> {
         let sample = draws.look_ahead(encoder, steps, SAMPLE)?;
-        let views = sample.front().and_then(|draw| draw.batches.first()).map_or(2, TokenizedBatch::views);
+        let rows_of = |batch| encoded_rows(settings, batch);
+        let views = match sample.front().and_then(|draw| draw.batches.first()) {
+            Some(batch) if !batch.is_empty() => rows_of(batch).0.len() / batch.len(),
+            _ => 2,
+        };
         let all = sample.len() as u64 >= steps;
         let mut longest = Self::default();
         let mut lengths = Vec::new();
         for batch in sample.iter().flat_map(|draw| &draw.batches) {
-            let (views, streams) = batch.rows();
+            let (views, streams) = rows_of(batch);
             let rows = Rows::new(views.iter().map(|ids| ids.len()), streams);
             longest.batch = longest.batch.max(rows.tokens());
             longest.block = rows.blocks().map(|block| rows.span(&block).len()).fold(longest.block, usize::max);
@@ -157,6 +165,11 @@ impl Longest {
         }
         Ok(longest)
     }
+}
+
+/// The rows that a step encodes at a time.
+fn encoded_rows<'a>(settings: &Settings, batch: &'a TokenizedBatch) -> (Vec<&'a [u32]>, Vec<u32>) {
+    if settings.is_contrastive() { batch.rows() } else { batch.single_rows() }
 }
 
 /// The estimated number of tokens in the longest of `batches` batches of `size` examples with
@@ -182,7 +195,9 @@ struct Demand {
     hidden_size: usize,
     intermediate_size: usize,
     precision: Precision,
-    loss: ContrastiveLoss,
+    /// The number of tokens to predict from, or 0.
+    vocabulary: usize,
+    loss: Option<ContrastiveLoss>,
     /// Matrices of the size of a batch's embeddings.
     embeddings: usize,
     /// Tokens in all views of the longest batch.
@@ -204,6 +219,9 @@ impl Demand {
         let width = encoder.dimension() as u64;
         let probe = Probe::of(encoder, settings, longest.sentence);
 
+        // The gradient of the products with the vocabulary.
+        let vocabulary = if settings.has_masked_lm() { config.vocab_size } else { 0 };
+        let head = (vocabulary * config.hidden_size) as u64 * F32;
         let flat_buffers = 3 * encoder.params.layout().len() as u64 * F32; // gradients, two moments
         // An evaluation encodes this many tokens at a time, next to the buffers of training.
         let encoded_tokens =
@@ -213,12 +231,13 @@ impl Demand {
         let batches_of_an_epoch = size_of::<u32>() * (examples.len() + 2 * examples.groups().len());
         let attention = attention_scratch_bytes(longest.sentence, config.hidden_size, config.num_attention_heads);
         Self {
-            fixed: resident + flat_buffers + evaluation + batches_of_an_epoch as u64 + attention as u64,
+            fixed: resident + flat_buffers + head + evaluation + batches_of_an_epoch as u64 + attention as u64,
             per_token: probe.training,
             hidden_size: config.hidden_size,
             intermediate_size: config.intermediate_size,
             precision: settings.precision,
-            loss: settings.contrastive(examples.columns()),
+            vocabulary,
+            loss: settings.is_contrastive().then(|| settings.contrastive(examples.columns())),
             // The embeddings and their gradient, and for Matryoshka the same once more, truncated.
             embeddings: if settings.matryoshka_dims.is_empty() { 2 } else { 4 },
             batch_tokens: longest.batch,
@@ -237,8 +256,14 @@ impl Demand {
             gemm_scratch_bytes(self.precision, piece_tokens, intermediate_size),
         ];
         let product = products.into_iter().fold(0, usize::max);
-        let embeddings = self.embeddings * (self.loss.columns * batch_size * hidden_size) * size_of::<f32>();
-        let loss = embeddings + contrastive_scratch_bytes(&self.loss, batch_size, hidden_size);
+        let product = match self.vocabulary {
+            0 => product,
+            vocabulary => product.max(vocabulary_loss_scratch_bytes(self.precision, vocabulary, hidden_size)),
+        };
+        let loss = self.loss.as_ref().map_or(0, |loss| {
+            let embeddings = self.embeddings * (loss.columns * batch_size * hidden_size) * size_of::<f32>();
+            embeddings + contrastive_scratch_bytes(loss, batch_size, hidden_size)
+        });
         let added = self.fixed + self.per_token * piece_tokens as u64 + (product + loss) as u64;
         added + added / SLACK.0 + SLACK.1
     }
@@ -309,15 +334,20 @@ impl Probe {
         let tokens = 2 * sentence.len() as u64;
         let mut buffers = StepBuffers::default().with_room(2 * sentence.len());
         let mut grads = Grads::zeros(encoder.params.layout().clone());
-        let dropout = settings.dropout(0, 0);
-        accumulate_gradient(
-            encoder,
-            &TokenizedBatch::new(1, vec![sentence.clone()]),
-            Some(&dropout),
-            &*settings.objective(1),
-            &mut buffers,
-            &mut grads,
-        );
+        let dropout = Some(settings.dropout(0, 0));
+        if settings.is_contrastive() {
+            let objective = settings.objective_of_embeddings(1);
+            let batch = TokenizedBatch::new(1, vec![sentence.clone()]);
+            accumulate_gradient(encoder, &batch, dropout.as_ref(), &*objective, &mut buffers, &mut grads);
+        }
+        if settings.has_masked_lm() {
+            // Some batches have more masked tokens than their share.
+            let masked = (1.5 * settings.mlm_probability * sentence.len() as f32).ceil() as u32;
+            let labels = vec![sentence[0]; masked as usize];
+            let text = Masked { ids: sentence.clone(), positions: (0..masked).collect(), labels };
+            let texts = MaskedTexts::new(vec![text.clone(), text], vec![0, 1]);
+            accumulate_masked_gradient(encoder, &texts, 1.0, dropout.as_ref(), &mut buffers, &mut grads);
+        }
 
         let mut pool = BufferPool::with_room(2 * sentence.len());
         let batch = TokenBatch::new(encoder.config(), &[&sentence, &sentence], vec![0, 1]);

@@ -9,8 +9,8 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use simcse_model::SentenceEncoder;
 use simcse_model::io::{create_directory, sync_parent, uninterrupted};
-use simcse_model::{ModelDirectory, SentenceEncoder, WeightsFile};
 
 use crate::error::{Error, Result};
 use crate::optim::adamw::{AdamW, check_finite};
@@ -185,12 +185,7 @@ pub(crate) fn write_model(
 /// Gives `encoder` the weights of `checkpoint-<step>`, after checking its bytes.
 pub(crate) fn load_weights(output: &Path, step: u64, encoder: &mut SentenceEncoder) -> Result<()> {
     let checkpoint = Checkpoint::open(&output.join(name(step)))?;
-    let mut weights = WeightsFile::read(&ModelDirectory::weights_path(checkpoint.path()))?;
-    let layout = encoder.params.layout().clone();
-    for tensor in layout.parameters() {
-        weights.take(&tensor.name, &tensor.shape, &mut encoder.params.values_mut()[tensor.range()])?;
-    }
-    Ok(())
+    Ok(encoder.load_weights(checkpoint.path())?)
 }
 
 /// The name of the checkpoint at `step`.

@@ -5,6 +5,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use crate::step::batch::TokenizedBatch;
+use crate::step::gradient::StepLoss;
 
 /// The figures of a step.
 #[derive(Clone, Debug, Serialize)]
@@ -15,6 +16,13 @@ pub struct StepRecord {
     pub epoch: f64,
     /// The loss before the update; `null` in the file if it is not finite.
     pub loss: f32,
+    /// The mean cross-entropy of masked tokens; not in the file unless it is part of the loss.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mlm_loss: Option<f64>,
+    /// The share of masked tokens that were predicted; not in the file unless they are part of the
+    /// loss.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mlm_accuracy: Option<f64>,
     /// The learning rate of the update.
     pub learning_rate: f64,
     /// The norm of the gradient before clipping; `null` in the file if it is not finite.
@@ -35,12 +43,13 @@ impl StepRecord {
     pub(crate) fn new(
         step: u64,
         epoch: f64,
-        loss: f32,
+        found: StepLoss,
         learning_rate: f64,
         grad_norm: f64,
         batches: &[TokenizedBatch],
         elapsed: Duration,
     ) -> Self {
+        let StepLoss { loss, masked_lm } = found;
         let step_seconds = elapsed.as_secs_f64();
         let texts = || batches.iter().flat_map(TokenizedBatch::texts);
         let tokens: usize = texts().map(Vec::len).sum();
@@ -51,6 +60,8 @@ impl StepRecord {
             step,
             epoch,
             loss,
+            mlm_loss: masked_lm.map(|figures| figures.loss),
+            mlm_accuracy: masked_lm.map(|figures| figures.accuracy),
             learning_rate,
             grad_norm,
             skipped,

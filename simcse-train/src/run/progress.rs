@@ -188,9 +188,18 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::step::gradient::StepLoss;
 
     fn record(step: u64, loss: f32, grad_norm: f64) -> StepRecord {
-        StepRecord::new(step, step as f64 / 10.0, loss, 1e-3, grad_norm, &[], Duration::from_secs(1))
+        StepRecord::new(
+            step,
+            step as f64 / 10.0,
+            StepLoss { loss, masked_lm: None },
+            1e-3,
+            grad_norm,
+            &[],
+            Duration::from_secs(1),
+        )
     }
 
     #[test]

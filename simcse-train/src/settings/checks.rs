@@ -7,7 +7,7 @@ use simcse_tensor::{Hardness, Partition};
 use crate::error::{Error, Result};
 use crate::settings::setting::{Setting, shown};
 use crate::settings::table::Settings;
-use crate::settings::values::Direction;
+use crate::settings::values::{Direction, Training};
 
 impl Settings {
     /// Checks every range, and settings that need others.
@@ -38,6 +38,9 @@ impl Settings {
             let names: Vec<_> = self.directions.iter().map(|direction| direction.name()).collect();
             return Err(refused("directions", expected, names.join(",")));
         }
+        if self.objective == Training::Mlm && self.mlm_weight == 0.0 {
+            return Err(refused("mlm-weight", "a positive number with --objective mlm", "0".to_owned()));
+        }
         if (self.hardness_mode == Hardness::None) != (self.hardness_strength == 0.0) {
             let expected = "a positive number with --hardness-mode, and 0 without it";
             return Err(refused("hardness-strength", expected, self.hardness_strength.to_string()));
@@ -50,11 +53,15 @@ impl Settings {
         Ok(())
     }
 
-    /// Checks settings that need hard negatives against examples of `columns` texts.
+    /// Checks settings that need examples of some number of texts against examples of `columns` texts.
     ///
     /// # Errors
     /// [`Error::Setting`], naming the flag.
     pub(crate) fn check_columns(&self, columns: usize) -> Result<()> {
+        if self.objective == Training::Mlm && columns > 1 {
+            let expected = "examples of one text with --objective mlm (name one column with --text-column)";
+            return Err(refused("objective", expected, format!("{columns} texts in each")));
+        }
         let setting = if self.hardness_mode == Hardness::HardNegatives {
             "hardness-mode"
         } else if self.hard_negative_weight != 0.0 {
@@ -80,11 +87,12 @@ impl Settings {
         Err(Error::Changed { what: format!("--{}", setting.flag()), recorded: value(self), given: value(given) })
     }
 
-    /// Gives `encoder` the length, pooling and precision of the settings.
+    /// Gives `encoder` the length, pooling and precision of the settings, and a head if it needs one.
     ///
     /// # Errors
     /// [`Error::Setting`] if the model cannot encode sentences of that length, or its embeddings
-    /// have fewer values than --matryoshka-dims names.
+    /// have fewer values than --matryoshka-dims names; what reading the head of masked language
+    /// modeling reports.
     pub(crate) fn apply_to(&self, encoder: &mut SentenceEncoder) -> Result<()> {
         let most = encoder.config().max_tokens();
         if self.max_seq_length > most {
@@ -102,6 +110,9 @@ impl Settings {
         encoder.directory.max_seq_length = self.max_seq_length;
         encoder.directory.pooling = self.pooling;
         encoder.precision = self.precision;
+        if self.has_masked_lm() {
+            encoder.add_mlm_head(self.seed)?;
+        }
         Ok(())
     }
 }

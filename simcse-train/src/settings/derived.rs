@@ -1,16 +1,36 @@
 //! What a run derives from its settings.
 
 use simcse_model::io::counted;
-use simcse_model::{DropoutPlan, SentenceEncoder};
+use simcse_model::{DropoutPlan, SentenceEncoder, Tokenizer};
 use simcse_tensor::{ContrastiveLoss, Directions};
 
-use crate::data::batches::Batching;
+use crate::data::batches::{BatchSampler, Batching};
+use crate::error::Result;
 use crate::settings::setting::{Setting, shown};
 use crate::settings::table::Settings;
-use crate::settings::values::{Direction, Rounding};
+use crate::settings::values::{Direction, Rounding, Training};
+use crate::step::gradient::Objectives;
+use crate::step::masked_lm::MaskedLm;
+use crate::step::masking::Masking;
 use crate::step::objectives::{Matryoshka, Objective};
 
 impl Settings {
+    /// The settings that concern a loss of embeddings, by name.
+    pub const OF_EMBEDDINGS: &[&str] = &[
+        "recipe",
+        "prompt",
+        "scale",
+        "directions",
+        "partition_mode",
+        "hardness_mode",
+        "hardness_strength",
+        "hard_negative_weight",
+        "matryoshka_dims",
+        "matryoshka_weights",
+        "mlm_weight",
+        "batch_sampler",
+    ];
+
     /// The defaults for training `encoder`: its own pooling and dropout rates.
     pub fn for_model(encoder: &SentenceEncoder) -> Self {
         let config = encoder.config();
@@ -19,6 +39,24 @@ impl Settings {
             hidden_dropout: config.hidden_dropout_prob,
             attention_dropout: config.attention_probs_dropout_prob,
             ..Self::default()
+        }
+    }
+
+    /// The same for masked language modeling alone, with the defaults of `simcse pretrain`: those of
+    /// a model that was pretrained before, or of one with random weights (`is_new`).
+    #[must_use]
+    pub fn pretraining(self, is_new: bool) -> Self {
+        let (learning_rate, epochs) = if is_new { (1e-3, 10) } else { (5e-5, 3) };
+        Self {
+            objective: Training::Mlm,
+            mlm_weight: 1.0,
+            // Batches of a language model have no negatives, so equal texts may meet.
+            batch_sampler: BatchSampler::Batch,
+            weight_decay: 0.01,
+            max_seq_length: 64,
+            learning_rate,
+            epochs,
+            ..self
         }
     }
 
@@ -72,7 +110,8 @@ impl Settings {
 
     /// The options of the objective that do not have their defaults, as flags.
     pub fn objective_flags(&self) -> Vec<String> {
-        const OPTIONS: [&str; 7] = [
+        const OPTIONS: [&str; 11] = [
+            "objective",
             "directions",
             "partition_mode",
             "hardness_mode",
@@ -80,6 +119,9 @@ impl Settings {
             "hard_negative_weight",
             "matryoshka_dims",
             "matryoshka_weights",
+            "mlm_weight",
+            "mlm_probability",
+            "whole_word_mask",
         ];
         let defaults = Self::default();
         let flag = |setting: &Setting<Self>| {
@@ -89,8 +131,33 @@ impl Settings {
         Self::TABLE.iter().filter(|setting| OPTIONS.contains(&setting.name)).filter_map(flag).collect()
     }
 
+    /// Whether the model needs a head for masked language modeling.
+    pub(crate) fn has_masked_lm(&self) -> bool {
+        self.mlm_weight > 0.0
+    }
+
+    /// Whether examples are compared with each other.
+    pub(crate) fn is_contrastive(&self) -> bool {
+        self.objective == Training::Contrastive
+    }
+
     /// What the run minimizes, for examples of `columns` texts.
-    pub(crate) fn objective(&self, columns: usize) -> Box<dyn Objective> {
+    ///
+    /// # Errors
+    /// [`Error::NoMask`](crate::Error::NoMask).
+    pub(crate) fn objectives(&self, tokenizer: &Tokenizer, columns: usize) -> Result<Objectives> {
+        let masked_lm = || {
+            let masking = Masking::new(tokenizer, self.mlm_probability, self.whole_word_mask)?;
+            Result::Ok(MaskedLm { masking, weight: self.mlm_weight })
+        };
+        Ok(Objectives {
+            embeddings: self.is_contrastive().then(|| self.objective_of_embeddings(columns)),
+            masked_lm: self.has_masked_lm().then(masked_lm).transpose()?,
+        })
+    }
+
+    /// The loss of embeddings, for examples of `columns` texts.
+    pub(crate) fn objective_of_embeddings(&self, columns: usize) -> Box<dyn Objective> {
         let loss = self.contrastive(columns);
         if self.matryoshka_dims.is_empty() {
             return Box::new(loss);

@@ -6,7 +6,7 @@ use simcse_tensor::{Hardness, Partition, Rows};
 use crate::data::batches::BatchSampler;
 use crate::settings::recipe::Recipe;
 use crate::settings::setting::{Setting, Value, optional, settings};
-use crate::settings::values::{Direction, Rounding};
+use crate::settings::values::{Direction, Rounding, Training};
 
 /// The largest integer of TOML.
 pub(super) const LARGEST: u64 = i64::MAX as u64;
@@ -33,6 +33,10 @@ settings! {
         /// princeton-sup-bert, princeton-sup-roberta: those of SimCSE's authors, with cls pooling
         /// in place of their tanh layer on it
         recipe: Option<Recipe> = None, "NAME", "a recipe" if |_| true;
+
+        /// What is trained: contrastive, embeddings by pairs of texts; or mlm, the language model
+        /// alone, by predicting masked tokens (which is what `simcse pretrain` does)
+        objective: Training = Training::Contrastive, "NAME", "an objective" if |_| true;
 
         /// Examples per batch; the texts of each are negatives for all the others
         batch_size: usize = 128, "N", "2 or more: a sentence needs negatives" if |&size| size >= 2;
@@ -99,6 +103,18 @@ settings! {
         /// Weights of the losses of --matryoshka-dims, as many numbers
         matryoshka_weights: Vec<f32> = Vec::new(), "NUMBERS" default "1 for each",
             "positive numbers" if |weights| weights.iter().all(|&weight| positive(weight.into()));
+
+        /// Also predict masked tokens, and add X times that loss (as --do_mlm with --mlm_weight does
+        /// in SimCSE's own program; 0.1 is its default): every view is encoded a second time, with
+        /// masked tokens
+        mlm_weight: f32 = 0.0, "X", "0 or more" if |&weight| weight >= 0.0 && weight.is_finite();
+
+        /// Share of the tokens that are masked; of these, 80% become the mask token, 10% a random
+        /// token, and 10% stay
+        mlm_probability: f32 = 0.15, "P", "above 0 and below 1" if |&share| share > 0.0 && share < 1.0;
+
+        /// Mask whole words: all tokens of a word, or none
+        whole_word_mask: bool = false, "", "true or false" if |_| true;
 
         /// AdamW's peak learning rate
         learning_rate: f64 = 5e-5, "X", "a positive number" if |&rate| positive(rate);

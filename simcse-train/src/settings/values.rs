@@ -27,6 +27,26 @@ impl Named for Rounding {
     }
 }
 
+/// What a run trains.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Training {
+    /// Embeddings, by a contrastive loss.
+    Contrastive,
+    /// The language model, by predicting masked tokens.
+    Mlm,
+}
+
+impl Named for Training {
+    const ALL: &'static [Self] = &[Self::Contrastive, Self::Mlm];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::Contrastive => "contrastive",
+            Self::Mlm => "mlm",
+        }
+    }
+}
+
 /// Which pairs a batch compares. sentence-transformers: `directions` of
 /// `MultipleNegativesRankingLoss`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -69,7 +89,7 @@ macro_rules! named_values {
     )*};
 }
 
-named_values!(BatchSampler, Direction, Hardness, Partition, Pooling, Recipe, Rounding);
+named_values!(BatchSampler, Direction, Hardness, Partition, Pooling, Recipe, Rounding, Training);
 
 impl Value for Precision {
     /// `auto` is the fastest one on this processor.

@@ -73,6 +73,14 @@ impl TokenizedBatch {
         (numbers().map(text).collect(), numbers().map(stream).collect())
     }
 
+    /// [`rows`](Self::rows) with each text once: all first texts, then all second ones, and so on.
+    pub(crate) fn single_rows(&self) -> (Vec<&[u32]>, Vec<u32>) {
+        let (mut rows, mut streams) = self.rows();
+        rows.truncate(self.texts.len());
+        streams.truncate(self.texts.len());
+        (rows, streams)
+    }
+
     /// The first `count` examples, or all if there are fewer.
     pub(crate) fn first(&self, count: usize) -> Self {
         let texts = self.texts[..self.columns * count.min(self.len())].to_vec();

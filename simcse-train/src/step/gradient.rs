@@ -12,90 +12,50 @@
 //! A piece consists of whole blocks of sentences ([`Rows::blocks`]). Parameter gradients are sums
 //! over blocks, added in order, so pieces of every size give the same bits.
 
-use std::ops::Range;
-
 use ndarray::s;
-use simcse_model::{DropoutPlan, ModelConfig, SentenceEncoder, TokenBatch};
-use simcse_tensor::{BufferPool, Grads, Rows, Tape, Var};
+use simcse_model::{DropoutPlan, SentenceEncoder};
+use simcse_tensor::{BufferPool, Grads, Tape, Var};
 
 use crate::step::batch::TokenizedBatch;
+use crate::step::buffers::StepBuffers;
+use crate::step::masked_lm::{MaskedFigures, MaskedLm};
 use crate::step::objectives::Objective;
+use crate::step::pieces::{Piece, blocks_in, pieces};
 
-/// What stays the same from step to step: buffers, the largest piece that they are for, and the
-/// tokens that pooling excludes.
+/// What a step minimizes: the sum of what there is.
 ///
 /// ```
-/// # mod common { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_model.rs")); }
-/// # let encoder = common::small_model(&["boot from usb"]);
-/// use simcse_tensor::Grads;
-/// use simcse_train::{ContrastiveLoss, StepBuffers, TokenizedBatch, accumulate_gradient};
+/// use simcse_train::{ContrastiveLoss, Objectives};
 ///
-/// // Token ids of 100 sentences, 1400 tokens in both views.
-/// let sentences = (0..100).map(|i| vec![2, 9 + i, 9, 8, 7, 6, 3]).collect();
-/// let batch = TokenizedBatch::new(1, sentences);
-/// let objective = ContrastiveLoss::simcse(20.0);
-/// let mut gradients = Vec::new();
-/// for mini_batch_tokens in [None, Some(512)] {
-///     let mut buffers = StepBuffers::new(mini_batch_tokens);
-///     let mut grads = Grads::zeros(encoder.params.layout().clone());
-///     accumulate_gradient(&encoder, &batch, None, &objective, &mut buffers, &mut grads);
-///     gradients.push(grads.values().to_vec());
-/// }
-/// // Encoded whole or in pieces, the gradients are the same to the last bit.
-/// assert_eq!(gradients[0], gradients[1]);
+/// let objectives = Objectives::from(ContrastiveLoss::simcse(20.0));
+/// assert!(objectives.embeddings.is_some() && objectives.masked_lm.is_none());
 /// ```
-#[derive(Debug, Default)]
-pub struct StepBuffers {
-    mini_batch_tokens: Option<usize>,
-    /// How many leading tokens of every sentence pooling excludes.
-    excluded: usize,
-    /// For one piece at a time.
-    activations: BufferPool,
-    /// For the whole batch.
-    embeddings: BufferPool,
+#[derive(Default)]
+pub struct Objectives {
+    /// A loss of the embeddings of the whole batch.
+    pub embeddings: Option<Box<dyn Objective>>,
+    /// Masked language modeling on the batch's texts, in a pass of its own. Next to a loss of
+    /// embeddings, every view is masked, as in princeton-nlp/SimCSE (`do_mlm`); alone, every text.
+    pub masked_lm: Option<MaskedLm>,
 }
 
-impl StepBuffers {
-    /// For pieces of at most `mini_batch_tokens` tokens (all views count), rounded down to whole
-    /// blocks of sentences but at least one block; or, with `None`, for whole batches. Gradients do
-    /// not depend on it.
-    #[must_use]
-    pub fn new(mini_batch_tokens: Option<usize>) -> Self {
-        Self { mini_batch_tokens, ..Self::default() }
+impl<O: Objective + 'static> From<O> for Objectives {
+    fn from(objective: O) -> Self {
+        Self { embeddings: Some(Box::new(objective)), masked_lm: None }
     }
+}
 
-    /// The same, with buffers of the right size for pieces of at most `tokens` tokens. For a longer
-    /// piece they grow.
-    #[must_use]
-    pub fn with_room(self, tokens: usize) -> Self {
-        Self { activations: BufferPool::with_room(tokens), ..self }
-    }
-
-    /// The same, for a model whose pooling excludes the first `excluded` tokens of every sentence:
-    /// a prompt's ([`Prompt::excluded`](simcse_model::Prompt::excluded)).
-    #[must_use]
-    pub fn excluding(self, excluded: usize) -> Self {
-        Self { excluded, ..self }
-    }
-
-    /// The number of leading tokens that pooling excludes.
-    pub(crate) fn excluded(&self) -> usize {
-        self.excluded
-    }
-
-    /// Bytes of a piece's activations.
-    pub(crate) fn activation_bytes(&self) -> usize {
-        self.activations.free_bytes()
-    }
-
-    /// The number of buffers allocated so far.
-    pub fn allocations(&self) -> usize {
-        self.activations.allocations() + self.embeddings.allocations()
-    }
+/// What a step, or one of its batches, found.
+#[derive(Clone, Copy, Debug, Default, PartialEq)]
+pub struct StepLoss {
+    /// What is minimized.
+    pub loss: f32,
+    /// Figures of masked language modeling, if it is an objective.
+    pub masked_lm: Option<MaskedFigures>,
 }
 
 /// Overwrites `grads` with the mean of the gradients of a step's batches and returns their mean
-/// loss. Batch `i` takes its dropout masks from `dropout(i)`.
+/// loss and the figures of all of them. Batch `i` takes its dropout masks from `dropout(i)`.
 ///
 /// # Panics
 /// If there is no batch, or if a batch has no examples.
@@ -110,31 +70,56 @@ impl StepBuffers {
 /// let batch = |first, second| TokenizedBatch::new(1, vec![vec![2, first, 3], vec![2, second, 3]]);
 /// let batches = vec![batch(9, 8), batch(7, 6)];
 /// let dropout = |batch| DropoutPlan { hidden: 0.1, attention: 0.1, seed: 42, step: batch as u32 };
-/// let objective = ContrastiveLoss::simcse(20.0);
+/// let objectives = ContrastiveLoss::simcse(20.0).into();
 /// let mut grads = Grads::zeros(encoder.params.layout().clone());
 /// let mut buffers = StepBuffers::default();
-/// let loss = mean_gradient(&encoder, &batches, dropout, &objective, &mut buffers, &mut grads);
-/// assert!(loss > 0.0 && grads.values().iter().any(|&gradient| gradient != 0.0));
+/// let found = mean_gradient(&encoder, &batches, dropout, &objectives, &mut buffers, &mut grads);
+/// assert!(found.loss > 0.0 && grads.values().iter().any(|&gradient| gradient != 0.0));
 /// ```
 pub fn mean_gradient(
     encoder: &SentenceEncoder,
     batches: &[TokenizedBatch],
     dropout: impl Fn(usize) -> DropoutPlan,
-    objective: &dyn Objective,
+    objectives: &Objectives,
     buffers: &mut StepBuffers,
     grads: &mut Grads,
-) -> f32 {
+) -> StepLoss {
     assert!(!batches.is_empty(), "a step has batches");
     let share = 1.0 / batches.len() as f32;
     grads.clear();
     let mut loss = 0.0;
+    let mut masked_lm = Vec::new();
     for (i, batch) in batches.iter().enumerate() {
-        loss += share * accumulate_gradient(encoder, batch, Some(&dropout(i)), objective, buffers, grads);
+        let found = accumulate(encoder, batch, &dropout(i), objectives, buffers, grads);
+        loss += share * found.loss;
+        masked_lm.extend(found.masked_lm);
     }
     if batches.len() > 1 {
         grads.scale(share);
     }
-    loss
+    StepLoss { loss, masked_lm: objectives.masked_lm.is_some().then(|| MaskedFigures::combined(&masked_lm)) }
+}
+
+/// Adds the gradient of all objectives of one batch to `grads`.
+pub(crate) fn accumulate(
+    encoder: &SentenceEncoder,
+    batch: &TokenizedBatch,
+    dropout: &DropoutPlan,
+    objectives: &Objectives,
+    buffers: &mut StepBuffers,
+    grads: &mut Grads,
+) -> StepLoss {
+    let mut found = StepLoss::default();
+    if let Some(objective) = &objectives.embeddings {
+        found.loss += accumulate_gradient(encoder, batch, Some(dropout), &**objective, buffers, grads);
+    }
+    if let Some(masked_lm) = &objectives.masked_lm {
+        let (texts, streams) = if objectives.embeddings.is_some() { batch.rows() } else { batch.single_rows() };
+        let figures = masked_lm.accumulate(encoder, (&texts, &streams), dropout, buffers, grads);
+        found.loss += masked_lm.weight * figures.loss as f32;
+        found.masked_lm = Some(figures);
+    }
+    found
 }
 
 /// Adds the gradient of the loss of one batch to `grads`, and returns the loss. [`StepBuffers`] has
@@ -150,76 +135,49 @@ pub fn accumulate_gradient(
     buffers: &mut StepBuffers,
     grads: &mut Grads,
 ) -> f32 {
-    let StepBuffers { mini_batch_tokens, excluded, activations, embeddings: pool } = buffers;
-    let pieces = pieces(encoder.config(), batch, *excluded, blocks_in(*mini_batch_tokens));
+    let StepBuffers { mini_batch_tokens, excluded, activations, embeddings: pool, .. } = buffers;
+    let (views, streams) = batch.rows();
+    let pieces = pieces(encoder.config(), &views, &streams, blocks_in(*mini_batch_tokens));
     let (first, rest) = pieces.split_first().expect("a batch has examples");
 
     // The first piece is encoded last, because its recording must stay until the loss is known, and
     // while it does, no other piece can use the buffers.
     let mut embeddings = pool.take(batch.views() * batch.len(), encoder.dimension()); // (K·B, C)
     for piece in rest {
-        let (tape, encoded) = piece.encode(encoder, dropout, activations, false);
-        embeddings.slice_mut(s![piece.views.clone(), ..]).assign(tape.value(encoded));
+        let (tape, encoded) = encode(piece, encoder, *excluded, dropout, activations, false);
+        embeddings.slice_mut(s![piece.sentences.clone(), ..]).assign(tape.value(encoded));
     }
-    let (tape, encoded) = first.encode(encoder, dropout, activations, true);
-    embeddings.slice_mut(s![first.views.clone(), ..]).assign(tape.value(encoded));
+    let (tape, encoded) = encode(first, encoder, *excluded, dropout, activations, true);
+    embeddings.slice_mut(s![first.sentences.clone(), ..]).assign(tape.value(encoded));
 
     // The gradient is (K·B, C), too.
     let (loss, dembeddings) = objective.loss_and_gradient(embeddings, encoder.precision, pool);
 
     // Backward in the order of the pieces: the sums of parameter gradients are over blocks in this
     // order, whatever the size of the pieces.
-    tape.backward(&[(encoded, dembeddings.slice(s![first.views.clone(), ..]))], grads);
+    tape.backward(&[(encoded, dembeddings.slice(s![first.sentences.clone(), ..]))], grads);
     for piece in rest {
-        let (tape, encoded) = piece.encode(encoder, dropout, activations, true);
-        tape.backward(&[(encoded, dembeddings.slice(s![piece.views.clone(), ..]))], grads);
+        let (tape, encoded) = encode(piece, encoder, *excluded, dropout, activations, true);
+        tape.backward(&[(encoded, dembeddings.slice(s![piece.sentences.clone(), ..]))], grads);
     }
     pool.give(dembeddings);
     loss
 }
 
-/// Consecutive views that go through the encoder together.
-struct Piece {
-    /// Their rows in the embeddings: 0..B are the first views of the examples, B..2B the second
-    /// views, and so on.
-    views: Range<usize>,
-    batch: TokenBatch,
-    /// How many leading tokens of every view pooling excludes.
+/// The embeddings of a piece of the views: rows 0..B of all embeddings are the first views of the
+/// examples, rows B..2B the second views, and so on. Pooling excludes the first `excluded` tokens of
+/// every view.
+fn encode<'a>(
+    piece: &Piece,
+    encoder: &'a SentenceEncoder,
     excluded: usize,
-}
-
-impl Piece {
-    fn encode<'a>(
-        &self,
-        encoder: &'a SentenceEncoder,
-        dropout: Option<&DropoutPlan>,
-        pool: &'a mut BufferPool,
-        recording: bool,
-    ) -> (Tape<'a>, Var) {
-        let mut tape = encoder.tape(pool, &self.batch, recording);
-        let encoded = encoder.forward_after(self.excluded, &mut tape, &self.batch, dropout);
-        (tape, encoded)
-    }
-}
-
-/// The number of blocks of sentences in a piece.
-pub(crate) fn blocks_in(mini_batch_tokens: Option<usize>) -> usize {
-    mini_batch_tokens.map_or(usize::MAX, |tokens| (tokens / Rows::BLOCK).max(1))
-}
-
-/// Splits the views of a batch into pieces of `length` blocks. The blocks that are left make the
-/// last piece, not the first: the first piece is encoded only once, so it should be a full one.
-fn pieces(config: &ModelConfig, batch: &TokenizedBatch, excluded: usize, length: usize) -> Vec<Piece> {
-    let (views, streams) = batch.rows();
-    let rows = Rows::new(views.iter().map(|ids| ids.len()), streams.clone());
-
-    let blocks: Vec<Range<usize>> = rows.blocks().collect();
-    let piece = |run: &[Range<usize>]| {
-        let range = run[0].start..run[run.len() - 1].end;
-        let batch = TokenBatch::new(config, &views[range.clone()], streams[range.clone()].to_vec());
-        Piece { views: range, batch, excluded }
-    };
-    blocks.chunks(length).map(piece).collect()
+    dropout: Option<&DropoutPlan>,
+    pool: &'a mut BufferPool,
+    recording: bool,
+) -> (Tape<'a>, Var) {
+    let mut tape = encoder.tape(pool, &piece.batch, recording);
+    let encoded = encoder.forward_after(excluded, &mut tape, &piece.batch, dropout);
+    (tape, encoded)
 }
 
 #[cfg(test)]
@@ -248,7 +206,7 @@ mod tests {
             expected.iter_mut().zip(grads.values()).for_each(|(sum, &g)| *sum += f64::from(g) / 3.0);
         }
 
-        let loss = mean_gradient(&encoder, &batches, dropout, &OBJECTIVE, &mut buffers, &mut grads);
+        let loss = mean_gradient(&encoder, &batches, dropout, &OBJECTIVE.into(), &mut buffers, &mut grads).loss;
         assert!((loss - losses).abs() < 1e-6, "{loss}, expected {losses}");
         let largest = expected.iter().fold(0.0, |largest: f64, g| largest.max(g.abs()));
         assert!(largest > 1e-3, "{largest}");
@@ -278,27 +236,6 @@ mod tests {
             assert!(whole == run(Some(512), PROMPT), "{pooling:?}: pieces give other bits");
             // The last token is never one of the prompt.
             assert_eq!(whole.1 == run(None, 0).1, pooling == Pooling::LastToken, "{pooling:?}");
-        }
-    }
-
-    #[test]
-    fn pieces_are_as_full_as_whole_blocks_allow() {
-        let encoder = encoder(Architecture::Bert, 1, 32);
-        let sentences = batch(400, 5);
-        let tokens = 2 * sentences.texts().iter().map(Vec::len).sum::<usize>();
-        let longest = sentences.texts().iter().map(Vec::len).max().unwrap();
-        for most in [512, 1024, 2000, 3000, tokens] {
-            let pieces = pieces(encoder.config(), &sentences, 0, blocks_in(Some(most)));
-            let (last, others) = pieces.split_last().unwrap();
-            let fullest = most / Rows::BLOCK * Rows::BLOCK;
-            let emptiest = most / Rows::BLOCK * (Rows::BLOCK - longest);
-            for piece in others {
-                let tokens = piece.batch.rows().tokens();
-                assert!(emptiest < tokens && tokens <= fullest, "{tokens} tokens in a piece of {most}");
-            }
-            assert!(last.batch.rows().tokens() <= fullest);
-            assert_eq!(pieces.iter().map(|piece| piece.batch.rows().tokens()).sum::<usize>(), tokens);
-            assert!(pieces.windows(2).all(|pair| pair[0].views.end == pair[1].views.start));
         }
     }
 }

@@ -5,8 +5,8 @@ use simcse_tensor::{BufferPool, Grads};
 
 use crate::error::{Error, Result};
 use crate::step::batch::TokenizedBatch;
-use crate::step::gradient::{StepBuffers, accumulate_gradient};
-use crate::step::objectives::Objective;
+use crate::step::buffers::StepBuffers;
+use crate::step::gradient::{Objectives, accumulate};
 
 /// Examples that the check uses, at most.
 const EXAMPLES: usize = 16;
@@ -29,9 +29,9 @@ const EXAMPLES: usize = 16;
 /// let mut buffers = StepBuffers::default();
 /// let mut check = |sentences: Vec<Vec<u32>>| {
 ///     let dropout = DropoutPlan { hidden: 0.1, attention: 0.1, seed: 42, step: 0 };
-///     let objective = ContrastiveLoss::simcse(20.0);
+///     let objectives = ContrastiveLoss::simcse(20.0).into();
 ///     let batch = TokenizedBatch::new(1, sentences);
-///     check_gradient_flow(&encoder, &batch, &dropout, &objective, &mut buffers, &mut grads)
+///     check_gradient_flow(&encoder, &batch, &dropout, &objectives, &mut buffers, &mut grads)
 /// };
 /// check(vec![vec![2, 9, 3], vec![2, 8, 3]])?;
 /// // A single sentence has no negatives, and so no gradient.
@@ -43,16 +43,17 @@ pub fn check_gradient_flow(
     encoder: &SentenceEncoder,
     batch: &TokenizedBatch,
     dropout: &DropoutPlan,
-    objective: &dyn Objective,
+    objectives: &Objectives,
     buffers: &mut StepBuffers,
     grads: &mut Grads,
 ) -> Result<()> {
     let batch = batch.first(EXAMPLES);
-    if batch.columns() == 1 && (dropout.hidden > 0.0 || dropout.attention > 0.0) {
+    let has_views = objectives.embeddings.is_some() && batch.columns() == 1;
+    if has_views && (dropout.hidden > 0.0 || dropout.attention > 0.0) {
         views_differ(encoder, &batch.texts()[0], buffers.excluded(), dropout)?;
     }
     grads.clear();
-    accumulate_gradient(encoder, &batch, Some(dropout), objective, buffers, grads);
+    accumulate(encoder, &batch, dropout, objectives, buffers, grads);
     for tensor in grads.layout().parameters().iter().filter(|tensor| tensor.trainable) {
         let values = &grads.values()[tensor.range()];
         let problem = if values.iter().any(|g| !g.is_finite()) {

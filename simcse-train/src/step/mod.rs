@@ -4,6 +4,10 @@
 //! sentences come from: it is given token ids, dropout rates and an objective.
 
 pub(crate) mod batch;
+pub(crate) mod buffers;
 pub(crate) mod gradient;
 pub(crate) mod gradient_flow;
+pub(crate) mod masked_lm;
+pub(crate) mod masking;
 pub(crate) mod objectives;
+pub(crate) mod pieces;

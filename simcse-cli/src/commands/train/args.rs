@@ -10,7 +10,7 @@ use simcse_train::{Inputs, Settings};
 
 use crate::args::{JsonArgs, named, size};
 use crate::commands::train::eval_sets::EvalSetArgs;
-use crate::setting_args::SettingArgs;
+use crate::setting_args::{OfTraining, SettingArgs};
 
 const HELP: &str = "\
 Every sentence is encoded twice under dropout; its two embeddings are pulled together and pushed away
@@ -35,58 +35,58 @@ pub(crate) struct TrainArgs {
     /// Text to train on: one sentence per line, UTF-8, plain or .gz, or a table of sentences, pairs
     /// or triplets: .csv, .tsv or .jsonl; - is standard input. Several files, and those in a
     /// directory, are read in order as if they were one
-    pub(super) sentences: Vec<PathBuf>,
+    pub(crate) sentences: Vec<PathBuf>,
     /// Column of a table that holds the sentences, or columns, separated by commas, that hold the
     /// anchor, its positive and its hard negatives: each a name in the first line, a JSON key, or a
     /// number from 1 [default: anchor,positive,negative or sent0,sent1,hard_neg as far as there are
     /// such columns, or else the one named text, sentence, title or the like]
     #[arg(long, value_name = "COLUMN,…", requires = "sentences", value_delimiter = ',')]
     #[arg(value_parser = NonEmptyStringValueParser::new(), visible_alias = "text-columns")]
-    pub(super) text_column: Vec<String>,
+    pub(crate) text_column: Vec<String>,
     /// Train on the titles in a directory like github.com/taolei87/askubuntu, except for the
     /// questions of its development and test sets, and score on those sets; `askubuntu` stands for
     /// the directory that `simcse fetch askubuntu` downloads
     #[arg(long, value_name = "DIR", conflicts_with = "sentences")]
-    pub(super) data: Option<PathBuf>,
+    pub(crate) data: Option<PathBuf>,
     /// Exclude the held-out questions of --data by `id`, or also all questions with the same `text`
     /// [default: text; with --recipe st-2021, id]
     #[arg(long, value_name = "KEY", requires = "data", value_parser = named::<ExcludeBy>)]
-    pub(super) exclude_by: Option<ExcludeBy>,
+    pub(crate) exclude_by: Option<ExcludeBy>,
     /// The model to train: a Hugging Face or sentence-transformers directory, or a name on the hub
     #[arg(long, value_name = "MODEL", value_parser = NonEmptyStringValueParser::new())]
-    pub(super) model: Option<String>,
+    pub(crate) model: Option<String>,
     /// Directory for the model and its checkpoints [default: output/simcse-MODEL-TIME]
     #[arg(long, value_name = "DIR")]
-    pub(super) output_dir: Option<PathBuf>,
+    pub(crate) output_dir: Option<PathBuf>,
     /// Resume from a checkpoint directory or, with `auto`, from the newest complete one in
     /// --output-dir. Sentences, model and settings are the run's own; flags that are given must
     /// agree with them, except that --epochs and --max-steps may be raised
     #[arg(long, value_name = "DIR", value_parser = PathBufValueParser::new())]
-    pub(super) resume_from_checkpoint: Option<PathBuf>,
+    pub(crate) resume_from_checkpoint: Option<PathBuf>,
     /// Skip sentences of fewer than N characters, and pairs and triplets with such a text [default:
     /// 10 for sentences; otherwise 1, so that only those with an empty text are skipped]
     #[arg(long, value_name = "N")]
-    pub(super) min_length: Option<usize>,
+    pub(crate) min_length: Option<usize>,
     /// Use the model's prompt of this name (query, document, or a name in its
     /// config_sentence_transformers.json) as the --prompt
     #[arg(long, value_name = "NAME", conflicts_with = "prompt")]
-    pub(super) prompt_name: Option<String>,
+    pub(crate) prompt_name: Option<String>,
     #[command(flatten)]
-    pub(super) settings: SettingArgs,
+    pub(crate) settings: SettingArgs<OfTraining>,
     /// Use at most this much memory, such as 3.5GB or 800MB. If batches would need more, they are
     /// encoded in pieces (see --mini-batch-tokens); if that is not enough, the run is refused, with
     /// the largest setting that fits [default: what is available]
     #[arg(long, value_name = "SIZE", value_parser = size)]
-    pub(super) memory_limit: Option<u64>,
+    pub(crate) memory_limit: Option<u64>,
     #[command(flatten)]
-    pub(super) eval_sets: EvalSetArgs,
+    pub(crate) eval_sets: EvalSetArgs,
     /// Hold out N different sentences (of pairs and triplets, anchors), and score models on them
     /// without labels: alignment and uniformity, and how well a sentence is recognized under
     /// dropout and from a corrupted copy
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
-    pub(super) hold_out: Option<u32>,
+    pub(crate) hold_out: Option<u32>,
     #[command(flatten)]
-    pub(super) json: JsonArgs,
+    pub(crate) json: JsonArgs,
 }
 
 impl TrainArgs {
@@ -138,7 +138,7 @@ fn absolute_path(path: &Path) -> String {
 
 /// What identifies a held-out question.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum ExcludeBy {
+pub(crate) enum ExcludeBy {
     /// Its id; other questions with the same title are trained on. As in the script of
     /// sentence-transformers 1.2.
     Id,

@@ -20,7 +20,7 @@ const SPLIT: &str = "split";
 
 /// The development sets that are given as flags, in the order of their kinds.
 #[derive(Clone, Debug, Default)]
-pub(super) struct EvalSetArgs(pub(super) Vec<EvalSet>);
+pub(crate) struct EvalSetArgs(pub(super) Vec<EvalSet>);
 
 /// A development set as a flag names it.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -8,6 +8,7 @@ mod args;
 mod data;
 mod embedded;
 mod eval_sets;
+mod new_model;
 mod outcome;
 mod prepared;
 mod resume;
@@ -18,7 +19,7 @@ mod watcher;
 use std::path::Path;
 
 use simcse_model::{Named, SentenceEncoder};
-use simcse_train::{Error, RunDirectory, Settings, Sources, Trained, Trainer};
+use simcse_train::{Error, RunDirectory, Settings, Sources, Trained, Trainer, Training};
 
 use crate::error::Failure;
 use crate::inputs::load;
@@ -28,18 +29,33 @@ use crate::{progress, report};
 use announce::announce;
 pub(crate) use args::TrainArgs;
 use data::Data;
+pub(crate) use eval_sets::EvalSetArgs;
+pub(crate) use new_model::NewModel;
 use outcome::Outcome;
 use prepared::Prepared;
 use scorer::Scorer;
 use time_left::TimeLeft;
 use watcher::Watcher;
 
+/// Trains embeddings.
 pub(crate) fn run(args: TrainArgs) -> Result<(), Failure> {
+    if args.resume_from_checkpoint.is_none() {
+        check_usage(&args)?;
+    }
+    run_with(args, Training::Contrastive, &embedded::Embedded)
+}
+
+/// Trains a language model: `new`, unless the arguments name one.
+pub(crate) fn run_pretraining(args: TrainArgs, new: &dyn NewModel) -> Result<(), Failure> {
+    run_with(args, Training::Mlm, new)
+}
+
+fn run_with(args: TrainArgs, training: Training, new: &dyn NewModel) -> Result<(), Failure> {
     let json = args.json.json;
     let memory_limit = args.memory_limit;
     let Prepared { data, mut trainer, notes } = match args.resume_from_checkpoint.clone() {
-        None => prepare(&args)?,
-        Some(from) => resume::prepare(&from, args)?,
+        None => prepare(&args, training, new)?,
+        Some(from) => resume::prepare(&from, args, training)?,
     };
     let plan = trainer.plan_memory(data.scorer.texts(), memory_limit)?;
     let warnings = trainer.warnings()?;
@@ -54,7 +70,8 @@ pub(crate) fn run(args: TrainArgs) -> Result<(), Failure> {
     let output = trainer.output().to_path_buf();
     let settings = trainer.settings().clone();
     let bar = progress::steps_bar(trainer.total_steps()).with_position(trainer.done());
-    let scorer = Scorer { choose_best_by: settings.choose_best_by.clone(), ..data.scorer };
+    let masking = trainer.masking()?;
+    let scorer = Scorer { choose_best_by: settings.choose_best_by.clone(), masking, ..data.scorer };
     let mut watcher = Watcher::new(scorer, bar, TimeLeft::new(trainer.total_steps(), &settings));
     let trained = {
         let _deferred = stop::defer();
@@ -82,22 +99,23 @@ pub(crate) fn run(args: TrainArgs) -> Result<(), Failure> {
 }
 
 /// A new run.
-fn prepare(args: &TrainArgs) -> Result<Prepared, Failure> {
-    check_usage(args)?;
+fn prepare(args: &TrainArgs, training: Training, new: &dyn NewModel) -> Result<Prepared, Failure> {
     let output = args.output();
     RunDirectory::check_free(&output)?;
     let data = Data::read(args)?;
     let (name, encoder, mut settings) = match &args.model {
         Some(name) => {
             let encoder = load(name, args.settings.precision())?;
-            let settings = args.settings.over(Settings::for_model(&encoder))?;
+            let base = Settings::for_model(&encoder);
+            let base = if training == Training::Mlm { base.pretraining(false) } else { base };
+            let settings = args.settings.over(base)?;
             (name.clone(), encoder, settings)
         }
         None => {
-            let settings = args.settings.over(embedded::settings())?;
+            let settings = args.settings.over(new.settings())?;
             settings.check()?;
-            let encoder = embedded::encoder(&data.examples, &settings)?;
-            (embedded::MODEL.to_owned(), encoder, settings)
+            let encoder = new.build(&data.examples, &settings)?;
+            (new.name(), encoder, settings)
         }
     };
     args.set_prompt(&mut settings, &encoder.directory.prompts)?;
@@ -128,16 +146,19 @@ fn notes_on_inputs(name: &str, encoder: &SentenceEncoder, settings: &Settings, d
             settings.max_seq_length
         ));
     }
-    if encoder.directory.is_sentence_transformers && data.examples.columns() == 1 {
+    let is_unsupervised = settings.objective == Training::Contrastive && data.examples.columns() == 1;
+    if encoder.directory.is_sentence_transformers && is_unsupervised {
         notes.push(format!(
             "warning: {name} is already a sentence-embedding model; the scores of such models usually get worse under \
              unsupervised training"
         ));
     }
     let prompts = &encoder.directory.prompts;
-    if let Some(default) =
-        prompts.default_name().filter(|_| settings.prompt.is_empty() && !prompts.default_prompt().is_empty())
-    {
+    if let Some(default) = prompts.default_name().filter(|_| {
+        settings.objective == Training::Contrastive
+            && settings.prompt.is_empty()
+            && !prompts.default_prompt().is_empty()
+    }) {
         notes.push(format!(
             "{name} puts its prompt {default} in front of texts by default, but training does not; to train with it, \
              give --prompt-name {default}"

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use simcse_model::{Isa, ModelDirectory, Named};
 use simcse_train::optim::schedule::LinearSchedule;
-use simcse_train::{Checkpoint, Error, ModelSource, OutputDirectory, Provenance, Settings, Trainer, total_steps};
+use simcse_train::{
+    Checkpoint, Error, ModelSource, OutputDirectory, Provenance, Settings, Trainer, Training, total_steps,
+};
 
 use crate::commands::train::args::{ExcludeBy, TrainArgs};
 use crate::commands::train::data::Data;
@@ -18,10 +20,11 @@ use crate::report;
 
 /// Resumes `from` a checkpoint directory, or `auto`. Everything is checked before anything is
 /// written.
-pub(super) fn prepare(from: &Path, mut args: TrainArgs) -> Result<Prepared, Failure> {
+pub(super) fn prepare(from: &Path, mut args: TrainArgs, training: Training) -> Result<Prepared, Failure> {
     let (output, checkpoint) = open(from, args.output_dir.as_deref())?;
     let recorded = checkpoint.provenance.clone();
     let path = checkpoint.path().to_path_buf();
+    check_command(training, recorded.settings.objective, &path)?;
     take_over(&mut args, &recorded)?;
     let mut settings = args.settings.over(recorded.settings.clone())?;
     if args.prompt_name.is_some() {
@@ -38,6 +41,20 @@ pub(super) fn prepare(from: &Path, mut args: TrainArgs) -> Result<Prepared, Fail
     }
     notes.extend(other_bits(&recorded));
     Ok(Prepared { data, trainer, notes })
+}
+
+/// Checks that the run is one of this command.
+fn check_command(given: Training, recorded: Training, path: &Path) -> Result<(), Failure> {
+    let command = |training| if training == Training::Mlm { "simcse pretrain" } else { "simcse train" };
+    if given == recorded {
+        return Ok(());
+    }
+    let message = format!(
+        "--resume-from-checkpoint: {} is of a run of `{}`: resume it with that command",
+        path.display(),
+        command(recorded)
+    );
+    Err(Failure::Usage(message))
 }
 
 /// The run's locked directory, and the checkpoint.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 use simcse_eval::{Cosine, Encoded, EvaluationSet, Figure, Scores, Unlabeled, UnlabeledScores};
 use simcse_model::SentenceEncoder;
-use simcse_train::{Evaluation, EvaluationSource, Figures, SetDigest};
+use simcse_train::{Evaluation, EvaluationSource, Figures, MaskedFigures, Masking, SetDigest, score_masked_lm};
 
 use crate::commands::train::args::TrainArgs;
 use crate::commands::train::eval_sets::EvalSet;
@@ -25,6 +25,8 @@ pub(super) struct Scorer {
     pub(super) test: Option<Box<dyn EvaluationSet>>,
     /// Sentences that were held out.
     pub(super) unlabeled: Option<Unlabeled>,
+    /// How tokens of these are masked, if the run trains a language model.
+    pub(super) masking: Option<Masking>,
     /// The figure that models are compared by, without `eval_`; empty for the first one of the
     /// first set.
     pub(super) choose_best_by: String,
@@ -74,6 +76,9 @@ impl Scorer {
         if let Some(set) = &self.unlabeled {
             let Some(scores) = set.evaluate_while(encoder, |_| !stop::requested())? else { return Ok(None) };
             scored.add_unlabeled(&scores);
+            if let Some(masking) = &self.masking {
+                scored.add_masked_lm(masked_lm(encoder, set.texts(), masking)?);
+            }
         }
         Ok((!stop::requested()).then_some(scored))
     }
@@ -118,6 +123,13 @@ impl Scored {
         self.figures.extend(figures);
     }
 
+    fn add_masked_lm(&mut self, found: MaskedFigures) {
+        for (name, sign, value) in [("mlm_loss", -1.0, found.loss), ("mlm_accuracy", 1.0, found.accuracy)] {
+            self.metrics.push((name.to_owned(), sign * value));
+            self.figures.insert(format!("eval_{name}"), value.into());
+        }
+    }
+
     /// The value of the figure that models are compared by: the first one, if `name` is empty.
     /// Higher is better.
     ///
@@ -130,6 +142,17 @@ impl Scored {
             names.join(", ")
         })
     }
+}
+
+/// How well masked tokens of texts are predicted. The same ones are masked in every run.
+fn masked_lm(
+    encoder: &SentenceEncoder,
+    texts: &[String],
+    masking: &Masking,
+) -> Result<MaskedFigures, simcse_eval::Error> {
+    const SEED: u64 = 42;
+    let ids = encoder.tokenize(texts)?.ids;
+    Ok(score_masked_lm(encoder, &ids, masking, SEED))
 }
 
 /// The name of a figure of a development set without `eval_`.

@@ -26,7 +26,7 @@ fn activations_are_predicted() {
                     &encoder,
                     batch,
                     Some(&settings.dropout(1, 0)),
-                    &*settings.objective(1),
+                    &*settings.objective_of_embeddings(1),
                     &mut buffers,
                     &mut grads,
                 );
@@ -47,7 +47,8 @@ fn demand() -> Demand {
         hidden_size: 100_000,
         intermediate_size: 1,
         precision: Precision::F32,
-        loss: ContrastiveLoss::simcse(20.0),
+        vocabulary: 0,
+        loss: Some(ContrastiveLoss::simcse(20.0)),
         embeddings: 2,
         batch_tokens: 4000,
         block_tokens: 500,
