@@ -32,7 +32,7 @@ const LOGITS: usize = if cfg!(test) { 30 } else { 8 << 20 };
 ///
 /// ```
 /// use ndarray::array;
-/// use simcse_tensor::{Precision, Rows, VocabularyLoss};
+/// use simcse_tensor::{Precision, Predictions, Rows, VocabularyLoss};
 ///
 /// // Two hidden states, one of each of two sentences, and a vocabulary of three.
 /// let (x, embeddings) = (array![[1.0, 0.0], [0.0, 1.0]], array![[9.0, 0.0], [0.0, 9.0], [0.0, 0.0]]);
@@ -45,7 +45,8 @@ const LOGITS: usize = if cfg!(test) { 30 } else { 8 << 20 };
 ///     precision: Precision::F32,
 /// };
 /// let (mut dx, mut dembeddings, mut dbias) = (x.clone(), vec![0.0; 6], vec![0.0; 3]);
-/// let found = loss.forward_backward(&x, &rows, &mut dx, &mut dembeddings, &mut dbias);
+/// let mut found = Predictions::default();
+/// loss.forward_backward(&x, &rows, &mut dx, &mut dembeddings, &mut dbias, &mut found);
 /// assert_eq!(found.correct, 1);
 /// assert!((found.sum - 9.0).abs() < 0.01); // nearly 0 for the first, nearly 9 for the second
 /// assert!((dbias[2] + 0.5).abs() < 0.01); // half of −1
@@ -89,8 +90,9 @@ fn rows_at_a_time(vocabulary: usize) -> usize {
 }
 
 impl VocabularyLoss<'_> {
-    /// The losses of `x` (M, C). Writes `dx` (M, C) and adds to `dembeddings` (V, C) and `dbias`
-    /// (V), with one partial sum per block of `rows`, which says whose rows those of `x` are.
+    /// Adds the losses of `x` (M, C) to `found`, row by row. Writes `dx` (M, C) and adds to
+    /// `dembeddings` (V, C) and `dbias` (V), with one partial sum per block of `rows`, which says
+    /// whose rows those of `x` are.
     ///
     /// # Panics
     /// If the shapes do not fit together, or a label is not below V.
@@ -101,70 +103,59 @@ impl VocabularyLoss<'_> {
         dx: &mut Array2<f32>,
         dembeddings: &mut [f32],
         dbias: &mut [f32],
-    ) -> Predictions {
+        found: &mut Predictions,
+    ) {
         let (vocabulary, width) = self.embeddings.dim();
         assert_eq!((dx.dim(), dembeddings.len(), dbias.len()), (x.dim(), vocabulary * width, vocabulary));
         let dx = flat_mut(dx);
         self.each_chunk(x, rows, |Chunk { rows, ends }, x, logits| {
-            let found = self.cross_entropy(&self.labels[rows.clone()], logits);
+            self.cross_entropy(&self.labels[rows.clone()], logits, found);
             let dx = &mut dx[rows.start * width..rows.end * width];
             let dlogits = ArrayView2::from_shape((rows.len(), vocabulary), &*logits).expect("rows of logits");
             gemm(self.precision, dlogits, self.embeddings, Addend::Zero, &[vocabulary], dx);
             gemm(self.precision, dlogits.t(), x, Addend::Existing, ends, dembeddings);
             add_column_sums(logits, vocabulary, ends, dbias);
-            found
-        })
+        });
     }
 
-    /// The losses of `x` (M, C), whose sentences are those of `rows`.
+    /// Adds the losses of `x` (M, C), whose sentences are those of `rows`, to `found`.
     ///
     /// # Panics
     /// If the shapes do not fit together, or a label is not below V.
-    pub fn forward(&self, x: &Array2<f32>, rows: &Rows) -> Predictions {
-        self.each_chunk(x, rows, |chunk, _, logits| self.cross_entropy(&self.labels[chunk.rows.clone()], logits))
+    pub fn forward(&self, x: &Array2<f32>, rows: &Rows, found: &mut Predictions) {
+        self.each_chunk(x, rows, |chunk, _, logits| {
+            self.cross_entropy(&self.labels[chunk.rows.clone()], logits, found);
+        });
     }
 
-    /// Adds up what `of_chunk` finds, given each chunk's rows of `x` and their logits.
-    fn each_chunk(
-        &self,
-        x: &Array2<f32>,
-        rows: &Rows,
-        mut of_chunk: impl FnMut(&Chunk, ArrayView2<f32>, &mut [f32]) -> Predictions,
-    ) -> Predictions {
+    /// Calls `of_chunk` with each chunk's rows of `x` and their logits.
+    fn each_chunk(&self, x: &Array2<f32>, rows: &Rows, mut of_chunk: impl FnMut(&Chunk, ArrayView2<f32>, &mut [f32])) {
         let (vocabulary, width) = self.embeddings.dim();
         assert_eq!(x.dim(), (self.labels.len(), width), "vocabulary loss: the hidden states");
         assert_eq!(rows.tokens(), x.nrows(), "vocabulary loss: rows of sentences");
         let outside = self.labels.iter().find(|&&label| label as usize >= vocabulary);
         assert!(outside.is_none(), "vocabulary loss: label {outside:?} of a vocabulary of {vocabulary}");
-        let mut found = Predictions::default();
         for chunk in chunks(rows, rows_at_a_time(vocabulary)) {
             scratch::with(chunk.rows.len() * vocabulary, |logits| {
                 let x = x.slice(s![chunk.rows.clone(), ..]);
                 time(Part::VOCABULARY, || {
                     gemm(self.precision, x, self.embeddings.t(), Addend::Bias(self.bias), &[width], logits);
-                    found += of_chunk(&chunk, x, logits);
+                    of_chunk(&chunk, x, logits);
                 });
             });
         }
-        found
     }
 
-    /// Overwrites logits with their gradient.
-    fn cross_entropy(&self, labels: &[u32], logits: &mut [f32]) -> Predictions {
+    /// Overwrites logits with their gradient, and adds the losses to `found`.
+    fn cross_entropy(&self, labels: &[u32], logits: &mut [f32], found: &mut Predictions) {
         let rows = logits.par_chunks_exact_mut(self.bias.len()).zip(labels);
         let of_row = |(logits, &label)| dispatch(Row { label: label as usize, scale: self.scale, logits });
-        let found: Vec<(f64, bool)> = rows.map(of_row).collect();
-        Predictions {
-            sum: found.iter().map(|(loss, _)| loss).sum(),
-            correct: found.iter().filter(|(_, correct)| *correct).count(),
+        let losses: Vec<(f64, bool)> = rows.map(of_row).collect();
+        // One by one, so that the sum does not depend on which rows were computed together.
+        for (loss, correct) in losses {
+            found.sum += loss;
+            found.correct += usize::from(correct);
         }
-    }
-}
-
-impl std::ops::AddAssign for Predictions {
-    fn add_assign(&mut self, other: Self) {
-        self.sum += other.sum;
-        self.correct += other.correct;
     }
 }
 

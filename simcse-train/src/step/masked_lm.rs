@@ -149,7 +149,7 @@ pub fn accumulate_masked_gradient(
         let loss = loss(encoder, &labels, weight / tokens as f32);
         let (value, rows) = (tape.value(states), tape.rows(states));
         let mut dstates = value.clone();
-        found += loss.forward_backward(value, rows, &mut dstates, products, grads.slice_mut(bias));
+        loss.forward_backward(value, rows, &mut dstates, products, grads.slice_mut(bias), &mut found);
         tape.backward(&[(states, dstates.view())], grads);
     }
     let sums = grads.slice_mut(embeddings).par_iter_mut().zip(&*products);
@@ -174,7 +174,7 @@ pub fn score_masked_lm(encoder: &SentenceEncoder, texts: &[Vec<u32>], masking: &
         if !selected.is_empty() {
             let mut tape = encoder.tape(&mut buffers, &piece.batch, false);
             let states = encoder.masked_states(&mut tape, &piece.batch, selected.into(), None);
-            found += loss(encoder, &labels, 1.0).forward(tape.value(states), tape.rows(states));
+            loss(encoder, &labels, 1.0).forward(tape.value(states), tape.rows(states), &mut found);
         }
     }
     figures(found, texts.tokens())

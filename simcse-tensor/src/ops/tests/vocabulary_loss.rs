@@ -63,7 +63,11 @@ proptest! {
         };
         let mut found = [Array2::from_elem(x.dim(), f32::NAN), Array2::ones(embeddings.dim()), Array2::ones((vocabulary, 1))];
         let [dx, dembeddings, dbias] = &mut found;
-        let predictions = loss.forward_backward(x, &rows, dx, flat_mut(dembeddings), flat_mut(dbias));
+        let mut predictions = Predictions::default();
+        loss.forward_backward(x, &rows, dx, flat_mut(dembeddings), flat_mut(dbias), &mut predictions);
+        let mut again = Predictions::default();
+        loss.forward(x, &rows, &mut again);
+        prop_assert_eq!(again, predictions);
 
         let f64s = |values: &[Array2<f32>; 3]| values.each_ref().map(|matrix| matrix.mapv(f64::from));
         let sum = |values: &[Array2<f64>; 3]| oracle(&values[0], &values[1], &values[2], &labels).iter().sum::<f64>();
