@@ -58,6 +58,7 @@ mod encoder;
 mod error;
 mod masked_lm;
 mod random;
+mod saving;
 mod sentence_encoder;
 mod tokenizer;
 

@@ -79,8 +79,8 @@ impl SentenceEncoder {
         Ok(())
     }
 
-    /// The head in the directory that the model was loaded from, if there is one; `first` is the name
-    /// of its first tensor.
+    /// The head in the directory that the model was loaded from, if there is one; `first` is the
+    /// name of its first tensor.
     fn stored_head(&self, first: &str) -> Result<Option<StoredHead>> {
         let directory = &self.directory.transformer;
         if directory.as_os_str().is_empty() {

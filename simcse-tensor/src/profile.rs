@@ -56,7 +56,8 @@ impl Part {
     pub const POOLING: Self = Self("pooling");
     /// Normalization, similarities and cross-entropy, forward and backward.
     pub const LOSS: Self = Self("loss");
-    /// Products of masked tokens with the vocabulary, and their cross-entropy, forward and backward.
+    /// Products of masked tokens with the vocabulary, and their cross-entropy, forward and
+    /// backward.
     pub const VOCABULARY: Self = Self("vocabulary");
 }
 

@@ -53,13 +53,15 @@ pub struct Measured {
     pub forward: Work,
     /// FLOP of the similarities of anchors and documents.
     pub similarities: f64,
+    /// FLOP of the head that predicts masked tokens: `2·M·(C² + V·C)`.
+    pub vocabulary: f64,
 }
 
 impl Measured {
     /// The FLOP that the mathematics needs, forward and backward: each matrix product of the
     /// forward pass requires two in the backward pass.
     pub fn flop(&self) -> f64 {
-        3.0 * (self.forward.total() + self.similarities)
+        3.0 * (self.forward.total() + self.similarities + self.vocabulary)
     }
 }
 
@@ -90,28 +92,34 @@ pub fn measure_steps(
         let texts = examples.select(&batch);
         let dropout = settings.dropout(step.into(), 0);
         let started = Instant::now();
-        let (batch, profile) = record(|| {
+        let (found, profile) = record(|| {
             let tokens = time(TOKENIZATION, || encoder.tokenize_with_prompt(prompt, &texts))?.ids;
             let batch = TokenizedBatch::new(examples.columns(), tokens);
             time(OPTIMIZER, || grads.clear());
-            accumulate(encoder, &batch, &dropout, &objectives, &mut buffers, &mut grads);
+            let found = accumulate(encoder, &batch, &dropout, &objectives, &mut buffers, &mut grads);
             time(OPTIMIZER, || {
                 let scale = clip_scale(gradient_norm(&grads), settings.max_grad_norm);
                 optimizer.update(&mut encoder.params, &grads, settings.learning_rate, scale);
             });
-            Result::Ok(batch)
+            Result::Ok((batch, found))
         });
         let elapsed = started.elapsed();
-        let batch = batch?;
+        let (batch, found) = found?;
         if step > 0 {
-            let (rows, _) = batch.rows();
-            let views = || rows.iter().map(|ids| ids.len());
-            let documents = (batch.views() - 1) * batch.len();
             measured.time += elapsed;
             measured.profile += &profile;
-            measured.tokens += views().sum::<usize>();
-            measured.forward += Work::forward(encoder.config(), views());
-            measured.similarities += 2.0 * (documents * batch.len() * encoder.dimension()) as f64;
+            for rows in objectives.passes(&batch) {
+                let lengths = || rows.iter().map(|ids| ids.len());
+                measured.tokens += lengths().sum::<usize>();
+                measured.forward += Work::forward(encoder.config(), lengths());
+            }
+            let width = encoder.dimension();
+            if settings.is_contrastive() {
+                let documents = (batch.views() - 1) * batch.len();
+                measured.similarities += 2.0 * (documents * batch.len() * width) as f64;
+            }
+            let masked = found.masked_lm.map_or(0, |figures| figures.tokens);
+            measured.vocabulary += 2.0 * (masked * width * (width + encoder.config().vocab_size)) as f64;
         }
     }
     Ok(measured)

@@ -46,15 +46,24 @@ all_mistakes() {
 
   on simcse-tensor ops::linear ops/linear.rs
   plant 'linear: dW overwritten' 's/dy.t(), x.view(), Addend::Existing/dy.t(), x.view(), Addend::Zero/'
-  plant 'linear: db missing' 's/add_column_sums(dy, &ends, grads.slice_mut(linear.bias));/let _ = add_column_sums;/'
+  plant 'linear: db missing' 's/add_column_sums(flat(dy), dy.ncols(), &ends, grads.slice_mut(linear.bias));/let _ = add_column_sums;/'
   plant 'linear: dx added to what the buffer holds' 's/dy.view(), weight, addend,/dy.view(), weight, { let _ = addend; Addend::Existing },/'
 
-  on simcse-tensor ops::activation_linear ops/activation_linear.rs
+  on simcse-tensor ops::activation ops/activation.rs
   plant "gelu: Φ instead of Φ + h·φ" 's/s.fma(s.mul(h, bell), s.splat(INV_SQRT_2PI), cdf)/{ let _ = (bell, INV_SQRT_2PI); cdf }/'
   plant 'activation: dW from h instead of f(h)' 's/s.store_fitting(value, &mut self.h\[i..\]);/let _ = value;/'
   plant 'gated activation: slope without p′' 's/s.mul(gate, complement)), dp, gate)/s.mul(gate, complement)), { let _ = dp; s.splat(1.0) }, gate)/'
   plant 'tanh-gelu: p′ without the 3' 's/3.0 \* CUBIC/CUBIC/'
   plant 'relu: slope 1 everywhere' 's/s.where_less(s.splat(0.0), h, s.splat(1.0), s.splat(0.0))/s.splat(1.0)/'
+
+  on simcse-tensor ops::select ops/select.rs
+  plant 'select: what was in dx is left there' 's/flat_mut(dx).fill(0.0);/let _ = flat_mut(dx);/'
+
+  on simcse-tensor ops::vocabulary_loss ops/vocabulary_loss.rs
+  plant 'vocabulary: the 1 not subtracted' 's/logits\[label\] -= 1.0;//'
+  plant 'vocabulary: dE of the last rows only' 's/dlogits.t(), x, Addend::Existing/dlogits.t(), x, Addend::Zero/'
+  plant 'vocabulary: gradient not scaled' 's/let factor = s.splat(scale);/let factor = s.splat({ let _ = scale; 1.0 });/'
+  plant 'vocabulary: parts continue across blocks' 's/(end - start).min(most);/(rows.tokens() - start).min(most).min(end);/'
 
   on simcse-tensor ops::layer_norm ops/layer_norm.rs
   plant 'layer_norm: mean(g) missing' 's/s.sub(s.sub(g, mean_g), s.mul(x, mean_gx))/{ let _ = mean_g; s.sub(g, s.mul(x, mean_gx)) }/'

@@ -1,7 +1,7 @@
 //! `simcse pretrain`: masked language modeling, from a model or from nothing.
 //!
-//! A run of this command is a run of `simcse train` with another objective: this file translates its
-//! arguments, and makes the model that does not exist yet.
+//! A run of this command is a run of `simcse train` with another objective: this file translates
+//! its arguments, and makes the model that does not exist yet.
 
 use std::path::PathBuf;
 
@@ -34,27 +34,27 @@ Examples:
 #[derive(Clone, Debug, Args)]
 #[command(after_help = HELP)]
 pub(crate) struct PretrainArgs {
-    /// Text to train on, as in `train`: one sentence per line, plain or .gz, or tables; several files
-    /// or directories of them
+    /// Text to train on, as in `train`: one sentence per line, plain or .gz, or tables; several
+    /// files or directories of them
     #[arg(required_unless_present = "resume_from_checkpoint")]
     sentences: Vec<PathBuf>,
-    /// Column of a table that holds the sentences: a name in the first line, a JSON key, or a number
-    /// from 1
+    /// Column of a table that holds the sentences: a name in the first line, a JSON key, or a
+    /// number from 1
     #[arg(long, value_name = "COLUMN", requires = "sentences", value_parser = NonEmptyStringValueParser::new())]
     text_column: Option<String>,
     /// The model to continue from: a Hugging Face or sentence-transformers directory, or a name on
     /// the hub [default: a new one]
     #[arg(long, value_name = "MODEL", value_parser = NonEmptyStringValueParser::new())]
     model: Option<String>,
-    /// Size of a new model: tiny (2 layers, 128 wide), mini (4, 256), small (4, 512), medium (8, 512)
-    /// or base (12, 768) [default: mini]
+    /// Size of a new model: tiny (2 layers, 128 wide), mini (4, 256), small (4, 512), medium (8,
+    /// 512) or base (12, 768) [default: mini]
     #[arg(long, value_name = "SIZE", conflicts_with = "model", value_parser = named::<ModelSize>)]
     size: Option<ModelSize>,
     /// Tokens in the vocabulary of a new model, at most [default: 16000]
     #[arg(long, value_name = "N", conflicts_with = "model", value_parser = clap::value_parser!(u32).range(300..=500_000))]
     vocab_size: Option<u32>,
-    /// Tokenizer of a new model: bpe, byte pairs, for any language; or wordpiece, parts of words, as
-    /// in BERT. Both are trained on the sentences, in lower case [default: bpe]
+    /// Tokenizer of a new model: bpe, byte pairs, for any language; or wordpiece, parts of words,
+    /// as in BERT. Both are trained on the sentences, in lower case [default: bpe]
     #[arg(long, value_name = "KIND", conflicts_with = "model", value_parser = named::<TokenizerKind>)]
     tokenizer: Option<TokenizerKind>,
     /// Directory for the model and its checkpoints [default: output/simcse-MODEL-TIME]
@@ -121,7 +121,7 @@ impl NewModel for Blueprint {
     }
 
     fn settings(&self) -> Settings {
-        Settings::default().pretraining(true)
+        Settings::for_pretraining(None)
     }
 
     /// A BERT with random weights, and a tokenizer trained on the examples.

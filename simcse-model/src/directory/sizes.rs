@@ -44,8 +44,8 @@ impl Named for ModelSize {
 }
 
 impl ModelSize {
-    /// The configuration of a BERT with a vocabulary of `vocab_size` tokens and sentences of at most
-    /// `max_tokens` tokens.
+    /// The configuration of a BERT with a vocabulary of `vocab_size` tokens and sentences of at
+    /// most `max_tokens` tokens.
     pub fn config(self, vocab_size: usize, max_tokens: usize) -> ModelConfig {
         let (layers, width) = match self {
             Self::Tiny => (2, 128),

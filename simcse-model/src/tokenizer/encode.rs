@@ -226,8 +226,8 @@ impl Tokenizer {
         &self.built.path
     }
 
-    /// The id of the token that stands for a masked one, if the tokenizer has one that the model has
-    /// an embedding for.
+    /// The id of the token that stands for a masked one, if the tokenizer has one that the model
+    /// has an embedding for.
     pub fn mask_id(&self) -> Option<u32> {
         let mask = self.built.special.role("mask_token")?;
         self.built.inner.token_to_id(mask).filter(|&id| (id as usize) < self.embeddings)
@@ -238,8 +238,8 @@ impl Tokenizer {
         (0..=self.max_id()).map(|id| self.built.special_ids.contains(&id)).collect()
     }
 
-    /// For each token id up to [`max_id`](Self::max_id), whether the token continues the word of the
-    /// token in front of it.
+    /// For each token id up to [`max_id`](Self::max_id), whether the token continues the word of
+    /// the token in front of it.
     pub fn continue_words(&self) -> Vec<bool> {
         let inner = &self.built.inner;
         let token = |id| inner.id_to_token(id).unwrap_or_default();

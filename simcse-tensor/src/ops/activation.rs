@@ -1,7 +1,7 @@
 //! `y = f(h)` with an activation function `f`.
 //!
-//! PyTorch: `ACT2FN[name](h)`, where `ACT2FN` is that of transformers' `activations.py`. `h` (N, F),
-//! `y` (N, F).
+//! PyTorch: `ACT2FN[name](h)`, where `ACT2FN` is that of transformers' `activations.py`. `h` (N,
+//! F), `y` (N, F).
 //!
 //! All functions but ReLU are gated: `f(h) = h·g(h)` with a gate between 0 and 1. For the exact
 //! GELU `g` is the normal distribution, for all others the logistic function `σ` of a polynomial

@@ -29,8 +29,8 @@ mod tests {
     use crate::ops::testing::{Case, check, sentences};
 
     proptest! {
-        /// Selects rows, and then maps them: their parameters' gradients are sums over the blocks of
-        /// the sentences that the rows belong to.
+        /// Selects rows, and then maps them: their parameters' gradients are sums over the blocks
+        /// of the sentences that the rows belong to.
         #[test]
         fn agrees_with_f64(rows in sentences(), chosen: u64, width in 1..7usize, out in 1..7usize, seed: u64) {
             let tokens = rows.tokens();

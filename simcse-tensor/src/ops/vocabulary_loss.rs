@@ -35,7 +35,8 @@ const LOGITS: usize = if cfg!(test) { 30 } else { 8 << 20 };
 /// use simcse_tensor::{Precision, Predictions, Rows, VocabularyLoss};
 ///
 /// // Two hidden states, one of each of two sentences, and a vocabulary of three.
-/// let (x, embeddings) = (array![[1.0, 0.0], [0.0, 1.0]], array![[9.0, 0.0], [0.0, 9.0], [0.0, 0.0]]);
+/// let x = array![[1.0, 0.0], [0.0, 1.0]];
+/// let embeddings = array![[9.0, 0.0], [0.0, 9.0], [0.0, 0.0]];
 /// let rows = Rows::new([1, 1], vec![0, 1]);
 /// let loss = VocabularyLoss {
 ///     embeddings: embeddings.view(),
@@ -159,8 +160,8 @@ impl VocabularyLoss<'_> {
     }
 }
 
-/// Consecutive rows whose logits exist at the same time, and the ends of their partial sums, counted
-/// from the first of the rows.
+/// Consecutive rows whose logits exist at the same time, and the ends of their partial sums,
+/// counted from the first of the rows.
 struct Chunk {
     rows: Range<usize>,
     ends: Vec<usize>,

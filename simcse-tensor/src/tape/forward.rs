@@ -135,7 +135,8 @@ impl<'a> Tape<'a> {
         self.push(Op::ActivationLinear { h, activation, saved, linear }, y, self.rows_of(h))
     }
 
-    /// `f(h)` with an activation function `f`, (N, F). Takes over `h`. transformers: `ACT2FN[name](h)`.
+    /// `f(h)` with an activation function `f`, (N, F). Takes over `h`. transformers:
+    /// `ACT2FN[name](h)`.
     pub fn activation(&mut self, h: Var, activation: Activation) -> Var {
         let saved = self.take_over(h);
         let mut y = self.buffers.take(saved.nrows(), saved.ncols());
@@ -196,8 +197,8 @@ impl<'a> Tape<'a> {
         self.push(Op::Attention { qkv, op, saved, statistics }, o, self.rows_of(qkv))
     }
 
-    /// Some rows of `x`, (M, C), where `index` (M) is ascending. Each still belongs to its sentence.
-    /// PyTorch: `x[index]`.
+    /// Some rows of `x`, (M, C), where `index` (M) is ascending. Each still belongs to its
+    /// sentence. PyTorch: `x[index]`.
     ///
     /// # Panics
     /// If `index` is not strictly ascending, or not below the number of rows.

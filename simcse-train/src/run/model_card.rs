@@ -9,7 +9,7 @@ use simcse_model::{Named, SentenceEncoder, hub};
 use crate::evaluation::Figures;
 use crate::run::provenance::{ModelSource, Provenance};
 use crate::run::summary::Summary;
-use crate::settings::Settings;
+use crate::settings::{Settings, Training};
 
 /// The program that the card shows. The documentation tests compile it.
 const USAGE: &str = include_str!("usage.rs");
@@ -21,7 +21,10 @@ struct Usage;
 /// The model card, with the run's own figures.
 pub(crate) fn render(provenance: &Provenance, encoder: &SentenceEncoder, summary: &Summary) -> String {
     let mut card = front_matter(&provenance.model);
-    card.push_str(&introduction(provenance, encoder.dimension()));
+    card.push_str(&match provenance.settings.objective {
+        Training::Contrastive => introduction(provenance, encoder.dimension()),
+        Training::Mlm => introduction_of_language_model(provenance),
+    });
     card.push_str(&usage());
     card.push_str(&training(provenance, summary));
     if let (Some(before), Some(after)) = (&summary.before, &summary.after) {
@@ -58,6 +61,32 @@ fn public_name(name: &str) -> &str {
     Path::new(name).file_name().and_then(|name| name.to_str()).unwrap_or(name)
 }
 
+/// The model that training started from: a name in a code span, or a description.
+fn base(model: &ModelSource) -> String {
+    match &*model.name {
+        name if model.on_hub => format!("`{name}`"),
+        description if description.starts_with("a ") => description.to_owned(),
+        path => format!("`{}`", public_name(path)),
+    }
+}
+
+fn introduction_of_language_model(provenance: &Provenance) -> String {
+    let Provenance { model, data, .. } = provenance;
+    format!(
+        "
+# A language model trained by masked language modeling
+
+Starting from {base}, it was trained to predict masked tokens of {count}
+sentences of `{data}` ([BERT](https://arxiv.org/abs/1810.04805)). The mean of its token embeddings is a
+first sentence embedding; SimCSE makes a better one of it (`simcse train SENTENCES --model` with this
+directory). The head that predicts tokens is in `mlm_head.safetensors`.
+",
+        base = base(model),
+        count = data.examples,
+        data = public_name(&data.name),
+    )
+}
+
 fn introduction(provenance: &Provenance, dimension: usize) -> String {
     let Provenance { model, data, .. } = provenance;
     let (kind, labels, examples) = match data.texts_per_example {
@@ -70,10 +99,10 @@ fn introduction(provenance: &Provenance, dimension: usize) -> String {
 # A sentence-embedding model trained with {kind} SimCSE
 
 It maps a sentence to a vector of {dimension} values. The cosine similarity of two vectors says how close
-the sentences are in meaning. Starting from `{base}`, it was trained {labels}on {count}
+the sentences are in meaning. Starting from {base}, it was trained {labels}on {count}
 {examples} of `{data}` ([SimCSE](https://arxiv.org/abs/2104.08821)): {method}.
 ",
-        base = if model.on_hub { &model.name } else { public_name(&model.name) },
+        base = base(model),
         count = data.examples,
         method = method(data.texts_per_example),
         data = public_name(&data.name),
@@ -135,8 +164,7 @@ fn training(provenance: &Provenance, summary: &Summary) -> String {
 | mean training loss | {loss} |
 | maximum length | {length} tokens |
 {prompt}| pooling | {pooling} |
-| scale | {scale} |
-| learning rate, weight decay, warm-up | {rate}, {decay}, {warmup} |
+{scale}| learning rate, weight decay, warm-up | {rate}, {decay}, {warmup} |
 | dropout: hidden, attention | {hidden}, {attention} |
 | seed | {seed} |
 {objective}| texts (SHA-256) | `{digest}` |
@@ -148,7 +176,11 @@ fn training(provenance: &Provenance, summary: &Summary) -> String {
         length = settings.max_seq_length,
         prompt = prompt(&settings.prompt),
         pooling = settings.pooling.name(),
-        scale = settings.scale,
+        scale = if settings.objective == Training::Contrastive {
+            format!("| scale | {} |\n", settings.scale)
+        } else {
+            String::new()
+        },
         rate = settings.learning_rate,
         decay = settings.weight_decay,
         warmup = settings.warmup(),

@@ -53,7 +53,8 @@ impl Settings {
         Ok(())
     }
 
-    /// Checks settings that need examples of some number of texts against examples of `columns` texts.
+    /// Checks settings that need examples of some number of texts against examples of `columns`
+    /// texts.
     ///
     /// # Errors
     /// [`Error::Setting`], naming the flag.
@@ -87,7 +88,8 @@ impl Settings {
         Err(Error::Changed { what: format!("--{}", setting.flag()), recorded: value(self), given: value(given) })
     }
 
-    /// Gives `encoder` the length, pooling and precision of the settings, and a head if it needs one.
+    /// Gives `encoder` the length, pooling and precision of the settings, and a head if it needs
+    /// one.
     ///
     /// # Errors
     /// [`Error::Setting`] if the model cannot encode sentences of that length, or its embeddings

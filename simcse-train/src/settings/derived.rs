@@ -31,10 +31,12 @@ impl Settings {
         "batch_sampler",
     ];
 
-    /// The defaults for training `encoder`: its own pooling and dropout rates.
+    /// The defaults for training `encoder`: its own pooling and dropout rates, and no greater
+    /// length than it has positions for.
     pub fn for_model(encoder: &SentenceEncoder) -> Self {
         let config = encoder.config();
         Self {
+            max_seq_length: Self::default().max_seq_length.min(config.max_tokens()),
             pooling: encoder.directory.pooling,
             hidden_dropout: config.hidden_dropout_prob,
             attention_dropout: config.attention_probs_dropout_prob,
@@ -42,21 +44,21 @@ impl Settings {
         }
     }
 
-    /// The same for masked language modeling alone, with the defaults of `simcse pretrain`: those of
-    /// a model that was pretrained before, or of one with random weights (`is_new`).
-    #[must_use]
-    pub fn pretraining(self, is_new: bool) -> Self {
-        let (learning_rate, epochs) = if is_new { (1e-3, 10) } else { (5e-5, 3) };
+    /// The defaults for masked language modeling alone, as `simcse pretrain` has them: of a model
+    /// that was pretrained before, or of a new one with random weights.
+    pub fn for_pretraining(encoder: Option<&SentenceEncoder>) -> Self {
+        const LENGTH: usize = 64;
+        let (learning_rate, epochs) = if encoder.is_some() { (5e-5, 3) } else { (1e-3, 10) };
         Self {
             objective: Training::Mlm,
             mlm_weight: 1.0,
             // Batches of a language model have no negatives, so equal texts may meet.
             batch_sampler: BatchSampler::Batch,
             weight_decay: 0.01,
-            max_seq_length: 64,
+            max_seq_length: encoder.map_or(LENGTH, |encoder| LENGTH.min(encoder.config().max_tokens())),
             learning_rate,
             epochs,
-            ..self
+            ..encoder.map_or_else(Self::default, Self::for_model)
         }
     }
 
@@ -110,8 +112,7 @@ impl Settings {
 
     /// The options of the objective that do not have their defaults, as flags.
     pub fn objective_flags(&self) -> Vec<String> {
-        const OPTIONS: [&str; 11] = [
-            "objective",
+        const OPTIONS: [&str; 10] = [
             "directions",
             "partition_mode",
             "hardness_mode",
@@ -123,7 +124,10 @@ impl Settings {
             "mlm_probability",
             "whole_word_mask",
         ];
-        let defaults = Self::default();
+        let defaults = match self.objective {
+            Training::Contrastive => Self::default(),
+            Training::Mlm => Self::for_pretraining(None),
+        };
         let flag = |setting: &Setting<Self>| {
             let value = (setting.get)(self).filter(|value| (setting.get)(&defaults).as_ref() != Some(value))?;
             Some(format!("--{} {}", setting.flag(), shown(&value)))

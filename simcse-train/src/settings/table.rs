@@ -104,9 +104,9 @@ settings! {
         matryoshka_weights: Vec<f32> = Vec::new(), "NUMBERS" default "1 for each",
             "positive numbers" if |weights| weights.iter().all(|&weight| positive(weight.into()));
 
-        /// Also predict masked tokens, and add X times that loss (as --do_mlm with --mlm_weight does
-        /// in SimCSE's own program; 0.1 is its default): every view is encoded a second time, with
-        /// masked tokens
+        /// Also predict masked tokens, and add X times that loss (as --do_mlm with --mlm_weight
+        /// does in SimCSE's own program; 0.1 is its default): every view is encoded a second time,
+        /// with masked tokens
         mlm_weight: f32 = 0.0, "X", "0 or more" if |&weight| weight >= 0.0 && weight.is_finite();
 
         /// Share of the tokens that are masked; of these, 80% become the mask token, 10% a random

@@ -45,6 +45,19 @@ impl<O: Objective + 'static> From<O> for Objectives {
     }
 }
 
+impl Objectives {
+    /// The rows of a batch that each pass over it encodes, and their streams of random numbers.
+    fn rows<'a>(&self, batch: &'a TokenizedBatch) -> (Vec<&'a [u32]>, Vec<u32>) {
+        if self.embeddings.is_some() { batch.rows() } else { batch.single_rows() }
+    }
+
+    /// The rows of each pass over a batch.
+    pub(crate) fn passes<'a>(&self, batch: &'a TokenizedBatch) -> impl Iterator<Item = Vec<&'a [u32]>> {
+        let passes = usize::from(self.embeddings.is_some()) + usize::from(self.masked_lm.is_some());
+        std::iter::repeat_n(self.rows(batch).0, passes)
+    }
+}
+
 /// What a step, or one of its batches, found.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct StepLoss {
@@ -114,7 +127,7 @@ pub(crate) fn accumulate(
         found.loss += accumulate_gradient(encoder, batch, Some(dropout), &**objective, buffers, grads);
     }
     if let Some(masked_lm) = &objectives.masked_lm {
-        let (texts, streams) = if objectives.embeddings.is_some() { batch.rows() } else { batch.single_rows() };
+        let (texts, streams) = objectives.rows(batch);
         let figures = masked_lm.accumulate(encoder, (&texts, &streams), dropout, buffers, grads);
         found.loss += masked_lm.weight * figures.loss as f32;
         found.masked_lm = Some(figures);
@@ -165,8 +178,8 @@ pub fn accumulate_gradient(
 }
 
 /// The embeddings of a piece of the views: rows 0..B of all embeddings are the first views of the
-/// examples, rows B..2B the second views, and so on. Pooling excludes the first `excluded` tokens of
-/// every view.
+/// examples, rows B..2B the second views, and so on. Pooling excludes the first `excluded` tokens
+/// of every view.
 fn encode<'a>(
     piece: &Piece,
     encoder: &'a SentenceEncoder,

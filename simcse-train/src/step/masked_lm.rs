@@ -63,7 +63,8 @@ pub struct MaskedTexts {
 }
 
 impl MaskedTexts {
-    /// Texts with tokens that were masked somehow. `streams` are their coordinates in dropout masks.
+    /// Texts with tokens that were masked somehow. `streams` are their coordinates in dropout
+    /// masks.
     ///
     /// # Panics
     /// If there is not one stream for each text.

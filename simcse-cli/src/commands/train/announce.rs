@@ -2,7 +2,7 @@
 
 use simcse_model::Named;
 use simcse_model::io::{excerpt, format_bytes};
-use simcse_train::{MemoryPlan, Settings, Trainer};
+use simcse_train::{MemoryPlan, Settings, Trainer, Training};
 
 use crate::report::{self, counted};
 
@@ -63,14 +63,18 @@ fn describe_model(trainer: &Trainer) {
     let untrained = encoder.params.layout().parameters().iter().filter(|parameter| !parameter.trainable);
     let untrained: Vec<_> = untrained.map(|parameter| parameter.name.as_str()).collect();
     if !untrained.is_empty() {
-        report::note(&format!("not trained, because no sentence embedding depends on them: {}", untrained.join(", ")));
+        report::note(&format!("not trained, because the loss does not depend on them: {}", untrained.join(", ")));
     }
 }
 
 fn describe_settings(settings: &Settings) {
+    let scale = match settings.objective {
+        Training::Contrastive => format!("scale {}, ", settings.scale),
+        Training::Mlm => String::new(),
+    };
     report::note(&format!(
         "learning rate {}, warm-up {}, weight decay {}, gradients clipped to {}, \
-         dropout {} (attention {}), scale {}, {} pooling, at most {} tokens, \
+         dropout {} (attention {}), {}{} pooling, at most {} tokens, \
          matrix products in {}, seed {}",
         settings.learning_rate,
         settings.warmup(),
@@ -78,7 +82,7 @@ fn describe_settings(settings: &Settings) {
         settings.max_grad_norm,
         settings.hidden_dropout,
         settings.attention_dropout,
-        settings.scale,
+        scale,
         settings.pooling.name(),
         settings.max_seq_length,
         settings.precision.name(),

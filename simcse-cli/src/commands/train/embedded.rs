@@ -45,9 +45,9 @@ impl NewModel for Embedded {
     }
 
     /// The settings of the run. They were chosen by MAP on other questions of the same grammar,
-    /// about 180 intents whose sentences were excluded from training for that purpose; the questions
-    /// in the binary played no part in the choice. A model with random weights needs a higher
-    /// learning rate and temperature than a pretrained one.
+    /// about 180 intents whose sentences were excluded from training for that purpose; the
+    /// questions in the binary played no part in the choice. A model with random weights needs a
+    /// higher learning rate and temperature than a pretrained one.
     fn settings(&self) -> Settings {
         Settings { epochs: 7, learning_rate: 2e-3, scale: 10.0, ..Settings::default() }
     }

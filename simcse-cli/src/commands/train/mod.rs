@@ -106,8 +106,10 @@ fn prepare(args: &TrainArgs, training: Training, new: &dyn NewModel) -> Result<P
     let (name, encoder, mut settings) = match &args.model {
         Some(name) => {
             let encoder = load(name, args.settings.precision())?;
-            let base = Settings::for_model(&encoder);
-            let base = if training == Training::Mlm { base.pretraining(false) } else { base };
+            let base = match training {
+                Training::Contrastive => Settings::for_model(&encoder),
+                Training::Mlm => Settings::for_pretraining(Some(&encoder)),
+            };
             let settings = args.settings.over(base)?;
             (name.clone(), encoder, settings)
         }
