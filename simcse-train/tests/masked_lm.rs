@@ -157,3 +157,33 @@ fn a_saved_model_keeps_its_head_where_sentence_transformers_does_not_look() {
     let error = SentenceEncoder::load_directory(dir.path()).unwrap().add_mlm_head(6).unwrap_err().to_string();
     assert!(error.contains("lm_head.dense.weight"), "{error}");
 }
+
+/// `BertForMaskedLM.save_pretrained` writes one file: the encoder below `bert.`, and the head next to
+/// it.
+#[test]
+fn the_head_of_a_masked_language_model_is_found_in_its_weights() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut encoder = SentenceEncoder::load_directory(&goldens().join("bert")).unwrap();
+    encoder.add_mlm_head(9).unwrap();
+    encoder.save(dir.path()).unwrap();
+    std::fs::remove_file(dir.path().join("mlm_head.safetensors")).unwrap();
+    let parameters = encoder.params.layout().parameters().iter();
+    let tensors = parameters.map(|tensor| {
+        let prefix = if tensor.name.starts_with("cls.") { "" } else { "bert." };
+        let values = &encoder.params.values()[tensor.range()];
+        (format!("{prefix}{}", tensor.name), tensor.shape.as_slice(), values)
+    });
+    write_safetensors(&dir.path().join("model.safetensors"), tensors, &[]).unwrap();
+
+    let mut again = SentenceEncoder::load_directory(dir.path()).unwrap();
+    again.add_mlm_head(1).unwrap();
+    assert_eq!(again.params.values(), encoder.params.values());
+
+    let config = dir.path().join("config.json");
+    let tied = std::fs::read_to_string(&config).unwrap();
+    let untied = tied.replace("\"tie_word_embeddings\": true", "\"tie_word_embeddings\": false");
+    assert_ne!(untied, tied);
+    std::fs::write(&config, untied).unwrap();
+    let error = SentenceEncoder::load_directory(dir.path()).unwrap().add_mlm_head(1).unwrap_err().to_string();
+    assert!(error.contains("tie_word_embeddings"), "{error}");
+}

@@ -63,7 +63,7 @@ all_mistakes() {
   plant 'vocabulary: the 1 not subtracted' 's/logits\[label\] -= 1.0;//'
   plant 'vocabulary: dE of the last rows only' 's/dlogits.t(), x, Addend::Existing/dlogits.t(), x, Addend::Zero/'
   plant 'vocabulary: gradient not scaled' 's/let factor = s.splat(scale);/let factor = s.splat({ let _ = scale; 1.0 });/'
-  plant 'vocabulary: parts continue across blocks' 's/(end - start).min(most);/(rows.tokens() - start).min(most).min(end);/'
+  plant 'vocabulary: parts continue across blocks' 's/(end - start).min(most);/(rows.tokens() - start).min(most);/'
 
   on simcse-tensor ops::layer_norm ops/layer_norm.rs
   plant 'layer_norm: mean(g) missing' 's/s.sub(s.sub(g, mean_g), s.mul(x, mean_gx))/{ let _ = mean_g; s.sub(g, s.mul(x, mean_gx)) }/'

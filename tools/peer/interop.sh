@@ -2,7 +2,7 @@
 # Trains models for ten steps and checks that sentence-transformers computes the same from what was
 # written: embeddings of 1,000 sentences with the final directory and of 50 with its checkpoint, and
 # for the first model MAP on a reranking set. Then embeddings of 50 sentences by the last model with
-# every mode of pooling.
+# every mode of pooling, and with the head of masked language modeling next to it.
 #
 #     tools/peer/interop.sh PYTHON SENTENCES.txt RERANK.jsonl MODEL_DIR...
 #
@@ -61,3 +61,9 @@ for pooling in cls max mean_sqrt_len_tokens weightedmean lasttoken; do
   compare "$out" 50
   rm -rf "$out"
 done
+
+name="$(basename "$model") with masked language modeling"
+"$simcse" train "${task[@]}" --mlm-weight 0.1 --output-dir "$out" --max-steps 2 --batch-size 8 \
+  > /dev/null 2> "$work/log" || { cat "$work/log"; exit 1; }
+[[ -f $out/mlm_head.safetensors ]]
+compare "$out" 50

@@ -1,0 +1,115 @@
+#!/usr/bin/env python3
+"""From a text file to a search model, with nothing else: what each stage is worth.
+
+    python3 tools/measure/from_nothing.py OUT --sentences FILE... --rerank DEV.jsonl
+        [--retrieval NAME=DIR...] [--pretrain "FLAGS"] [--train "FLAGS"] [--seeds 5]
+        [--peer PYTHON]
+
+Pretrains a model on the sentences (`simcse pretrain`), and tunes it with SimCSE on the same sentences
+with several seeds (`simcse train`); with --peer, sentence-transformers tunes the same directory, too
+(tools/peer/train.py, which takes --batch-size and --learning-rate from --train). Prints the figures
+of random weights, of TF-IDF, BM25 and mean word embeddings, of the pretrained model and of the tuned
+ones: mean and standard deviation over seeds, and the time of each stage. Runs that are in OUT already
+are not repeated; one that was interrupted is resumed.
+
+Needs numpy and target/debug/simcse.
+"""
+
+import argparse
+import json
+import shlex
+import subprocess
+import time
+from pathlib import Path
+
+import numpy as np
+
+SIMCSE = "target/debug/simcse"
+
+
+def run(command):
+    print("$", shlex.join(map(str, command)), flush=True)
+    started = time.time()
+    output = subprocess.run(command, check=True, stdout=subprocess.PIPE, text=True).stdout
+    return output, time.time() - started
+
+
+def simcse_run(directory, command):
+    """Runs a training command, resumes it, or finds it done. Returns its last line of JSON."""
+    done = directory.with_suffix(".json")
+    if not done.exists():
+        if list(directory.glob("checkpoint-*")):
+            command = [command[0], command[1], "--resume-from-checkpoint", "auto"]
+        output, seconds = run([*command, "--output-dir", directory, "--json"])
+        summary = json.loads(output.splitlines()[-1])
+        done.write_text(json.dumps(summary | {"wall_seconds": seconds}) + "\n")
+    return json.loads(done.read_text())
+
+
+def main():
+    parser = argparse.ArgumentParser()
+    parser.add_argument("out", type=Path)
+    parser.add_argument("--sentences", nargs="+", required=True)
+    parser.add_argument("--rerank", required=True)
+    parser.add_argument("--retrieval", nargs="*", default=[])
+    parser.add_argument("--pretrain", default="")
+    parser.add_argument("--train", default="")
+    parser.add_argument("--seeds", type=int, default=5)
+    parser.add_argument("--peer", help="a Python with sentence-transformers")
+    args = parser.parse_args()
+    args.out.mkdir(exist_ok=True)
+
+    evaluation = ["--eval-rerank", args.rerank]
+    for given in args.retrieval:
+        evaluation += ["--eval-retrieval", given]
+    base = args.out / "base"
+    pretrained = simcse_run(
+        base, [SIMCSE, "pretrain", *args.sentences, "--hold-out", "500", *evaluation, *shlex.split(args.pretrain)])
+    tuned = [
+        simcse_run(args.out / f"seed-{seed}", [SIMCSE, "train", *args.sentences, "--model", base, "--seed", str(seed),
+                                               *evaluation, *shlex.split(args.train)])
+        for seed in range(1, args.seeds + 1)
+    ]
+    names = [name for name in pretrained["after"] if name.endswith(("_map", "map@100"))]
+    rows = {"random weights": [pretrained["before"]], "pretrained": [pretrained["after"]],
+            "pretrained and tuned": [summary["after"] for summary in tuned]}
+    if args.peer:
+        rows["tuned by sentence-transformers"] = [peer(args, base, seed, evaluation) for seed in range(1, args.seeds + 1)]
+
+    print("\n| | " + " | ".join(name.removeprefix("eval_") for name in names) + " |\n|---|" + "---|" * len(names))
+    for label, figures in rows.items():
+        values = np.array([[found[name] for name in names] for found in figures])
+        spread = values.std(axis=0, ddof=1) if len(values) > 1 else None
+        cells = [f"{mean:.4f}" + ("" if spread is None else f" ± {spread[i]:.4f}") for i, mean in enumerate(values.mean(axis=0))]
+        print(f"| {label} | " + " | ".join(cells) + " |")
+    print(f"\npretraining {pretrained['wall_seconds'] / 60:.0f} minutes, tuning "
+          f"{np.mean([summary['wall_seconds'] for summary in tuned]) / 60:.0f} minutes a seed")
+    print("TF-IDF, BM25 and mean word embeddings: simcse eval rerank --model", base, "--data", args.rerank)
+
+
+def peer(args, base, seed, evaluation):
+    """Tunes the pretrained directory with sentence-transformers, and scores it with this program."""
+    directory = args.out / f"peer-{seed}"
+    done = directory.with_suffix(".json")
+    if not done.exists():
+        flags = shlex.split(args.train)
+        kept = [part for flag in ("--batch-size", "--learning-rate") if flag in flags
+                for part in (flag, flags[flags.index(flag) + 1])]
+        lines = args.out / "sentences.txt"
+        if not lines.exists():
+            import gzip
+            texts = [line for path in args.sentences
+                     for line in (gzip.open if path.endswith(".gz") else open)(path, "rt", encoding="utf8")]
+            lines.write_text("".join(texts), encoding="utf8")
+        steps = json.loads((args.out / "seed-1.json").read_text())["steps"]
+        run([args.peer, "tools/peer/train.py", base, lines, "--steps", str(steps), "--seed", str(seed), "--save",
+             directory, *kept])
+        # One step at a learning rate of next to nothing: its first evaluation is the model's.
+        output, _ = run([SIMCSE, "train", lines, "--model", directory, "--max-steps", "1", "--learning-rate", "1e-30",
+                         *evaluation, "--output-dir", directory.with_suffix(".scored"), "--json"])
+        done.write_text(json.dumps(json.loads(output.splitlines()[-1])["before"]) + "\n")
+    return json.loads(done.read_text())
+
+
+if __name__ == "__main__":
+    main()
