@@ -54,13 +54,17 @@ pub mod hub;
 pub mod io;
 
 mod directory;
+mod encode;
 mod encoder;
 mod error;
+mod network;
 mod sentence_encoder;
 mod tokenizer;
 
 pub use directory::ModelDirectory;
 pub use directory::config::{Architecture, ModelConfig};
+pub use directory::dense::DenseModule;
+pub use directory::layer_mix::{LayerMix, PooledLayers};
 pub use directory::prompts::{Prompt, Prompts};
 pub use directory::weights::{CarriedTensor, WeightsFile, write_safetensors};
 pub use encoder::Encoder;
@@ -69,5 +73,5 @@ pub use encoder::dropout::{DropoutPlan, Site};
 pub use encoder::work::Work;
 pub use error::{Error, Result};
 pub use sentence_encoder::SentenceEncoder;
-pub use simcse_tensor::{Activation, BufferPool, Isa, Named, Pooling, Precision, UnknownName, names_of};
+pub use simcse_tensor::{Activation, BufferPool, DenseActivation, Isa, Named, Pooling, Precision, UnknownName, names_of};
 pub use tokenizer::encode::{Tokenizer, Tokens};

@@ -1,29 +1,30 @@
 //! A sentence encoder: tokenizer, encoder, pooling, and the directory that they came from.
 //!
-//! This file puts the rooms together. It must not know losses, optimizers or runs.
+//! This file puts the rooms together; `encode.rs` encodes texts with them. It must not know losses,
+//! optimizers or runs.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use ndarray::{Array2, Axis, s};
+use ndarray::Array2;
 use ndarray_rand::RandomExt;
 use ndarray_rand::rand::SeedableRng;
 use ndarray_rand::rand::rngs::StdRng;
 use ndarray_rand::rand_distr::Normal;
-use simcse_tensor::{BufferPool, Isa, Params, Precision, Tape, Var};
+use simcse_tensor::{BufferPool, Isa, Layout, Parameter, Params, Precision, Tape, Var};
 
 use crate::directory::ModelDirectory;
 use crate::directory::config::ModelConfig;
+use crate::directory::dense::{BIAS, DenseModule, WEIGHT};
 use crate::directory::encoder_tensors::EncoderTensors;
-use crate::directory::prompts::Prompt;
-use crate::directory::weights::{CarriedTensor, write_safetensors};
+use crate::directory::weights::{CarriedTensor, WeightsFile, write_safetensors};
 use crate::encoder::Encoder;
 use crate::encoder::batch::TokenBatch;
 use crate::encoder::dropout::DropoutPlan;
 use crate::error::Result;
 use crate::hub::resolve::resolve;
 use crate::io::text::{excerpt, printable};
-use crate::tokenizer::encode::Tokens;
+use crate::network::{Dense, Network, Pass};
 
 /// A model that turns sentences into embeddings. sentence-transformers: `SentenceTransformer`.
 ///
@@ -73,18 +74,12 @@ pub struct SentenceEncoder {
     /// What the operands of matrix products with weights are rounded to, in training and encoding;
     /// f32 by default.
     pub precision: Precision,
-    encoder: Encoder,
+    network: Network,
     carried: Vec<CarriedTensor>,
     left_out: Vec<String>,
 }
 
 impl SentenceEncoder {
-    /// [`encode`](Self::encode) encodes at most this many tokens at a time, unless one sentence is
-    /// longer.
-    pub const ENCODED_TOKENS: usize = 4096;
-    /// [`encode`](Self::encode) tokenizes at most this many sentences at a time.
-    pub const ENCODED_SENTENCES: usize = 512;
-
     /// Loads a model of sentence-transformers or plain Hugging Face: a directory, or else a name on
     /// the hub such as `distilroberta-base`, looked up as in [`hub`](crate::hub) (with the cargo
     /// feature `hub`; without it, in the cache alone).
@@ -109,24 +104,28 @@ impl SentenceEncoder {
         Isa::allowed()?;
         let directory = ModelDirectory::read(dir)?;
         let config = &directory.config;
-        // The file is checked before memory is allocated for what the configuration claims.
+        // The files are checked before memory is allocated for what the configurations claim.
         let (_, needed) = Encoder::new(config.clone(), false);
         let mut weights = EncoderTensors::find(directory.weights()?, needed.parameters())?;
+        let dense = directory.dense().iter().map(DenseModule::weights).collect::<Result<Vec<_>>>()?;
         let (_, with_pooler) = Encoder::new(config.clone(), true);
         let has_pooler = with_pooler.parameters().iter().all(|tensor| weights.has(&tensor.name, &tensor.shape));
-        let (encoder, layout) = Encoder::new(config.clone(), has_pooler);
+        let (network, layout) = Network::new(&directory, has_pooler, false);
 
         let layout = Arc::new(layout);
         let mut params = Params::zeros(layout.clone());
-        for tensor in layout.parameters() {
+        for tensor in &layout.parameters()[..network.encoder_tensors] {
             weights.take(&tensor.name, &tensor.shape, &mut params.values_mut()[tensor.range()])?;
         }
         let rest = weights.finish()?;
+        for (layer, weights) in network.dense.iter().zip(dense) {
+            take_dense(weights, *layer, &mut params)?;
+        }
         Ok(Self {
             directory,
             params,
             precision: Precision::F32,
-            encoder,
+            network,
             carried: rest.carried,
             left_out: rest.left_out,
         })
@@ -136,26 +135,58 @@ impl SentenceEncoder {
     /// distribution with standard deviation `initializer_range`; biases and the padding token's
     /// embedding are 0, LayerNorm's γ is 1.
     pub fn random(directory: ModelDirectory, seed: u64) -> Self {
-        let config = &directory.config;
-        let (encoder, layout) = Encoder::new(config.clone(), false);
+        let (network, layout) = Network::new(&directory, false, false);
         let layout = Arc::new(layout);
         let mut params = Params::zeros(layout.clone());
-        let mut rng = StdRng::seed_from_u64(seed);
-        let normal = Normal::new(0.0, config.initializer_range).expect("a checked configuration");
-        for tensor in layout.parameters() {
-            let values = &mut params.values_mut()[tensor.range()];
-            match tensor.shape[..] {
-                [rows, cols] => {
-                    let drawn = Array2::random_using((rows, cols), normal, &mut rng);
-                    values.iter_mut().zip(drawn).for_each(|(value, drawn)| *value = drawn);
-                }
-                _ => values.fill(if tensor.name.ends_with(".weight") { 1.0 } else { 0.0 }),
-            }
-            if tensor.name == "embeddings.word_embeddings.weight" {
-                values[config.pad_token_id * config.hidden_size..][..config.hidden_size].fill(0.0);
-            }
-        }
-        Self { directory, params, precision: Precision::F32, encoder, carried: Vec::new(), left_out: Vec::new() }
+        initialize(&directory.config, layout.parameters(), seed, &mut params);
+        Self { directory, params, precision: Precision::F32, network, carried: Vec::new(), left_out: Vec::new() }
+    }
+
+    /// Appends a dense layer to those that follow pooling, with random weights as in
+    /// [`random`](Self::random): the model is trained and written with it.
+    ///
+    /// # Panics
+    /// If the layer is not for the model's embeddings, or there is a layer for training alone.
+    pub fn add_dense(&mut self, dense: DenseModule, seed: u64) {
+        assert_eq!(dense.in_features, self.dimension(), "a dense layer for other embeddings");
+        assert!(self.network.training_mlp.is_none(), "a dense layer after that of training alone");
+        self.directory.push_dense(dense);
+        self.rebuild(false, seed);
+    }
+
+    /// Adds the layer that the authors of SimCSE leave out after training: `tanh(x·Wᵀ + b)` on the
+    /// embedding, of the same width, with random weights as in [`random`](Self::random).
+    /// [`forward_in_training`](Self::forward_in_training) computes it, nothing else does; it is not
+    /// part of the model that is written.
+    pub fn add_training_mlp(&mut self, seed: u64) {
+        self.rebuild(true, seed);
+    }
+
+    /// Takes back [`add_training_mlp`](Self::add_training_mlp).
+    pub fn remove_training_mlp(&mut self) {
+        self.rebuild(false, 0);
+    }
+
+    /// Whether there is a layer for training alone.
+    pub fn has_training_mlp(&self) -> bool {
+        self.network.training_mlp.is_some()
+    }
+
+    /// Gives the parameters the layout that the network now has: those that remain keep their
+    /// values, new ones are random. Both kinds are at the end, so nothing moves.
+    fn rebuild(&mut self, training_mlp: bool, seed: u64) {
+        let encoder_tensors = &self.params.layout().parameters()[..self.network.encoder_tensors];
+        let has_pooler = encoder_tensors.iter().any(|tensor| !tensor.trainable);
+        let (network, layout) = Network::new(&self.directory, has_pooler, training_mlp);
+        let old = self.params.layout().clone();
+        let layout = Arc::new(layout);
+        let mut params = Params::zeros(layout.clone());
+        let kept = old.len().min(layout.len());
+        params.values_mut()[..kept].copy_from_slice(&self.params.values()[..kept]);
+        let added = old.parameters().len().min(layout.parameters().len());
+        initialize(&self.directory.config, &layout.parameters()[added..], seed, &mut params);
+        self.network = network;
+        self.params = params;
     }
 
     /// The names of the tensors in the weights file that the encoder has no use for, such as the
@@ -196,38 +227,9 @@ impl SentenceEncoder {
         &self.directory.config
     }
 
-    /// The number of values in an embedding, `C`.
+    /// The number of values in an embedding: `C`, unless a dense layer follows pooling.
     pub fn dimension(&self) -> usize {
-        self.config().hidden_size
-    }
-
-    /// A prompt for this model: one of its own ([`directory.prompts`](crate::Prompts)) or any other
-    /// text.
-    ///
-    /// # Errors
-    /// The tokenizer's.
-    pub fn prompt<'a>(&self, text: &'a str) -> Result<Prompt<'a>> {
-        let ModelDirectory { tokenizer, max_seq_length, include_prompt, .. } = &self.directory;
-        let excluded = if *include_prompt { 0 } else { tokenizer.prompt_length(text, *max_seq_length)? };
-        Ok(Prompt { text, excluded })
-    }
-
-    /// The token ids of each sentence, special tokens included, truncated to the model's maximum
-    /// length; without any prompt.
-    ///
-    /// # Errors
-    /// The tokenizer's.
-    pub fn tokenize<S: AsRef<str> + Sync>(&self, sentences: &[S]) -> Result<Tokens> {
-        self.tokenize_with_prompt(Prompt::default(), sentences)
-    }
-
-    /// [`tokenize`](Self::tokenize) with a prompt in front of each sentence; it counts toward the
-    /// length.
-    ///
-    /// # Errors
-    /// The tokenizer's.
-    pub fn tokenize_with_prompt<S: AsRef<str> + Sync>(&self, prompt: Prompt, sentences: &[S]) -> Result<Tokens> {
-        self.directory.tokenizer.encode_prompted(prompt.text, sentences, self.directory.max_seq_length)
+        self.directory.dimension()
     }
 
     /// An empty tape for a batch.
@@ -237,7 +239,7 @@ impl SentenceEncoder {
 
     /// The last hidden states of a batch, (N, C).
     pub fn hidden_states(&self, tape: &mut Tape, batch: &TokenBatch, dropout: Option<&DropoutPlan>) -> Var {
-        self.encoder.forward(tape, batch, dropout)
+        self.network.encoder.forward(tape, batch, dropout)
     }
 
     /// The embeddings of a batch, one row per sentence, (S, C).
@@ -254,126 +256,21 @@ impl SentenceEncoder {
         batch: &TokenBatch,
         dropout: Option<&DropoutPlan>,
     ) -> Var {
-        let hidden = self.hidden_states(tape, batch, dropout);
-        let pooled = tape.pooling_after(excluded, hidden, self.directory.pooling);
-        if self.directory.normalize { tape.normalize(pooled) } else { pooled }
+        let pass = Pass { excluded, dropout, in_training: false };
+        self.network.forward(&self.directory, tape, batch, pass)
     }
 
-    /// The embeddings of sentences, one row each, (S, C). The model's default prompt, if it has
-    /// one, is put in front of them. They are of unit length only if the model has a Normalize
-    /// module. The bits of an embedding depend on its sentence alone.
-    ///
-    /// # Errors
-    /// The tokenizer's.
-    pub fn encode<S: AsRef<str> + Sync>(&self, sentences: &[S]) -> Result<Array2<f32>> {
-        self.encode_with_prompt(self.directory.prompts.default_prompt(), sentences)
-    }
-
-    /// [`encode`](Self::encode) with the model's prompt for queries. sentence-transformers:
-    /// `encode_query`.
-    ///
-    /// # Errors
-    /// The tokenizer's.
-    pub fn encode_query<S: AsRef<str> + Sync>(&self, queries: &[S]) -> Result<Array2<f32>> {
-        self.encode_with_prompt(self.directory.prompts.query(), queries)
-    }
-
-    /// [`encode`](Self::encode) with the model's prompt for documents. sentence-transformers:
-    /// `encode_document`.
-    ///
-    /// # Errors
-    /// The tokenizer's.
-    pub fn encode_document<S: AsRef<str> + Sync>(&self, documents: &[S]) -> Result<Array2<f32>> {
-        self.encode_with_prompt(self.directory.prompts.document(), documents)
-    }
-
-    /// [`encode`](Self::encode) with `prompt` in front of each sentence instead of the default; an
-    /// empty one is none.
-    ///
-    /// # Errors
-    /// The tokenizer's.
-    pub fn encode_with_prompt<S: AsRef<str> + Sync>(&self, prompt: &str, sentences: &[S]) -> Result<Array2<f32>> {
-        let embeddings = self.encode_with_prompt_while(prompt, sentences, |_| true)?;
-        Ok(embeddings.expect("nothing stops it"))
-    }
-
-    /// [`encode`](Self::encode) that can be stopped: before each
-    /// [`ENCODED_SENTENCES`](Self::ENCODED_SENTENCES) sentences, `go_on` gets the number of
-    /// sentences done, and the result is `None` if it returns `false`.
-    ///
-    /// # Errors
-    /// The tokenizer's.
-    pub fn encode_while<S: AsRef<str> + Sync>(
+    /// [`forward_after`](Self::forward_after) as a training step computes it: with the layer that
+    /// only training uses, if there is one.
+    pub fn forward_in_training(
         &self,
-        sentences: &[S],
-        go_on: impl FnMut(usize) -> bool,
-    ) -> Result<Option<Array2<f32>>> {
-        self.encode_with_prompt_while(self.directory.prompts.default_prompt(), sentences, go_on)
-    }
-
-    /// [`encode_while`](Self::encode_while) with `prompt` in front of each sentence.
-    ///
-    /// # Errors
-    /// The tokenizer's.
-    pub fn encode_with_prompt_while<S: AsRef<str> + Sync>(
-        &self,
-        prompt: &str,
-        sentences: &[S],
-        mut go_on: impl FnMut(usize) -> bool,
-    ) -> Result<Option<Array2<f32>>> {
-        const PART: usize = SentenceEncoder::ENCODED_SENTENCES;
-        let prompt = self.prompt(prompt)?;
-        let mut embeddings = Array2::zeros((sentences.len(), self.dimension()));
-        let mut pool = BufferPool::with_room(Self::ENCODED_TOKENS.min(sentences.len() * self.directory.max_seq_length));
-        for (i, (part, mut rows)) in
-            sentences.chunks(PART).zip(embeddings.axis_chunks_iter_mut(Axis(0), PART)).enumerate()
-        {
-            if !go_on(i * PART) {
-                return Ok(None);
-            }
-            let tokens = self.tokenize_with_prompt(prompt, part)?;
-            rows.assign(&self.encode_tokens_after(prompt.excluded, &tokens.ids, &mut pool));
-        }
-        Ok(Some(embeddings))
-    }
-
-    /// The embeddings of sentences given as token ids, special tokens included.
-    pub fn encode_tokens(&self, sentences: &[Vec<u32>], pool: &mut BufferPool) -> Array2<f32> {
-        self.encode_tokens_after(0, sentences, pool)
-    }
-
-    /// [`encode_tokens`](Self::encode_tokens), but pooling excludes the first `excluded` tokens of
-    /// each sentence.
-    pub fn encode_tokens_after(&self, excluded: usize, sentences: &[Vec<u32>], pool: &mut BufferPool) -> Array2<f32> {
-        self.encode_tokens_under(None, excluded, sentences, pool)
-    }
-
-    /// [`encode_tokens_after`](Self::encode_tokens_after) under dropout: a plan, and the coordinate
-    /// of the first sentence in its masks; those of the others follow.
-    pub fn encode_tokens_under(
-        &self,
-        dropout: Option<(DropoutPlan, u32)>,
         excluded: usize,
-        sentences: &[Vec<u32>],
-        pool: &mut BufferPool,
-    ) -> Array2<f32> {
-        let mut embeddings = Array2::zeros((sentences.len(), self.dimension()));
-        let (plan, first_stream) = dropout.unzip();
-        let mut first = 0;
-        while first < sentences.len() {
-            let fits = sentences[first..].iter().scan(0, |tokens, ids| {
-                *tokens += ids.len();
-                (*tokens <= Self::ENCODED_TOKENS).then_some(())
-            });
-            let next = first + fits.count().max(1);
-            let stream = |sentence| first_stream.unwrap_or(0) + sentence as u32;
-            let batch = TokenBatch::new(self.config(), &sentences[first..next], (first..next).map(stream).collect());
-            let mut tape = self.tape(pool, &batch, false);
-            let encoded = self.forward_after(excluded, &mut tape, &batch, plan.as_ref());
-            embeddings.slice_mut(s![first..next, ..]).assign(tape.value(encoded));
-            first = next;
-        }
-        embeddings
+        tape: &mut Tape,
+        batch: &TokenBatch,
+        dropout: Option<&DropoutPlan>,
+    ) -> Var {
+        let pass = Pass { excluded, dropout, in_training: true };
+        self.network.forward(&self.directory, tape, batch, pass)
     }
 
     /// A close upper bound on the bytes that [`save`](Self::save) writes.
@@ -389,12 +286,98 @@ impl SentenceEncoder {
     /// [`Error::Io`](crate::Error::Io).
     pub fn save(&self, dir: &Path) -> Result<()> {
         self.directory.write(dir)?;
-        let tensors = self
-            .params
-            .layout()
-            .parameters()
+        let encoder = &self.layout().parameters()[..self.network.encoder_tensors];
+        write_safetensors(&ModelDirectory::weights_path(dir), self.named(encoder), &self.carried)?;
+        for (layer, path) in self.network.dense.iter().zip(self.directory.dense_weights_paths(dir)) {
+            let bias = layer.bias.map(|bias| (BIAS, vec![bias.rows()], self.params.slice(bias)));
+            let weight = (WEIGHT, vec![layer.weight.rows(), layer.weight.cols()], self.params.slice(layer.weight));
+            let tensors: Vec<_> = [weight].into_iter().chain(bias).collect();
+            write_safetensors(&path, tensors.iter().map(|(name, shape, values)| (*name, &shape[..], *values)), &[])?;
+        }
+        Ok(())
+    }
+
+    /// Reads the weights of the same model from a directory that [`save`](Self::save) wrote. The
+    /// layer for training alone keeps its own.
+    ///
+    /// # Errors
+    /// As [`WeightsFile::take`].
+    pub fn load_weights(&mut self, dir: &Path) -> Result<()> {
+        let mut weights = WeightsFile::read(&ModelDirectory::weights_path(dir))?;
+        let layout = self.layout().clone();
+        for tensor in &layout.parameters()[..self.network.encoder_tensors] {
+            weights.take(&tensor.name, &tensor.shape, &mut self.params.values_mut()[tensor.range()])?;
+        }
+        for (layer, path) in self.network.dense.iter().zip(self.directory.dense_weights_paths(dir)) {
+            take_dense(WeightsFile::read(&path)?, *layer, &mut self.params)?;
+        }
+        Ok(())
+    }
+
+    /// Writes the layer for training alone as a safetensors file.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io).
+    pub fn save_training_mlp(&self, path: &Path) -> Result<()> {
+        write_safetensors(path, self.named(self.training_mlp_tensors()), &[])
+    }
+
+    /// Reads the layer for training alone back.
+    ///
+    /// # Errors
+    /// As [`WeightsFile`], if the file does not hold this layer.
+    pub fn load_training_mlp(&mut self, path: &Path) -> Result<()> {
+        let mut weights = WeightsFile::read(path)?;
+        for tensor in self.training_mlp_tensors().to_vec() {
+            weights.take(&tensor.name, &tensor.shape, &mut self.params.values_mut()[tensor.range()])?;
+        }
+        weights.finish()
+    }
+
+    /// The tensors of the layer for training alone, which are the last ones.
+    fn training_mlp_tensors(&self) -> &[Parameter] {
+        let tensors = self.layout().parameters();
+        let of_layer = self.network.training_mlp.map_or(0, |mlp| 1 + usize::from(mlp.bias.is_some()));
+        &tensors[tensors.len() - of_layer..]
+    }
+
+    fn layout(&self) -> &Arc<Layout> {
+        self.params.layout()
+    }
+
+    /// Tensors with their names, shapes and values.
+    fn named<'a>(&'a self, tensors: &'a [Parameter]) -> impl Iterator<Item = (&'a str, &'a [usize], &'a [f32])> {
+        tensors
             .iter()
-            .map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice(), &self.params.values()[tensor.range()]));
-        write_safetensors(&ModelDirectory::weights_path(dir), tensors, &self.carried)
+            .map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice(), &self.params.values()[tensor.range()]))
+    }
+}
+
+/// Reads the weights of a dense layer, which must be all that the file holds.
+fn take_dense(mut weights: WeightsFile, layer: Dense, params: &mut Params) -> Result<()> {
+    let shape = [layer.weight.rows(), layer.weight.cols()];
+    weights.take(WEIGHT, &shape, params.slice_mut(layer.weight))?;
+    if let Some(bias) = layer.bias {
+        weights.take(BIAS, &[bias.rows()], params.slice_mut(bias))?;
+    }
+    weights.finish()
+}
+
+/// Draws the values of tensors as transformers does.
+fn initialize(config: &ModelConfig, tensors: &[Parameter], seed: u64, params: &mut Params) {
+    let mut rng = StdRng::seed_from_u64(seed);
+    let normal = Normal::new(0.0, config.initializer_range).expect("a checked configuration");
+    for tensor in tensors {
+        let values = &mut params.values_mut()[tensor.range()];
+        match tensor.shape[..] {
+            [rows, cols] => {
+                let drawn = Array2::random_using((rows, cols), normal, &mut rng);
+                values.iter_mut().zip(drawn).for_each(|(value, drawn)| *value = drawn);
+            }
+            _ => values.fill(if tensor.name.ends_with(".weight") { 1.0 } else { 0.0 }),
+        }
+        if tensor.name == "embeddings.word_embeddings.weight" {
+            values[config.pad_token_id * config.hidden_size..][..config.hidden_size].fill(0.0);
+        }
     }
 }

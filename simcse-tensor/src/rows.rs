@@ -93,6 +93,14 @@ impl Rows {
         self.blocks().map(|block| self.span(&block).end).collect()
     }
 
+    /// The end (exclusive) of every block's sentences, in order: what [`block_ends`] is for a matrix
+    /// with a row per sentence.
+    ///
+    /// [`block_ends`]: Self::block_ends
+    pub(crate) fn block_sentence_ends(&self) -> Vec<usize> {
+        self.blocks().map(|block| block.end).collect()
+    }
+
     /// Splits a row-major buffer, `width` values per row, into one mutable slice per block.
     pub(crate) fn split_blocks<'a, T>(&self, buffer: &'a mut [T], width: usize) -> Vec<&'a mut [T]> {
         split(buffer, self.blocks().map(|block| self.span(&block).len() * width))

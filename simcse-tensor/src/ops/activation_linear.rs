@@ -108,7 +108,7 @@ pub(crate) fn backward(
 ) {
     time(Part::DX, || linear::backward_input(context, linear, dy, Addend::Zero, dh));
     time(Part::ACTIVATION, || gradients(activation, flat_mut(h), flat_mut(dh)));
-    time(Part::DW, || linear::backward_parameters(context, h, linear, dy, grads));
+    time(Part::DW, || linear::backward_parameters(context, h, linear, dy, &context.rows.block_ends(), grads));
 }
 
 /// `fh ← f(h)`. The function is chosen here, once for the whole matrix; kernels know theirs when

@@ -13,31 +13,34 @@ use crate::params::{Grads, Slot};
 use crate::simd::math;
 use crate::simd::{Kernel, Simd, dispatch};
 
-/// The parameters of a linear map: `W` (out, in) and `b` (out).
+/// The parameters of a linear map: `W` (out, in) and, unless there is none, `b` (out).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Linear {
     pub(crate) weight: Slot,
-    pub(crate) bias: Slot,
+    pub(crate) bias: Option<Slot>,
 }
 
 /// Writes `y` (N, out).
 pub(crate) fn forward(context: Context, x: &Array2<f32>, linear: Linear, y: &mut Array2<f32>) {
     let weight = context.params.matrix(linear.weight);
-    let addend = Addend::Bias(context.params.slice(linear.bias));
+    let addend = linear.bias.map_or(Addend::Zero, |bias| Addend::Bias(context.params.slice(bias)));
     gemm(context.precision, x.view(), weight.reversed_axes(), addend, &[x.ncols()], flat_mut(y));
 }
 
-/// `dW += dyᵀ·x` and `db += Σ_i dy[i]`, with one partial sum per block of sentences.
+/// `dW += dyᵀ·x` and `db += Σ_i dy[i]`, with one partial sum per range of rows that ends at one of
+/// `ends`: those of a block of sentences.
 pub(crate) fn backward_parameters(
     context: Context,
     x: &Array2<f32>,
     linear: Linear,
     dy: &Array2<f32>,
+    ends: &[usize],
     grads: &mut Grads,
 ) {
-    let ends = context.rows.block_ends();
-    gemm(context.precision, dy.t(), x.view(), Addend::Existing, &ends, grads.slice_mut(linear.weight));
-    add_column_sums(dy, &ends, grads.slice_mut(linear.bias));
+    gemm(context.precision, dy.t(), x.view(), Addend::Existing, ends, grads.slice_mut(linear.weight));
+    if let Some(bias) = linear.bias {
+        add_column_sums(dy, ends, grads.slice_mut(bias));
+    }
 }
 
 /// `dx = addend + dy·W`; `dx` (N, in). With [`Addend::Existing`], the gradient is added to `dx`.

@@ -13,6 +13,7 @@ pub(crate) mod activation_linear;
 pub(crate) mod attention;
 pub(crate) mod context;
 pub(crate) mod contrastive;
+pub(crate) mod dense;
 pub(crate) mod dropout;
 pub(crate) mod elementwise;
 pub(crate) mod embedding;
@@ -22,6 +23,7 @@ pub(crate) mod normalize;
 pub(crate) mod pooling;
 pub(crate) mod small_product;
 pub(crate) mod softmax;
+pub(crate) mod weighted_sum;
 
 // Tests only: the harness that the operations' tests share, and tests of numerical edges.
 #[cfg(test)]

@@ -8,7 +8,9 @@ use crate::ops::context::Context;
 use crate::ops::elementwise::flat;
 use crate::ops::layer_norm::{self, LayerNorm};
 use crate::ops::linear::{self, Linear};
-use crate::ops::{activation_linear, attention, contrastive, dropout, embedding, normalize, pooling};
+use crate::ops::{
+    activation_linear, attention, contrastive, dense, dropout, embedding, normalize, pooling, weighted_sum,
+};
 use crate::params::Grads;
 use crate::profile::{Part, time};
 use crate::tape::forward::Tape;
@@ -82,10 +84,26 @@ impl Tape<'_> {
                 self.buffers.give(dy);
                 d.add(qkv, saved, self.buffers);
             }
+            Op::WeightedSum { terms } => {
+                for (x, weight) in terms {
+                    let mut dx = self.buffers.take(dy.nrows(), dy.ncols());
+                    weighted_sum::backward(weight, &dy, &mut dx);
+                    d.add(x, dx, self.buffers);
+                }
+                self.buffers.give(dy);
+            }
             Op::Pooling { x, mode, excluded } => {
                 let mut dx = self.buffers.take(rows.tokens(), dy.ncols());
                 let value = &self.nodes[x.0].value;
                 time(Part::POOLING, || pooling::backward(mode, excluded, value, rows, &dy, &mut dx));
+                self.buffers.give(dy);
+                d.add(x, dx, self.buffers);
+            }
+            Op::Dense { x, dense, h } => {
+                let value = &self.nodes[x.0].value;
+                let mut dx = self.buffers.take(value.nrows(), value.ncols());
+                dense::backward(context, dense, value, &h, &mut dy, &mut dx, grads);
+                self.buffers.give(h);
                 self.buffers.give(dy);
                 d.add(x, dx, self.buffers);
             }
@@ -103,7 +121,7 @@ impl Tape<'_> {
     fn backward_linear(&mut self, x: Var, linear: Linear, dy: Array2<f32>, d: &mut NodeGradients, grads: &mut Grads) {
         let context = Context { params: self.params, rows: &self.rows, precision: self.precision };
         let value = &self.nodes[x.0].value;
-        time(Part::DW, || linear::backward_parameters(context, value, linear, &dy, grads));
+        time(Part::DW, || linear::backward_parameters(context, value, linear, &dy, &context.rows.block_ends(), grads));
         // Where x already has a gradient, the product adds to it: no second buffer, no second pass.
         let (mut dx, addend) = match d.take_existing(x) {
             Some(dx) => (dx, Addend::Existing),
