@@ -73,5 +73,7 @@ pub use encoder::dropout::{DropoutPlan, Site};
 pub use encoder::work::Work;
 pub use error::{Error, Result};
 pub use sentence_encoder::SentenceEncoder;
-pub use simcse_tensor::{Activation, BufferPool, DenseActivation, Isa, Named, Pooling, Precision, UnknownName, names_of};
+pub use simcse_tensor::{
+    Activation, BufferPool, DenseActivation, Isa, Named, Pooling, Precision, UnknownName, names_of,
+};
 pub use tokenizer::encode::{Tokenizer, Tokens};

@@ -46,7 +46,7 @@ all_mistakes() {
 
   on simcse-tensor ops::linear ops/linear.rs
   plant 'linear: dW overwritten' 's/dy.t(), x.view(), Addend::Existing/dy.t(), x.view(), Addend::Zero/'
-  plant 'linear: db missing' 's/add_column_sums(dy, &ends, grads.slice_mut(linear.bias));/let _ = add_column_sums;/'
+  plant 'linear: db missing' 's/add_column_sums(dy, ends, grads.slice_mut(bias));/let _ = (bias, add_column_sums);/'
   plant 'linear: dx added to what the buffer holds' 's/dy.view(), weight, addend,/dy.view(), weight, { let _ = addend; Addend::Existing },/'
 
   on simcse-tensor ops::activation_linear ops/activation_linear.rs
@@ -55,6 +55,13 @@ all_mistakes() {
   plant 'gated activation: slope without p′' 's/s.mul(gate, complement)), dp, gate)/s.mul(gate, complement)), { let _ = dp; s.splat(1.0) }, gate)/'
   plant 'tanh-gelu: p′ without the 3' 's/3.0 \* CUBIC/CUBIC/'
   plant 'relu: slope 1 everywhere' 's/s.where_less(s.splat(0.0), h, s.splat(1.0), s.splat(0.0))/s.splat(1.0)/'
+
+  on simcse-tensor ops::dense ops/dense.rs
+  plant 'dense: slope 1 everywhere' 's/(1.0 - tanh \* tanh)/{ let _ = tanh; 1.0 }/'
+  plant 'dense: one sum for all blocks' 's/context.rows.block_sentence_ends()/vec![x.nrows()]/'
+
+  on simcse-tensor ops::weighted_sum ops/weighted_sum.rs
+  plant 'weighted sum: dx without the weight' 's/\*dx = weight \* dy/{ let _ = weight; *dx = *dy }/'
 
   on simcse-tensor ops::layer_norm ops/layer_norm.rs
   plant 'layer_norm: mean(g) missing' 's/s.sub(s.sub(g, mean_g), s.mul(x, mean_gx))/{ let _ = mean_g; s.sub(g, s.mul(x, mean_gx)) }/'

@@ -2,7 +2,7 @@
 //!
 //! sentence-transformers: `Dense`, after the Pooling. LaBSE and the distiluse models have one.
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use serde_json::{Value, json};
 use simcse_tensor::{DenseActivation, Named};

@@ -232,6 +232,12 @@ impl ModelDirectory {
         dense.map(|(index, module)| out.join(module.path(index)).join(WEIGHTS)).collect()
     }
 
+    /// Whether `name` is that of a module's directory in a directory that
+    /// [`ModelDirectory::write`] writes.
+    pub fn is_module(name: &str) -> bool {
+        modules::is_module(name)
+    }
+
     /// The number of values in an embedding.
     pub fn dimension(&self) -> usize {
         self.dense.last().map_or(self.config.hidden_size, |dense| dense.out_features)

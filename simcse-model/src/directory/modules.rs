@@ -149,6 +149,12 @@ impl Modules {
     }
 }
 
+/// Whether a directory has the name of one of the modules that are written, such as `1_Pooling`.
+pub(super) fn is_module(name: &str) -> bool {
+    let of_module = |(index, class): (&str, &str)| index.parse::<u16>().is_ok() && KNOWN[1..].contains(&class);
+    name.split_once('_').is_some_and(of_module)
+}
+
 /// A module's relative `path`, which must stay inside the model's directory.
 fn inside(file: &Path, path: &str) -> Result<PathBuf> {
     let stays = Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));

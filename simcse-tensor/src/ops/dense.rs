@@ -141,7 +141,7 @@ mod tests {
             Array2::from_shape_fn((60, columns), |(s, c)| (s as f32 * 0.7 + c as f32 + phase).sin())
         };
         let (x, dy) = (of(3, 0.0), of(5, 1.0));
-        let mut run = |pieces: Vec<std::ops::Range<usize>>| {
+        let run = |pieces: Vec<std::ops::Range<usize>>| {
             let mut grads = Grads::zeros(params.layout().clone());
             for piece in pieces {
                 let rows = Rows::new(lengths[piece.clone()].iter().copied(), piece.clone().map(|s| s as u32).collect());

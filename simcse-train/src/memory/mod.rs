@@ -182,6 +182,8 @@ struct Demand {
     hidden_size: usize,
     intermediate_size: usize,
     precision: Precision,
+    /// Values in an embedding.
+    dimension: usize,
     loss: ContrastiveLoss,
     /// Matrices of the size of a batch's embeddings.
     embeddings: usize,
@@ -201,6 +203,7 @@ impl Demand {
         resident: u64,
     ) -> Self {
         let config = encoder.config();
+        let dense = encoder.directory.dense();
         let width = encoder.dimension() as u64;
         let probe = Probe::of(encoder, settings, longest.sentence);
 
@@ -216,7 +219,9 @@ impl Demand {
             fixed: resident + flat_buffers + evaluation + batches_of_an_epoch as u64 + attention as u64,
             per_token: probe.training,
             hidden_size: config.hidden_size,
-            intermediate_size: config.intermediate_size,
+            dimension: encoder.dimension(),
+            // A dense layer on embeddings may be wider than the feed-forward network.
+            intermediate_size: dense.iter().map(|dense| dense.out_features).fold(config.intermediate_size, usize::max),
             precision: settings.precision,
             loss: settings.contrastive(examples.columns()),
             // The embeddings and their gradient, and for Matryoshka the same once more, truncated.
@@ -228,7 +233,7 @@ impl Demand {
 
     /// The peak, in bytes, of a run whose pieces have at most `piece_tokens` tokens.
     fn peak(&self, batch_size: usize, piece_tokens: usize) -> u64 {
-        let Self { hidden_size, intermediate_size, .. } = *self;
+        let Self { hidden_size, intermediate_size, dimension, .. } = *self;
         // Scratch memory is shared by all products, so the largest one counts: that of the
         // feed-forward network, in one of the three kinds y = x·Wᵀ, dx = dy·W, dW = dyᵀ·x.
         let products = [
@@ -237,8 +242,8 @@ impl Demand {
             gemm_scratch_bytes(self.precision, piece_tokens, intermediate_size),
         ];
         let product = products.into_iter().fold(0, usize::max);
-        let embeddings = self.embeddings * (self.loss.columns * batch_size * hidden_size) * size_of::<f32>();
-        let loss = embeddings + contrastive_scratch_bytes(&self.loss, batch_size, hidden_size);
+        let embeddings = self.embeddings * (self.loss.columns * batch_size * dimension) * size_of::<f32>();
+        let loss = embeddings + contrastive_scratch_bytes(&self.loss, batch_size, dimension);
         let added = self.fixed + self.per_token * piece_tokens as u64 + (product + loss) as u64;
         added + added / SLACK.0 + SLACK.1
     }

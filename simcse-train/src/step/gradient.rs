@@ -197,7 +197,7 @@ impl Piece {
         recording: bool,
     ) -> (Tape<'a>, Var) {
         let mut tape = encoder.tape(pool, &self.batch, recording);
-        let encoded = encoder.forward_after(self.excluded, &mut tape, &self.batch, dropout);
+        let encoded = encoder.forward_in_training(self.excluded, &mut tape, &self.batch, dropout);
         (tape, encoded)
     }
 }
