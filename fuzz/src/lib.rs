@@ -22,6 +22,7 @@ static DIR: LazyLock<TempDir> = LazyLock::new(|| tempfile::tempdir().expect("a t
 /// Writes `bytes` to the file `name` in a directory of this process, and returns its path.
 pub fn file(name: &str, bytes: &[u8]) -> PathBuf {
     let path = DIR.path().join(name);
+    fs::create_dir_all(path.parent().expect("a name in the directory")).expect("a place for the file");
     fs::write(&path, bytes).expect("a file in the temporary directory");
     path
 }

@@ -59,7 +59,8 @@ fn log(output: &Path) -> Vec<Value> {
 
 #[track_caller]
 fn assert_same(found: &Path, expected: &Path) {
-    for file in ["model.safetensors", "config.json", "tokenizer.json", "modules.json", "1_Pooling/config.json"] {
+    const MODULES: [&str; 3] = ["1_Pooling/config.json", "3_Dense/config.json", "3_Dense/model.safetensors"];
+    for file in ["model.safetensors", "config.json", "tokenizer.json", "modules.json"].into_iter().chain(MODULES) {
         assert_eq!(fs::read(found.join(file)).ok(), fs::read(expected.join(file)).ok(), "{file}");
     }
     assert_eq!(log(found), log(expected));
@@ -97,8 +98,8 @@ fn check_resumes(workspace: &Workspace, arguments: &str, steps: usize) {
         fs::create_dir(part.join(".checkpoint-4.partial")).unwrap();
         workspace.stdout(&format!("{RESUME} part-{step} --threads {}", 1 + step % 3));
         assert_same(&part, &whole);
-        for file in ["model.safetensors", "optimizer.safetensors"] {
-            let of = |output: &Path| fs::read(output.join(format!("checkpoint-{steps}")).join(file)).unwrap();
+        for file in ["model.safetensors", "optimizer.safetensors", "mlp.safetensors", "3_Dense/model.safetensors"] {
+            let of = |output: &Path| fs::read(output.join(format!("checkpoint-{steps}")).join(file)).ok();
             assert_eq!(of(&part), of(&whole), "{file} from step {step}");
         }
         assert!(!part.join(".checkpoint-4.partial").exists());
@@ -111,6 +112,25 @@ fn a_run_resumed_from_any_step_ends_with_the_same_weights() {
     let train = TRAIN.trim_end_matches(" --output-dir");
     let options = "--epochs 2 --save-steps 1 --eval-steps 3 --load-best-model-at-end";
     check_resumes(&workspace, &format!("{train} {options}"), 10);
+}
+
+#[test]
+fn a_run_with_a_layer_of_its_own_resumed_from_any_step_ends_with_the_same_weights() {
+    let train = TRAIN.trim_end_matches(" --output-dir");
+    let options = "--max-steps 5 --save-steps 1 --pooling cls --eval-steps 2 --load-best-model-at-end";
+    for (mlp, layers) in [("only_train", "last"), ("always", "avg_first_last")] {
+        let workspace = workspace();
+        check_resumes(&workspace, &format!("{train} {options} --mlp {mlp} --pooled-layers {layers}"), 5);
+        let exists = |file: &str| workspace.path("whole").join(file).exists();
+        // What only training uses is in checkpoints alone, apart from the model.
+        assert_eq!(exists("checkpoint-5/mlp.safetensors"), mlp == "only_train");
+        assert_eq!(exists("checkpoint-5/3_Dense/model.safetensors"), mlp == "always");
+        assert_eq!(exists("3_Dense/model.safetensors"), mlp == "always");
+        assert_eq!(exists("1_WeightedLayerPooling/model.safetensors"), mlp == "always");
+        assert!(!exists("mlp.safetensors"));
+        let model = SentenceEncoder::load(workspace.path("whole")).unwrap();
+        assert_eq!(model.directory.dense().len(), usize::from(mlp == "always"));
+    }
 }
 
 #[test]

@@ -54,9 +54,11 @@ pub mod hub;
 pub mod io;
 
 mod directory;
+mod encode;
 mod encoder;
 mod error;
 mod masked_lm;
+mod network;
 mod random;
 mod saving;
 mod sentence_encoder;
@@ -64,6 +66,8 @@ mod tokenizer;
 
 pub use directory::ModelDirectory;
 pub use directory::config::{Architecture, ModelConfig};
+pub use directory::dense::DenseModule;
+pub use directory::layer_mix::{LayerMix, PooledLayers};
 pub use directory::prompts::{Prompt, Prompts};
 pub use directory::sizes::ModelSize;
 pub use directory::weights::{CarriedTensor, WeightsFile, write_safetensors};
@@ -73,5 +77,7 @@ pub use encoder::dropout::{DropoutPlan, Site};
 pub use encoder::work::Work;
 pub use error::{Error, Result};
 pub use sentence_encoder::SentenceEncoder;
-pub use simcse_tensor::{Activation, BufferPool, Isa, Named, Pooling, Precision, UnknownName, names_of};
+pub use simcse_tensor::{
+    Activation, BufferPool, DenseActivation, Isa, Named, Pooling, Precision, UnknownName, names_of,
+};
 pub use tokenizer::encode::{Tokenizer, TokenizerKind, Tokens};

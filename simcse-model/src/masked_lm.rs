@@ -7,26 +7,21 @@
 use std::sync::Arc;
 
 use ndarray::ArrayView2;
-use ndarray_rand::rand::SeedableRng;
-use ndarray_rand::rand::rngs::StdRng;
-use ndarray_rand::rand_distr::Normal;
-use simcse_tensor::{Layout, Parameter, Params, Slot, Tape, Var};
+use simcse_tensor::{Slot, Tape, Var};
 
 use crate::directory::ModelDirectory;
 use crate::directory::encoder_tensors::EncoderTensors;
-use crate::directory::weights::WeightsFile;
 use crate::encoder::Encoder;
 use crate::encoder::batch::TokenBatch;
 use crate::encoder::dropout::DropoutPlan;
-use crate::encoder::mlm_head::MlmHead;
 use crate::error::Result;
-use crate::random::draw;
+use crate::network::{Network, Parts};
 use crate::sentence_encoder::SentenceEncoder;
 
 /// A file with a head.
 enum StoredHead {
     /// A file of its own, which this program wrote.
-    Alone(WeightsFile),
+    Alone,
     /// The weights of one of transformers' `…ForMaskedLM` classes.
     WithEncoder(EncoderTensors),
 }
@@ -41,41 +36,25 @@ impl SentenceEncoder {
     /// files have a head that does not fit; [`Error::Field`](crate::Error::Field) if the
     /// configuration does not tie it to the word embeddings.
     pub fn add_mlm_head(&mut self, seed: u64) -> Result<()> {
-        if self.mlm_head.is_some() {
+        if self.network.mlm_head.is_some() {
             return Ok(());
         }
         self.directory.require_tied_head()?;
-        let mut layout = Layout::clone(self.params.layout());
-        let encoder = layout.len();
-        let before = layout.parameters().len();
-        let head = MlmHead::push(&mut layout, self.config());
-        let layout = Arc::new(layout);
-        let mut params = Params::zeros(layout.clone());
-        params.values_mut()[..encoder].copy_from_slice(self.params.values());
-
-        let added = &layout.parameters()[before..];
-        let values = &mut params.values_mut()[encoder..];
-        let own = |tensor: &Parameter| tensor.start - encoder..tensor.start - encoder + tensor.len();
-        match self.stored_head(&added[0].name)? {
-            Some(StoredHead::Alone(mut file)) => {
-                for tensor in added {
-                    file.take(&tensor.name, &tensor.shape, &mut values[own(tensor)])?;
-                }
-                file.finish()?;
-            }
+        let parts = Parts { mlm_head: true, ..self.parts() };
+        let (network, layout) = Network::new(&self.directory, parts);
+        let first = &layout.parameters()[network.head_tensors.start].name;
+        let stored = self.stored_head(first)?;
+        self.rebuild(parts, seed);
+        match stored {
+            Some(StoredHead::Alone) => self.load_mlm_head(&self.directory.transformer.clone())?,
             Some(StoredHead::WithEncoder(mut file)) => {
-                for tensor in added {
-                    file.take_head(&tensor.name, &tensor.shape, &mut values[own(tensor)])?;
+                let layout = self.params.layout().clone();
+                for tensor in &layout.parameters()[self.network.head_tensors.clone()] {
+                    file.take_head(&tensor.name, &tensor.shape, &mut self.params.values_mut()[tensor.range()])?;
                 }
             }
-            None => {
-                let mut rng = StdRng::seed_from_u64(seed);
-                let normal = Normal::new(0.0, self.config().initializer_range).expect("a checked configuration");
-                added.iter().for_each(|tensor| draw(tensor, normal, &mut rng, &mut values[own(tensor)]));
-            }
+            None => {}
         }
-        self.params = params;
-        self.mlm_head = Some(head);
         Ok(())
     }
 
@@ -88,20 +67,11 @@ impl SentenceEncoder {
         }
         let path = ModelDirectory::mlm_head_path(directory);
         if path.exists() {
-            return Ok(Some(StoredHead::Alone(WeightsFile::read(&path)?)));
+            return Ok(Some(StoredHead::Alone));
         }
         let (_, needed) = Encoder::new(self.config().clone(), false);
         let file = EncoderTensors::find(self.directory.weights()?, needed.parameters())?;
         Ok(file.has_head(first).then_some(StoredHead::WithEncoder(file)))
-    }
-
-    /// The number of parameters that are not the head's.
-    pub(crate) fn encoder_parameters(&self) -> usize {
-        let parameters = self.params.layout().parameters();
-        match &self.mlm_head {
-            None => parameters.len(),
-            Some(_) => parameters.len() - MlmHead::PARAMETERS,
-        }
     }
 
     /// The states from which the tokens `selected` of a batch are predicted, (M, C), given the rows
@@ -117,10 +87,10 @@ impl SentenceEncoder {
         selected: Arc<[u32]>,
         dropout: Option<&DropoutPlan>,
     ) -> Var {
-        let head = self.mlm_head.as_ref().expect("the model has a head for masked language modeling");
+        let head = self.network.mlm_head.as_ref().expect("the model has a head for masked language modeling");
         let hidden = self.hidden_states(tape, batch, dropout);
         let selected = tape.select(hidden, selected);
-        tape.keep_only(selected);
+        tape.keep_only(&[selected]);
         head.forward(self.config(), tape, selected)
     }
 
@@ -129,8 +99,8 @@ impl SentenceEncoder {
     /// # Panics
     /// If the model has no head.
     pub fn vocabulary(&self) -> [Slot; 2] {
-        let head = self.mlm_head.as_ref().expect("the model has a head for masked language modeling");
-        [self.encoder().word_embeddings(), head.bias]
+        let head = self.network.mlm_head.as_ref().expect("the model has a head for masked language modeling");
+        [self.network.encoder.word_embeddings(), head.bias]
     }
 
     /// The embeddings and biases themselves.

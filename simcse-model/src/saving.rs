@@ -1,13 +1,16 @@
-//! Weights on disk: those of the encoder in the file that sentence-transformers reads, and those of
-//! a head next to it.
+//! Weights on disk: those of the encoder and of dense layers in the files that
+//! sentence-transformers reads, others next to them.
 
 use std::path::Path;
+use std::sync::Arc;
 
-use simcse_tensor::Parameter;
+use simcse_tensor::{Layout, Parameter, Params};
 
 use crate::directory::ModelDirectory;
+use crate::directory::dense::{BIAS, WEIGHT};
 use crate::directory::weights::{CarriedTensor, WeightsFile, write_safetensors};
 use crate::error::Result;
+use crate::network::Dense;
 use crate::sentence_encoder::SentenceEncoder;
 
 impl SentenceEncoder {
@@ -25,35 +28,93 @@ impl SentenceEncoder {
     /// [`Error::Io`](crate::Error::Io).
     pub fn save(&self, dir: &Path) -> Result<()> {
         self.directory.write(dir)?;
-        let (encoder, head) = self.params.layout().parameters().split_at(self.encoder_parameters());
-        write_safetensors(&ModelDirectory::weights_path(dir), self.tensors(encoder), &self.carried)?;
-        if head.is_empty() {
-            Ok(())
-        } else {
-            write_safetensors(&ModelDirectory::mlm_head_path(dir), self.tensors(head), &[])
+        let encoder = &self.layout().parameters()[..self.network.encoder_tensors];
+        write_safetensors(&ModelDirectory::weights_path(dir), self.named(encoder), &self.carried)?;
+        for (layer, path) in self.network.dense.iter().zip(self.directory.dense_weights_paths(dir)) {
+            let bias = layer.bias.map(|bias| (BIAS, vec![bias.rows()], self.params.slice(bias)));
+            let weight = (WEIGHT, vec![layer.weight.rows(), layer.weight.cols()], self.params.slice(layer.weight));
+            let tensors: Vec<_> = [weight].into_iter().chain(bias).collect();
+            write_safetensors(&path, tensors.iter().map(|(name, shape, values)| (*name, &shape[..], *values)), &[])?;
+        }
+        match &self.layout().parameters()[self.network.head_tensors.clone()] {
+            [] => Ok(()),
+            head => write_safetensors(&ModelDirectory::mlm_head_path(dir), self.named(head), &[]),
         }
     }
 
-    /// Gives the model the weights, and the head's if it has one, of a model that was saved from
-    /// it.
+    /// Reads the weights of the same model from a directory that [`save`](Self::save) wrote. The
+    /// layer for training alone keeps its own.
     ///
     /// # Errors
-    /// As [`WeightsFile`].
+    /// As [`WeightsFile::take`].
     pub fn load_weights(&mut self, dir: &Path) -> Result<()> {
-        let layout = self.params.layout().clone();
-        let (encoder, head) = layout.parameters().split_at(self.encoder_parameters());
-        let files = [(ModelDirectory::weights_path(dir), encoder), (ModelDirectory::mlm_head_path(dir), head)];
-        for (path, tensors) in files.iter().filter(|(_, tensors)| !tensors.is_empty()) {
-            let mut weights = WeightsFile::read(path)?;
-            for tensor in *tensors {
-                weights.take(&tensor.name, &tensor.shape, &mut self.params.values_mut()[tensor.range()])?;
-            }
+        let mut weights = WeightsFile::read(&ModelDirectory::weights_path(dir))?;
+        let layout = self.layout().clone();
+        for tensor in &layout.parameters()[..self.network.encoder_tensors] {
+            weights.take(&tensor.name, &tensor.shape, &mut self.params.values_mut()[tensor.range()])?;
+        }
+        for (layer, path) in self.network.dense.iter().zip(self.directory.dense_weights_paths(dir)) {
+            take_dense(WeightsFile::read(&path)?, *layer, &mut self.params)?;
+        }
+        if self.network.mlm_head.is_some() {
+            self.load_mlm_head(dir)?;
         }
         Ok(())
     }
 
-    /// Parameters with their values.
-    fn tensors<'a>(&'a self, of: &'a [Parameter]) -> impl Iterator<Item = (&'a str, &'a [usize], &'a [f32])> {
-        of.iter().map(|tensor| (tensor.name.as_str(), &*tensor.shape, &self.params.values()[tensor.range()]))
+    /// Reads the head of masked language modeling from a directory that [`save`](Self::save) wrote.
+    pub(crate) fn load_mlm_head(&mut self, dir: &Path) -> Result<()> {
+        let mut weights = WeightsFile::read(&ModelDirectory::mlm_head_path(dir))?;
+        let layout = self.layout().clone();
+        for tensor in &layout.parameters()[self.network.head_tensors.clone()] {
+            weights.take(&tensor.name, &tensor.shape, &mut self.params.values_mut()[tensor.range()])?;
+        }
+        weights.finish()
     }
+
+    /// Writes the layer for training alone as a safetensors file.
+    ///
+    /// # Errors
+    /// [`Error::Io`](crate::Error::Io).
+    pub fn save_training_mlp(&self, path: &Path) -> Result<()> {
+        write_safetensors(path, self.named(self.training_mlp_tensors()), &[])
+    }
+
+    /// Reads the layer for training alone back.
+    ///
+    /// # Errors
+    /// As [`WeightsFile`], if the file does not hold this layer.
+    pub fn load_training_mlp(&mut self, path: &Path) -> Result<()> {
+        let mut weights = WeightsFile::read(path)?;
+        for tensor in self.training_mlp_tensors().to_vec() {
+            weights.take(&tensor.name, &tensor.shape, &mut self.params.values_mut()[tensor.range()])?;
+        }
+        weights.finish()
+    }
+
+    /// The tensors of the layer for training alone.
+    fn training_mlp_tensors(&self) -> &[Parameter] {
+        &self.layout().parameters()[self.network.mlp_tensors.clone()]
+    }
+
+    fn layout(&self) -> &Arc<Layout> {
+        self.params.layout()
+    }
+
+    /// Tensors with their names, shapes and values.
+    fn named<'a>(&'a self, tensors: &'a [Parameter]) -> impl Iterator<Item = (&'a str, &'a [usize], &'a [f32])> {
+        tensors
+            .iter()
+            .map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice(), &self.params.values()[tensor.range()]))
+    }
+}
+
+/// Reads the weights of a dense layer, which must be all that the file holds.
+pub(crate) fn take_dense(mut weights: WeightsFile, layer: Dense, params: &mut Params) -> Result<()> {
+    let shape = [layer.weight.rows(), layer.weight.cols()];
+    weights.take(WEIGHT, &shape, params.slice_mut(layer.weight))?;
+    if let Some(bias) = layer.bias {
+        weights.take(BIAS, &[bias.rows()], params.slice_mut(bias))?;
+    }
+    weights.finish()
 }

@@ -1,26 +1,26 @@
 //! A sentence encoder: tokenizer, encoder, pooling, and the directory that they came from.
 //!
-//! This file puts the rooms together. It must not know losses, optimizers or runs.
+//! This file puts the rooms together; `encode.rs` encodes texts with them. It must not know losses,
+//! optimizers or runs.
 
 use std::path::Path;
 use std::sync::Arc;
 
-use ndarray::{Array2, Axis, s};
 use simcse_tensor::{BufferPool, Isa, Params, Precision, Tape, Var};
 
 use crate::directory::ModelDirectory;
 use crate::directory::config::ModelConfig;
+use crate::directory::dense::DenseModule;
 use crate::directory::encoder_tensors::EncoderTensors;
-use crate::directory::prompts::Prompt;
 use crate::directory::weights::CarriedTensor;
 use crate::encoder::Encoder;
 use crate::encoder::batch::TokenBatch;
 use crate::encoder::dropout::DropoutPlan;
-use crate::encoder::mlm_head::MlmHead;
 use crate::error::Result;
 use crate::hub::resolve::resolve;
 use crate::io::text::{excerpt, printable};
-use crate::tokenizer::encode::Tokens;
+use crate::network::{Network, Parts, Pass};
+use crate::saving::take_dense;
 
 /// A model that turns sentences into embeddings. sentence-transformers: `SentenceTransformer`.
 ///
@@ -70,19 +70,12 @@ pub struct SentenceEncoder {
     /// What the operands of matrix products with weights are rounded to, in training and encoding;
     /// f32 by default.
     pub precision: Precision,
-    encoder: Encoder,
-    pub(crate) mlm_head: Option<MlmHead>,
+    pub(crate) network: Network,
     pub(crate) carried: Vec<CarriedTensor>,
     left_out: Vec<String>,
 }
 
 impl SentenceEncoder {
-    /// [`encode`](Self::encode) encodes at most this many tokens at a time, unless one sentence is
-    /// longer.
-    pub const ENCODED_TOKENS: usize = 4096;
-    /// [`encode`](Self::encode) tokenizes at most this many sentences at a time.
-    pub const ENCODED_SENTENCES: usize = 512;
-
     /// Loads a model of sentence-transformers or plain Hugging Face: a directory, or else a name on
     /// the hub such as `distilroberta-base`, looked up as in [`hub`](crate::hub) (with the cargo
     /// feature `hub`; without it, in the cache alone).
@@ -107,33 +100,29 @@ impl SentenceEncoder {
         Isa::allowed()?;
         let directory = ModelDirectory::read(dir)?;
         let config = &directory.config;
-        // The file is checked before memory is allocated for what the configuration claims.
+        // The files are checked before memory is allocated for what the configurations claim.
         let (_, needed) = Encoder::new(config.clone(), false);
         let mut weights = EncoderTensors::find(directory.weights()?, needed.parameters())?;
+        let dense = directory.dense().iter().map(DenseModule::weights).collect::<Result<Vec<_>>>()?;
         let (_, with_pooler) = Encoder::new(config.clone(), true);
         let has_pooler = with_pooler.parameters().iter().all(|tensor| weights.has(&tensor.name, &tensor.shape));
-        let (encoder, layout) = Encoder::new(config.clone(), has_pooler);
+        let (network, layout) = Network::new(&directory, Parts { pooler: has_pooler, ..Parts::default() });
 
         let layout = Arc::new(layout);
         let mut params = Params::zeros(layout.clone());
-        for tensor in layout.parameters() {
+        for tensor in &layout.parameters()[..network.encoder_tensors] {
             weights.take(&tensor.name, &tensor.shape, &mut params.values_mut()[tensor.range()])?;
         }
         let rest = weights.finish()?;
-        Ok(Self { carried: rest.carried, left_out: rest.left_out, ..Self::of_parts(directory, params, encoder) })
+        for (layer, weights) in network.dense.iter().zip(dense) {
+            take_dense(weights, *layer, &mut params)?;
+        }
+        Ok(Self { carried: rest.carried, left_out: rest.left_out, ..Self::of_parts(directory, params, network) })
     }
 
-    /// A model of these parts, which has neither a head nor anything to write back.
-    pub(crate) fn of_parts(directory: ModelDirectory, params: Params, encoder: Encoder) -> Self {
-        Self {
-            directory,
-            params,
-            precision: Precision::F32,
-            encoder,
-            mlm_head: None,
-            carried: Vec::new(),
-            left_out: Vec::new(),
-        }
+    /// A model of these parts, with nothing to write back.
+    pub(crate) fn of_parts(directory: ModelDirectory, params: Params, network: Network) -> Self {
+        Self { directory, params, precision: Precision::F32, network, carried: Vec::new(), left_out: Vec::new() }
     }
 
     /// The names of the tensors in the weights file that the encoder has no use for, such as the
@@ -169,48 +158,14 @@ impl SentenceEncoder {
         Some(format!("{file}: left out {count} tensor{plural} that the encoder does not use: {names}"))
     }
 
-    /// The encoder without pooling.
-    pub(crate) fn encoder(&self) -> &Encoder {
-        &self.encoder
-    }
-
     /// The shape of the encoder.
     pub fn config(&self) -> &ModelConfig {
         &self.directory.config
     }
 
-    /// The number of values in an embedding, `C`.
+    /// The number of values in an embedding: `C`, unless a dense layer follows pooling.
     pub fn dimension(&self) -> usize {
-        self.config().hidden_size
-    }
-
-    /// A prompt for this model: one of its own ([`directory.prompts`](crate::Prompts)) or any other
-    /// text.
-    ///
-    /// # Errors
-    /// The tokenizer's.
-    pub fn prompt<'a>(&self, text: &'a str) -> Result<Prompt<'a>> {
-        let ModelDirectory { tokenizer, max_seq_length, include_prompt, .. } = &self.directory;
-        let excluded = if *include_prompt { 0 } else { tokenizer.prompt_length(text, *max_seq_length)? };
-        Ok(Prompt { text, excluded })
-    }
-
-    /// The token ids of each sentence, special tokens included, truncated to the model's maximum
-    /// length; without any prompt.
-    ///
-    /// # Errors
-    /// The tokenizer's.
-    pub fn tokenize<S: AsRef<str> + Sync>(&self, sentences: &[S]) -> Result<Tokens> {
-        self.tokenize_with_prompt(Prompt::default(), sentences)
-    }
-
-    /// [`tokenize`](Self::tokenize) with a prompt in front of each sentence; it counts toward the
-    /// length.
-    ///
-    /// # Errors
-    /// The tokenizer's.
-    pub fn tokenize_with_prompt<S: AsRef<str> + Sync>(&self, prompt: Prompt, sentences: &[S]) -> Result<Tokens> {
-        self.directory.tokenizer.encode_prompted(prompt.text, sentences, self.directory.max_seq_length)
+        self.directory.dimension()
     }
 
     /// An empty tape for a batch.
@@ -220,7 +175,7 @@ impl SentenceEncoder {
 
     /// The last hidden states of a batch, (N, C).
     pub fn hidden_states(&self, tape: &mut Tape, batch: &TokenBatch, dropout: Option<&DropoutPlan>) -> Var {
-        self.encoder.forward(tape, batch, dropout)
+        self.network.encoder.forward(tape, batch, dropout)
     }
 
     /// The embeddings of a batch, one row per sentence, (S, C).
@@ -237,125 +192,20 @@ impl SentenceEncoder {
         batch: &TokenBatch,
         dropout: Option<&DropoutPlan>,
     ) -> Var {
-        let hidden = self.hidden_states(tape, batch, dropout);
-        let pooled = tape.pooling_after(excluded, hidden, self.directory.pooling);
-        if self.directory.normalize { tape.normalize(pooled) } else { pooled }
+        let pass = Pass { excluded, dropout, in_training: false };
+        self.network.forward(&self.directory, tape, batch, pass)
     }
 
-    /// The embeddings of sentences, one row each, (S, C). The model's default prompt, if it has
-    /// one, is put in front of them. They are of unit length only if the model has a Normalize
-    /// module. The bits of an embedding depend on its sentence alone.
-    ///
-    /// # Errors
-    /// The tokenizer's.
-    pub fn encode<S: AsRef<str> + Sync>(&self, sentences: &[S]) -> Result<Array2<f32>> {
-        self.encode_with_prompt(self.directory.prompts.default_prompt(), sentences)
-    }
-
-    /// [`encode`](Self::encode) with the model's prompt for queries. sentence-transformers:
-    /// `encode_query`.
-    ///
-    /// # Errors
-    /// The tokenizer's.
-    pub fn encode_query<S: AsRef<str> + Sync>(&self, queries: &[S]) -> Result<Array2<f32>> {
-        self.encode_with_prompt(self.directory.prompts.query(), queries)
-    }
-
-    /// [`encode`](Self::encode) with the model's prompt for documents. sentence-transformers:
-    /// `encode_document`.
-    ///
-    /// # Errors
-    /// The tokenizer's.
-    pub fn encode_document<S: AsRef<str> + Sync>(&self, documents: &[S]) -> Result<Array2<f32>> {
-        self.encode_with_prompt(self.directory.prompts.document(), documents)
-    }
-
-    /// [`encode`](Self::encode) with `prompt` in front of each sentence instead of the default; an
-    /// empty one is none.
-    ///
-    /// # Errors
-    /// The tokenizer's.
-    pub fn encode_with_prompt<S: AsRef<str> + Sync>(&self, prompt: &str, sentences: &[S]) -> Result<Array2<f32>> {
-        let embeddings = self.encode_with_prompt_while(prompt, sentences, |_| true)?;
-        Ok(embeddings.expect("nothing stops it"))
-    }
-
-    /// [`encode`](Self::encode) that can be stopped: before each
-    /// [`ENCODED_SENTENCES`](Self::ENCODED_SENTENCES) sentences, `go_on` gets the number of
-    /// sentences done, and the result is `None` if it returns `false`.
-    ///
-    /// # Errors
-    /// The tokenizer's.
-    pub fn encode_while<S: AsRef<str> + Sync>(
+    /// [`forward_after`](Self::forward_after) as a training step computes it: with the layer that
+    /// only training uses, if there is one.
+    pub fn forward_in_training(
         &self,
-        sentences: &[S],
-        go_on: impl FnMut(usize) -> bool,
-    ) -> Result<Option<Array2<f32>>> {
-        self.encode_with_prompt_while(self.directory.prompts.default_prompt(), sentences, go_on)
-    }
-
-    /// [`encode_while`](Self::encode_while) with `prompt` in front of each sentence.
-    ///
-    /// # Errors
-    /// The tokenizer's.
-    pub fn encode_with_prompt_while<S: AsRef<str> + Sync>(
-        &self,
-        prompt: &str,
-        sentences: &[S],
-        mut go_on: impl FnMut(usize) -> bool,
-    ) -> Result<Option<Array2<f32>>> {
-        const PART: usize = SentenceEncoder::ENCODED_SENTENCES;
-        let prompt = self.prompt(prompt)?;
-        let mut embeddings = Array2::zeros((sentences.len(), self.dimension()));
-        let mut pool = BufferPool::with_room(Self::ENCODED_TOKENS.min(sentences.len() * self.directory.max_seq_length));
-        for (i, (part, mut rows)) in
-            sentences.chunks(PART).zip(embeddings.axis_chunks_iter_mut(Axis(0), PART)).enumerate()
-        {
-            if !go_on(i * PART) {
-                return Ok(None);
-            }
-            let tokens = self.tokenize_with_prompt(prompt, part)?;
-            rows.assign(&self.encode_tokens_after(prompt.excluded, &tokens.ids, &mut pool));
-        }
-        Ok(Some(embeddings))
-    }
-
-    /// The embeddings of sentences given as token ids, special tokens included.
-    pub fn encode_tokens(&self, sentences: &[Vec<u32>], pool: &mut BufferPool) -> Array2<f32> {
-        self.encode_tokens_after(0, sentences, pool)
-    }
-
-    /// [`encode_tokens`](Self::encode_tokens), but pooling excludes the first `excluded` tokens of
-    /// each sentence.
-    pub fn encode_tokens_after(&self, excluded: usize, sentences: &[Vec<u32>], pool: &mut BufferPool) -> Array2<f32> {
-        self.encode_tokens_under(None, excluded, sentences, pool)
-    }
-
-    /// [`encode_tokens_after`](Self::encode_tokens_after) under dropout: a plan, and the coordinate
-    /// of the first sentence in its masks; those of the others follow.
-    pub fn encode_tokens_under(
-        &self,
-        dropout: Option<(DropoutPlan, u32)>,
         excluded: usize,
-        sentences: &[Vec<u32>],
-        pool: &mut BufferPool,
-    ) -> Array2<f32> {
-        let mut embeddings = Array2::zeros((sentences.len(), self.dimension()));
-        let (plan, first_stream) = dropout.unzip();
-        let mut first = 0;
-        while first < sentences.len() {
-            let fits = sentences[first..].iter().scan(0, |tokens, ids| {
-                *tokens += ids.len();
-                (*tokens <= Self::ENCODED_TOKENS).then_some(())
-            });
-            let next = first + fits.count().max(1);
-            let stream = |sentence| first_stream.unwrap_or(0) + sentence as u32;
-            let batch = TokenBatch::new(self.config(), &sentences[first..next], (first..next).map(stream).collect());
-            let mut tape = self.tape(pool, &batch, false);
-            let encoded = self.forward_after(excluded, &mut tape, &batch, plan.as_ref());
-            embeddings.slice_mut(s![first..next, ..]).assign(tape.value(encoded));
-            first = next;
-        }
-        embeddings
+        tape: &mut Tape,
+        batch: &TokenBatch,
+        dropout: Option<&DropoutPlan>,
+    ) -> Var {
+        let pass = Pass { excluded, dropout, in_training: true };
+        self.network.forward(&self.directory, tape, batch, pass)
     }
 }

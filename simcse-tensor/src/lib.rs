@@ -86,6 +86,7 @@ pub use named::{Named, UnknownName, names_of};
 pub use ops::activation::Activation;
 pub use ops::attention::attention_scratch_bytes;
 pub use ops::contrastive::{ContrastiveLoss, Directions, Hardness, Partition, contrastive_scratch_bytes};
+pub use ops::dense::DenseActivation;
 pub use ops::dropout::Dropout;
 pub use ops::embedding::Lookup;
 pub use ops::pooling::Pooling;

@@ -22,7 +22,7 @@ use crate::run::checkpoint::{Checkpoint, State};
 use crate::run::metrics::StepRecord;
 use crate::run::output::{OutputDirectory, check_space};
 use crate::run::progress::Progress;
-use crate::run::provenance::{Provenance, Sources};
+use crate::run::provenance::{Provenance, Sources, model_digest};
 use crate::run::summary::Summary;
 use crate::settings::Settings;
 use crate::step::gradient::mean_gradient;
@@ -87,7 +87,11 @@ pub struct Trainer {
 #[derive(Debug)]
 enum Start {
     /// At the first step, in a directory that does not hold a run yet.
-    New(PathBuf),
+    New {
+        output: PathBuf,
+        /// The digest of the model as it was given, without a layer that the run adds.
+        model_digest: String,
+    },
     /// From a checkpoint.
     Resumed(OutputDirectory, Box<Checkpoint>),
 }
@@ -119,7 +123,9 @@ impl Trainer {
         settings.apply_to(&mut encoder)?;
         let steps = total_steps(&settings, examples)?;
         let sources = Sources::of_model(&encoder);
-        Self::prepare(encoder, examples, settings, steps, sources, Start::New(output.into()))
+        let start = Start::New { output: output.into(), model_digest: model_digest(&encoder) };
+        settings.add_mlp(&mut encoder);
+        Self::prepare(encoder, examples, settings, steps, sources, start)
     }
 
     /// Resumes the run in `output` from `checkpoint`, which belongs to it. `settings` are those
@@ -153,6 +159,7 @@ impl Trainer {
         }
         let mut encoder = checkpoint.load_encoder()?;
         settings.apply_to(&mut encoder)?;
+        checkpoint.load_training_mlp(&mut encoder)?;
         let sources = checkpoint.provenance.sources();
         let start = Start::Resumed(output, Box::new(checkpoint));
         Self::prepare(encoder, examples, settings, steps, sources, start)
@@ -198,7 +205,7 @@ impl Trainer {
     /// The output directory.
     pub fn output(&self) -> &Path {
         match &self.start {
-            Start::New(path) => path,
+            Start::New { output, .. } => output,
             Start::Resumed(output, _) => output.path(),
         }
     }
@@ -304,6 +311,11 @@ impl Trainer {
             progress.add(&record, cut)?;
         }
 
+        // Before the model is copied, which leaving out a layer takes.
+        drop((optimizer, grads, buffers));
+        if encoder.has_training_mlp() {
+            encoder.remove_training_mlp();
+        }
         let best = progress.best_global_step.filter(|_| settings.load_best_model_at_end);
         if let Some(best) = best.filter(|&best| best != progress.global_step) {
             run.load_weights(best, &mut encoder)?;
@@ -317,12 +329,13 @@ impl Trainer {
     /// Creates or reopens the output directory and writes the run's record into it.
     fn open(&mut self, callbacks: &mut dyn Callbacks) -> Result<RunDirectory> {
         let Self { sources, encoder, examples, settings, .. } = self;
-        let start = std::mem::replace(&mut self.start, Start::New(PathBuf::new()));
+        let nowhere = Start::New { output: PathBuf::new(), model_digest: String::new() };
+        let start = std::mem::replace(&mut self.start, nowhere);
         let (run, aside) = match start {
-            Start::New(path) => {
-                check_space(&path, encoder)?;
-                let provenance = Provenance::of(sources, encoder, examples, settings);
-                RunDirectory::create(&path, provenance)?
+            Start::New { output, model_digest } => {
+                check_space(&output, encoder)?;
+                let provenance = Provenance::of(sources, model_digest, examples, settings);
+                RunDirectory::create(&output, provenance)?
             }
             Start::Resumed(output, checkpoint) => {
                 let provenance = Provenance { settings: settings.clone(), ..checkpoint.provenance.clone() };
@@ -340,7 +353,7 @@ impl Start {
     /// Steps that are already done.
     fn done(&self) -> u64 {
         match self {
-            Self::New(_) => 0,
+            Self::New { .. } => 0,
             Self::Resumed(_, checkpoint) => checkpoint.step(),
         }
     }
@@ -348,7 +361,7 @@ impl Start {
     /// Epochs that are already done, with a fraction.
     fn epochs(&self) -> f64 {
         match self {
-            Self::New(_) => 0.0,
+            Self::New { .. } => 0.0,
             Self::Resumed(_, checkpoint) => checkpoint.progress.epoch,
         }
     }

@@ -22,6 +22,8 @@ cases=(
     "--batch-size 32 --precision f32"
     "--batch-size 64 --max-seq-length 16 --precision auto"
     "--batch-size 32 --max-seq-length 128 --gradient-accumulation-steps 2 --precision auto"
+    "--batch-size 64 --pooling cls --mlp only_train --precision f32"
+    "--batch-size 64 --pooled-layers avg_top2 --mlp always --precision f32"
     "--batch-size 128 --eval-rerank $development --precision auto"
     "--batch-size 512 --mini-batch-tokens 4096 --precision auto"
     "--batch-size 512 --max-seq-length 128 --mini-batch-tokens 1024 --eval-rerank $development --precision auto"

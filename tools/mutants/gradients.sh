@@ -46,7 +46,7 @@ all_mistakes() {
 
   on simcse-tensor ops::linear ops/linear.rs
   plant 'linear: dW overwritten' 's/dy.t(), x.view(), Addend::Existing/dy.t(), x.view(), Addend::Zero/'
-  plant 'linear: db missing' 's/add_column_sums(flat(dy), dy.ncols(), &ends, grads.slice_mut(linear.bias));/let _ = add_column_sums;/'
+  plant 'linear: db missing' 's/add_column_sums(flat(dy), dy.ncols(), &ends, grads.slice_mut(bias));/let _ = (bias, add_column_sums);/'
   plant 'linear: dx added to what the buffer holds' 's/dy.view(), weight, addend,/dy.view(), weight, { let _ = addend; Addend::Existing },/'
 
   on simcse-tensor ops::activation ops/activation.rs
@@ -64,6 +64,11 @@ all_mistakes() {
   plant 'vocabulary: dE of the last rows only' 's/dlogits.t(), x, Addend::Existing/dlogits.t(), x, Addend::Zero/'
   plant 'vocabulary: gradient not scaled' 's/let factor = s.splat(scale);/let factor = s.splat({ let _ = scale; 1.0 });/'
   plant 'vocabulary: parts continue across blocks' 's/(end - start).min(most);/(rows.tokens() - start).min(most);/'
+  on simcse-tensor ops::dense ops/dense.rs
+  plant 'dense: slope 1 everywhere' 's/(1.0 - tanh \* tanh)/{ let _ = tanh; 1.0 }/'
+
+  on simcse-tensor ops::weighted_sum ops/weighted_sum.rs
+  plant 'weighted sum: dx without the weight' 's/\*dx = weight \* dy/{ let _ = weight; *dx = *dy }/'
 
   on simcse-tensor ops::layer_norm ops/layer_norm.rs
   plant 'layer_norm: mean(g) missing' 's/s.sub(s.sub(g, mean_g), s.mul(x, mean_gx))/{ let _ = mean_g; s.sub(g, s.mul(x, mean_gx)) }/'

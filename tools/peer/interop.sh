@@ -2,7 +2,8 @@
 # Trains models for ten steps and checks that sentence-transformers computes the same from what was
 # written: embeddings of 1,000 sentences with the final directory and of 50 with its checkpoint, and
 # for the first model MAP on a reranking set. Then embeddings of 50 sentences by the last model with
-# every mode of pooling, and with the head of masked language modeling next to it.
+# every mode of pooling, with each mix of layers, with and without the layer of SimCSE's authors, and
+# with the head of masked language modeling next to it.
 #
 #     tools/peer/interop.sh PYTHON SENTENCES.txt RERANK.jsonl MODEL_DIR...
 #
@@ -54,9 +55,12 @@ PYTHON
 done
 
 reranking=()
-for pooling in cls max mean_sqrt_len_tokens weightedmean lasttoken; do
-  name="$(basename "$model") with $pooling"
-  "$simcse" train "${task[@]}" --pooling $pooling --output-dir "$out" --max-steps 2 --batch-size 8 \
+for options in "--pooling "{cls,max,mean_sqrt_len_tokens,weightedmean,lasttoken} \
+  "--pooled-layers "{avg_top2,avg_first_last} "--pooling cls --mlp "{always,only_train} \
+  "--pooled-layers avg_top2 --pooling max --mlp always"; do
+  name="$(basename "$model") with $options"
+  # shellcheck disable=SC2086
+  "$simcse" train "${task[@]}" $options --output-dir "$out" --max-steps 2 --batch-size 8 \
     > /dev/null 2> "$work/log" || { cat "$work/log"; exit 1; }
   compare "$out" 50
   rm -rf "$out"

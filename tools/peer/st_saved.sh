@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Checks that directories saved by sentence-transformers give the same embeddings here: each model
-# with several poolings and lengths and with Normalize, as `save_pretrained` writes it, and as a
-# plain directory whose tokenizer is only a vocabulary. The texts are the sentences and some hostile
+# with several poolings and lengths and with Normalize, with dense layers and a mix of all layers, as
+# `save_pretrained` writes it, and as a plain directory whose tokenizer is only a vocabulary. The texts are the sentences and some hostile
 # ones. Needs no network.
 #
 #     tools/peer/st_saved.sh PYTHON SENTENCES.txt MODEL_DIR...
@@ -18,7 +18,8 @@ from pathlib import Path
 
 import numpy as np
 from sentence_transformers import SentenceTransformer
-from sentence_transformers.sentence_transformer.modules import Normalize, Pooling, Transformer
+import torch
+from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, Transformer, WeightedLayerPooling
 
 work, sentences, *models = map(Path, sys.argv[1:])
 hostile = json.loads(Path("simcse-model/tests/hostile_texts.json").read_text(encoding="utf8"))["texts"]
@@ -42,6 +43,15 @@ for model in models:
         directory = work / f"{model.name}-{mode}-{length}{'-normalized' if normalize else ''}"
         SentenceTransformer(modules=modules + [Normalize()] * normalize, device="cpu").save_pretrained(str(directory))
         expect(directory)
+    transformer = Transformer(str(model), config_kwargs=dict(output_hidden_states=True))
+    layers, width = transformer.model.config.num_hidden_layers, transformer.get_embedding_dimension()
+    torch.manual_seed(1)
+    weights = torch.nn.Parameter(torch.rand(layers) + 0.1)
+    directory = work / f"{model.name}-dense-and-mixed"
+    modules = [transformer, WeightedLayerPooling(width, layers, 1, weights), Pooling(width), Dense(width, 40),
+               Dense(40, 24, bias=False, activation_function=torch.nn.Identity()), Normalize()]
+    SentenceTransformer(modules=modules, device="cpu").save_pretrained(str(directory))
+    expect(directory)
     SentenceTransformer(str(model), device="cpu").save_pretrained(str(work / f"{model.name}-unchanged"))
     expect(work / f"{model.name}-unchanged")
     plain = work / f"{model.name}-vocabulary-alone"

@@ -15,7 +15,7 @@ use crate::io::json::JsonObject;
 
 // Generous limits, under which no product of sizes comes near 64 bits.
 const VOCABULARY: RangeInclusive<usize> = 1..=1 << 24;
-const WIDTH: RangeInclusive<usize> = 1..=1 << 16;
+pub(super) const WIDTH: RangeInclusive<usize> = 1..=1 << 16;
 const FEED_FORWARD: RangeInclusive<usize> = 1..=1 << 20;
 const LAYERS: RangeInclusive<usize> = 1..=1 << 10;
 const POSITIONS: RangeInclusive<usize> = 1..=1 << 20;

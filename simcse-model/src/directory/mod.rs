@@ -8,8 +8,11 @@
 //! Source: sentence-transformers' `SentenceTransformer` and `Transformer`.
 
 pub(crate) mod config;
+pub(crate) mod dense;
 pub(crate) mod encoder_tensors;
+pub(crate) mod layer_mix;
 pub(crate) mod modules;
+mod pooling;
 pub(crate) mod prompts;
 pub(crate) mod sizes;
 pub(crate) mod text_settings;
@@ -21,10 +24,13 @@ use serde_json::{Value, json};
 use simcse_tensor::Pooling;
 
 use crate::directory::config::{Architecture, ModelConfig};
-use crate::directory::modules::{Modules, PoolingSettings};
+use crate::directory::dense::DenseModule;
+use crate::directory::layer_mix::LayerMix;
+use crate::directory::modules::{Module, Modules};
+use crate::directory::pooling::PoolingSettings;
 use crate::directory::prompts::Prompts;
 use crate::directory::text_settings::TextSettings;
-use crate::directory::weights::WeightsFile;
+use crate::directory::weights::{WEIGHTS, WeightsFile};
 use crate::error::{Error, Result};
 use crate::io::files::{uninterrupted, write_bytes};
 use crate::io::json::JsonObject;
@@ -38,8 +44,6 @@ pub(crate) const ADAPTER: (&str, &str) =
     ("adapter_config.json", "no adapter (it is not supported; merge its weights into the model's first)");
 /// The prompts of a sentence-transformers model.
 pub(crate) const MODEL_SETTINGS: &str = "config_sentence_transformers.json";
-/// The weights.
-pub(crate) const WEIGHTS: &str = "model.safetensors";
 /// The head of masked language modeling: a safetensors file with the names of transformers'
 /// `BertForMaskedLM` and similar classes.
 const MLM_HEAD: &str = "mlm_head.safetensors";
@@ -54,6 +58,8 @@ pub struct ModelDirectory {
     pub config: ModelConfig,
     /// The tokenizer; it already lower-cases if `do_lower_case` is set.
     pub tokenizer: Tokenizer,
+    /// Which hidden states are pooled; `None` for the last layer's alone.
+    pub layer_mix: Option<LayerMix>,
     /// How token embeddings become a sentence embedding; mean for a plain Hugging Face directory.
     pub pooling: Pooling,
     /// Whether pooling includes the tokens of a prompt.
@@ -71,6 +77,7 @@ pub struct ModelDirectory {
     pub transformer: PathBuf,
     /// The prompts that may be put in front of texts.
     pub prompts: Prompts,
+    dense: Vec<DenseModule>,
     config_json: Vec<u8>,
     /// The warning that the model has no positions for the length that its files state.
     length_warning: Option<String>,
@@ -94,17 +101,22 @@ impl ModelDirectory {
         let mut tokenizer = Tokenizer::read(&transformer)?;
         fit(&mut tokenizer, &config, &transformer)?;
 
-        let (pooling, settings, prompts) = match &modules {
-            None => {
-                refuse_last_token(&JsonObject::parse(&transformer.join(CONFIG), &config_json)?)?;
-                let pooling = PoolingSettings { mode: Pooling::Mean, include_prompt: true };
-                (pooling, TextSettings::default(), Prompts::default())
-            }
+        let json = JsonObject::parse(&transformer.join(CONFIG), &config_json)?;
+        let (layer_mix, pooling, dense) = match &modules {
+            None => (None, PoolingSettings { mode: Pooling::Mean, include_prompt: true }, Vec::new()),
             Some(modules) => {
                 modules.check_normalize(dir)?;
-                let pooling = modules.pooling(dir, config.hidden_size)?;
-                (pooling, TextSettings::read(&transformer)?, read_prompts(&dir.join(MODEL_SETTINGS))?)
+                let width = config.hidden_size;
+                let mix = modules.layer_mix(dir, &config, &json)?;
+                (mix, modules.pooling(dir, width)?, modules.dense(dir, width)?)
             }
+        };
+        let (settings, prompts) = match &modules {
+            None => {
+                refuse_last_token(&json)?;
+                (TextSettings::default(), Prompts::default())
+            }
+            Some(_) => (TextSettings::read(&transformer)?, read_prompts(&dir.join(MODEL_SETTINGS))?),
         };
         if settings.do_lower_case {
             tokenizer.lower_case_first()?;
@@ -116,8 +128,10 @@ impl ModelDirectory {
             length_warning: stated.and_then(|stated| stated.warning(&transformer, &config)),
             config,
             tokenizer,
+            layer_mix,
             pooling: pooling.mode,
             include_prompt: pooling.include_prompt,
+            dense,
             normalize: modules.as_ref().is_some_and(|modules| modules.normalize.is_some()),
             do_lower_case: settings.do_lower_case,
             is_sentence_transformers: modules.is_some(),
@@ -139,8 +153,10 @@ impl ModelDirectory {
             config_json: config.to_json().into_bytes(),
             config,
             tokenizer,
+            layer_mix: None,
             pooling,
             include_prompt: true,
+            dense: Vec::new(),
             normalize: false,
             do_lower_case: false,
             is_sentence_transformers: false,
@@ -187,13 +203,14 @@ impl ModelDirectory {
     /// Writes everything but the weights to `out`, in the classic layout, which
     /// `SentenceTransformer(out)` of versions 2.x to 6.x loads. `config.json` and the tokenizer's
     /// files are the base model's, byte for byte, except that a `config.json` that declares weights
-    /// of another type than f32 is changed to f32.
+    /// of another type than f32 is changed to f32, and that it is made to ask for all hidden states
+    /// if several are pooled.
     ///
     /// # Errors
     /// [`Error::Io`].
     pub fn write(&self, out: &Path) -> Result<()> {
         uninterrupted(|| std::fs::create_dir_all(out)).map_err(Error::io(out))?;
-        write_bytes(&out.join(CONFIG), &self.config_with_f32()?)?;
+        write_bytes(&out.join(CONFIG), &self.written_config()?)?;
         self.tokenizer.write(out, self.config.architecture == Architecture::Bert)?;
         let settings = json!({ "max_seq_length": self.max_seq_length, "do_lower_case": self.do_lower_case });
         write_json(&out.join(text_settings::TEXT_SETTINGS[0]), &settings)?;
@@ -203,8 +220,46 @@ impl ModelDirectory {
             "similarity_fn_name": "cosine",
         });
         write_json(&out.join(MODEL_SETTINGS), &settings)?;
-        let pooling = PoolingSettings { mode: self.pooling, include_prompt: self.include_prompt };
-        modules::write(out, pooling, self.normalize, self.config.hidden_size)
+        modules::write(out, &self.chain(), self.config.hidden_size)
+    }
+
+    /// The modules of the model.
+    fn chain(&self) -> Vec<Module<'_>> {
+        let mut chain = vec![Module::Transformer];
+        chain.extend(self.layer_mix.as_ref().map(Module::LayerMix));
+        chain.push(Module::Pooling(PoolingSettings { mode: self.pooling, include_prompt: self.include_prompt }));
+        chain.extend(self.dense.iter().map(Module::Dense));
+        chain.extend(self.normalize.then_some(Module::Normalize));
+        chain
+    }
+
+    /// The dense layers that follow pooling, in their order.
+    pub fn dense(&self) -> &[DenseModule] {
+        &self.dense
+    }
+
+    /// Appends a dense layer, whose weights are the caller's to write.
+    pub(crate) fn push_dense(&mut self, dense: DenseModule) {
+        self.dense.push(dense);
+    }
+
+    /// The paths of the weights of the dense layers in the directory that
+    /// [`ModelDirectory::write`] writes.
+    pub(crate) fn dense_weights_paths(&self, out: &Path) -> Vec<PathBuf> {
+        let chain = self.chain();
+        let dense = chain.iter().enumerate().filter(|(_, module)| matches!(module, Module::Dense(_)));
+        dense.map(|(index, module)| out.join(module.path(index)).join(WEIGHTS)).collect()
+    }
+
+    /// Whether `name` is that of a module's directory in a directory that
+    /// [`ModelDirectory::write`] writes.
+    pub fn is_module(name: &str) -> bool {
+        modules::is_module(name)
+    }
+
+    /// The number of values in an embedding.
+    pub fn dimension(&self) -> usize {
+        self.dense.last().map_or(self.config.hidden_size, |dense| dense.out_features)
     }
 
     /// A close upper bound on the bytes that [`ModelDirectory::write`] writes.
@@ -213,8 +268,9 @@ impl ModelDirectory {
         (self.config_json.len() + self.tokenizer.size_on_disk() + SMALL_FILES) as u64
     }
 
-    /// transformers loads weights in the type that `config.json` names, and we write f32.
-    fn config_with_f32(&self) -> Result<Vec<u8>> {
+    /// transformers loads weights in the type that `config.json` names, and we write f32. And it
+    /// returns all hidden states, of which sentence-transformers computes a mix, only if told to.
+    fn written_config(&self) -> Result<Vec<u8>> {
         let path = self.transformer.join(CONFIG);
         let mut config: Value =
             serde_json::from_slice(&self.config_json).map_err(|error| Error::format(&path, "a JSON object", error))?;
@@ -224,6 +280,10 @@ impl ModelDirectory {
                 *dtype = json!("float32");
                 changed = true;
             }
+        }
+        if self.layer_mix.is_some() && config.get("output_hidden_states") != Some(&json!(true)) {
+            config["output_hidden_states"] = json!(true);
+            changed = true;
         }
         Ok(if changed { format!("{config:#}\n").into_bytes() } else { self.config_json.clone() })
     }

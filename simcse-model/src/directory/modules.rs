@@ -1,15 +1,17 @@
 //! `modules.json`: what a sentence-transformers model does with the output of its Transformer.
 //!
-//! Source: sentence-transformers' `Pooling` and `Normalize`; the layout of versions 2.x to 5.3
-//! (`sentence_transformers.models.…`, `pooling_mode_*` booleans) and of 5.4+ (new class paths, one
-//! `pooling_mode`).
+//! Source: sentence-transformers' `SentenceTransformer`; the layout of versions 2.x to 5.3 (classes
+//! in `sentence_transformers.models`) and of 5.4+ (other class paths).
 
 use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
-use simcse_tensor::{Named, Pooling};
 
+use crate::directory::config::ModelConfig;
+use crate::directory::dense::DenseModule;
+use crate::directory::layer_mix::LayerMix;
+use crate::directory::pooling::PoolingSettings;
 use crate::error::{Error, Result};
 use crate::io::files::{create_directory, read_configuration, write_bytes};
 use crate::io::json::JsonObject;
@@ -17,84 +19,21 @@ use crate::io::json::JsonObject;
 /// The list of a sentence-transformers model's modules.
 pub(crate) const MODULES: &str = "modules.json";
 const CONFIG: &str = "config.json";
-const POOLING: &str = "1_Pooling";
 
-/// What the two layouts call the width of an embedding.
-const WIDTHS: [&str; 2] = ["word_embedding_dimension", "embedding_dimension"];
+/// The modules that are read, trained and written.
+const KNOWN: [&str; 5] = ["Transformer", "WeightedLayerPooling", "Pooling", "Dense", "Normalize"];
 
-/// The classic layout's name of each mode, as `Pooling.forward` orders them.
-const BOOLEANS: [(&str, &str); 6] = [
-    ("pooling_mode_cls_token", "cls"),
-    ("pooling_mode_max_tokens", "max"),
-    ("pooling_mode_mean_tokens", "mean"),
-    ("pooling_mode_mean_sqrt_len_tokens", "mean_sqrt_len_tokens"),
-    ("pooling_mode_weightedmean_tokens", "weightedmean"),
-    ("pooling_mode_lasttoken", "lasttoken"),
-];
-
-/// The modes that every version of sentence-transformers knows.
-const OLDEST: [&str; 4] = ["cls", "max", "mean", "mean_sqrt_len_tokens"];
-
-/// What a Pooling module does.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) struct PoolingSettings {
-    pub(crate) mode: Pooling,
-    /// Whether the tokens of a prompt are pooled, too.
-    pub(crate) include_prompt: bool,
-}
-
-impl PoolingSettings {
-    /// Reads a `1_Pooling/config.json`, whose embeddings are `hidden_size` wide.
-    fn read(file: &Path, hidden_size: usize) -> Result<Self> {
-        let json = JsonObject::read_required(file, "modules.json names a Pooling module there")?;
-        let known = ["pooling_mode", "include_prompt"].into_iter().chain(WIDTHS);
-        json.require_known(&known.chain(BOOLEANS.map(|(field, _)| field)).collect::<Vec<_>>())?;
-        for width in WIDTHS {
-            json.require(width, &json!(hidden_size))?;
-        }
-        if WIDTHS.iter().all(|width| json.get(width).is_none()) {
-            return Err(json.invalid(WIDTHS[0], hidden_size));
-        }
-        let include_prompt = json.flag("include_prompt")?.unwrap_or(true);
-        Ok(Self { mode: pooling_mode(&json, file)?, include_prompt })
-    }
-}
-
-/// The mode of a Pooling module, in either layout.
-fn pooling_mode(json: &JsonObject, file: &Path) -> Result<Pooling> {
-    let mode = match json.get("pooling_mode") {
-        Some(Value::String(mode)) => mode.as_str(),
-        Some(Value::Array(modes)) if modes.len() == 1 => modes[0].as_str().unwrap_or_default(),
-        Some(_) => "",
-        None => {
-            let mut modes = Vec::new();
-            for (field, mode) in BOOLEANS {
-                if json.flag(field)? == Some(true) {
-                    modes.push(mode);
-                }
-            }
-            match modes[..] {
-                [] => "mean", // sentence-transformers' default
-                [mode] => mode,
-                _ => {
-                    return Err(Error::field(file, "pooling_mode", "one mode", modes.join(" and ")));
-                }
-            }
-        }
-    };
-    Pooling::from_name(mode).map_err(|unknown| match mode {
-        "" => json.invalid("pooling_mode", unknown.expected),
-        mode => Error::field(file, "pooling_mode", unknown.expected, mode),
-    })
-}
-
-/// The chain of modules: a Transformer, a Pooling, perhaps a Normalize. Paths are relative to the
-/// model's directory, and stay inside it.
+/// The chain of modules: a Transformer, perhaps a WeightedLayerPooling, a Pooling, any number of
+/// Dense, perhaps a Normalize. Paths are relative to the model's directory, and stay inside it.
 pub(crate) struct Modules {
     /// The directory of `config.json`, tokenizer and weights.
     pub(crate) transformer: PathBuf,
+    /// The directory of the WeightedLayerPooling module, if there is one.
+    pub(crate) layer_mix: Option<PathBuf>,
     /// The directory of the Pooling module's `config.json`.
     pub(crate) pooling: PathBuf,
+    /// The directories of the Dense modules.
+    pub(crate) dense: Vec<PathBuf>,
     /// The directory of the Normalize module, if there is one.
     pub(crate) normalize: Option<PathBuf>,
 }
@@ -128,29 +67,73 @@ impl Modules {
         };
         let entries: Vec<ModuleEntry> =
             serde_json::from_slice(&bytes).map_err(|error| Error::format(&file, "a list of modules", error))?;
-        let known = ["Transformer", "Pooling", "Normalize"];
-        if let Some(other) = entries.iter().find(|entry| !entry.kind().is_some_and(|kind| known.contains(&kind))) {
-            return Err(Error::field(&file, "type", "a Transformer, Pooling or Normalize", &other.class));
+        if let Some(other) = entries.iter().find(|entry| !entry.kind().is_some_and(|kind| KNOWN.contains(&kind))) {
+            let expected = "a Transformer, WeightedLayerPooling, Pooling, Dense or Normalize";
+            return Err(Error::field(&file, "type", expected, &other.class));
         }
-        let kinds: Vec<_> = entries.iter().filter_map(ModuleEntry::kind).collect();
-        let normalize = match kinds[..] {
-            ["Transformer", "Pooling"] => None,
-            ["Transformer", "Pooling", "Normalize"] => Some(inside(&file, &entries[2].path)?),
-            _ => {
-                let expected = "a Transformer, a Pooling and perhaps a Normalize, in this order";
-                return Err(Error::field(&file, "type", expected, kinds.join(", ")));
-            }
+
+        let mut rest = entries.iter().peekable();
+        let mut next = |kind: &str| {
+            let entry = rest.next_if(|entry| entry.kind() == Some(kind))?;
+            Some(inside(&file, &entry.path))
+        };
+        let transformer = next("Transformer");
+        let layer_mix = next("WeightedLayerPooling");
+        let pooling = next("Pooling");
+        let dense: Vec<_> = std::iter::from_fn(|| next("Dense")).collect();
+        let normalize = next("Normalize");
+        let (Some(transformer), Some(pooling), None) = (transformer, pooling, rest.next()) else {
+            let expected = "a Transformer, perhaps a WeightedLayerPooling, a Pooling, any number of Dense and perhaps a \
+                            Normalize, in this order";
+            let kinds: Vec<_> = entries.iter().filter_map(ModuleEntry::kind).collect();
+            return Err(Error::field(&file, "type", expected, kinds.join(", ")));
         };
         Ok(Some(Self {
-            transformer: inside(&file, &entries[0].path)?,
-            pooling: inside(&file, &entries[1].path)?,
-            normalize,
+            transformer: transformer?,
+            layer_mix: layer_mix.transpose()?,
+            pooling: pooling?,
+            dense: dense.into_iter().collect::<Result<_>>()?,
+            normalize: normalize.transpose()?,
         }))
+    }
+
+    /// The directories of all modules but the Transformer.
+    pub(crate) fn after_transformer(&self) -> impl Iterator<Item = &Path> {
+        let modules = self.layer_mix.iter().chain([&self.pooling]).chain(&self.dense).chain(&self.normalize);
+        modules.map(PathBuf::as_path)
+    }
+
+    /// The directories of modules with weights, apart from the Transformer.
+    pub(crate) fn with_weights(&self) -> impl Iterator<Item = &Path> {
+        self.layer_mix.iter().chain(&self.dense).map(PathBuf::as_path)
+    }
+
+    /// The mix of hidden states of the model in `dir`, if there is one. `config_json` is the
+    /// `config.json` that `config` was read from.
+    pub(crate) fn layer_mix(
+        &self,
+        dir: &Path,
+        config: &ModelConfig,
+        config_json: &JsonObject,
+    ) -> Result<Option<LayerMix>> {
+        self.layer_mix.as_ref().map(|folder| LayerMix::read(&dir.join(folder), config, config_json)).transpose()
     }
 
     /// The Pooling module of the model in `dir`, for embeddings `hidden_size` wide.
     pub(crate) fn pooling(&self, dir: &Path, hidden_size: usize) -> Result<PoolingSettings> {
         PoolingSettings::read(&dir.join(&self.pooling).join(CONFIG), hidden_size)
+    }
+
+    /// The Dense modules of the model in `dir`, the first of which gets embeddings `hidden_size`
+    /// wide.
+    pub(crate) fn dense(&self, dir: &Path, hidden_size: usize) -> Result<Vec<DenseModule>> {
+        let mut width = hidden_size;
+        let mut next = |folder| {
+            let dense = DenseModule::read(dir.join(folder), width)?;
+            width = dense.out_features;
+            Ok(dense)
+        };
+        self.dense.iter().map(&mut next).collect()
     }
 
     /// Refuses a Normalize module of the model in `dir` that scales something other than sentence
@@ -166,6 +149,12 @@ impl Modules {
     }
 }
 
+/// Whether a directory has the name of one of the modules that are written, such as `1_Pooling`.
+pub(super) fn is_module(name: &str) -> bool {
+    let of_module = |(index, class): (&str, &str)| index.parse::<u16>().is_ok() && KNOWN[1..].contains(&class);
+    name.split_once('_').is_some_and(of_module)
+}
+
 /// A module's relative `path`, which must stay inside the model's directory.
 fn inside(file: &Path, path: &str) -> Result<PathBuf> {
     let stays = Path::new(path).components().all(|part| matches!(part, Component::Normal(_) | Component::CurDir));
@@ -175,32 +164,64 @@ fn inside(file: &Path, path: &str) -> Result<PathBuf> {
     Ok(PathBuf::from(path))
 }
 
-/// Writes `modules.json` and `1_Pooling/config.json` in the classic layout, which every version
-/// reads.
-pub(crate) fn write(dir: &Path, pooling: PoolingSettings, normalize: bool, hidden_size: usize) -> Result<()> {
-    let mut config = json!({ "word_embedding_dimension": hidden_size });
-    for (field, mode) in BOOLEANS {
-        let chosen = mode == pooling.mode.name();
-        // The oldest versions know the first four modes only.
-        if chosen || OLDEST.contains(&mode) {
-            config[field] = json!(chosen);
+/// A module of a model that is written.
+#[derive(Clone, Copy)]
+pub(super) enum Module<'a> {
+    Transformer,
+    LayerMix(&'a LayerMix),
+    Pooling(PoolingSettings),
+    Dense(&'a DenseModule),
+    Normalize,
+}
+
+impl Module<'_> {
+    fn class(self) -> &'static str {
+        match self {
+            Self::Transformer => "Transformer",
+            Self::LayerMix(_) => "WeightedLayerPooling",
+            Self::Pooling(_) => "Pooling",
+            Self::Dense(_) => "Dense",
+            Self::Normalize => "Normalize",
         }
     }
-    if !pooling.include_prompt {
-        // Versions before 2.4 do not know the field, and could not compute what it says.
-        config["include_prompt"] = json!(false);
-    }
-    let pooling_dir = dir.join(POOLING);
-    create_directory(&pooling_dir).map_err(Error::io(&pooling_dir))?;
-    write_bytes(&pooling_dir.join(CONFIG), format!("{config:#}\n").as_bytes())?;
 
-    let chain = [("", "Transformer"), (POOLING, "Pooling"), ("2_Normalize", "Normalize")];
-    let modules: Value = chain[..if normalize { 3 } else { 2 }]
+    /// The path of the module that is number `index` in its chain, as in sentence-transformers.
+    pub(super) fn path(self, index: usize) -> String {
+        match self {
+            Self::Transformer => String::new(),
+            _ => format!("{index}_{}", self.class()),
+        }
+    }
+
+    /// Writes everything of the module but weights that are trained.
+    fn write(self, folder: &Path, hidden_size: usize) -> Result<()> {
+        let config = match self {
+            Self::Transformer | Self::Normalize => return Ok(()), // it is elsewhere, or has no file
+            Self::LayerMix(mix) => mix.to_json(hidden_size),
+            Self::Pooling(pooling) => pooling.to_json(hidden_size),
+            Self::Dense(dense) => dense.to_json(),
+        };
+        create_directory(folder).map_err(Error::io(folder))?;
+        write_bytes(&folder.join(CONFIG), format!("{config:#}\n").as_bytes())?;
+        match self {
+            Self::LayerMix(mix) => mix.write_weights(folder),
+            _ => Ok(()),
+        }
+    }
+}
+
+/// Writes `modules.json` and the files of the modules in the classic layout, which every version
+/// reads. The Transformer and the weights of Dense modules are written elsewhere.
+pub(super) fn write(dir: &Path, chain: &[Module], hidden_size: usize) -> Result<()> {
+    for (index, module) in chain.iter().enumerate() {
+        module.write(&dir.join(module.path(index)), hidden_size)?;
+    }
+    let modules: Value = chain
         .iter()
         .enumerate()
-        .map(|(index, (path, class))| {
-            let class = format!("sentence_transformers.models.{class}");
-            json!({ "idx": index, "name": index.to_string(), "path": path, "type": class })
+        .map(|(index, module)| {
+            let class = format!("sentence_transformers.models.{}", module.class());
+            json!({ "idx": index, "name": index.to_string(), "path": module.path(index), "type": class })
         })
         .collect();
     write_bytes(&dir.join(MODULES), format!("{modules:#}\n").as_bytes())

@@ -15,6 +15,8 @@ use safetensors::tensor::{Metadata, TensorInfo};
 use crate::error::{Error, Result};
 use crate::io::files::{open_regular, write_atomically};
 
+/// The name of the file.
+pub(crate) const WEIGHTS: &str = "model.safetensors";
 const FORMAT: &str = "a safetensors file";
 /// The longest header that is read in bytes, enough for some twenty thousand tensors. Parsed, it
 /// takes up to thirty times as much memory.

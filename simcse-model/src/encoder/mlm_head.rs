@@ -44,9 +44,6 @@ pub(crate) struct MlmHead {
 }
 
 impl MlmHead {
-    /// The number of the head's parameters.
-    pub(crate) const PARAMETERS: usize = 5;
-
     /// Adds the head's parameters to the layout.
     pub(crate) fn push(layout: &mut Layout, config: &ModelConfig) -> Self {
         let names = HeadNames::of(config.architecture);

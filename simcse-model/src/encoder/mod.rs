@@ -17,6 +17,7 @@ pub(crate) mod work;
 use simcse_tensor::{Layout, Lookup, Slot, Tape, Var};
 
 use crate::directory::config::{Architecture, ModelConfig};
+use crate::directory::layer_mix::LayerMix;
 use crate::encoder::batch::TokenBatch;
 use crate::encoder::dropout::{DropoutPlan, Site};
 use crate::encoder::layer::{Layer, push_norm};
@@ -81,19 +82,44 @@ impl Encoder {
     /// If a token id is outside the vocabulary, or a sentence has more tokens than the model has
     /// positions.
     pub fn forward(&self, tape: &mut Tape, batch: &TokenBatch, dropout: Option<&DropoutPlan>) -> Var {
+        self.forward_mixed(None, tape, batch, dropout)
+    }
+
+    /// A mix of the hidden states, (N, C); the last ones for `None`.
+    ///
+    /// # Panics
+    /// As [`forward`](Self::forward), or if the mix is for another number of layers.
+    pub fn forward_mixed(
+        &self,
+        mix: Option<&LayerMix>,
+        tape: &mut Tape,
+        batch: &TokenBatch,
+        dropout: Option<&DropoutPlan>,
+    ) -> Var {
+        let mut shares = mix.map_or_else(Vec::new, |mix| mix.terms().collect());
+        shares.reverse(); // the next one is last
+        let mut terms: Vec<(Var, f32)> = Vec::new();
+        let mut count = |state: usize, x: Var| {
+            if let Some((_, share)) = shares.pop_if(|(next, _)| *next == state) {
+                terms.push((x, share));
+            }
+            terms.iter().map(|&(x, _)| x).chain([x]).collect::<Vec<_>>()
+        };
         let embedded = tape.embedding(self.lookups(batch));
         let mut x = tape.layer_norm(embedded, None, None, self.embeddings_norm, self.config.layer_norm_eps);
         if let Some(plan) = dropout {
             x = tape.dropout(x, plan.at(Site::Embeddings));
         }
-        for layer in &self.layers {
+        count(0, x);
+        for (number, layer) in (1..).zip(&self.layers) {
             x = layer.forward(&self.config, tape, x, dropout);
             // Unless the tape is recording, nothing reads a layer's intermediate values again, so
             // their buffers serve the next layer: encoding needs the memory of one layer, however
-            // deep the model.
-            tape.keep_only(x);
+            // deep the model, and of what is mixed.
+            tape.keep_only(&count(number, x));
         }
-        x
+        assert!(shares.is_empty(), "a mix of the hidden states of another model");
+        if terms.is_empty() { x } else { tape.weighted_sum(terms) }
     }
 
     /// The tables whose rows are summed, in the order in which transformers sums them.

@@ -4,7 +4,8 @@ use std::path::{Component, Path};
 
 use crate::directory::modules::{MODULES, Modules};
 use crate::directory::text_settings::TEXT_SETTINGS;
-use crate::directory::{ADAPTER, MODEL_SETTINGS, WEIGHTS};
+use crate::directory::weights::WEIGHTS;
+use crate::directory::{ADAPTER, MODEL_SETTINGS};
 use crate::tokenizer::files::{
     ADDED_TOKENS, ALL as TOKENIZER_FILES, CONFIG as TOKENIZER_CONFIG, MERGES, SPECIAL_TOKENS, TOKENIZER, VOCABULARY,
     WORDS, unsupported,
@@ -34,10 +35,12 @@ const TELLING: [&str; 9] = [
 /// The directories of a model, as prefixes of file names: empty, or ending in a slash.
 pub(super) struct ModelFiles {
     transformer: String,
-    /// Only a sentence-transformers model has one.
-    pooling: Option<String>,
-    /// Only some of those have one.
-    normalize: Option<String>,
+    /// Whether it is a sentence-transformers model.
+    has_modules: bool,
+    /// Of the other modules, those that have a configuration, ...
+    configured: Vec<String>,
+    /// ... and those that have weights.
+    weighted: Vec<String>,
 }
 
 impl ModelFiles {
@@ -45,14 +48,15 @@ impl ModelFiles {
     pub(super) fn new(modules: Option<&Modules>) -> Self {
         Self {
             transformer: modules.map(|modules| prefix(&modules.transformer)).unwrap_or_default(),
-            pooling: modules.map(|modules| prefix(&modules.pooling)),
-            normalize: modules.and_then(|modules| modules.normalize.as_deref()).map(prefix),
+            has_modules: modules.is_some(),
+            configured: modules.iter().flat_map(|modules| modules.after_transformer()).map(prefix).collect(),
+            weighted: modules.iter().flat_map(|modules| modules.with_weights()).map(prefix).collect(),
         }
     }
 
     /// Whether this is a sentence-transformers model.
     pub(super) fn has_modules(&self) -> bool {
-        self.pooling.is_some()
+        self.has_modules
     }
 
     /// All files that the model may have, in the order of their download: the weights are last, so
@@ -75,9 +79,10 @@ impl ModelFiles {
 
     /// The files of a sentence-transformers model that are not its Transformer's.
     fn of_other_modules(&self) -> Vec<String> {
-        let settings = self.pooling.iter().map(|_| MODEL_SETTINGS.to_owned());
-        let modules = self.pooling.iter().chain(&self.normalize).map(|folder| format!("{folder}{CONFIG}"));
-        settings.chain(modules).collect()
+        let settings = self.has_modules.then(|| MODEL_SETTINGS.to_owned());
+        let modules = self.configured.iter().map(|folder| format!("{folder}{CONFIG}"));
+        let weights = self.weighted.iter().map(|folder| format!("{folder}{WEIGHTS}"));
+        settings.into_iter().chain(modules).chain(weights).collect()
     }
 
     /// The first file, or choice of files, without which there is no model.

@@ -6,7 +6,7 @@ use std::path::Path;
 use safetensors::{Dtype, SafeTensors};
 use simcse_model::{WeightsFile, write_safetensors};
 
-use crate::{alone, bounded, load, model, model_with_merges, model_with_words};
+use crate::{alone, bounded, load, model, model_with_dense, model_with_merges, model_with_words};
 
 const FIXTURE: usize = 4 << 10;
 
@@ -65,6 +65,14 @@ fn modules() {
 #[test]
 fn pooling() {
     damage(model().path(), "1_Pooling/config.json");
+}
+
+#[test]
+fn dense_layers_and_mixes() {
+    let dir = model_with_dense();
+    for name in ["3_Dense/config.json", "3_Dense/model.safetensors", "1_WeightedLayerPooling/config.json"] {
+        damage(dir.path(), name);
+    }
 }
 
 #[test]

@@ -2,9 +2,9 @@
 
 use std::fs;
 
-use simcse_model::ModelDirectory;
+use simcse_model::{ModelDirectory, write_safetensors};
 
-use crate::{alone, assert_refused, bounded, load, model};
+use crate::{alone, assert_refused, bounded, load, model, model_with_dense};
 
 const TRANSFORMER: &str = r#"{"idx":0,"name":"0","path":"","type":"sentence_transformers.models.Transformer"}"#;
 const POOLING: &str = r#"{"idx":1,"name":"1","path":"1_Pooling","type":"sentence_transformers.models.Pooling"}"#;
@@ -126,15 +126,15 @@ fn files() -> Vec<(&'static str, String, &'static str)> {
         ),
         ("modules.json", text(""), "modules.json: expected a list of modules, found: EOF"),
         ("modules.json", text("{}"), "modules.json: expected a list of modules"),
-        ("modules.json", text("[]"), "expected a Transformer, a Pooling and perhaps a Normalize, in this order"),
+        ("modules.json", text("[]"), "expected a Transformer, perhaps a WeightedLayerPooling, a Pooling, any number"),
         ("modules.json", text("[1]"), "modules.json: expected a list of modules"),
         ("modules.json", text(r#"[{"path":""}]"#), "missing field `type`"),
         ("modules.json", modules(&[POOLING, TRANSFORMER]), "found Pooling, Transformer"),
         ("modules.json", modules(&[TRANSFORMER, POOLING, POOLING]), "found Transformer, Pooling, Pooling"),
         (
             "modules.json",
-            modules(&[TRANSFORMER, &POOLING.replace("models.Pooling", "models.Dense")]),
-            "expected a Transformer, Pooling or Normalize, found sentence_transformers.models.Dense",
+            modules(&[TRANSFORMER, POOLING, &POOLING.replace("models.Pooling", "models.Dropout")]),
+            "WeightedLayerPooling, Pooling, Dense or Normalize, found sentence_transformers.models.Dropout",
         ),
         ("modules.json", modules(&[&TRANSFORMER.replace("sentence_transformers.", "os."), POOLING]), "found os.models"),
         (
@@ -237,6 +237,107 @@ fn bad_files_are_named() {
         fs::write(dir.path().join(name), &content).unwrap();
         (name.to_owned(), load(name, dir.path()).map(drop), message.to_owned())
     }));
+}
+
+/// Changes a file of [`model_with_dense`] and expects a message.
+#[test]
+fn bad_dense_layers_and_mixes_are_named() {
+    const DENSE: &str = "3_Dense/config.json";
+    const MIX: &str = "1_WeightedLayerPooling/config.json";
+    let dense = |fields: &str| format!(r#"{{"in_features":4,"out_features":3,{fields}}}"#);
+    let sizes = |fields: &str| format!("{{{fields}}}");
+    let activation = |class: &str| dense(&format!(r#""activation_function":"{class}""#));
+    let mix = |fields: &str| format!(r#"{{"word_embedding_dimension":4,{fields}}}"#);
+    let known = "activation_function: expected torch.nn.Tanh or torch.nn.Identity, found";
+    let rows = vec![
+        (DENSE, String::new(), "expected a JSON object, found: EOF"),
+        (DENSE, "{}".to_owned(), "expected an object with fields, found: an empty one"),
+        (DENSE, sizes(r#""out_features":3"#), "in_features: expected 4, found nothing"),
+        (DENSE, sizes(r#""in_features":5,"out_features":3"#), "in_features: expected 4, found 5"),
+        (DENSE, sizes(r#""in_features":4.0,"out_features":3"#), "in_features: expected an integer from 1"),
+        (DENSE, sizes(r#""in_features":4"#), "out_features: expected an integer, found nothing"),
+        (DENSE, sizes(r#""in_features":4,"out_features":0"#), "out_features: expected an integer from 1 to 65536"),
+        (DENSE, sizes(r#""in_features":4,"out_features":65537"#), "out_features: expected an integer from 1 to 65536"),
+        (
+            DENSE,
+            sizes(r#""in_features":4,"out_features":65536"#),
+            "linear.weight: expected shape [65536, 4], found shape",
+        ),
+        (DENSE, dense(r#""bias":1"#), "bias: expected true or false, found 1"),
+        (DENSE, dense(r#""bias":null"#), "bias: expected true or false, found null"),
+        // The file has a bias, so the layer must say so.
+        (DENSE, dense(r#""bias":false"#), "linear.bias: expected only the tensors that are needed, found 1 more"),
+        (DENSE, activation("torch.nn.modules.activation.ReLU"), known),
+        (DENSE, activation("os.Tanh"), known),
+        (DENSE, activation("Tanh"), known),
+        (DENSE, dense(r#""activation_function":3"#), "activation_function: expected a string, found 3"),
+        (DENSE, dense(r#""use_residual":true"#), "use_residual: expected false, found true"),
+        (DENSE, dense(r#""module_input_name":"token_embeddings""#), r#"expected "sentence_embedding", found "token"#),
+        (DENSE, dense(r#""module_output_name":"other""#), r#"module_output_name: expected "sentence_embedding""#),
+        (DENSE, dense(r#""dropout":0.1"#), "dropout: expected no such field"),
+        ("3_Dense/model.safetensors", "PK\u{3}\u{4}abcdefgh".to_owned(), "expected a safetensors file"),
+        ("3_Dense/model.safetensors", String::new(), "expected a safetensors file"),
+        (MIX, String::new(), "expected a JSON object, found: EOF"),
+        (MIX, "{}".to_owned(), "expected an object with fields, found: an empty one"),
+        (MIX, sizes(r#""layer_start":0,"num_hidden_layers":1"#), "word_embedding_dimension: expected 4, found nothing"),
+        (MIX, mix(r#""num_hidden_layers":1"#), "layer_start: expected 1, found nothing"),
+        (MIX, mix(r#""layer_start":0"#), "num_hidden_layers: expected 1, found nothing"),
+        (MIX, mix(r#""layer_start":0,"num_hidden_layers":2"#), "num_hidden_layers: expected 1, found 2"),
+        (MIX, mix(r#""layer_start":2,"num_hidden_layers":1"#), "layer_start: expected an integer from 0 to 1, found 2"),
+        (MIX, mix(r#""layer_start":-1,"num_hidden_layers":1"#), "layer_start: expected an integer from 0 to 1"),
+        (MIX, mix(r#""layer_start":1,"num_hidden_layers":1"#), "layer_weights: expected shape [1], found shape [2]"),
+        (MIX, mix(r#""layer_start":0,"num_hidden_layers":1,"x":0"#), "x: expected no such field"),
+        ("1_WeightedLayerPooling/model.safetensors", String::new(), "expected a safetensors file"),
+    ];
+    let _alone = alone();
+    let dir = model_with_dense();
+    load("unchanged", dir.path()).unwrap();
+    assert_refused(rows.into_iter().map(|(name, content, message)| {
+        let dir = model_with_dense();
+        fs::write(dir.path().join(name), &content).unwrap();
+        (format!("{name}: {content}"), load(name, dir.path()).map(drop), message.to_owned())
+    }));
+}
+
+#[test]
+fn bad_weights_of_dense_layers_and_mixes_are_named() {
+    let _alone = alone();
+    let weights: &[(&str, &[usize], &[f32])] =
+        &[("linear.weight", &[3, 4], &[0.5; 12]), ("linear.bias", &[3], &[0.0; 3])];
+    let nan = [f32::NAN, 1.0, 1.0];
+    let rows: Vec<(&str, Vec<(&str, &[usize], &[f32])>, &str)> = vec![
+        ("3_Dense", weights[..1].to_vec(), "linear.bias: expected shape [3], found no such tensor"),
+        ("3_Dense", weights[1..].to_vec(), "linear.weight: expected shape [3, 4], found no such tensor"),
+        ("3_Dense", vec![weights[0], ("linear.bias", &[3], &nan)], "linear.bias: expected finite values, found NaN"),
+        ("3_Dense", [weights, &[("x", &[1], &[1.0])]].concat(), "x: expected only the tensors that are needed"),
+        ("1_WeightedLayerPooling", vec![("layer_weights", &[2], &[1.0, -1.0])], "whose sum is not 0, found 0"),
+        ("1_WeightedLayerPooling", vec![("layer_weights", &[2], &nan[..2])], "layer_weights: expected finite values"),
+        ("1_WeightedLayerPooling", vec![("w", &[2], &[1.0, 1.0])], "layer_weights: expected shape [2], found no such"),
+    ];
+    assert_refused(rows.into_iter().map(|(folder, tensors, message)| {
+        let dir = model_with_dense();
+        write_safetensors(&dir.path().join(folder).join("model.safetensors"), tensors, &[]).unwrap();
+        (message.to_owned(), load(folder, dir.path()).map(drop), message.to_owned())
+    }));
+
+    for (file, message) in [
+        ("3_Dense/config.json", "3_Dense/config.json: not found: modules.json names a Dense module there"),
+        ("3_Dense/model.safetensors", "save a model that has only pytorch_model.bin again with sentence-transformers"),
+        ("1_WeightedLayerPooling/config.json", "config.json: not found: modules.json names a module there"),
+        ("1_WeightedLayerPooling/model.safetensors", "model.safetensors: not found"),
+    ] {
+        let dir = model_with_dense();
+        fs::remove_file(dir.path().join(file)).unwrap();
+        let error = load(file, dir.path()).unwrap_err();
+        assert!(error.contains(message), "{error}");
+    }
+    // sentence-transformers would silently pool the last layer.
+    let dir = model_with_dense();
+    let config = dir.path().join("config.json");
+    let text = fs::read_to_string(&config).unwrap();
+    fs::write(&config, text.replace("\"output_hidden_states\": true", "\"output_hidden_states\": false")).unwrap();
+    let error = load("hidden states", dir.path()).unwrap_err();
+    assert!(error.contains("output_hidden_states: expected true, because modules.json names"), "{error}");
 }
 
 /// The longest configurations that are read, made of whatever takes the most memory.

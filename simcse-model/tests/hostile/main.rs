@@ -14,7 +14,10 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use simcse_model::io::printable;
-use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, Tokenizer};
+use simcse_model::{
+    Architecture, DenseActivation, DenseModule, ModelConfig, ModelDirectory, PooledLayers, Pooling, SentenceEncoder,
+    Tokenizer,
+};
 use simcse_testing::observe;
 use tempfile::TempDir;
 
@@ -93,6 +96,18 @@ fn model() -> TempDir {
     let tokenizer = Tokenizer::word_piece(&WORDS, true).unwrap();
     let directory = ModelDirectory::new(config, tokenizer, Pooling::Mean, 10).unwrap();
     SentenceEncoder::random(directory, 1).save(dir.path()).unwrap();
+    dir
+}
+
+/// [`model`] with a mix of the embeddings and the layer, and a dense layer from 4 to 3 values.
+fn model_with_dense() -> TempDir {
+    let dir = model();
+    let mut encoder = SentenceEncoder::load(dir.path()).unwrap();
+    encoder.directory.layer_mix = PooledLayers::AvgTop2.mix(1);
+    encoder.add_dense(DenseModule::new(4, 3, DenseActivation::Tanh), 1);
+    drop(dir);
+    let dir = tempfile::tempdir().unwrap();
+    encoder.save(dir.path()).unwrap();
     dir
 }
 

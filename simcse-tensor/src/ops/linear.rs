@@ -13,17 +13,17 @@ use crate::params::{Grads, Slot};
 use crate::simd::math;
 use crate::simd::{Kernel, Simd, dispatch};
 
-/// The parameters of a linear map: `W` (out, in) and `b` (out).
+/// The parameters of a linear map: `W` (out, in) and, unless there is none, `b` (out).
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Linear {
     pub(crate) weight: Slot,
-    pub(crate) bias: Slot,
+    pub(crate) bias: Option<Slot>,
 }
 
 /// Writes `y` (N, out).
 pub(crate) fn forward(context: Context, x: &Array2<f32>, linear: Linear, y: &mut Array2<f32>) {
     let weight = context.params.matrix(linear.weight);
-    let addend = Addend::Bias(context.params.slice(linear.bias));
+    let addend = linear.bias.map_or(Addend::Zero, |bias| Addend::Bias(context.params.slice(bias)));
     gemm(context.precision, x.view(), weight.reversed_axes(), addend, &[x.ncols()], flat_mut(y));
 }
 
@@ -37,7 +37,9 @@ pub(crate) fn backward_parameters(
 ) {
     let ends = context.rows.block_ends();
     gemm(context.precision, dy.t(), x.view(), Addend::Existing, &ends, grads.slice_mut(linear.weight));
-    add_column_sums(flat(dy), dy.ncols(), &ends, grads.slice_mut(linear.bias));
+    if let Some(bias) = linear.bias {
+        add_column_sums(flat(dy), dy.ncols(), &ends, grads.slice_mut(bias));
+    }
 }
 
 /// `dx = addend + dy·W`; `dx` (N, in). With [`Addend::Existing`], the gradient is added to `dx`.

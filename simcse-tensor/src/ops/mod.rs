@@ -14,6 +14,7 @@ pub(crate) mod activation_linear;
 pub(crate) mod attention;
 pub(crate) mod context;
 pub(crate) mod contrastive;
+pub(crate) mod dense;
 pub(crate) mod dropout;
 pub(crate) mod elementwise;
 pub(crate) mod embedding;
@@ -25,6 +26,7 @@ pub(crate) mod select;
 pub(crate) mod small_product;
 pub(crate) mod softmax;
 pub(crate) mod vocabulary_loss;
+pub(crate) mod weighted_sum;
 
 // Tests only: the harness that the operations' tests share, and tests of numerical edges.
 #[cfg(test)]

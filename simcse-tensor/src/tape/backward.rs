@@ -9,7 +9,8 @@ use crate::ops::elementwise::flat;
 use crate::ops::layer_norm::{self, LayerNorm};
 use crate::ops::linear::{self, Linear};
 use crate::ops::{
-    activation, activation_linear, attention, contrastive, dropout, embedding, normalize, pooling, select,
+    activation, activation_linear, attention, contrastive, dense, dropout, embedding, normalize, pooling, select,
+    weighted_sum,
 };
 use crate::params::Grads;
 use crate::profile::{Part, time};
@@ -101,10 +102,26 @@ impl Tape<'_> {
                 self.buffers.give(dy);
                 d.add(x, dx, self.buffers);
             }
+            Op::WeightedSum { terms } => {
+                for (x, weight) in terms {
+                    let mut dx = self.buffers.take(dy.nrows(), dy.ncols());
+                    weighted_sum::backward(weight, &dy, &mut dx);
+                    d.add(x, dx, self.buffers);
+                }
+                self.buffers.give(dy);
+            }
             Op::Pooling { x, mode, excluded } => {
                 let Node { value, rows, .. } = &self.nodes[x.0];
                 let mut dx = self.buffers.take(rows.tokens(), dy.ncols());
                 time(Part::POOLING, || pooling::backward(mode, excluded, value, rows, &dy, &mut dx));
+                self.buffers.give(dy);
+                d.add(x, dx, self.buffers);
+            }
+            Op::Dense { x, dense, h } => {
+                let value = &self.nodes[x.0].value;
+                let mut dx = self.buffers.take(value.nrows(), value.ncols());
+                dense::backward(context, dense, value, &h, &mut dy, &mut dx, grads);
+                self.buffers.give(h);
                 self.buffers.give(dy);
                 d.add(x, dx, self.buffers);
             }

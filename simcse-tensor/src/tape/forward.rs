@@ -10,13 +10,14 @@ use crate::ops::activation_linear;
 use crate::ops::attention::{self, Attention};
 use crate::ops::context::Context;
 use crate::ops::contrastive::ContrastiveLoss;
+use crate::ops::dense::{self, Dense, DenseActivation};
 use crate::ops::dropout::Dropout;
 use crate::ops::elementwise::flat_mut;
 use crate::ops::embedding::{self, Lookup};
 use crate::ops::layer_norm::{self, LayerNorm};
 use crate::ops::linear::{self, Linear};
 use crate::ops::pooling::{self, Pooling};
-use crate::ops::{contrastive, dropout, normalize, select};
+use crate::ops::{contrastive, dropout, normalize, select, weighted_sum};
 use crate::params::{Params, Slot};
 use crate::precision::Precision;
 use crate::profile::{Part, time};
@@ -116,7 +117,7 @@ impl<'a> Tape<'a> {
 
     /// `x·Wᵀ + b`, (N, out). PyTorch: `nn.functional.linear(x, W, b)`.
     pub fn linear(&mut self, x: Var, weight: Slot, bias: Slot) -> Var {
-        let linear = Linear { weight, bias };
+        let linear = Linear { weight, bias: Some(bias) };
         let mut y = self.buffers.take(self.value(x).nrows(), weight.rows());
         time(Part::FORWARD, || linear::forward(self.context(x), self.value(x), linear, &mut y));
         self.push(Op::Linear { x, linear }, y, self.rows_of(x))
@@ -125,7 +126,7 @@ impl<'a> Tape<'a> {
     /// `f(h)·Wᵀ + b` with an activation function `f`, (N, out). Takes over `h`. PyTorch:
     /// `linear(f(h), W, b)`.
     pub fn activation_linear(&mut self, h: Var, activation: Activation, weight: Slot, bias: Slot) -> Var {
-        let linear = Linear { weight, bias };
+        let linear = Linear { weight, bias: Some(bias) };
         let saved = self.take_over(h);
         let mut fh = self.buffers.take(saved.nrows(), saved.ncols());
         let mut y = self.buffers.take(saved.nrows(), weight.rows());
@@ -214,6 +215,22 @@ impl<'a> Tape<'a> {
         self.push(Op::Select { x, index }, y, selected)
     }
 
+    /// The sum of matrices, each times its weight, (N, C). sentence-transformers:
+    /// `WeightedLayerPooling`.
+    ///
+    /// # Panics
+    /// If there are no terms, or their shapes differ.
+    pub fn weighted_sum(&mut self, terms: Vec<(Var, f32)>) -> Var {
+        let values: Vec<_> = terms.iter().map(|&(x, weight)| (&self.nodes[x.0].value, weight)).collect();
+        let (first, _) = values.first().expect("weighted_sum: no terms");
+        let shape = first.dim();
+        assert!(values.iter().all(|(x, _)| x.dim() == shape), "weighted_sum: shapes differ");
+        let mut y = self.buffers.take(shape.0, shape.1);
+        weighted_sum::forward(&values, &mut y);
+        let rows = self.rows_of(terms[0].0);
+        self.push(Op::WeightedSum { terms }, y, rows)
+    }
+
     /// One row per sentence, (S, C). sentence-transformers: `Pooling`.
     pub fn pooling(&mut self, x: Var, mode: Pooling) -> Var {
         self.pooling_after(0, x, mode)
@@ -226,6 +243,21 @@ impl<'a> Tape<'a> {
         time(Part::POOLING, || pooling::forward(mode, excluded, self.value(x), &rows, &mut y));
         let one_each = rows.with_lengths(std::iter::repeat_n(1, rows.sentences()));
         self.push(Op::Pooling { x, mode, excluded }, y, Arc::new(one_each))
+    }
+
+    /// `f(x·Wᵀ + b)` on the rows of sentences, (S, in) to (S, out). sentence-transformers: `Dense`.
+    ///
+    /// # Panics
+    /// If `x` does not have a row per sentence.
+    pub fn dense(&mut self, x: Var, weight: Slot, bias: Option<Slot>, activation: DenseActivation) -> Var {
+        let dense = Dense { linear: Linear { weight, bias }, activation };
+        let sentences = self.value(x).nrows();
+        assert_eq!(sentences, self.rows(x).sentences(), "dense: rows and sentences");
+        let mut h = self.buffers.take(sentences, weight.rows());
+        let mut y = self.buffers.take(sentences, weight.rows());
+        dense::forward(self.context(x), dense, self.value(x), &mut h, &mut y);
+        let h = self.keep(h);
+        self.push(Op::Dense { x, dense, h }, y, self.rows_of(x))
     }
 
     /// Rows of unit length, (S, C). Takes over `x`. PyTorch: `nn.functional.normalize(x, dim=1)`.
@@ -255,12 +287,12 @@ impl<'a> Tape<'a> {
         self.push(Op::Contrastive { z, dz }, Array2::from_elem((1, 1), loss), Arc::default())
     }
 
-    /// Promises that of all nodes so far only `var` will be read again. A tape that does not record
+    /// Promises that of all nodes so far only `vars` will be read again. A tape that does not record
     /// frees the buffers of the others.
-    pub fn keep_only(&mut self, var: Var) {
+    pub fn keep_only(&mut self, vars: &[Var]) {
         if !self.recording {
-            for i in (0..self.nodes.len()).filter(|&i| i != var.0) {
-                self.release(Var(i));
+            for var in (0..self.nodes.len()).map(Var).filter(|var| !vars.contains(var)) {
+                self.release(var);
             }
         }
     }

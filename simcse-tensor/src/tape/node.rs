@@ -6,6 +6,7 @@ use ndarray::Array2;
 
 use crate::ops::activation::Activation;
 use crate::ops::attention::Attention;
+use crate::ops::dense::Dense;
 use crate::ops::dropout::Dropout;
 use crate::ops::embedding::Lookup;
 use crate::ops::layer_norm::LayerNorm;
@@ -30,7 +31,9 @@ pub(super) enum Op {
     Dropout { x: Var, dropout: Dropout },
     Attention { qkv: Var, op: Attention, saved: Array2<f32>, statistics: Array2<f32> },
     Select { x: Var, index: Arc<[u32]> },
+    WeightedSum { terms: Vec<(Var, f32)> },
     Pooling { x: Var, mode: Pooling, excluded: usize },
+    Dense { x: Var, dense: Dense, h: Array2<f32> },
     Normalize { x: Var, lengths: Vec<f32> },
     Contrastive { z: Var, dz: Array2<f32> },
 }

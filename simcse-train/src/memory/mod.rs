@@ -197,6 +197,8 @@ struct Demand {
     precision: Precision,
     /// The number of tokens to predict from, or 0.
     vocabulary: usize,
+    /// Values in an embedding.
+    dimension: usize,
     loss: Option<ContrastiveLoss>,
     /// Matrices of the size of a batch's embeddings.
     embeddings: usize,
@@ -216,6 +218,7 @@ impl Demand {
         resident: u64,
     ) -> Self {
         let config = encoder.config();
+        let dense = encoder.directory.dense();
         let width = encoder.dimension() as u64;
         let probe = Probe::of(encoder, settings, longest.sentence);
 
@@ -234,7 +237,9 @@ impl Demand {
             fixed: resident + flat_buffers + head + evaluation + batches_of_an_epoch as u64 + attention as u64,
             per_token: probe.training,
             hidden_size: config.hidden_size,
-            intermediate_size: config.intermediate_size,
+            dimension: encoder.dimension(),
+            // A dense layer on embeddings may be wider than the feed-forward network.
+            intermediate_size: dense.iter().map(|dense| dense.out_features).fold(config.intermediate_size, usize::max),
             precision: settings.precision,
             vocabulary,
             loss: settings.is_contrastive().then(|| settings.contrastive(examples.columns())),
@@ -247,7 +252,7 @@ impl Demand {
 
     /// The peak, in bytes, of a run whose pieces have at most `piece_tokens` tokens.
     fn peak(&self, batch_size: usize, piece_tokens: usize) -> u64 {
-        let Self { hidden_size, intermediate_size, .. } = *self;
+        let Self { hidden_size, intermediate_size, dimension, .. } = *self;
         // Scratch memory is shared by all products, so the largest one counts: that of the
         // feed-forward network, in one of the three kinds y = x·Wᵀ, dx = dy·W, dW = dyᵀ·x.
         let products = [
@@ -261,8 +266,8 @@ impl Demand {
             vocabulary => product.max(vocabulary_loss_scratch_bytes(self.precision, vocabulary, hidden_size)),
         };
         let loss = self.loss.as_ref().map_or(0, |loss| {
-            let embeddings = self.embeddings * (loss.columns * batch_size * hidden_size) * size_of::<f32>();
-            embeddings + contrastive_scratch_bytes(loss, batch_size, hidden_size)
+            let embeddings = self.embeddings * (loss.columns * batch_size * dimension) * size_of::<f32>();
+            embeddings + contrastive_scratch_bytes(loss, batch_size, dimension)
         });
         let added = self.fixed + self.per_token * piece_tokens as u64 + (product + loss) as u64;
         added + added / SLACK.0 + SLACK.1

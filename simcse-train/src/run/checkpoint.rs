@@ -3,7 +3,8 @@
 //!
 //! Batches are a function of seed and epoch; dropout masks are a function of seed and step. So the
 //! state of a run is its weights, the optimizer's two moments (`optimizer.safetensors`) and its
-//! progress (`trainer_state.json`). `run.toml` records what the run is made of, and `manifest.json`
+//! progress (`trainer_state.json`). The weights of a layer that only training uses are in
+//! `mlp.safetensors`, because they are not part of the model. `run.toml` records what the run is made of, and `manifest.json`
 //! shows that the checkpoint is complete and undamaged.
 
 use std::fs;
@@ -24,6 +25,7 @@ use crate::run::provenance::Provenance;
 use crate::run::summary::Summary;
 
 const OPTIMIZER: &str = "optimizer.safetensors";
+const TRAINING_MLP: &str = "mlp.safetensors";
 
 /// A complete checkpoint, every byte of which is as it was saved.
 ///
@@ -116,12 +118,22 @@ impl Checkpoint {
         self.progress.global_step
     }
 
-    /// The model as it was saved.
+    /// The model as it was saved, without a layer that only training uses.
     ///
     /// # Errors
     /// As [`SentenceEncoder::load_directory`].
     pub fn load_encoder(&self) -> Result<SentenceEncoder> {
         Ok(SentenceEncoder::load_directory(&self.path)?)
+    }
+
+    /// Gives `encoder` the layer that only training uses, if the run has one.
+    pub(crate) fn load_training_mlp(&self, encoder: &mut SentenceEncoder) -> Result<()> {
+        let settings = &self.provenance.settings;
+        if settings.has_training_mlp() {
+            encoder.add_training_mlp(settings.seed);
+            encoder.load_training_mlp(&self.path.join(TRAINING_MLP))?;
+        }
+        Ok(())
     }
 
     /// Gives the optimizer the moments and the number of updates that it had.
@@ -163,6 +175,9 @@ impl Checkpoint {
         let State { encoder, optimizer, progress, total_steps } = state;
         create_directory(dir).map_err(Error::write(dir))?;
         write_model(dir, provenance, encoder, &Summary::of(progress, &provenance.settings))?;
+        if encoder.has_training_mlp() {
+            encoder.save_training_mlp(&dir.join(TRAINING_MLP))?;
+        }
         optimizer.save(&dir.join(OPTIMIZER))?;
         progress.write(dir, &provenance.settings, *total_steps)?;
         provenance.write(dir)?;

@@ -4,12 +4,12 @@ use std::fmt::Write;
 use std::path::Path;
 
 use simcse_model::io::figure;
-use simcse_model::{Named, SentenceEncoder, hub};
+use simcse_model::{DenseModule, Named, SentenceEncoder, hub};
 
 use crate::evaluation::Figures;
 use crate::run::provenance::{ModelSource, Provenance};
 use crate::run::summary::Summary;
-use crate::settings::{Settings, Training};
+use crate::settings::{Mlp, Settings, Training};
 
 /// The program that the card shows. The documentation tests compile it.
 const USAGE: &str = include_str!("usage.rs");
@@ -26,7 +26,7 @@ pub(crate) fn render(provenance: &Provenance, encoder: &SentenceEncoder, summary
         Training::Mlm => introduction_of_language_model(provenance),
     });
     card.push_str(&usage());
-    card.push_str(&training(provenance, summary));
+    card.push_str(&training(provenance, encoder, summary));
     if let (Some(before), Some(after)) = (&summary.before, &summary.after) {
         evaluation(&mut card, before, after);
     }
@@ -148,7 +148,7 @@ print(model.similarity(embeddings, embeddings))
     )
 }
 
-fn training(provenance: &Provenance, summary: &Summary) -> String {
+fn training(provenance: &Provenance, encoder: &SentenceEncoder, summary: &Summary) -> String {
     let Provenance { data, settings, .. } = provenance;
     let skipped = match summary.skipped {
         0 => String::new(),
@@ -164,7 +164,7 @@ fn training(provenance: &Provenance, summary: &Summary) -> String {
 | mean training loss | {loss} |
 | maximum length | {length} tokens |
 {prompt}| pooling | {pooling} |
-{scale}| learning rate, weight decay, warm-up | {rate}, {decay}, {warmup} |
+{dense}{scale}| learning rate, weight decay, warm-up | {rate}, {decay}, {warmup} |
 | dropout: hidden, attention | {hidden}, {attention} |
 | seed | {seed} |
 {objective}| texts (SHA-256) | `{digest}` |
@@ -175,7 +175,8 @@ fn training(provenance: &Provenance, summary: &Summary) -> String {
         loss = figure(summary.train_loss),
         length = settings.max_seq_length,
         prompt = prompt(&settings.prompt),
-        pooling = settings.pooling.name(),
+        pooling = pooling(encoder),
+        dense = dense(encoder, settings.mlp),
         scale = if settings.objective == Training::Contrastive {
             format!("| scale | {} |\n", settings.scale)
         } else {
@@ -190,6 +191,26 @@ fn training(provenance: &Provenance, summary: &Summary) -> String {
         objective = objective(settings),
         digest = data.sha256,
     )
+}
+
+/// How tokens are pooled, and which hidden states.
+fn pooling(encoder: &SentenceEncoder) -> String {
+    let mode = encoder.directory.pooling.name();
+    match &encoder.directory.layer_mix {
+        None => mode.to_owned(),
+        Some(mix) => format!("{mode} of {}", mix.name().unwrap_or("a weighted mean of layers")),
+    }
+}
+
+/// The row of the dense layers that follow pooling, if there are any.
+fn dense(encoder: &SentenceEncoder, mlp: Mlp) -> String {
+    let layers = encoder.directory.dense().iter().map(|dense| {
+        let DenseModule { in_features, out_features, activation, .. } = dense;
+        format!("{in_features} to {out_features} values ({})", activation.name())
+    });
+    let in_training = (mlp == Mlp::OnlyTrain).then(|| "in training alone: one with Tanh".to_owned());
+    let layers: Vec<_> = layers.chain(in_training).collect();
+    if layers.is_empty() { String::new() } else { format!("| dense layers | {} |\n", layers.join("; ")) }
 }
 
 /// The row of the objective's options, if there are any.

@@ -5,8 +5,8 @@ use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 
-use simcse_model::SentenceEncoder;
 use simcse_model::io::{create_directory, sync_parent, uninterrupted};
+use simcse_model::{ModelDirectory, SentenceEncoder};
 
 use crate::error::{Error, Result};
 use crate::run::provenance::{Provenance, RUN_TOML};
@@ -15,7 +15,7 @@ const LOCK: &str = ".lock";
 /// The log of a run.
 pub(crate) const METRICS: &str = "metrics.jsonl";
 /// The files of the final model that mark a directory as occupied.
-const MODEL: [&str; 5] = ["model.safetensors", "config.json", "modules.json", "1_Pooling", "README.md"];
+const MODEL: [&str; 4] = ["model.safetensors", "config.json", "modules.json", "README.md"];
 
 /// An output directory that no other run writes into. The system releases the lock when the process
 /// ends, however it ends.
@@ -89,7 +89,7 @@ impl OutputDirectory {
             let kind = entry.file_type().map_err(Error::write(&path))?;
             if kind.is_dir() && is_partial(&name) {
                 remove_directory(&path)?;
-            } else if kind.is_dir() && name == "1_Pooling" {
+            } else if kind.is_dir() && ModelDirectory::is_module(&name) {
                 remove_temporary_files(&path)?;
             }
         }
@@ -110,7 +110,10 @@ pub(crate) fn check_unoccupied(path: &Path) -> Result<()> {
     let recorded = entries.iter().any(is_record);
     let occupies = |name: &String| {
         let of_a_run = [RUN_TOML, METRICS].contains(&name.as_str());
-        MODEL.contains(&name.as_str()) || name.starts_with("checkpoint-") || (of_a_run && !recorded)
+        MODEL.contains(&name.as_str())
+            || ModelDirectory::is_module(name)
+            || name.starts_with("checkpoint-")
+            || (of_a_run && !recorded)
     };
     match entries.into_iter().map(|(name, _)| name).find(occupies) {
         Some(name) => Err(Error::Occupied { path: path.to_path_buf(), found: format!("a run or a model ({name})") }),
@@ -272,15 +275,24 @@ mod tests {
         for name in [".checkpoint-7.partial", "checkpoint-6", ".mine.partial"] {
             fs::create_dir_all(dir.path().join(name).join("below")).unwrap();
         }
-        fs::create_dir(dir.path().join("1_Pooling")).unwrap();
-        for name in [".model.safetensors.12.tmp", ".mine.tmp", "1_Pooling/.config.json.3.tmp"] {
+        for name in ["1_Pooling", "2_Dense", "2_Mine"] {
+            fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        for name in [
+            ".model.safetensors.12.tmp",
+            ".mine.tmp",
+            "1_Pooling/.config.json.3.tmp",
+            "2_Dense/.model.safetensors.3.tmp",
+        ] {
             fs::write(dir.path().join(name), "").unwrap();
         }
         output.remove_leftovers().unwrap();
         let mut left: Vec<_> = entries(dir.path()).unwrap().into_iter().map(|(name, _)| name).collect();
         left.sort();
-        assert_eq!(left, [LOCK, ".mine.partial", ".mine.tmp", "1_Pooling", "checkpoint-6"]);
-        assert!(entries(&dir.path().join("1_Pooling")).unwrap().is_empty());
+        assert_eq!(left, [LOCK, ".mine.partial", ".mine.tmp", "1_Pooling", "2_Dense", "2_Mine", "checkpoint-6"]);
+        for module in ["1_Pooling", "2_Dense"] {
+            assert!(entries(&dir.path().join(module)).unwrap().is_empty(), "{module}");
+        }
     }
 
     #[test]

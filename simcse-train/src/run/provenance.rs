@@ -157,13 +157,18 @@ impl Sources {
 impl ModelSource {
     /// The model's name, with the digest of its weights.
     pub fn of(name: &str, encoder: &SentenceEncoder) -> Self {
-        let mut digest = Sha256::new();
-        for values in encoder.params.values().chunks(1 << 16) {
-            let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-            digest.update(bytes);
-        }
-        Self { name: name.to_owned(), on_hub: false, sha256: hexadecimal(digest.finalize()) }
+        Self { name: name.to_owned(), on_hub: false, sha256: model_digest(encoder) }
     }
+}
+
+/// The digest of a model's weights, as in [`ModelSource::sha256`].
+pub(crate) fn model_digest(encoder: &SentenceEncoder) -> String {
+    let mut digest = Sha256::new();
+    for values in encoder.params.values().chunks(1 << 16) {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        digest.update(bytes);
+    }
+    hexadecimal(digest.finalize())
 }
 
 impl DataSource {
@@ -182,14 +187,14 @@ impl DataSource {
 }
 
 impl Provenance {
-    /// The record of a run that starts now.
-    pub(crate) fn of(sources: &Sources, encoder: &SentenceEncoder, examples: &Examples, settings: &Settings) -> Self {
+    /// The record of a run that starts now, with a model of this digest.
+    pub(crate) fn of(sources: &Sources, model_digest: String, examples: &Examples, settings: &Settings) -> Self {
         Self {
             id: String::new(),
             version: env!("CARGO_PKG_VERSION").to_owned(),
             instruction_set: Isa::detected().name().to_owned(),
             inputs: sources.inputs.clone(),
-            model: ModelSource { on_hub: sources.on_hub, ..ModelSource::of(&sources.model, encoder) },
+            model: ModelSource { name: sources.model.clone(), on_hub: sources.on_hub, sha256: model_digest },
             data: DataSource::of(examples, sources.exclude_by.clone()),
             evaluation: sources.evaluation.clone(),
             settings: settings.clone(),

@@ -1,13 +1,13 @@
 //! Checks of settings: each by itself, with one another, with the model and with the examples.
 
 use simcse_model::io::counted;
-use simcse_model::{Named, SentenceEncoder};
+use simcse_model::{DenseActivation, DenseModule, Named, SentenceEncoder};
 use simcse_tensor::{Hardness, Partition};
 
 use crate::error::{Error, Result};
 use crate::settings::setting::{Setting, shown};
 use crate::settings::table::Settings;
-use crate::settings::values::{Direction, Training};
+use crate::settings::values::{Direction, Mlp, Training};
 
 impl Settings {
     /// Checks every range, and settings that need others.
@@ -88,8 +88,8 @@ impl Settings {
         Err(Error::Changed { what: format!("--{}", setting.flag()), recorded: value(self), given: value(given) })
     }
 
-    /// Gives `encoder` the length, pooling and precision of the settings, and a head if it needs
-    /// one.
+    /// Gives `encoder` the length, pooling, pooled layers and precision of the settings, and a head
+    /// if it needs one.
     ///
     /// # Errors
     /// [`Error::Setting`] if the model cannot encode sentences of that length, or its embeddings
@@ -111,11 +111,30 @@ impl Settings {
         }
         encoder.directory.max_seq_length = self.max_seq_length;
         encoder.directory.pooling = self.pooling;
+        if let Some(layers) = self.pooled_layers {
+            encoder.directory.layer_mix = layers.mix(encoder.config().num_hidden_layers);
+        }
         encoder.precision = self.precision;
         if self.has_masked_lm() {
             encoder.add_mlm_head(self.seed)?;
         }
         Ok(())
+    }
+
+    /// Gives `encoder`, at the start of a run, the layer of the setting `mlp`, whose weights are
+    /// drawn from the seed.
+    pub(crate) fn add_mlp(&self, encoder: &mut SentenceEncoder) {
+        let width = encoder.dimension();
+        match self.mlp {
+            Mlp::None => {}
+            Mlp::Always => encoder.add_dense(DenseModule::new(width, width, DenseActivation::Tanh), self.seed),
+            Mlp::OnlyTrain => encoder.add_training_mlp(self.seed),
+        }
+    }
+
+    /// Whether a layer is used in training alone.
+    pub(crate) fn has_training_mlp(&self) -> bool {
+        self.mlp == Mlp::OnlyTrain
     }
 }
 

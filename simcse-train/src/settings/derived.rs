@@ -28,6 +28,7 @@ impl Settings {
         "matryoshka_dims",
         "matryoshka_weights",
         "mlm_weight",
+        "mlp",
         "batch_sampler",
     ];
 

@@ -32,10 +32,10 @@ pub enum Recipe {
     /// with the defaults of transformers 4.2's `TrainingArguments`: no warm-up, linear decay, no
     /// weight decay, gradients clipped to 1, batches in which equal sentences may meet.
     ///
-    /// All four of its recipes differ from here in the pooling: theirs is a `tanh` layer on the
-    /// `[CLS]` token, which the unsupervised recipes leave out after training; here it is the
-    /// `[CLS]` token alone. They also computed in f16, and kept the best model on STS-B's
-    /// development set, scored every 125 steps.
+    /// All four recipes pool the `[CLS]` token and add a layer with `tanh`, with weights of its own
+    /// (`--pooler_type cls`); the unsupervised ones leave it out after training
+    /// (`--mlp_only_train`). Two things differ: they computed in f16, and kept the best model on
+    /// STS-B's development set, scored every 125 steps.
     PrincetonUnsupBert,
     /// `princeton-unsup-roberta`: the same for RoBERTa base: batches of 512, learning rate 1e-5.
     PrincetonUnsupRoberta,
@@ -87,6 +87,7 @@ impl Recipe {
             Self::PrincetonUnsupBert => &[
                 ("batch_sampler", "batch"),
                 ("pooling", "cls"),
+                ("mlp", "only_train"),
                 ("warmup_steps", "0"),
                 ("batch_size", "64"),
                 ("learning_rate", "3e-5"),
@@ -94,6 +95,7 @@ impl Recipe {
             Self::PrincetonUnsupRoberta => &[
                 ("batch_sampler", "batch"),
                 ("pooling", "cls"),
+                ("mlp", "only_train"),
                 ("warmup_steps", "0"),
                 ("batch_size", "512"),
                 ("learning_rate", "1e-5"),
@@ -101,6 +103,7 @@ impl Recipe {
             Self::PrincetonSupBert | Self::PrincetonSupRoberta => &[
                 ("batch_sampler", "batch"),
                 ("pooling", "cls"),
+                ("mlp", "always"),
                 ("warmup_steps", "0"),
                 ("batch_size", "512"),
                 ("learning_rate", "5e-5"),

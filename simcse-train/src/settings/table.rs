@@ -1,12 +1,12 @@
 //! The table of settings.
 
-use simcse_model::{Pooling, Precision};
+use simcse_model::{PooledLayers, Pooling, Precision};
 use simcse_tensor::{Hardness, Partition, Rows};
 
 use crate::data::batches::BatchSampler;
 use crate::settings::recipe::Recipe;
 use crate::settings::setting::{Setting, Value, optional, settings};
-use crate::settings::values::{Direction, Rounding, Training};
+use crate::settings::values::{Direction, Mlp, Rounding, Training};
 
 /// The largest integer of TOML.
 pub(super) const LARGEST: u64 = i64::MAX as u64;
@@ -30,8 +30,7 @@ settings! {
         /// Published settings; flags take precedence over them. st-2021: the script that produced
         /// sentence-transformers' figures on AskUbuntu; st-6: the defaults of
         /// sentence-transformers 6's trainer; princeton-unsup-bert, princeton-unsup-roberta,
-        /// princeton-sup-bert, princeton-sup-roberta: those of SimCSE's authors, with cls pooling
-        /// in place of their tanh layer on it
+        /// princeton-sup-bert, princeton-sup-roberta: those of SimCSE's authors
         recipe: Option<Recipe> = None, "NAME", "a recipe" if |_| true;
 
         /// What is trained: contrastive, embeddings by pairs of texts; or mlm, the language model
@@ -69,6 +68,15 @@ settings! {
         /// How token embeddings are combined into a sentence embedding: mean, cls, max,
         /// mean_sqrt_len_tokens, weightedmean or lasttoken
         pooling: Pooling = Pooling::Mean, "MODE" default "the model's, or mean", "a pooling mode" if |_| true;
+
+        /// Which layers' outputs are pooled: last, that of the last layer; avg_top2, the mean of
+        /// the last two; avg_first_last, the mean of the first and the last
+        pooled_layers: Option<PooledLayers> = None, "LAYERS" default "the model's, or last", "layers" if |_| true;
+
+        /// Add a layer with tanh to what is pooled, as SimCSE's authors do: none; always, in
+        /// training and as part of the model; only_train, in training alone (their
+        /// --mlp_only_train): evaluations and the model that is saved do without it
+        mlp: Mlp = Mlp::None, "WHEN", "when to use it" if |_| true;
 
         /// Factor on the cosine similarities: the inverse of the temperature
         scale: f32 = 20.0, "X", "a positive number" if |&scale| positive(scale.into());

@@ -1,6 +1,6 @@
 //! Types that only settings have, and how values that are chosen by name are read and written.
 
-use simcse_model::{Named, Pooling, Precision};
+use simcse_model::{Named, PooledLayers, Pooling, Precision};
 use simcse_tensor::{Hardness, Partition};
 
 use crate::data::batches::BatchSampler;
@@ -74,6 +74,30 @@ impl Named for Direction {
     }
 }
 
+/// Where the tanh layer of SimCSE's authors is used. princeton-nlp/SimCSE: `pooler_type` `cls` and
+/// `mlp_only_train`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Mlp {
+    /// Nowhere.
+    None,
+    /// In training and evaluation: it is part of the model.
+    Always,
+    /// In training alone.
+    OnlyTrain,
+}
+
+impl Named for Mlp {
+    const ALL: &'static [Self] = &[Self::None, Self::Always, Self::OnlyTrain];
+
+    fn name(self) -> &'static str {
+        match self {
+            Self::None => "none",
+            Self::Always => "always",
+            Self::OnlyTrain => "only_train",
+        }
+    }
+}
+
 /// Settings whose values are chosen by name.
 macro_rules! named_values {
     ($($Type:ty),*) => {$(
@@ -89,7 +113,7 @@ macro_rules! named_values {
     )*};
 }
 
-named_values!(BatchSampler, Direction, Hardness, Partition, Pooling, Recipe, Rounding, Training);
+named_values!(BatchSampler, Direction, Hardness, Mlp, Partition, PooledLayers, Pooling, Recipe, Rounding, Training);
 
 impl Value for Precision {
     /// `auto` is the fastest one on this processor.

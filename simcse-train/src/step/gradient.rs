@@ -189,7 +189,7 @@ fn encode<'a>(
     recording: bool,
 ) -> (Tape<'a>, Var) {
     let mut tape = encoder.tape(pool, &piece.batch, recording);
-    let encoded = encoder.forward_after(excluded, &mut tape, &piece.batch, dropout);
+    let encoded = encoder.forward_in_training(excluded, &mut tape, &piece.batch, dropout);
     (tape, encoded)
 }
 

@@ -72,7 +72,7 @@ fn views_differ(encoder: &SentenceEncoder, sentence: &[u32], excluded: usize, dr
     let mut pool = BufferPool::new();
     let batch = TokenBatch::new(encoder.config(), &[sentence, sentence], vec![0, 1]);
     let mut tape = encoder.tape(&mut pool, &batch, false);
-    let embeddings = encoder.forward_after(excluded, &mut tape, &batch, Some(dropout));
+    let embeddings = encoder.forward_in_training(excluded, &mut tape, &batch, Some(dropout));
     let views = tape.value(embeddings);
     if views.row(0) == views.row(1) {
         let problem = "are equal: dropout has no effect on this model";

@@ -1,4 +1,4 @@
-use simcse_tensor::Named;
+use simcse_tensor::{DenseActivation, Named};
 
 use super::*;
 use crate::directory::config::Architecture;
@@ -204,21 +204,61 @@ fn the_length_never_exceeds_the_positions() {
 
 #[test]
 fn modules_that_cannot_be_honoured_are_named() {
-    let dense = POOLING.replace("Pooling\"}", "Dense\"}");
-    refused(
-        "modules.json",
-        &format!("[{TRANSFORMER}, {POOLING}, {dense}]"),
-        "found sentence_transformers.models.Dense",
-    );
+    let module = |class: &str| POOLING.replace("Pooling\"}", &format!("{class}\"}}"));
+    for (class, message) in [("Dropout", "found sentence_transformers.models.Dropout"), ("CNN", "models.CNN")] {
+        refused("modules.json", &format!("[{TRANSFORMER}, {POOLING}, {}]", module(class)), message);
+    }
+    let [dense, normalize, mix] = ["Dense", "Normalize", "WeightedLayerPooling"].map(module);
+    for (rest, kinds) in [
+        (format!("{POOLING}, {normalize}, {dense}"), "Transformer, Pooling, Normalize, Dense"),
+        (format!("{POOLING}, {mix}"), "Transformer, Pooling, WeightedLayerPooling"),
+        (format!("{mix}, {mix}, {POOLING}"), "Transformer, WeightedLayerPooling, WeightedLayerPooling, Pooling"),
+        (dense.clone(), "Transformer, Dense"),
+    ] {
+        refused("modules.json", &format!("[{TRANSFORMER}, {rest}]"), &format!("in this order, found {kinds}"));
+    }
     let custom = TRANSFORMER.replace("sentence_transformers.models", "custom_st");
     refused("modules.json", &format!("[{custom}, {POOLING}]"), "found custom_st.Transformer");
     refused("modules.json", &format!("[{POOLING}, {TRANSFORMER}]"), "found Pooling, Transformer");
-    refused("modules.json", "[]", "expected a Transformer, a Pooling and perhaps a Normalize");
+    refused(
+        "modules.json",
+        "[]",
+        "expected a Transformer, perhaps a WeightedLayerPooling, a Pooling, any number of Dense",
+    );
     refused("modules.json", "{}", "modules.json: expected a list of modules");
     for path in ["/etc", "../other", "a/../..", "..\\\\other"] {
         let leaves = POOLING.replace("1_Pooling", path);
         refused("modules.json", &format!("[{TRANSFORMER}, {leaves}]"), "path: expected a path inside");
     }
+}
+
+#[test]
+fn dense_layers_are_read_in_both_layouts() {
+    let module = |index: usize, class: &str| {
+        let name = class.rsplit('.').next().unwrap();
+        format!(r#"{{"idx": {index}, "name": "{index}", "path": "{index}_{name}", "type": "{class}"}}"#)
+    };
+    let dir = classic();
+    let first = module(2, "sentence_transformers.models.Dense");
+    let second = module(3, "sentence_transformers.base.modules.dense.Dense");
+    put(&dir, "modules.json", &format!("[{TRANSFORMER}, {POOLING}, {first}, {second}]"));
+    // As in the files of LaBSE, ...
+    let labse = r#"{"in_features": 8, "out_features": 5, "bias": true,
+        "activation_function": "torch.nn.modules.activation.Tanh"}"#;
+    put(&dir, "2_Dense/config.json", labse);
+    // ... and as saved by sentence-transformers 6.2.0.
+    let new = r#"{"in_features": 5, "out_features": 7, "bias": false,
+        "activation_function": "torch.nn.modules.linear.Identity",
+        "module_input_name": "sentence_embedding", "module_output_name": "sentence_embedding"}"#;
+    put(&dir, "3_Dense/config.json", new);
+    let model = ModelDirectory::read(dir.path()).unwrap();
+    let [first, second] = model.dense() else { panic!("{:?}", model.dense()) };
+    assert_eq!((first.out_features, first.bias, first.activation), (5, true, DenseActivation::Tanh));
+    assert_eq!((second.out_features, second.bias, second.activation), (7, false, DenseActivation::Identity));
+    assert_eq!(model.dimension(), 7);
+    put(&dir, "2_Dense/config.json", r#"{"in_features": 8, "out_features": 5}"#);
+    let defaults = ModelDirectory::read(dir.path()).unwrap();
+    assert_eq!((defaults.dense()[0].bias, defaults.dense()[0].activation), (true, DenseActivation::Tanh));
 }
 
 #[test]

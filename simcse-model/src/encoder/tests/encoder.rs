@@ -8,10 +8,11 @@ use std::sync::Arc;
 use ndarray::{Array2, ArrayView2, s};
 use proptest::prelude::*;
 use simcse_tensor::rng::Philox;
-use simcse_tensor::{Activation, BufferPool, Grads, Named, Params, Pooling, Rows};
+use simcse_tensor::{Activation, BufferPool, DenseActivation, Grads, Named, Params, Pooling, Rows};
 
 use super::*;
 use crate::directory::config::Architecture::{self, Bert, DistilBert, Roberta};
+use crate::directory::layer_mix::PooledLayers;
 
 const VOCABULARY: usize = 20;
 const PAD: u32 = 1;
@@ -327,12 +328,20 @@ proptest! {
         hidden_act in activation(),
         sentences in sentences(),
         pooling in prop::sample::select(Pooling::ALL),
+        layers in prop::sample::select(PooledLayers::ALL),
+        has_dense: bool,
         plan in plan(),
         seed: u64,
     ) {
         let config = config(architecture, hidden_act);
         let kinks = Kinks::default();
-        let (encoder, layout) = Encoder::new(config.clone(), false);
+        let (encoder, mut layout) = Encoder::new(config.clone(), false);
+        // A dense layer after pooling.
+        let dense = has_dense.then(|| {
+            let weight = layout.push("dense.weight", &[5, config.hidden_size], true, true);
+            (weight, layout.push("dense.bias", &[5], false, true))
+        });
+        let mix = layers.mix(config.num_hidden_layers);
         let streams = (0..sentences.len() as u32).map(|s| s ^ 1).collect();
         let batch = TokenBatch::new(&config, &sentences, streams);
         let rows = batch.rows();
@@ -347,12 +356,18 @@ proptest! {
             rows,
             seed,
             |tape, _| {
-                let hidden = encoder.forward(tape, &batch, plan.as_ref());
-                tape.pooling(hidden, pooling)
+                let hidden = encoder.forward_mixed(mix.as_ref(), tape, &batch, plan.as_ref());
+                let pooled = tape.pooling(hidden, pooling);
+                let tanh = DenseActivation::Tanh;
+                dense.map_or(pooled, |(weight, bias)| tape.dense(pooled, weight, Some(bias), tanh))
             },
             |values| {
                 let oracle = Oracle { config: &config, layout: &table, values, rows, plan: plan.as_ref(), kinks: &kinks };
-                oracle.pool(&oracle.layer(0, &oracle.embeddings(&sentences)), pooling)
+                let embedded = oracle.embeddings(&sentences);
+                let last = oracle.layer(0, &embedded);
+                let hidden = if layers == PooledLayers::AvgTop2 { (embedded + last) / 2.0 } else { last };
+                let pooled = oracle.pool(&hidden, pooling);
+                if has_dense { oracle.linear(&pooled, "dense").mapv(f64::tanh) } else { pooled }
             },
         );
     }

@@ -174,7 +174,7 @@ proptest! {
         let mut layout = Layout::default();
         let weight = layout.push("weight", &[width, width], true, true);
         let bias = layout.push("bias", &[width], false, true);
-        let linear = Linear { weight, bias };
+        let linear = Linear { weight, bias: Some(bias) };
         let mut params = Params::zeros(layout.into());
         (0..width).for_each(|i| params.slice_mut(weight)[i * width + i] = 1.0);
         let context = Context { params: &params, rows: &rows, precision: Precision::F32 };
