@@ -81,12 +81,23 @@ impl Settings {
             "matryoshka_dims",
             "matryoshka_weights",
         ];
+        self.flags_of(&OPTIONS)
+    }
+
+    /// The settings of what is pooled and of what follows, as flags, where they do not have their
+    /// defaults.
+    pub fn pooler_flags(&self) -> Vec<String> {
+        self.flags_of(&["pooled_layers", "mlp"])
+    }
+
+    /// Those of the named settings that do not have their defaults, as flags.
+    fn flags_of(&self, names: &[&str]) -> Vec<String> {
         let defaults = Self::default();
         let flag = |setting: &Setting<Self>| {
             let value = (setting.get)(self).filter(|value| (setting.get)(&defaults).as_ref() != Some(value))?;
             Some(format!("--{} {}", setting.flag(), shown(&value)))
         };
-        Self::TABLE.iter().filter(|setting| OPTIONS.contains(&setting.name)).filter_map(flag).collect()
+        Self::TABLE.iter().filter(|setting| names.contains(&setting.name)).filter_map(flag).collect()
     }
 
     /// What the run minimizes, for examples of `columns` texts.
