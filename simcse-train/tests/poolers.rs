@@ -61,7 +61,8 @@ fn encoder(case: &Case, number: usize, tensors: &SafeTensors) -> SentenceEncoder
     encoder.directory.normalize = case.normalize;
     for DenseCase { out, bias, activation } in &case.dense {
         let activation = DenseActivation::from_name(activation).unwrap();
-        let dense = DenseModule { bias: *bias, ..DenseModule::new(encoder.dimension(), *out, activation) };
+        let mut dense = DenseModule::new(encoder.dimension(), *out, activation);
+        dense.bias = *bias;
         encoder.add_dense(dense, 0);
     }
     for tensor in encoder.params.layout().clone().parameters() {

@@ -69,9 +69,8 @@ fn pooling() {
 
 #[test]
 fn dense_layers_and_mixes() {
-    let dir = model_with_dense();
     for name in ["3_Dense/config.json", "3_Dense/model.safetensors", "1_WeightedLayerPooling/config.json"] {
-        damage(dir.path(), name);
+        damage(model_with_dense().path(), name);
     }
 }
 

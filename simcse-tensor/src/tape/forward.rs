@@ -287,8 +287,8 @@ impl<'a> Tape<'a> {
         self.push(Op::Contrastive { z, dz }, Array2::from_elem((1, 1), loss), Arc::default())
     }
 
-    /// Promises that of all nodes so far only `vars` will be read again. A tape that does not record
-    /// frees the buffers of the others.
+    /// Promises that of all nodes so far only `vars` will be read again. A tape that does not
+    /// record frees the buffers of the others.
     pub fn keep_only(&mut self, vars: &[Var]) {
         if !self.recording {
             for var in (0..self.nodes.len()).map(Var).filter(|var| !vars.contains(var)) {

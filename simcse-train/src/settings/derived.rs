@@ -125,6 +125,17 @@ impl Settings {
             "mlm_probability",
             "whole_word_mask",
         ];
+        self.flags_of(&OPTIONS)
+    }
+
+    /// The settings of what is pooled and of what follows, as flags, where they do not have their
+    /// defaults.
+    pub fn pooler_flags(&self) -> Vec<String> {
+        self.flags_of(&["pooled_layers", "mlp"])
+    }
+
+    /// Those of the named settings that do not have their defaults, as flags.
+    fn flags_of(&self, names: &[&str]) -> Vec<String> {
         let defaults = match self.objective {
             Training::Contrastive => Self::default(),
             Training::Mlm => Self::for_pretraining(None),
@@ -133,7 +144,7 @@ impl Settings {
             let value = (setting.get)(self).filter(|value| (setting.get)(&defaults).as_ref() != Some(value))?;
             Some(format!("--{} {}", setting.flag(), shown(&value)))
         };
-        Self::TABLE.iter().filter(|setting| OPTIONS.contains(&setting.name)).filter_map(flag).collect()
+        Self::TABLE.iter().filter(|setting| names.contains(&setting.name)).filter_map(flag).collect()
     }
 
     /// Whether the model needs a head for masked language modeling.

@@ -88,6 +88,10 @@ fn describe_settings(settings: &Settings) {
         settings.precision.name(),
         settings.seed
     ));
+    let pooler = settings.pooler_flags();
+    if !pooler.is_empty() {
+        report::note(&format!("between encoder and loss: {}", pooler.join(" ")));
+    }
     let objective = settings.objective_flags();
     if !objective.is_empty() {
         report::note(&format!("objective: {}", objective.join(" ")));

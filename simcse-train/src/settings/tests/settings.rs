@@ -68,7 +68,9 @@ fn what_needs_hard_negatives_is_refused_without_them() {
 
 #[test]
 fn options_of_the_objective_are_shown_unless_they_are_defaults() {
-    assert!(Settings::default().objective_flags().is_empty());
+    assert!(Settings::default().objective_flags().is_empty() && Settings::default().pooler_flags().is_empty());
+    let princeton = Settings::default().with_recipe(Recipe::PrincetonUnsupBert);
+    assert_eq!(princeton.pooler_flags(), ["--mlp only_train"]);
     let settings = Settings {
         directions: vec![Direction::QueryToDoc, Direction::DocToQuery],
         partition_mode: Partition::PerDirection,
