@@ -14,15 +14,14 @@ use simcse_tensor::{BufferPool, Isa, Params, Precision, Tape, Var};
 
 use crate::directory::ModelDirectory;
 use crate::directory::config::ModelConfig;
-use crate::directory::encoder_tensors::EncoderTensors;
+use crate::directory::encoder_tensors::{EncoderTensors, Rest};
 use crate::directory::prompts::Prompt;
-use crate::directory::weights::{CarriedTensor, write_safetensors};
+use crate::directory::weights::write::{CarriedTensor, write_safetensors};
 use crate::encoder::Encoder;
 use crate::encoder::batch::TokenBatch;
 use crate::encoder::dropout::DropoutPlan;
 use crate::error::Result;
 use crate::hub::resolve::resolve;
-use crate::io::text::{excerpt, printable};
 use crate::tokenizer::encode::Tokens;
 
 /// A model that turns sentences into embeddings. sentence-transformers: `SentenceTransformer`.
@@ -74,8 +73,8 @@ pub struct SentenceEncoder {
     /// f32 by default.
     pub precision: Precision,
     encoder: Encoder,
-    carried: Vec<CarriedTensor>,
-    left_out: Vec<String>,
+    /// What was read that the encoder does not need.
+    rest: Rest,
 }
 
 impl SentenceEncoder {
@@ -122,14 +121,7 @@ impl SentenceEncoder {
             weights.take(&tensor.name, &tensor.shape, &mut params.values_mut()[tensor.range()])?;
         }
         let rest = weights.finish()?;
-        Ok(Self {
-            directory,
-            params,
-            precision: Precision::F32,
-            encoder,
-            carried: rest.carried,
-            left_out: rest.left_out,
-        })
+        Ok(Self { directory, params, precision: Precision::F32, encoder, rest })
     }
 
     /// A model with random weights, drawn as transformers does: matrices are from a normal
@@ -155,7 +147,7 @@ impl SentenceEncoder {
                 values[config.pad_token_id * config.hidden_size..][..config.hidden_size].fill(0.0);
             }
         }
-        Self { directory, params, precision: Precision::F32, encoder, carried: Vec::new(), left_out: Vec::new() }
+        Self { directory, params, precision: Precision::F32, encoder, rest: Rest::default() }
     }
 
     /// The names of the tensors in the weights file that the encoder has no use for, such as the
@@ -163,32 +155,14 @@ impl SentenceEncoder {
     /// not listed. [`save`](Self::save) writes the encoder alone, so a saved model leaves nothing
     /// out.
     pub fn left_out(&self) -> &[String] {
-        &self.left_out
+        &self.rest.left_out
     }
 
     /// Warnings about the model as it was loaded, one line each. Foreign text in them is escaped
     /// for a terminal.
     pub fn warnings(&self) -> Vec<String> {
         let length = self.directory.length_warning().map(str::to_owned);
-        length.into_iter().chain(self.left_out_warning()).collect()
-    }
-
-    fn left_out_warning(&self) -> Option<String> {
-        const NAMES: usize = 4;
-        const NAME: usize = 100;
-        let names: Vec<_> = self.left_out.iter().take(NAMES).map(|name| excerpt(name, NAME)).collect();
-        let mut names = names.join(", ");
-        let (count, plural) = match self.left_out.len() {
-            0 => return None,
-            1 => (1, ""),
-            count => (count, "s"),
-        };
-        if count > NAMES {
-            names += ", …";
-        }
-        let file = ModelDirectory::weights_path(&self.directory.transformer);
-        let file = printable(file.display());
-        Some(format!("{file}: left out {count} tensor{plural} that the encoder does not use: {names}"))
+        length.into_iter().chain(self.rest.warning()).collect()
     }
 
     /// The shape of the encoder.
@@ -378,7 +352,7 @@ impl SentenceEncoder {
 
     /// A close upper bound on the bytes that [`save`](Self::save) writes.
     pub fn size_on_disk(&self) -> u64 {
-        let carried: usize = self.carried.iter().map(CarriedTensor::size).sum();
+        let carried: usize = self.rest.carried.iter().map(CarriedTensor::size).sum();
         let weights = size_of_val(self.params.values()) + carried + 256 * self.params.layout().parameters().len();
         weights as u64 + self.directory.size_on_disk()
     }
@@ -395,6 +369,6 @@ impl SentenceEncoder {
             .parameters()
             .iter()
             .map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice(), &self.params.values()[tensor.range()]));
-        write_safetensors(&ModelDirectory::weights_path(dir), tensors, &self.carried)
+        write_safetensors(&ModelDirectory::weights_path(dir), tensors, &self.rest.carried)
     }
 }

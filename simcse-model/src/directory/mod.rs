@@ -23,7 +23,8 @@ use crate::directory::config::{Architecture, ModelConfig};
 use crate::directory::modules::{Modules, PoolingSettings};
 use crate::directory::prompts::Prompts;
 use crate::directory::text_settings::TextSettings;
-use crate::directory::weights::WeightsFile;
+use crate::directory::weights::file::WeightsFile;
+use crate::directory::weights::forms::SAFETENSORS;
 use crate::error::{Error, Result};
 use crate::io::files::{uninterrupted, write_bytes};
 use crate::io::json::JsonObject;
@@ -37,8 +38,6 @@ pub(crate) const ADAPTER: (&str, &str) =
     ("adapter_config.json", "no adapter (it is not supported; merge its weights into the model's first)");
 /// The prompts of a sentence-transformers model.
 pub(crate) const MODEL_SETTINGS: &str = "config_sentence_transformers.json";
-/// The weights.
-pub(crate) const WEIGHTS: &str = "model.safetensors";
 
 /// A model without its weights. Everything that is written back is kept in memory, so the directory
 /// may change or disappear in the meantime.
@@ -155,14 +154,14 @@ impl ModelDirectory {
     /// Opens the model's weights.
     ///
     /// # Errors
-    /// As [`WeightsFile::read`].
+    /// As [`WeightsFile::find`].
     pub fn weights(&self) -> Result<WeightsFile> {
-        WeightsFile::read(&self.transformer.join(WEIGHTS))
+        WeightsFile::find(&self.transformer)
     }
 
     /// The path of the weights in the directory that [`ModelDirectory::write`] writes.
     pub fn weights_path(out: &Path) -> PathBuf {
-        out.join(WEIGHTS)
+        out.join(SAFETENSORS)
     }
 
     /// Writes everything but the weights to `out`, in the classic layout, which

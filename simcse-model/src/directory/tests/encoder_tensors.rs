@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use simcse_tensor::Layout;
 
 use super::*;
-use crate::directory::weights::write_safetensors;
+use crate::directory::weights::write::write_safetensors;
 
 const WORDS: &str = "embeddings.word_embeddings.weight";
 const QUERY: &str = "encoder.layer.0.attention.self.query.weight";
