@@ -13,6 +13,8 @@ Needs torch, transformers 5 and safetensors. Writes to simcse-model/tests/weight
                             two shards with their index, one shard in each format of torch.save
     refused/                what is not a dictionary of plain tensors, or would call something; each named
                             after what is wrong
+
+and the seeds of the fuzz target to fuzz/seeds/pytorch/.
 """
 
 import io
@@ -29,7 +31,9 @@ from safetensors.torch import save_file
 from transformers import BertConfig, BertModel
 
 SEED = 20210418
-OUTPUT = Path(__file__).resolve().parents[2] / "simcse-model" / "tests" / "weights"
+ROOT = Path(__file__).resolve().parents[2]
+OUTPUT = ROOT / "simcse-model" / "tests" / "weights"
+SEEDS = ROOT / "fuzz" / "seeds" / "pytorch"
 
 
 def tensors(dtype):
@@ -112,7 +116,17 @@ def refused():
     for name, method, order in [("compressed", zipfile.ZIP_DEFLATED, None), ("big_endian", zipfile.ZIP_STORED, b"big")]:
         with zipfile.ZipFile(plain) as source, zipfile.ZipFile(folder / f"{name}.bin", "w", method) as target:
             for entry in source.namelist():
-                target.writestr(entry, order if order and entry.endswith("byteorder") else source.read(entry))
+                target.writestr(zipfile.ZipInfo(entry), order if order and entry.endswith("byteorder") else source.read(entry),
+                                method)
+
+
+def seeds():
+    """The seeds of the fuzz target, with names as short as can be."""
+    matrix = torch.arange(6.0).reshape(2, 3)
+    state = {"w": torch.ones(2, dtype=torch.float16), "t": matrix.t(), "s": torch.nn.Parameter(matrix[:, ::2]),
+             "h": torch.tensor(2.0, dtype=torch.float64), "i": torch.arange(2)}
+    torch.save(state, SEEDS / "archive")
+    torch.save(state, SEEDS / "old", _use_new_zipfile_serialization=False)
 
 
 def main():
@@ -127,6 +141,7 @@ def main():
     save(tensors(torch.float64), "f64_old.bin", zip_format=False)
     bert()
     refused()
+    seeds()
     print(f"torch {torch.__version__}:", sum(file.stat().st_size for file in OUTPUT.rglob("*.*")), "bytes")
 
 

@@ -145,6 +145,13 @@ impl<'p> Machine<'p> {
         value.ok_or_else(|| "a value that is missing from the stack".to_owned())
     }
 
+    /// The last value on the stack, which stays there.
+    fn last(&mut self) -> Found<Value<'p>> {
+        let value = self.pop()?;
+        self.stack.push(value);
+        Ok(value)
+    }
+
     /// Removes the last mark, and returns how much was on the stack there.
     fn mark(&mut self) -> Found<usize> {
         self.marks.pop().ok_or_else(|| "a mark that is missing from the stack".to_owned())
@@ -196,10 +203,10 @@ impl<'p> Machine<'p> {
 
     fn append(&mut self, count: usize) -> Found<()> {
         let items = self.pop_many(count)?;
-        let Some(Value::List(list)) = self.stack.last() else {
+        let Value::List(list) = self.last()? else {
             return Err("an append to what is not a list".to_owned());
         };
-        self.heap.lists[*list].extend(items);
+        self.heap.lists[list].extend(items);
         Ok(())
     }
 
@@ -208,10 +215,10 @@ impl<'p> Machine<'p> {
         let (pairs, []) = items.as_chunks() else {
             return Err("a key without a value".to_owned());
         };
-        let Some(Value::Dict(dict)) = self.stack.last() else {
+        let Value::Dict(dict) = self.last()? else {
             return Err("an item for what is not a dictionary".to_owned());
         };
-        self.heap.dicts[*dict].extend(pairs.iter().map(|[key, value]| (*key, *value)));
+        self.heap.dicts[dict].extend(pairs.iter().map(|[key, value]| (*key, *value)));
         Ok(())
     }
 
@@ -295,8 +302,8 @@ impl<'p> Machine<'p> {
 
     /// `BUILD`: attributes of a dictionary (`_metadata`), which say nothing of tensors.
     fn set_state(&mut self) -> Found<()> {
-        match (self.pop()?, self.stack.last()) {
-            (Value::Dict(_), Some(Value::Dict(_))) => Ok(()),
+        match (self.pop()?, self.last()?) {
+            (Value::Dict(_), Value::Dict(_)) => Ok(()),
             _ => Err("attributes (BUILD) of what is not a dictionary".to_owned()),
         }
     }

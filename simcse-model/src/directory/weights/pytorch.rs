@@ -75,7 +75,7 @@ impl<'s> Archive<'s> {
             let (first, name) = name.split_once('/').unwrap_or_default();
             let of_archive = root.get_or_insert_with(|| first.to_owned()) == first;
             if of_archive && entry.compression_method() != CompressionMethod::STORE {
-                let found = format_args!("{name} compressed ({:?})", entry.compression_method());
+                let found = format_args!("{name} compressed by method {}", entry.compression_method());
                 return Err(Error::format(&source.path, FORMAT, found));
             }
             count += 1;
@@ -194,8 +194,10 @@ fn storages<'p>(
         let mut file = &source.file;
         let read = file.seek(SeekFrom::Start(at)).and_then(|_| file.read_exact(&mut length));
         read.map_err(|error| Error::format(path, FORMAT, format_args!("no storage {key}: {error}")))?;
-        if u64::from_le_bytes(length) != storage.length as u64 {
-            return Err(wrong_length(path, storage, u64::from_le_bytes(length)));
+        let length = u64::from_le_bytes(length);
+        if length != storage.length as u64 {
+            let found = format_args!("storage {key} of {length} values where the dictionary says {}", storage.length);
+            return Err(Error::format(path, FORMAT, found));
         }
         let begin = at + 8;
         let next = bytes_of(storage).and_then(|bytes| begin.checked_add(bytes)).filter(|next| *next <= end);

@@ -21,7 +21,7 @@ fn integers_of_every_width_are_decoded() {
         (b"\x80\x02M\xe9\x03.", 1001),
         (b"\x80\x02J\xff\xff\xff\xff.", -1),
         (b"\x80\x02\x8a\x05\x00\x00\x00\x00\x01.", 1 << 32),
-        (b"\x80\x02\x8a\x06\x00\x00\x00\x00\xff\xff.", -(1 << 40)),
+        (b"\x80\x02\x8a\x06\x00\x00\x00\x00\xff\xff.", -(1 << 32)),
         (b"\x80\x02\x8a\x00.", 0),
     ] {
         assert_eq!(Machine::new(pickle).run(), Ok(Value::Int(expected)));
@@ -84,7 +84,7 @@ fn calls_and_items_of_the_wrong_kind_are_refused() {
 fn the_stack_is_never_read_below_its_bottom_or_a_mark() {
     for pickle in [&b"."[..], b"\x85", b"K\x01(\x85", b"K\x01(.", b"}(K\x01s", b"(R", b"}(b", b"](K\x01a"] {
         let found = run(pickle).unwrap_err();
-        assert!(found.starts_with("a value that is missing") || found.starts_with("an append"), "{found}");
+        assert!(found.starts_with("a value that is missing"), "{pickle:?}: {found}");
     }
     for pickle in [b"t", b"e", b"u"] {
         refused(pickle, "a mark that is missing");

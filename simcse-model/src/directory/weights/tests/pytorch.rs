@@ -60,7 +60,7 @@ fn whatever_is_not_a_dictionary_of_plain_tensors_is_refused_by_name() {
         ("protocol", "a pickle of protocol 4 (torch.save's own is 2)"),
         ("nan", "tensor a: expected finite values, found NaN"),
         ("pickle", "neither a zip archive nor the pickles of older versions"),
-        ("compressed", "data.pkl compressed (DEFLATE)"),
+        ("compressed", "data.pkl compressed by method 8 (DEFLATE)"),
         ("big_endian", "values in the order of a big-endian machine"),
     ] {
         let path = file(&format!("refused/{name}.bin"));
