@@ -253,7 +253,8 @@ impl<'p> Machine<'p> {
     /// location, length)`; older files have a further `None`.
     fn storage(&mut self) -> Found<()> {
         let id = self.pop()?;
-        let storage = match self.heap.tuple(id) {
+        let fields = self.heap.tuple(id).map(|fields| fields.strip_suffix(&[Value::None]).unwrap_or(fields));
+        let storage = match fields {
             Some(
                 [
                     Value::Text("storage"),
@@ -261,11 +262,8 @@ impl<'p> Machine<'p> {
                     Value::Text(key),
                     Value::Text(_),
                     Value::Int(length),
-                    rest @ ..,
                 ],
-            ) if matches!(rest, [] | [Value::None]) => {
-                usize::try_from(*length).ok().map(|length| Storage { dtype: *dtype, key, length })
-            }
+            ) => usize::try_from(*length).ok().map(|length| Storage { dtype: *dtype, key, length }),
             _ => None,
         };
         self.heap.storages.push(storage.ok_or("a persistent id that is not of a storage")?);

@@ -28,7 +28,7 @@ pub(crate) fn tensors(
 ) -> Result<BTreeMap<String, StoredTensor>> {
     let path = &source.path;
     let Value::Dict(dict) = root else {
-        return Err(Error::format(path, FORMAT, format_args!("{}", kind(root))));
+        return Err(Error::format(path, FORMAT, kind(root)));
     };
     let mut tensors = BTreeMap::new();
     let mut bytes = 0_u64;
@@ -46,7 +46,8 @@ pub(crate) fn tensors(
     }
     let length = source.file.metadata().map_err(Error::io(path))?.len();
     if bytes > MOST_SHARED.saturating_mul(length) {
-        let found = format_args!("tensors of {bytes} bytes in a file of {length}");
+        let found =
+            format_args!("tensors of {bytes} bytes in a file of {length}, more than {MOST_SHARED} times as much");
         return Err(Error::format(path, FORMAT, found));
     }
     Ok(tensors)
@@ -55,10 +56,7 @@ pub(crate) fn tensors(
 /// A view of a storage that begins at `begin` in the file.
 fn place(source: &Arc<Source>, name: &str, view: &View, begin: u64) -> Result<StoredTensor> {
     let Storage { dtype, length, .. } = view.storage;
-    let has_strides = view.shape.len() == view.strides.len();
-    let strides = Some(()).filter(|()| has_strides);
-    let strides = strides.and_then(|()| checked_strides(length, view.offset, &view.shape, &view.strides));
-    let strides = strides.ok_or_else(|| {
+    let strides = checked_strides(length, view.offset, &view.shape, &view.strides).ok_or_else(|| {
         let View { offset, shape, strides, .. } = view;
         let found = format!("shape {shape:?} with strides {strides:?} at {offset}");
         Error::tensor(&source.path, name, format_args!("a view of {length} values without overlap"), found)

@@ -188,8 +188,12 @@ fn adjacent(inner: &Dimension, outer: &Dimension) -> bool {
 }
 
 /// What [`StoredTensor::strides`] is for a view of a storage of `length` values that begins at
-/// `offset`; `None` if the view leaves the storage or two of its places are the same value.
+/// `offset`; `None` if the view leaves the storage, if two of its places are the same value, or if it
+/// does not have one stride for each dimension.
 pub(crate) fn checked_strides(length: usize, offset: usize, shape: &[usize], strides: &[usize]) -> Option<Vec<usize>> {
+    if shape.len() != strides.len() {
+        return None;
+    }
     if shape.iter().try_fold(1_usize, |values, size| values.checked_mul(*size))? == 0 {
         return Some(Vec::new());
     }
