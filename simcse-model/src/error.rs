@@ -121,6 +121,15 @@ impl Error {
             found: found.to_string(),
         }
     }
+
+    pub(crate) fn tensor(file: &Path, tensor: &str, expected: impl ToString, found: impl ToString) -> Self {
+        Self::Tensor {
+            file: file.to_path_buf(),
+            tensor: tensor.to_owned(),
+            expected: expected.to_string(),
+            found: found.to_string(),
+        }
+    }
 }
 
 /// Foreign text, as messages quote it.

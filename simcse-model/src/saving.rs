@@ -8,7 +8,8 @@ use simcse_tensor::{Layout, Parameter, Params};
 
 use crate::directory::ModelDirectory;
 use crate::directory::dense::{BIAS, WEIGHT};
-use crate::directory::weights::{CarriedTensor, WeightsFile, write_safetensors};
+use crate::directory::weights::file::WeightsFile;
+use crate::directory::weights::write::{CarriedTensor, write_safetensors};
 use crate::error::Result;
 use crate::network::Dense;
 use crate::sentence_encoder::SentenceEncoder;
@@ -16,7 +17,7 @@ use crate::sentence_encoder::SentenceEncoder;
 impl SentenceEncoder {
     /// A close upper bound on the bytes that [`save`](Self::save) writes.
     pub fn size_on_disk(&self) -> u64 {
-        let carried: usize = self.carried.iter().map(CarriedTensor::size).sum();
+        let carried: usize = self.rest.carried.iter().map(CarriedTensor::size).sum();
         let weights = size_of_val(self.params.values()) + carried + 256 * self.params.layout().parameters().len();
         weights as u64 + self.directory.size_on_disk()
     }
@@ -29,7 +30,7 @@ impl SentenceEncoder {
     pub fn save(&self, dir: &Path) -> Result<()> {
         self.directory.write(dir)?;
         let encoder = &self.layout().parameters()[..self.network.encoder_tensors];
-        write_safetensors(&ModelDirectory::weights_path(dir), self.named(encoder), &self.carried)?;
+        write_safetensors(&ModelDirectory::weights_path(dir), self.named(encoder), &self.rest.carried)?;
         for (layer, path) in self.network.dense.iter().zip(self.directory.dense_weights_paths(dir)) {
             let bias = layer.bias.map(|bias| (BIAS, vec![bias.rows()], self.params.slice(bias)));
             let weight = (WEIGHT, vec![layer.weight.rows(), layer.weight.cols()], self.params.slice(layer.weight));

@@ -11,14 +11,12 @@ use simcse_tensor::{BufferPool, Isa, Params, Precision, Tape, Var};
 use crate::directory::ModelDirectory;
 use crate::directory::config::ModelConfig;
 use crate::directory::dense::DenseModule;
-use crate::directory::encoder_tensors::EncoderTensors;
-use crate::directory::weights::CarriedTensor;
+use crate::directory::encoder_tensors::{EncoderTensors, Rest};
 use crate::encoder::Encoder;
 use crate::encoder::batch::TokenBatch;
 use crate::encoder::dropout::DropoutPlan;
 use crate::error::Result;
 use crate::hub::resolve::resolve;
-use crate::io::text::{excerpt, printable};
 use crate::network::{Network, Parts, Pass};
 use crate::saving::take_dense;
 
@@ -71,8 +69,8 @@ pub struct SentenceEncoder {
     /// f32 by default.
     pub precision: Precision,
     pub(crate) network: Network,
-    pub(crate) carried: Vec<CarriedTensor>,
-    left_out: Vec<String>,
+    /// What was read that the encoder does not need.
+    pub(crate) rest: Rest,
 }
 
 impl SentenceEncoder {
@@ -117,12 +115,12 @@ impl SentenceEncoder {
         for (layer, weights) in network.dense.iter().zip(dense) {
             take_dense(weights, *layer, &mut params)?;
         }
-        Ok(Self { carried: rest.carried, left_out: rest.left_out, ..Self::of_parts(directory, params, network) })
+        Ok(Self { rest, ..Self::of_parts(directory, params, network) })
     }
 
     /// A model of these parts, with nothing to write back.
     pub(crate) fn of_parts(directory: ModelDirectory, params: Params, network: Network) -> Self {
-        Self { directory, params, precision: Precision::F32, network, carried: Vec::new(), left_out: Vec::new() }
+        Self { directory, params, precision: Precision::F32, network, rest: Rest::default() }
     }
 
     /// The names of the tensors in the weights file that the encoder has no use for, such as the
@@ -130,32 +128,14 @@ impl SentenceEncoder {
     /// not listed. [`save`](Self::save) writes the encoder alone, so a saved model leaves nothing
     /// out.
     pub fn left_out(&self) -> &[String] {
-        &self.left_out
+        &self.rest.left_out
     }
 
     /// Warnings about the model as it was loaded, one line each. Foreign text in them is escaped
     /// for a terminal.
     pub fn warnings(&self) -> Vec<String> {
         let length = self.directory.length_warning().map(str::to_owned);
-        length.into_iter().chain(self.left_out_warning()).collect()
-    }
-
-    fn left_out_warning(&self) -> Option<String> {
-        const NAMES: usize = 4;
-        const NAME: usize = 100;
-        let names: Vec<_> = self.left_out.iter().take(NAMES).map(|name| excerpt(name, NAME)).collect();
-        let mut names = names.join(", ");
-        let (count, plural) = match self.left_out.len() {
-            0 => return None,
-            1 => (1, ""),
-            count => (count, "s"),
-        };
-        if count > NAMES {
-            names += ", …";
-        }
-        let file = ModelDirectory::weights_path(&self.directory.transformer);
-        let file = printable(file.display());
-        Some(format!("{file}: left out {count} tensor{plural} that the encoder does not use: {names}"))
+        length.into_iter().chain(self.rest.warning()).collect()
     }
 
     /// The shape of the encoder.

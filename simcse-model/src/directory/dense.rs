@@ -8,8 +8,8 @@ use serde_json::{Value, json};
 use simcse_tensor::{DenseActivation, Named};
 
 use crate::directory::config::WIDTH;
-use crate::directory::weights::{WEIGHTS, WeightsFile};
-use crate::error::{Error, Result};
+use crate::directory::weights::file::WeightsFile;
+use crate::error::Result;
 use crate::io::json::JsonObject;
 
 /// The names of its tensors.
@@ -66,13 +66,7 @@ impl DenseModule {
     /// # Errors
     /// [`Error::Missing`], [`Error::Tensor`].
     pub(crate) fn weights(&self) -> Result<WeightsFile> {
-        let file = self.folder.join(WEIGHTS);
-        if !file.exists() {
-            let advice = "a Dense module holds its weights as model.safetensors; save a model that has only \
-                          pytorch_model.bin again with sentence-transformers: SentenceTransformer(DIR).save(OTHER_DIR)";
-            return Err(Error::Missing { file, advice: advice.to_owned() });
-        }
-        let weights = WeightsFile::read(&file)?;
+        let weights = WeightsFile::find(&self.folder)?;
         weights.check(WEIGHT, &[self.out_features, self.in_features])?;
         if self.bias {
             weights.check(BIAS, &[self.out_features])?;

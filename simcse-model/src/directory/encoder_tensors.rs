@@ -6,10 +6,14 @@
 //! tensors of its own. This file finds the encoder among them, and lists the tensors that it left
 //! out.
 
+use std::path::PathBuf;
+
 use simcse_tensor::Parameter;
 
-use crate::directory::weights::{CarriedTensor, WeightsFile};
+use crate::directory::weights::file::WeightsFile;
+use crate::directory::weights::write::CarriedTensor;
 use crate::error::Result;
+use crate::io::text::{excerpt, printable};
 
 /// The heads of transformers' own classes, which no sentence encoder has. Leaving them out needs no
 /// warning.
@@ -38,11 +42,33 @@ pub(crate) struct EncoderTensors {
 /// What a file holds besides the encoder's tensors.
 #[derive(Debug, Default, PartialEq)]
 pub(crate) struct Rest {
+    /// The file, or the index of its shards.
+    pub(crate) file: PathBuf,
     /// The buffers to write back, by their names in the bare model.
     pub(crate) carried: Vec<CarriedTensor>,
     /// The names, in the file, of the tensors that the encoder has no use for. Known heads are not
     /// listed.
     pub(crate) left_out: Vec<String>,
+}
+
+impl Rest {
+    /// The warning, in one line, that tensors were left out.
+    pub(crate) fn warning(&self) -> Option<String> {
+        const NAMES: usize = 4;
+        const NAME: usize = 100;
+        let names: Vec<_> = self.left_out.iter().take(NAMES).map(|name| excerpt(name, NAME)).collect();
+        let mut names = names.join(", ");
+        let (count, plural) = match self.left_out.len() {
+            0 => return None,
+            1 => (1, ""),
+            count => (count, "s"),
+        };
+        if count > NAMES {
+            names += ", …";
+        }
+        let file = printable(self.file.display());
+        Some(format!("{file}: left out {count} tensor{plural} that the encoder does not use: {names}"))
+    }
 }
 
 impl EncoderTensors {
@@ -146,7 +172,7 @@ impl EncoderTensors {
     /// [`Error::Io`](crate::Error::Io).
     pub(crate) fn finish(mut self) -> Result<Rest> {
         let names: Vec<String> = self.file.names().map(str::to_owned).collect();
-        let mut rest = Rest::default();
+        let mut rest = Rest { file: self.file.path().to_owned(), ..Rest::default() };
         for name in names {
             let bare = name.strip_prefix(&self.prefix).filter(|bare| BUFFERS.contains(bare));
             if let Some(bare) = bare {

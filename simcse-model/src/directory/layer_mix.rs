@@ -9,7 +9,9 @@ use simcse_tensor::Named;
 
 use crate::directory::config::ModelConfig;
 use crate::directory::pooling::{WIDTHS, require_width};
-use crate::directory::weights::{WEIGHTS, WeightsFile, write_safetensors};
+use crate::directory::weights::file::WeightsFile;
+use crate::directory::weights::forms::SAFETENSORS;
+use crate::directory::weights::write::write_safetensors;
 use crate::error::Result;
 use crate::io::json::JsonObject;
 
@@ -115,7 +117,7 @@ impl LayerMix {
 
         let mut weights = vec![0.0; layers + 1];
         let counted = weights.get_mut(first..).ok_or_else(|| json.invalid("layer_start", layers))?;
-        let mut file = WeightsFile::read(&folder.join(WEIGHTS))?;
+        let mut file = WeightsFile::find(folder)?;
         let shape = [counted.len()];
         file.take(TENSOR, &shape, counted)?;
         let sum: f32 = weights.iter().sum();
@@ -147,7 +149,7 @@ impl LayerMix {
     /// [`Error::Io`](crate::Error::Io).
     pub(super) fn write_weights(&self, folder: &Path) -> Result<()> {
         let weights = &self.weights[self.first()..];
-        write_safetensors(&folder.join(WEIGHTS), [(TENSOR, &[weights.len()][..], weights)], &[])
+        write_safetensors(&folder.join(SAFETENSORS), [(TENSOR, &[weights.len()][..], weights)], &[])
     }
 }
 

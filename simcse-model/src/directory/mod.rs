@@ -30,7 +30,8 @@ use crate::directory::modules::{Module, Modules};
 use crate::directory::pooling::PoolingSettings;
 use crate::directory::prompts::Prompts;
 use crate::directory::text_settings::TextSettings;
-use crate::directory::weights::{WEIGHTS, WeightsFile};
+use crate::directory::weights::file::WeightsFile;
+use crate::directory::weights::forms::SAFETENSORS;
 use crate::error::{Error, Result};
 use crate::io::files::{uninterrupted, write_bytes};
 use crate::io::json::JsonObject;
@@ -185,14 +186,14 @@ impl ModelDirectory {
     /// Opens the model's weights.
     ///
     /// # Errors
-    /// As [`WeightsFile::read`].
+    /// As [`WeightsFile::find`].
     pub fn weights(&self) -> Result<WeightsFile> {
-        WeightsFile::read(&self.transformer.join(WEIGHTS))
+        WeightsFile::find(&self.transformer)
     }
 
     /// The path of the weights in the directory that [`ModelDirectory::write`] writes.
     pub fn weights_path(out: &Path) -> PathBuf {
-        out.join(WEIGHTS)
+        out.join(SAFETENSORS)
     }
 
     /// The path of the head of masked language modeling in a directory.
@@ -248,7 +249,7 @@ impl ModelDirectory {
     pub(crate) fn dense_weights_paths(&self, out: &Path) -> Vec<PathBuf> {
         let chain = self.chain();
         let dense = chain.iter().enumerate().filter(|(_, module)| matches!(module, Module::Dense(_)));
-        dense.map(|(index, module)| out.join(module.path(index)).join(WEIGHTS)).collect()
+        dense.map(|(index, module)| out.join(module.path(index)).join(SAFETENSORS)).collect()
     }
 
     /// Whether `name` is that of a module's directory in a directory that

@@ -17,6 +17,7 @@ use serde::Deserialize;
 use serde::de::IgnoredAny;
 
 use crate::directory::modules::Modules;
+use crate::directory::weights::forms::shards;
 use crate::error::Result;
 use crate::hub::files::ModelFiles;
 
@@ -36,11 +37,6 @@ pub(super) enum Completeness {
     Unsure(String),
     /// A file that every model needs is not there.
     Incomplete,
-    /// The weights are there only as a Python pickle.
-    OnlyPickle {
-        /// Whether it is a sentence-transformers model.
-        sentence_model: bool,
-    },
 }
 
 /// The files of one commit.
@@ -87,14 +83,11 @@ impl Snapshot {
     /// Whether this commit can be used without asking the hub.
     ///
     /// # Errors
-    /// A `modules.json` that cannot be read or used.
+    /// A `modules.json` or an index of shards that cannot be read or used.
     pub(super) fn state(&self) -> Result<Completeness> {
         let files = self.files()?;
         let has = |name: &str| self.has(name);
-        if files.only_pickle(has) {
-            return Ok(Completeness::OnlyPickle { sentence_model: files.has_modules() });
-        }
-        if files.missing(has).is_some() {
+        if files.missing(has).is_some() || self.shards(&files)?.iter().any(|shard| !self.has(shard)) {
             return Ok(Completeness::Incomplete);
         }
         let known = self.known_files();
@@ -112,6 +105,19 @@ impl Snapshot {
     /// A `modules.json` that cannot be read or used.
     pub(super) fn files(&self) -> Result<ModelFiles> {
         Ok(ModelFiles::new(Modules::read(&self.dir)?.as_ref()))
+    }
+
+    /// The shards of the weights, if an index of them is there.
+    ///
+    /// # Errors
+    /// An index that cannot be read or used.
+    pub(super) fn shards(&self, files: &ModelFiles) -> Result<Vec<String>> {
+        let Some(weights) = files.weights(|name| self.has(name)) else {
+            return Ok(Vec::new());
+        };
+        let folder = weights.rfind('/').map_or("", |slash| &weights[..=slash]);
+        let name = |shard: &PathBuf| format!("{folder}{}", shard.file_name().unwrap_or_default().to_string_lossy());
+        Ok(shards(&self.dir.join(&weights))?.keys().map(name).collect())
     }
 
     /// Whether the file is there. A link to a blob that is gone does not count.

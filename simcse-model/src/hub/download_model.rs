@@ -13,7 +13,6 @@ use crate::hub::cache_write::create_parent;
 use crate::hub::config::HubConfig;
 use crate::hub::download::{Check, Job, download};
 use crate::hub::error::HubError;
-use crate::hub::files::ModelFiles;
 use crate::hub::http::Client;
 use crate::hub::name::ModelName;
 use crate::hub::progress::DownloadEvent;
@@ -79,29 +78,28 @@ impl ModelDownload<'_> {
         if let Some((name, expected)) = files.unsupported(has_any) {
             return Err(Error::format(&Path::new(&self.model.repo).join(name), expected, "one"));
         }
+        let lacks = |missing: &str| HubError::NotAModel { repo: self.model.repo.clone(), missing: missing.to_owned() };
         if let Some(missing) = files.missing(has) {
-            return Err(self.unusable(missing, &files, has).into());
+            return Err(lacks(missing).into());
         }
         for name in files.wanted().iter().filter(|name| has(name)) {
             self.file(name, progress)?;
+        }
+        if let Some(weights) = files.weights(has) {
+            self.file(&weights, progress)?;
+        }
+        let shards = self.snapshot.shards(&files)?;
+        if let Some(missing) = shards.iter().find(|shard| !has(shard)) {
+            return Err(lacks(missing).into());
+        }
+        for shard in &shards {
+            self.file(shard, progress)?;
         }
         for name in files.telling_absences(has) {
             self.snapshot.mark_absent(&name)?;
         }
         self.cache.write_ref(&self.model.revision, &self.commit)?;
         Ok(self.snapshot.dir.clone())
-    }
-
-    fn unusable(&self, missing: &'static str, files: &ModelFiles, has: impl Fn(&str) -> bool) -> HubError {
-        let repo = self.model.repo.clone();
-        match files.only_pickle(has) {
-            true => HubError::OnlyPickle {
-                repo,
-                revision: self.model.revision.clone(),
-                sentence_model: files.has_modules(),
-            },
-            false => HubError::NotAModel { repo, missing },
-        }
     }
 
     /// Downloads one file into the snapshot, unless it is there.

@@ -140,28 +140,13 @@ pub enum HubError {
         reason: String,
     },
 
-    /// The weights exist only as a Python pickle, which cannot be read here.
-    #[error(
-        "{repo} has its weights only as pytorch_model.bin, and only model.safetensors can be read: \
-         convert it once with {} and load DIR",
-        convert(.repo, .revision, *.sentence_model)
-    )]
-    OnlyPickle {
-        /// The repository.
-        repo: String,
-        /// The revision.
-        revision: String,
-        /// Whether it is a sentence-transformers model.
-        sentence_model: bool,
-    },
-
     /// The repository lacks a file that every model has.
-    #[error("{repo} cannot be used without {missing}: choose a repository that has a model in one safetensors file")]
+    #[error("{repo} cannot be used without {missing}: choose a repository with a whole model")]
     NotAModel {
         /// The repository.
         repo: String,
         /// The missing file or files.
-        missing: &'static str,
+        missing: String,
     },
 
     /// The bytes received are not the bytes announced.
@@ -247,20 +232,4 @@ fn detail(message: &str) -> String {
         true => String::new(),
         false => format!(", {}", shown(message)),
     }
-}
-
-/// A command that writes `DIR` with safetensors. The repository and revision are valid names, so
-/// nothing needs quoting.
-fn convert(repo: &str, revision: &str, sentence_model: bool) -> String {
-    let python = match sentence_model {
-        true => format!(
-            "from sentence_transformers import SentenceTransformer as S; \
-             S(\"{repo}\", revision=\"{revision}\").save_pretrained(\"DIR\")"
-        ),
-        false => format!(
-            "from transformers import AutoModel as M, AutoTokenizer as T; \
-             [C.from_pretrained(\"{repo}\", revision=\"{revision}\").save_pretrained(\"DIR\") for C in (M, T)]"
-        ),
-    };
-    format!("python -c '{python}'")
 }

@@ -4,15 +4,12 @@ use std::path::{Component, Path};
 
 use crate::directory::modules::{MODULES, Modules};
 use crate::directory::text_settings::TEXT_SETTINGS;
-use crate::directory::weights::WEIGHTS;
+use crate::directory::weights::forms::{ANY_FORM, FORMS, MODULE_FORMS, choose};
 use crate::directory::{ADAPTER, MODEL_SETTINGS};
 use crate::tokenizer::files::{
     ADDED_TOKENS, ALL as TOKENIZER_FILES, CONFIG as TOKENIZER_CONFIG, MERGES, SPECIAL_TOKENS, TOKENIZER, VOCABULARY,
     WORDS, unsupported,
 };
-
-/// The weights as a Python pickle, which cannot be read here.
-const PICKLE: &str = "pytorch_model.bin";
 
 /// The configuration of a module, that of the Transformer included.
 const CONFIG: &str = "config.json";
@@ -59,12 +56,19 @@ impl ModelFiles {
         self.has_modules
     }
 
-    /// All files that the model may have, in the order of their download: the weights are last, so
-    /// that a snapshot with weights is not the remains of an interrupted download.
+    /// All files that the model may have but its weights, which are downloaded last, so that a
+    /// snapshot with weights is not the remains of an interrupted download.
     pub(super) fn wanted(&self) -> Vec<String> {
-        let transformer = [CONFIG].into_iter().chain(TOKENIZER_FILES).chain(TEXT_SETTINGS).chain([WEIGHTS]);
+        let transformer = [CONFIG].into_iter().chain(TOKENIZER_FILES).chain(TEXT_SETTINGS);
         let transformer = transformer.map(|name| format!("{}{name}", self.transformer));
-        self.of_other_modules().into_iter().chain(transformer).collect()
+        let weights = self.weighted.iter().flat_map(|folder| MODULE_FORMS.map(|name| format!("{folder}{name}")));
+        self.of_other_modules().into_iter().chain(weights).chain(transformer).collect()
+    }
+
+    /// The file with the weights, or with the index of their shards.
+    pub(super) fn weights(&self, has: impl Fn(&str) -> bool) -> Option<String> {
+        let root = &self.transformer;
+        choose(|name| has(&format!("{root}{name}"))).map(|name| format!("{root}{name}"))
     }
 
     /// What a repository that `has` files and directories of these names is refused for, and what
@@ -77,23 +81,24 @@ impl ModelFiles {
         Some((format!("{root}{name}"), expected))
     }
 
-    /// The files of a sentence-transformers model that are not its Transformer's.
+    /// The files of a sentence-transformers model that are not its Transformer's, except for
+    /// weights.
     fn of_other_modules(&self) -> Vec<String> {
         let settings = self.has_modules.then(|| MODEL_SETTINGS.to_owned());
         let modules = self.configured.iter().map(|folder| format!("{folder}{CONFIG}"));
-        let weights = self.weighted.iter().map(|folder| format!("{folder}{WEIGHTS}"));
-        settings.into_iter().chain(modules).chain(weights).collect()
+        settings.into_iter().chain(modules).collect()
     }
 
     /// The first file, or choice of files, without which there is no model.
     pub(super) fn missing(&self, has: impl Fn(&str) -> bool) -> Option<&'static str> {
+        let no_weights = self.weights(&has).is_none();
         let has = |name: &str| has(&format!("{}{name}", self.transformer));
         if !has(CONFIG) {
             Some(CONFIG)
         } else if !(has(TOKENIZER) || has(WORDS) || has(VOCABULARY) && has(MERGES)) {
             Some("tokenizer.json, vocab.txt, or vocab.json with merges.txt")
-        } else if !has(WEIGHTS) {
-            Some(WEIGHTS)
+        } else if no_weights {
+            Some(ANY_FORM)
         } else {
             None
         }
@@ -107,18 +112,18 @@ impl ModelFiles {
         names.extend(TELLING.map(|name| format!("{root}{name}")));
         names.extend(self.of_other_modules());
         names.retain(|name| !has(name));
+        // The first one that is there is read, and those after it are not.
+        let weights = FORMS.iter().map(|name| format!("{root}{name}"));
+        names.extend(weights.take_while(|name| !has(name)));
+        for folder in &self.weighted {
+            let weights = MODULE_FORMS.iter().map(|name| format!("{folder}{name}"));
+            names.extend(weights.take_while(|name| !has(name)));
+        }
         if self.has_modules() {
-            // The first one that is there is read, and those after it are not.
             let settings = TEXT_SETTINGS.iter().map(|name| format!("{root}{name}"));
             names.extend(settings.take_while(|name| !has(name)));
         }
         names
-    }
-
-    /// Whether the weights are there as a pickle only.
-    pub(super) fn only_pickle(&self, has: impl Fn(&str) -> bool) -> bool {
-        let root = &self.transformer;
-        !has(&format!("{root}{WEIGHTS}")) && has(&format!("{root}{PICKLE}"))
     }
 }
 

@@ -33,8 +33,8 @@
 //! still read, and the error for what it lacks says so.
 //!
 //! This room knows names, the cache, HTTP, and which files make up a model. Of a model it may read
-//! `modules.json` and nothing else; it must not know what an encoder or a run is, nor how progress
-//! is shown.
+//! `modules.json` and the index of its shards, and nothing else; it must not know what an encoder
+//! or a run is, nor how progress is shown.
 
 // Without the feature, the settings and errors of requests have no use.
 #![cfg_attr(not(feature = "hub"), allow(dead_code))]

@@ -26,7 +26,8 @@ use crate::hub::progress::DownloadEvent;
 ///
 /// # Errors
 /// [`Error::Hub`](crate::Error::Hub): a path or name that does not exist, a model that cannot be
-/// read here, or what the hub or the file system refuses. Other errors are about a `modules.json`.
+/// read here, or what the hub or the file system refuses. Other errors are about a `modules.json` or an index
+/// of shards.
 pub fn resolve(model: impl AsRef<Path>, progress: &mut dyn FnMut(DownloadEvent<'_>)) -> Result<PathBuf> {
     let model = model.as_ref();
     if model.is_dir() {
@@ -64,12 +65,8 @@ pub(super) fn resolve_name(
         match snapshot.state()? {
             Completeness::Complete => return Ok(snapshot.dir),
             Completeness::Unsure(file) => usable = Some((snapshot.dir, file)),
-            Completeness::OnlyPickle { sentence_model } if config.no_requests().is_some() => {
-                let ModelName { repo, revision } = model;
-                return Err(HubError::OnlyPickle { repo, revision, sentence_model }.into());
-            }
             // The branch may have moved to a commit that has more.
-            Completeness::OnlyPickle { .. } | Completeness::Incomplete => {}
+            Completeness::Incomplete => {}
         }
     }
     let downloaded = match config.no_requests() {

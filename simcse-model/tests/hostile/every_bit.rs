@@ -11,7 +11,7 @@ use crate::{alone, bounded, load, model, model_with_dense, model_with_merges, mo
 const FIXTURE: usize = 4 << 10;
 
 /// Calls `try_bytes` with a name and the result of each damage to the first `length` of `bytes`.
-fn each_damage(bytes: &[u8], length: usize, mut try_bytes: impl FnMut(&str, &[u8])) {
+pub(crate) fn each_damage(bytes: &[u8], length: usize, mut try_bytes: impl FnMut(&str, &[u8])) {
     for kept in 0..length {
         try_bytes(&format!("cut to {kept} bytes"), &bytes[..kept]);
     }

@@ -322,7 +322,7 @@ fn bad_weights_of_dense_layers_and_mixes_are_named() {
 
     for (file, message) in [
         ("3_Dense/config.json", "3_Dense/config.json: not found: modules.json names a Dense module there"),
-        ("3_Dense/model.safetensors", "save a model that has only pytorch_model.bin again with sentence-transformers"),
+        ("3_Dense/model.safetensors", "3_Dense/model.safetensors: not found"),
         ("1_WeightedLayerPooling/config.json", "config.json: not found: modules.json names a module there"),
         ("1_WeightedLayerPooling/model.safetensors", "model.safetensors: not found"),
     ] {

@@ -4,6 +4,7 @@
 
 mod every_bit;
 mod json;
+mod pytorch;
 mod real;
 mod tokenizer;
 mod weights;

@@ -81,12 +81,12 @@ fn rows() -> Vec<(&'static str, Vec<u8>, String)> {
         (
             "a pickle",
             b"PK\x03\x04\x00\x00\x08\x08\x00\x00\x00".to_vec(),
-            is_not("a zip archive, as PyTorch's pickles are: convert it"),
+            is_not("a zip archive, as PyTorch's files are: if it is one, rename it to pytorch_model.bin"),
         ),
         (
             "an old pickle",
             b"\x80\x02\x8a\x0al\xfc\x9cF\xf9 j\xa8P\x19.".to_vec(),
-            is_not("a pickle of PyTorch: convert it"),
+            is_not("a pickle of PyTorch: rename it to pytorch_model.bin"),
         ),
         (
             "a pointer of Git LFS",

@@ -3,7 +3,7 @@ use std::path::PathBuf;
 use simcse_tensor::Layout;
 
 use super::*;
-use crate::directory::weights::write_safetensors;
+use crate::directory::weights::write::write_safetensors;
 
 const WORDS: &str = "embeddings.word_embeddings.weight";
 const QUERY: &str = "encoder.layer.0.attention.self.query.weight";
@@ -46,7 +46,8 @@ fn find(tensors: &[(String, Vec<usize>)]) -> Result<EncoderTensors> {
     EncoderTensors::find(WeightsFile::read(&path).unwrap(), needed().parameters())
 }
 
-/// Takes the whole encoder, whose tensors are the first ones of the file, and returns what is left.
+/// Takes the whole encoder, whose tensors are the first ones of the file, and returns what is left,
+/// without the name of the file.
 #[track_caller]
 fn take_all(tensors: &[(String, Vec<usize>)]) -> Rest {
     let mut weights = find(tensors).unwrap();
@@ -55,7 +56,9 @@ fn take_all(tensors: &[(String, Vec<usize>)]) -> Rest {
         weights.take(&parameter.name, &parameter.shape, &mut values).unwrap();
         assert!(values.iter().all(|&value| value == place as f32), "{}: {values:?}", parameter.name);
     }
-    weights.finish().unwrap()
+    let rest = weights.finish().unwrap();
+    assert!(rest.file.ends_with("model.safetensors"));
+    Rest { file: PathBuf::new(), ..rest }
 }
 
 #[track_caller]

@@ -161,13 +161,27 @@ fn offline_a_missing_or_half_model_names_the_cache_and_the_way_out() {
     }
 }
 
+/// Python looks for safetensors first, and notes that there are none.
 #[test]
-fn offline_a_pickle_in_the_cache_is_an_error_with_the_way_out() {
+fn what_python_has_cached_in_its_own_format_needs_no_request() {
     let dir = tempfile::tempdir().unwrap();
-    lay_out(dir.path(), "o/old", &[PLAIN[0], PLAIN[1], ("pytorch_model.bin", "pickle")]);
-    let error = resolve(&offline(dir.path()), "o/old").unwrap_err();
-    assert!(matches!(error, HubError::OnlyPickle { .. }), "{error}");
-    assert!(error.to_string().contains("save_pretrained"));
+    let index = ("pytorch_model.bin.index.json", r#"{"weight_map": {"a": "1.bin", "b": "2.bin"}}"#);
+    let whole = [&PLAIN[..3], &[("pytorch_model.bin", "weights")]].concat();
+    let shards = [&PLAIN[..3], &[index, ("1.bin", "one"), ("2.bin", "two")]].concat();
+    for (repo, files, absent) in [
+        ("o/whole", whole, &["model.safetensors", "model.safetensors.index.json"][..]),
+        ("o/shards", shards, &["model.safetensors", "model.safetensors.index.json", "pytorch_model.bin"]),
+    ] {
+        let snapshot = lay_out(dir.path(), repo, &files);
+        mark_python_absences(&snapshot, &[&["modules.json"], &absent[1..]].concat());
+        let (found, doubts) = notices(&offline(dir.path()), repo);
+        assert_eq!(found.unwrap(), snapshot);
+        assert!(doubts[0].contains("without model.safetensors: "), "{doubts:?}");
+        mark_absent(&snapshot, absent[0]);
+        assert_eq!(notices(&offline(dir.path()), repo).1, [""; 0]);
+    }
+    fs::remove_file(dir.path().join("models--o--shards/snapshots").join(COMMIT).join("2.bin")).unwrap();
+    assert!(matches!(resolve(&offline(dir.path()), "o/shards"), Err(HubError::NotCached { .. })));
 }
 
 #[test]

@@ -209,22 +209,69 @@ fn an_etag_never_becomes_a_path() {
 }
 
 #[test]
-fn a_repository_without_safetensors_is_refused_before_anything_large_is_downloaded() {
-    for (more, tool) in [(None, "transformers"), (Some(("modules.json", MODULES)), "sentence_transformers")] {
+fn weights_are_downloaded_in_the_form_that_a_directory_would_be_read_in() {
+    const INDEX: &str = r#"{"weight_map": {"a": "1.bin", "b": "2.bin", "c": "1.bin"}}"#;
+    let forms = [
+        ("model.safetensors", "whole"),
+        ("model.safetensors.index.json", r#"{"weight_map": {"a": "1.safetensors"}}"#),
+        ("pytorch_model.bin", "whole"),
+        ("pytorch_model.bin.index.json", INDEX),
+    ];
+    let shards = [("1.bin", "one"), ("2.bin", "two"), ("1.safetensors", "one")];
+    let expected: [&[&str]; 4] = [
+        &["model.safetensors"],
+        &["model.safetensors.index.json", "1.safetensors"],
+        &["pytorch_model.bin"],
+        &["pytorch_model.bin.index.json", "1.bin", "2.bin"],
+    ];
+    for (first, expected) in expected.into_iter().enumerate() {
         let dir = tempfile::tempdir().unwrap();
-        let mut files = vec![PLAIN[0], PLAIN[1], ("pytorch_model.bin", "pickle")];
-        files.extend(more);
-        let server = serve(&files);
-        let error = resolve(&config(dir.path(), &server.url), "o/old").unwrap_err();
-        let text = error.to_string();
-        assert!(matches!(error, HubError::OnlyPickle { .. }), "{text}");
-        assert!(text.contains(&format!("from {tool} import")) && text.contains("o/old"), "{text}");
-        assert_eq!(server.count("GET", "pytorch_model.bin"), 0);
+        let server = serve(&[&PLAIN[..3], &forms[first..], &shards].concat());
+        let found = resolve(&config(dir.path(), &server.url), "o/n").unwrap();
+        let got = server.log().into_iter().filter(|request| request.method == "GET").map(|request| request.path);
+        let got: Vec<_> = got.filter_map(|path| path.rsplit('/').next().map(str::to_owned)).collect();
+        let last = &got[got.len() - expected.len()..];
+        assert_eq!(last, expected, "the weights, and after everything else");
+        for (name, _) in forms.iter().chain(&shards) {
+            assert_eq!(found.join(name).is_file(), expected.contains(name), "{name}");
+        }
+        // What comes first in the order is known not to exist, so nothing is asked again.
+        assert_eq!(notices(&offline(dir.path()), "o/n").1, [""; 0]);
+        fs::remove_file(found.join(expected[expected.len() - 1])).unwrap();
+        assert!(matches!(resolve(&offline(dir.path()), "o/n"), Err(HubError::NotCached { .. })));
     }
+}
+
+#[test]
+fn the_shards_of_a_module_are_next_to_its_index() {
     let dir = tempfile::tempdir().unwrap();
-    let server = serve(&[("README.md", "a data set, perhaps")]);
-    let error = resolve(&config(dir.path(), &server.url), "o/data").unwrap_err();
-    assert!(matches!(error, HubError::NotAModel { missing: "config.json", .. }), "{error}");
+    let modules = MODULES.replace("\"\"", "\"0_Transformer\"");
+    let files = [
+        ("modules.json", modules.as_str()),
+        ("1_Pooling/config.json", "{}"),
+        ("0_Transformer/config.json", "{}"),
+        ("0_Transformer/tokenizer.json", "{}"),
+        ("0_Transformer/pytorch_model.bin.index.json", r#"{"weight_map": {"a": "1.bin"}}"#),
+        ("0_Transformer/1.bin", "one"),
+    ];
+    let server = serve(&files);
+    let found = resolve(&config(dir.path(), &server.url), "o/n").unwrap();
+    assert_eq!(fs::read_to_string(found.join("0_Transformer/1.bin")).unwrap(), "one");
+}
+
+#[test]
+fn a_repository_without_all_its_weights_is_refused_before_anything_large_is_downloaded() {
+    let dir = tempfile::tempdir().unwrap();
+    let index = ("model.safetensors.index.json", r#"{"weight_map": {"a": "1.safetensors", "b": "2.safetensors"}}"#);
+    let server = serve(&[&PLAIN[..3], &[index, ("1.safetensors", "one")]].concat());
+    let error = resolve(&config(dir.path(), &server.url), "o/n").unwrap_err();
+    assert_eq!(error.to_string(), "o/n cannot be used without 2.safetensors: choose a repository with a whole model");
+    assert_eq!(server.count("GET", "1.safetensors"), 0);
+    for (files, expected) in [(&[][..], "config.json"), (&PLAIN[..3], "model.safetensors or pytorch_model.bin, or ")] {
+        let server = serve(&[files, &[("README.md", "a data set, perhaps")]].concat());
+        let error = resolve(&config(dir.path(), &server.url), "o/data").unwrap_err();
+        assert!(matches!(&error, HubError::NotAModel { missing, .. } if missing.starts_with(expected)), "{error}");
+    }
 }
 
 #[test]

@@ -1,4 +1,10 @@
+use std::collections::HashMap;
+
+use half::{bf16, f16};
+
 use super::*;
+use crate::directory::weights::tensor::CHUNK;
+use crate::directory::weights::write::write_safetensors;
 
 /// A safetensors file with a given header, followed by `data` zero bytes.
 fn file(header: &str, data: usize) -> (tempfile::TempDir, PathBuf) {
@@ -138,13 +144,85 @@ fn broken_files_are_refused() {
     refused(WeightsFile::read(&path), "expected a safetensors file");
 }
 
+/// The order of transformers.
 #[test]
-fn other_kinds_of_weights_come_with_advice() {
+fn the_first_form_that_exists_is_read() {
     let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("model.safetensors");
-    refused(WeightsFile::read(&path), "not found: a model directory holds its weights as model.safetensors");
-    std::fs::write(dir.path().join("pytorch_model.bin"), "").unwrap();
-    refused(WeightsFile::read(&path), "safe_serialization=True");
-    std::fs::write(dir.path().join("model.safetensors.index.json"), "").unwrap();
-    refused(WeightsFile::read(&path), "in several files");
+    let missing = "model.safetensors: not found: a model directory holds its weights as model.safetensors or pytorch_";
+    refused(WeightsFile::find(dir.path()), missing);
+    let forms =
+        ["pytorch_model.bin.index.json", "pytorch_model.bin", "model.safetensors.index.json", "model.safetensors"];
+    for name in forms {
+        std::fs::write(dir.path().join(name), "").unwrap();
+        refused(WeightsFile::find(dir.path()), &format!("{name}: expected "));
+    }
+}
+
+#[test]
+fn a_file_under_the_name_of_another_format_comes_with_advice() {
+    let dir = tempfile::tempdir().unwrap();
+    let pointer = "version https://git-lfs.github.com/spec/v1\n";
+    for (name, content, advice) in [
+        ("model.safetensors", "PK\x03\x04 and more", "rename it to pytorch_model.bin"),
+        ("model.safetensors", pointer, "`git lfs pull`"),
+        ("pytorch_model.bin", pointer, "`git lfs pull`"),
+        ("pytorch_model.bin", "\x08\0\0\0\0\0\0\0{}      ", "neither a zip archive nor"),
+    ] {
+        let path = dir.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        refused(WeightsFile::read(&path), advice);
+    }
+}
+
+/// A directory with two shards, and an index with this map.
+fn sharded(map: &str) -> (tempfile::TempDir, PathBuf) {
+    let dir = tempfile::tempdir().unwrap();
+    for (file, name, value) in [("1.safetensors", "a", 1.0), ("2.safetensors", "b", 2.0)] {
+        write_safetensors(&dir.path().join(file), [(name, &[1][..], &[value][..])], &[]).unwrap();
+    }
+    write_safetensors(&dir.path().join("again.safetensors"), [("a", &[1][..], &[3.0][..])], &[]).unwrap();
+    let path = dir.path().join("model.safetensors.index.json");
+    std::fs::write(&path, format!(r#"{{"metadata": {{}}, "weight_map": {map}}}"#)).unwrap();
+    (dir, path)
+}
+
+#[test]
+fn shards_are_read_as_one_file() {
+    let (_dir, path) = sharded(r#"{"a": "1.safetensors", "b": "2.safetensors"}"#);
+    let mut weights = WeightsFile::read(&path).unwrap();
+    let mut out = [0.0; 2];
+    weights.take("b", &[1], &mut out[1..]).unwrap();
+    weights.take("a", &[1], &mut out[..1]).unwrap();
+    assert_eq!(out, [1.0, 2.0]);
+    weights.finish().unwrap();
+}
+
+#[test]
+fn bad_indexes_and_shards_are_refused_by_name() {
+    let many: Vec<_> = (0..300).map(|i| format!(r#""t{i}": "{i}.safetensors""#)).collect();
+    for (map, message) in [
+        ("{}", "index.json: weight_map: expected an object from names of tensors to names of files, found {}"),
+        (r#"["1.safetensors"]"#, "weight_map: expected an object"),
+        ("null", "weight_map: expected an object"),
+        (r#"{"a": 1}"#, "weight_map.a: expected the name of a .safetensors file next to it, found 1"),
+        (r#"{"a": "../1.safetensors"}"#, "weight_map.a: expected the name of a .safetensors file next to it"),
+        (r#"{"a": "/1.safetensors"}"#, "weight_map.a: expected"),
+        (r#"{"a": "1.bin"}"#, "weight_map.a: expected"),
+        (r#"{"a": "model.safetensors.index.json"}"#, "weight_map.a: expected"),
+        (r#"{"a": "3.safetensors"}"#, "3.safetensors: not found: "),
+        (r#"{"c": "1.safetensors"}"#, "1.safetensors: tensor c: expected a tensor, as the index says, found no such"),
+        (
+            r#"{"a": "1.safetensors", "a ": "again.safetensors"}"#,
+            "again.safetensors: tensor a : expected a tensor, as the index says",
+        ),
+        (&format!("{{{}}}", many.join(",")), "weight_map: expected at most 256 files, found more"),
+    ] {
+        refused(WeightsFile::read(&sharded(map).1), message);
+    }
+    let (dir, path) = sharded(r#"{"a": "1.safetensors", "b": "2.safetensors"}"#);
+    std::fs::copy(dir.path().join("again.safetensors"), dir.path().join("2.safetensors")).unwrap();
+    refused(WeightsFile::read(&path), "2.safetensors: tensor b: expected a tensor, as the index says");
+    let both: [(_, &[usize], &[f32]); 2] = [("a", &[1], &[3.0]), ("b", &[1], &[3.0])];
+    write_safetensors(&dir.path().join("2.safetensors"), both, &[]).unwrap();
+    refused(WeightsFile::read(&path), "2.safetensors: tensor a: expected each tensor in one shard, found another");
 }
