@@ -15,6 +15,7 @@ use crate::optim::adamw::{AdamW, clip_scale, gradient_norm};
 use crate::settings::Settings;
 use crate::step::batch::TokenizedBatch;
 use crate::step::gradient::{StepBuffers, accumulate_gradient};
+use crate::views::Views;
 
 /// From texts to token ids.
 const TOKENIZATION: Part = Part("tokenization");
@@ -49,7 +50,7 @@ pub struct Measured {
     pub tokens: usize,
     /// FLOP of the encoder's forward pass.
     pub forward: Work,
-    /// FLOP of the similarities of anchors and documents.
+    /// FLOP of the similarities of anchors and their candidates.
     pub similarities: f64,
 }
 
@@ -82,6 +83,7 @@ pub fn measure_steps(
     let prompt = encoder.prompt(&settings.prompt)?;
     let mut buffers = StepBuffers::new(settings.mini_batch_tokens).excluding(prompt.excluded);
     let objective = settings.objective(examples.columns());
+    let views = Views::of(settings, encoder)?;
     let mut measured = Measured::default();
     let batches = settings.batching().batches(examples, 0).cycle();
     for (step, batch) in (0..=steps).zip(batches) {
@@ -90,7 +92,7 @@ pub fn measure_steps(
         let started = Instant::now();
         let (batch, profile) = record(|| {
             let tokens = time(TOKENIZATION, || encoder.tokenize_with_prompt(prompt, &texts))?.ids;
-            let batch = TokenizedBatch::new(examples.columns(), tokens);
+            let batch = views.batch(0, &batch, TokenizedBatch::new(examples.columns(), tokens));
             time(OPTIMIZER, || grads.clear());
             accumulate_gradient(encoder, &batch, Some(&dropout), &*objective, &mut buffers, &mut grads);
             time(OPTIMIZER, || {
@@ -104,12 +106,12 @@ pub fn measure_steps(
         if step > 0 {
             let (rows, _) = batch.rows();
             let views = || rows.iter().map(|ids| ids.len());
-            let documents = (batch.views() - 1) * batch.len();
+            let candidates = (batch.views() - 1) * batch.len() + settings.noise_negatives;
             measured.time += elapsed;
             measured.profile += &profile;
             measured.tokens += views().sum::<usize>();
             measured.forward += Work::forward(encoder.config(), views());
-            measured.similarities += 2.0 * (documents * batch.len() * encoder.dimension()) as f64;
+            measured.similarities += 2.0 * (candidates * batch.len() * encoder.dimension()) as f64;
         }
     }
     Ok(measured)

@@ -185,6 +185,11 @@ impl Tokenizer {
         self.built.max_id
     }
 
+    /// The ids of the special tokens.
+    pub fn special_ids(&self) -> &[u32] {
+        &self.built.special_ids
+    }
+
     /// `model_max_length` of `tokenizer_config.json`, if it sets a limit.
     pub fn model_max_length(&self) -> Option<usize> {
         self.built.model_max_length

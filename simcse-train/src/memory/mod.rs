@@ -314,7 +314,8 @@ impl Probe {
             encoder,
             &TokenizedBatch::new(1, vec![sentence.clone()]),
             Some(&dropout),
-            &*settings.objective(1),
+            // The activations do not depend on the objective.
+            &ContrastiveLoss::simcse(settings.scale),
             &mut buffers,
             &mut grads,
         );

@@ -165,7 +165,8 @@ pub fn accumulate_gradient(
     embeddings.slice_mut(s![first.views.clone(), ..]).assign(tape.value(encoded));
 
     // The gradient is (K·B, C), too.
-    let (loss, dembeddings) = objective.loss_and_gradient(embeddings, encoder.precision, pool);
+    let number = dropout.map_or(0, |plan| plan.step);
+    let (loss, dembeddings) = objective.loss_and_gradient(embeddings, number, encoder.precision, pool);
 
     // Backward in the order of the pieces: the sums of parameter gradients are over blocks in this
     // order, whatever the size of the pieces.
@@ -273,7 +274,7 @@ mod tests {
             let whole = run(None, PROMPT);
             let views = [sentences.texts(), sentences.texts()].concat();
             let embeddings = encoder.encode_tokens_after(PROMPT, &views, &mut BufferPool::new());
-            let (expected, _) = OBJECTIVE.loss_and_gradient(embeddings, encoder.precision, &mut BufferPool::new());
+            let (expected, _) = OBJECTIVE.loss_and_gradient(embeddings, 0, encoder.precision, &mut BufferPool::new());
             assert!((whole.0 - expected).abs() < 1e-5, "{pooling:?}: {}, expected {expected}", whole.0);
             assert!(whole == run(Some(512), PROMPT), "{pooling:?}: pieces give other bits");
             // The last token is never one of the prompt.
