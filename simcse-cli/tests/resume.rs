@@ -161,6 +161,18 @@ fn a_run_on_triplets_resumed_from_any_step_ends_with_the_same_weights() {
     assert!(error.contains("--text-column: the run started with nothing, found anchor"), "{error}");
 }
 
+#[test]
+fn a_run_with_variants_resumed_from_any_step_ends_with_the_same_weights() {
+    let workspace = workspace();
+    let train = TRAIN.trim_end_matches(" --output-dir");
+    let options = "--epochs 2 --save-steps 1 --dup-rate 0.5 --noise-negatives 20 --focal-m 0.3";
+    check_resumes(&workspace, &format!("{train} {options}"), 10);
+    let card = fs::read_to_string(workspace.path("whole/README.md")).unwrap();
+    assert!(card.contains("| objective | `--focal-m 0.3 --noise-negatives 20 --dup-rate 0.5` |"), "{card}");
+    let error = workspace.error(&format!("{RESUME} part-1 --dup-rate 0.3"), 1);
+    assert!(error.contains("--dup-rate: the run started with 0.5, found 0.3"), "{error}");
+}
+
 /// Of 17 lines, 10 differ only in case, so an epoch has one batch of eight, although the texts would
 /// make two. Each batch must have one sentence of each length.
 #[test]

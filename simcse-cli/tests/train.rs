@@ -438,6 +438,8 @@ fn a_table_of_pairs_trains_on_them_unless_one_column_is_named() {
     assert!(error.contains("expected examples with hard negatives: a third text, found 2 texts in each"), "{error}");
     let error = refused("--matryoshka-dims 16,17 --batch-size 4");
     assert!(error.contains("--matryoshka-dims: expected at most 16 for this model, found 16,17"), "{error}");
+    let error = refused("--dup-rate 0.32 --batch-size 4");
+    assert!(error.contains("--dup-rate: expected single sentences"), "{error}");
     let error = refused("--batch-size 17");
     assert!(error.contains("expected at least 17 examples without a text in common"), "{error}");
 }

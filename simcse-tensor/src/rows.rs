@@ -33,6 +33,9 @@ impl Rows {
     // and no test would see a partial sum that is lost or added in the wrong order.
     pub const BLOCK: usize = if cfg!(test) { 24 } else { 512 };
 
+    /// The stream of sentences that no dropout applies to.
+    pub const UNDROPPED: u32 = u32::MAX;
+
     /// Sentences of the given lengths in tokens. `streams[s]` is the coordinate of sentence `s` in
     /// dropout masks; sentences that must not share masks need different streams.
     ///

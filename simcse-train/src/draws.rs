@@ -17,6 +17,7 @@ use crate::data::steps::{Steps, steps_in_epoch};
 use crate::error::{Error, Result};
 use crate::settings::Settings;
 use crate::step::batch::TokenizedBatch;
+use crate::views::Views;
 
 /// The number of steps of a run with these settings on these sentences.
 ///
@@ -68,6 +69,7 @@ pub(crate) struct Draws {
     examples: Examples,
     /// What goes in front of every text.
     prompt: String,
+    views: Views,
     batch_size: usize,
     steps: Steps,
     ahead: VecDeque<Draw>,
@@ -91,6 +93,7 @@ impl Draws {
         let mut draws = Self {
             examples: examples.clone(),
             prompt: settings.prompt.clone(),
+            views: Views::of(settings, encoder)?,
             batch_size: settings.batch_size,
             steps,
             ahead: VecDeque::new(),
@@ -138,7 +141,7 @@ impl Draws {
     }
 
     fn draw(&mut self, encoder: &SentenceEncoder) -> Result<Draw> {
-        let Self { examples, prompt, steps, .. } = self;
+        let Self { examples, prompt, views, steps, .. } = self;
         // Includes examples that turn out to be equal to others and have to wait.
         let mut tokenized = HashMap::new();
         let step = steps.next_distinct(|indices| {
@@ -155,15 +158,16 @@ impl Draws {
         };
 
         let mut cut = 0;
+        let epoch = step.epoch_number();
         let mut batch_of = |batch: Vec<u32>| {
             let mut texts = Vec::with_capacity(examples.columns() * batch.len());
-            for index in batch {
+            for &index in &batch {
                 for (ids, truncated) in tokenized.remove(&index).expect("keys were computed for every example") {
                     cut += truncated;
                     texts.push(ids);
                 }
             }
-            TokenizedBatch::new(examples.columns(), texts)
+            views.batch(epoch, &batch, TokenizedBatch::new(examples.columns(), texts))
         };
         let batches = step.batches.into_iter().map(&mut batch_of).collect();
         Ok(Draw { epoch: step.epoch, batches, cut })

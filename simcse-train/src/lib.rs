@@ -40,6 +40,7 @@ mod step;
 #[cfg(test)]
 mod testing;
 mod trainer;
+mod views;
 mod warnings;
 
 pub use callbacks::Callbacks;
@@ -59,7 +60,7 @@ pub use run::summary::Summary;
 pub use settings::{Direction, Mlp, Recipe, Rounding, Setting, Settings, Training};
 pub use simcse_tensor::peak_flops;
 pub use simcse_tensor::profile::Part;
-pub use simcse_tensor::{ContrastiveLoss, Directions, Hardness, Partition};
+pub use simcse_tensor::{ContrastiveLoss, Directions, Hardness, Noise, Partition};
 pub use step::batch::TokenizedBatch;
 pub use step::buffers::StepBuffers;
 pub use step::gradient::{Objectives, StepLoss, accumulate_gradient, mean_gradient};

@@ -16,6 +16,7 @@ use crate::settings::Settings;
 use crate::step::batch::TokenizedBatch;
 use crate::step::buffers::StepBuffers;
 use crate::step::gradient::accumulate;
+use crate::views::Views;
 
 /// From texts to token ids.
 const TOKENIZATION: Part = Part("tokenization");
@@ -51,7 +52,7 @@ pub struct Measured {
     pub tokens: usize,
     /// FLOP of the encoder's forward pass.
     pub forward: Work,
-    /// FLOP of the similarities of anchors and documents.
+    /// FLOP of the similarities of anchors and their candidates.
     pub similarities: f64,
     /// FLOP of the head that predicts masked tokens: `2·M·(C² + V·C)`.
     pub vocabulary: f64,
@@ -87,6 +88,7 @@ pub fn measure_steps(
     let prompt = encoder.prompt(&settings.prompt)?;
     let mut buffers = StepBuffers::new(settings.mini_batch_tokens).excluding(prompt.excluded);
     let objectives = settings.objectives(&encoder.directory.tokenizer, examples.columns())?;
+    let views = Views::of(settings, encoder)?;
     let mut measured = Measured::default();
     let batches = settings.batching().batches(examples, 0).cycle();
     for (step, batch) in (0..=steps).zip(batches) {
@@ -95,7 +97,7 @@ pub fn measure_steps(
         let started = Instant::now();
         let (found, profile) = record(|| {
             let tokens = time(TOKENIZATION, || encoder.tokenize_with_prompt(prompt, &texts))?.ids;
-            let batch = TokenizedBatch::new(examples.columns(), tokens);
+            let batch = views.batch(0, &batch, TokenizedBatch::new(examples.columns(), tokens));
             time(OPTIMIZER, || grads.clear());
             let found = accumulate(encoder, &batch, &dropout, &objectives, &mut buffers, &mut grads);
             time(OPTIMIZER, || {
@@ -116,8 +118,8 @@ pub fn measure_steps(
             }
             let width = encoder.dimension();
             if settings.is_contrastive() {
-                let documents = (batch.views() - 1) * batch.len();
-                measured.similarities += 2.0 * (documents * batch.len() * width) as f64;
+                let candidates = (batch.views() - 1) * batch.len() + settings.noise_negatives;
+                measured.similarities += 2.0 * (candidates * batch.len() * width) as f64;
             }
             let masked = found.masked_lm.map_or(0, |figures| figures.tokens);
             measured.vocabulary += 2.0 * (masked * width * (width + encoder.config().vocab_size)) as f64;

@@ -40,7 +40,11 @@ pub(crate) fn warnings<'a>(
     }
 
     let mut warnings = Vec::new();
-    if examples.columns() == 1 && settings.hidden_dropout == 0.0 && settings.attention_dropout == 0.0 {
+    if examples.columns() == 1
+        && settings.dup_rate == 0.0
+        && settings.hidden_dropout == 0.0
+        && settings.attention_dropout == 0.0
+    {
         warnings.push(
             "dropout is 0, so both views of a sentence are the same and there is nothing to pull together: set \
              --hidden-dropout and --attention-dropout (0.1 is usual)"

@@ -1,4 +1,5 @@
-//! The same losses and gradients as sentence-transformers, for every option of the objectives:
+//! The same losses and gradients as sentence-transformers, for every option of the objectives, and
+//! as PyTorch computes them from the equations of published variants:
 //! `tools/generate/objective_goldens.py` computed them in f64 from random embeddings.
 
 use std::path::Path;
@@ -6,8 +7,9 @@ use std::path::Path;
 use ndarray::{Array2, ArrayView2};
 use safetensors::SafeTensors;
 use serde::Deserialize;
+use simcse_tensor::rng::Philox;
 use simcse_tensor::{BufferPool, Named, Precision};
-use simcse_train::{ContrastiveLoss, Directions, Hardness, Matryoshka, Objective, Partition};
+use simcse_train::{ContrastiveLoss, Directions, Hardness, Matryoshka, Noise, Objective, Partition};
 
 /// Largest absolute errors of the loss and of the gradient, relative to the largest gradient.
 const BOUND: f64 = 1e-5;
@@ -29,7 +31,26 @@ struct Case {
     #[serde(default)]
     hard_negative_weight: f32,
     matryoshka: Option<Vec<(usize, f32)>>,
+    focal_m: Option<f32>,
+    #[serde(default)]
+    off_dropout: bool,
+    #[serde(default = "one")]
+    pos_ratio: f32,
+    noise: Option<Drawn>,
     loss: f64,
+}
+
+/// The options of GS-InfoNCE's noise.
+#[derive(Clone, Copy, Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Drawn {
+    count: usize,
+    weight: f32,
+    seed: u64,
+}
+
+fn one() -> f32 {
+    1.0
 }
 
 fn two() -> usize {
@@ -55,6 +76,13 @@ impl Case {
             hardness: self.hardness.as_ref().map_or(Hardness::None, |name| Hardness::from_name(name).unwrap()),
             hardness_strength: self.hardness_strength,
             hard_negative_weight: self.hard_negative_weight,
+            focal_m: self.focal_m,
+            off_dropout: self.off_dropout,
+            pos_ratio: self.pos_ratio,
+            noise: self.noise.map(|Drawn { count, weight, seed }| {
+                let philox = Philox::new(seed);
+                Noise { count, weight, philox, batch: 0 }
+            }),
         };
         match self.matryoshka.clone() {
             Some(dimensions) => Box::new(Matryoshka { loss, dimensions }),
@@ -76,7 +104,7 @@ fn largest(values: ArrayView2<f32>) -> f64 {
 }
 
 #[test]
-fn losses_and_gradients_are_those_of_sentence_transformers() {
+fn losses_and_gradients_are_those_of_sentence_transformers_and_of_the_papers() {
     let goldens = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/goldens");
     let cases: Vec<Case> =
         serde_json::from_str(&std::fs::read_to_string(goldens.join("objectives.json")).unwrap()).unwrap();
@@ -86,7 +114,10 @@ fn losses_and_gradients_are_those_of_sentence_transformers() {
     for (number, case) in cases.iter().enumerate() {
         let embeddings = rows(&tensors, &format!("embeddings.{number}"));
         let expected = rows(&tensors, &format!("gradient.{number}"));
-        let (loss, gradient) = case.objective().loss_and_gradient(embeddings, Precision::F32, &mut BufferPool::new());
+        // The number of the batch, which decides its noise.
+        let batch = number as u32;
+        let (loss, gradient) =
+            case.objective().loss_and_gradient(embeddings, batch, Precision::F32, &mut BufferPool::new());
         let error = (f64::from(loss) - case.loss).abs();
         assert!(error <= BOUND * case.loss.max(1.0), "{case:?}: found {loss}");
         let error = largest((&gradient - &expected).view());

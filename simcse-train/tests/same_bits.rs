@@ -141,6 +141,31 @@ fn triplets_give_the_same_bits_for_any_threads_and_pieces() {
 }
 
 #[test]
+fn published_variants_give_the_same_bits_for_any_threads_and_pieces() {
+    let repeated = Settings { dup_rate: 0.32, ..Settings::default() };
+    let noise = Settings { noise_negatives: 100, noise_weight: 0.5, matryoshka_dims: vec![24, 7], ..repeated.clone() };
+    let variants = [
+        repeated.clone(),
+        Settings { focal_m: Some(0.3), ..noise.clone() },
+        Settings { off_dropout: true, pos_ratio: 0.9, ..repeated },
+        noise,
+    ];
+    let usual = settings(6, Precision::F32);
+    let plain = trained(2, &usual);
+    for variant in variants {
+        let Settings { batch_size, max_seq_length, max_steps, .. } = usual;
+        let whole = Settings { batch_size, max_seq_length, max_steps, ..variant };
+        let expected = trained(2, &whole);
+        assert!(expected != plain, "{:?} change nothing", whole.objective_flags());
+        for (tokens, threads) in [(None, 3), (Some(512), 1), (Some(1024), 2)] {
+            let cached = Settings { mini_batch_tokens: tokens, ..whole.clone() };
+            let same = trained(threads, &cached) == expected;
+            assert!(same, "{:?}: pieces of {tokens:?} tokens give other bits", whole.objective_flags());
+        }
+    }
+}
+
+#[test]
 fn embeddings_have_the_same_bits_in_any_batch_order_and_number_of_threads() {
     let texts = texts();
     for precision in precisions() {

@@ -98,13 +98,19 @@ all_mistakes() {
   on simcse-tensor ops::normalize ops/normalize.rs
   plant 'normalize: projection missing' 's/(f64::from(\*dy) - f64::from(y) \* along)/{ let _ = (y, along); f64::from(*dy) }/'
 
-  on simcse-tensor ops::contrastive ops/contrastive.rs
-  plant 'contrastive: dz₁ missing' 's/gemm(precision, ds, candidates.*/let _ = (ds, candidates, dleft);/'
+  on simcse-tensor ops::contrastive ops/contrastive/mod.rs
+  plant 'contrastive: dz₁ missing' 's/gemm(precision, ds, right(side).*/let _ = (ds, dleft);/'
   plant 'contrastive: dz₂ of the last block only' 's/\(gemm(precision, ds.t(), .*\), Addend::Existing/\1, Addend::Zero/'
   plant "contrastive: every block's labels from 0" 's/cross_entropy(Block { loss, size, first, /cross_entropy(Block { loss, size, first: 0 * first, /'
-  plant 'contrastive: the 1 not subtracted' 's/anchor\[label\] -= 1.0;//'
-  plant 'contrastive: gradient of the cosines not scaled' 's/s.splat(scale \/ size as f32)/s.splat(1.0 \/ size as f32)/'
+  plant 'contrastive: the left rows are always the anchors' 's/let (column, candidates) = &sides\[side\];/let (column, candidates) = (\&0, \&sides[side].1);/'
   plant 'contrastive: dloss ignored' 's/\*dz \*= dloss)/{ let _ = (dloss, dz); })/'
+
+  on simcse-tensor ops::contrastive ops/contrastive/example.rs
+  plant 'contrastive: the 1 not subtracted' 's/self.rows\[ANCHORS\]\[label\] -= 1.0;//'
+  plant 'contrastive: gradient of the cosines not scaled' 's/s.splat(scale \/ size as f32)/s.splat(1.0 \/ size as f32)/'
+  plant 'focal: slope of a negative without m' 's/2.0 \* of_side\[i\] + m,/{ let _ = m; 2.0 * of_side[i] },/'
+  plant 'focal: slopes of logits, not of cosines' 's/copy.copy_from_slice(row);/copy.fill(row[0]);/'
+  plant 'pos_ratio: not in the gradient' 's/\*= ratio \* slope/*= { let _ = ratio; slope }/'
 
   on simcse-model encoder::tests encoder/batch.rs
   plant 'RoBERTa: positions from pad_token_id' 's/pad + next$/pad + next - 1/'

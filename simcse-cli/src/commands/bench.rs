@@ -132,8 +132,10 @@ impl Report<'_> {
         let batch_size = self.settings.batch_size;
         let config = self.encoder.config();
         let precision = self.encoder.precision.name();
-        let rows = self.columns.max(2) as f64 * self.steps() * batch_size as f64;
+        let views = self.columns.max(2) + usize::from(self.settings.off_dropout);
+        let rows = views as f64 * self.steps() * batch_size as f64;
         let examples = match self.columns {
+            1 if views == 3 => "sentences, three views".to_owned(),
             1 => "sentences, two views".to_owned(),
             columns => format!("examples of {columns} texts"),
         };

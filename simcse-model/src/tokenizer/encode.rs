@@ -233,6 +233,11 @@ impl Tokenizer {
         self.built.inner.token_to_id(mask).filter(|&id| (id as usize) < self.embeddings)
     }
 
+    /// The ids of the special tokens.
+    pub fn special_ids(&self) -> &[u32] {
+        &self.built.special_ids
+    }
+
     /// For each token id up to [`max_id`](Self::max_id), whether the settings call it special.
     pub fn are_special(&self) -> Vec<bool> {
         (0..=self.max_id()).map(|id| self.built.special_ids.contains(&id)).collect()

@@ -60,7 +60,8 @@ pub struct Dropout {
 }
 
 impl Dropout {
-    /// Writes the mask of one row: 0 or `1/(1 − rate)` for each column.
+    /// Writes the mask of one row: 0 or `1/(1 − rate)` for each column; 1 for every column of the
+    /// stream [`Rows::UNDROPPED`].
     ///
     /// # Panics
     /// If `position` is 65,536 or more.
@@ -86,6 +87,9 @@ impl Dropout {
     #[inline(always)]
     pub(crate) fn mask_with<S: Simd>(&self, s: S, stream: u32, position: usize, mask: &mut [f32]) {
         let position = u16::try_from(position).expect("dropout: a position is below 65,536");
+        if stream == Rows::UNDROPPED {
+            return mask.fill(1.0);
+        }
         let threshold = s.splat_u32((self.rate * 65536.0).round() as u32);
         let dropped = s.splat(0.0);
         let kept = s.splat(1.0 / (1.0 - self.rate));
@@ -192,11 +196,20 @@ mod tests {
         (word >> (16 * (q % 2)) & 0xffff) >= (dropout.rate * 65536.0).round() as u32
     }
 
+    #[test]
+    fn one_stream_has_no_dropout() {
+        let dropout = Dropout { rate: 0.5, philox: Philox::new(7), step: 3, site: 5 };
+        let mut mask = [0.0; 300];
+        dropout.mask(Rows::UNDROPPED, 2, &mut mask);
+        assert_eq!(mask, [1.0; 300]);
+    }
+
     proptest! {
         #[test]
         fn a_mask_is_as_defined(
             rate in 0.0f32..0.9,
-            (seed, step, site, stream) in any::<(u64, u32, u16, u32)>(),
+            (seed, step, site) in any::<(u64, u32, u16)>(),
+            stream in 0..Rows::UNDROPPED,
             position in 0..512usize,
             width in 0..700usize,
         ) {

@@ -143,16 +143,22 @@ pub(crate) fn softmax<S: Simd>(s: S, scale: f32, x: &mut [f32]) -> SoftmaxStatis
     [highest, total]
 }
 
-/// [`softmax`] of two rows as if they were one.
+/// [`softmax`] of several rows as if they were one.
 #[inline(always)]
-pub(crate) fn softmax_of_two<S: Simd>(s: S, scale: f32, x: &mut [f32], y: &mut [f32]) -> SoftmaxStatistics {
-    let highest = x.iter().chain(&*y).fold(f32::NEG_INFINITY, |highest, &x| highest.max(x * scale));
-    exp_scaled(s, scale, highest, x);
-    exp_scaled(s, scale, highest, y);
-    let total = sum(s, x, x, |x, _| x) + sum(s, y, y, |y, _| y);
+pub(crate) fn softmax_of_rows<S: Simd, const ROWS: usize>(
+    s: S,
+    scale: f32,
+    mut rows: [&mut [f32]; ROWS],
+) -> SoftmaxStatistics {
+    let values = rows.iter().flat_map(|row| row.iter());
+    let highest = values.fold(f32::NEG_INFINITY, |highest, &x| highest.max(x * scale));
+    let mut total = 0.0;
+    for row in &mut rows {
+        exp_scaled(s, scale, highest, row);
+        total += sum(s, row, row, |x, _| x);
+    }
     let divisor = s.splat(total);
-    map(s, x, |x| s.div(x, divisor));
-    map(s, y, |y| s.div(y, divisor));
+    rows.iter_mut().for_each(|row| map(s, row, |x| s.div(x, divisor)));
     [highest, total]
 }
 

@@ -9,7 +9,7 @@ use crate::ops::activation::{self, Activation};
 use crate::ops::activation_linear;
 use crate::ops::attention::{self, Attention};
 use crate::ops::context::Context;
-use crate::ops::contrastive::ContrastiveLoss;
+use crate::ops::contrastive::loss::ContrastiveLoss;
 use crate::ops::dense::{self, Dense, DenseActivation};
 use crate::ops::dropout::Dropout;
 use crate::ops::elementwise::flat_mut;
@@ -272,17 +272,23 @@ impl<'a> Tape<'a> {
     /// column. sentence-transformers: `MultipleNegativesRankingLoss`.
     ///
     /// # Panics
-    /// If the number of rows is not a multiple of the number of columns, which is at least 2.
+    /// If the number of rows is not a multiple of the number of columns, which is at least 2, and 3
+    /// with `off_dropout`.
     pub fn contrastive(&mut self, z: Var, loss: &ContrastiveLoss) -> Var {
         let (rows, width) = self.value(z).dim();
         let columns = loss.columns;
-        assert!(columns > 1 && rows.is_multiple_of(columns), "contrastive: {rows} rows in {columns} columns");
+        let fits = rows.is_multiple_of(columns) && (columns == 3 || !loss.off_dropout);
+        assert!(columns > 1 && fits, "contrastive: {rows} rows in {columns} columns");
         let (height, size) = contrastive::similarities_shape(loss, rows / columns);
         let mut similarities = self.buffers.take(height, size);
         let mut dz = self.buffers.take(rows, width);
-        let loss =
-            time(Part::LOSS, || contrastive::forward(self.precision, self.value(z), loss, &mut similarities, &mut dz));
+        let mut noise = self.buffers.take(loss.noise.map_or(0, |noise| noise.count), width);
+        let loss = time(Part::LOSS, || {
+            loss.noise.inspect(|drawn| drawn.write(&mut noise));
+            contrastive::forward(self.precision, self.value(z), &noise, loss, &mut similarities, &mut dz)
+        });
         self.buffers.give(similarities);
+        self.buffers.give(noise);
         let dz = self.keep(dz);
         self.push(Op::Contrastive { z, dz }, Array2::from_elem((1, 1), loss), Arc::default())
     }

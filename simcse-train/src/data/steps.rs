@@ -29,6 +29,14 @@ pub struct Step {
     pub batches: Vec<Vec<u32>>,
 }
 
+impl Step {
+    /// The number of the epoch that it belongs to; the first one is 0.
+    pub fn epoch_number(&self) -> u32 {
+        // Its own batches are complete after it, so it ends a positive fraction into its epoch.
+        self.epoch.ceil() as u32 - 1
+    }
+}
+
 /// The steps of a run, an endless iterator: each epoch is followed by the next one. The last step
 /// of an epoch takes the batches that are left, as in the Hugging Face Trainer.
 #[derive(Clone, Debug)]

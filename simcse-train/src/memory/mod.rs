@@ -341,9 +341,10 @@ impl Probe {
         let mut grads = Grads::zeros(encoder.params.layout().clone());
         let dropout = Some(settings.dropout(0, 0));
         if settings.is_contrastive() {
-            let objective = settings.objective_of_embeddings(1);
+            // The activations do not depend on the objective.
+            let objective = ContrastiveLoss::simcse(settings.scale);
             let batch = TokenizedBatch::new(1, vec![sentence.clone()]);
-            accumulate_gradient(encoder, &batch, dropout.as_ref(), &*objective, &mut buffers, &mut grads);
+            accumulate_gradient(encoder, &batch, dropout.as_ref(), &objective, &mut buffers, &mut grads);
         }
         if settings.has_masked_lm() {
             // Some batches have more masked tokens than their share.

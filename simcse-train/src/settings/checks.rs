@@ -45,6 +45,7 @@ impl Settings {
             let expected = "a positive number with --hardness-mode, and 0 without it";
             return Err(refused("hardness-strength", expected, self.hardness_strength.to_string()));
         }
+        self.check_variants()?;
         let dimensions = self.matryoshka_dims.len();
         if !self.matryoshka_weights.is_empty() && self.matryoshka_weights.len() != dimensions {
             let expected = format!("as many numbers as --matryoshka-dims has, {dimensions}");
@@ -53,8 +54,34 @@ impl Settings {
         Ok(())
     }
 
-    /// Checks settings that need examples of some number of texts against examples of `columns`
-    /// texts.
+    /// Checks that published variants are combined as they are defined.
+    fn check_variants(&self) -> Result<()> {
+        let alone = |setting: &str, expected: &str| Err(refused(setting, expected, "both".to_owned()));
+        if self.focal_m.is_some() && self.hardness_mode != Hardness::None {
+            return alone("focal-m", "it or --hardness-mode: both weigh negatives by their similarity");
+        }
+        if self.off_dropout && self.directions.len() > 1 {
+            return alone("off-dropout", "it or further --directions: without dropout, a sentence has only one view");
+        }
+        if self.off_dropout && self.partition_mode != Partition::Joint {
+            return alone("off-dropout", "it or --partition-mode per_direction: there is only one direction");
+        }
+        if self.off_dropout && self.hardness_mode != Hardness::None {
+            return alone("off-dropout", "it or --hardness-mode, which raises the logits of negatives with dropout");
+        }
+        if self.off_dropout && self.noise_negatives > 0 {
+            return alone("off-dropout", "it or --noise-negatives: which view noise is compared with is not defined");
+        }
+        if self.pos_ratio != 1.0 && !self.off_dropout {
+            return Err(refused("pos-ratio", "1 without --off-dropout", self.pos_ratio.to_string()));
+        }
+        if self.noise_weight != 1.0 && self.noise_negatives == 0 {
+            return Err(refused("noise-weight", "1 without --noise-negatives", self.noise_weight.to_string()));
+        }
+        Ok(())
+    }
+
+    /// Checks settings that need hard negatives, or sentences, against examples of `columns` texts.
     ///
     /// # Errors
     /// [`Error::Setting`], naming the flag.
@@ -62,6 +89,11 @@ impl Settings {
         if self.objective == Training::Mlm && columns > 1 {
             let expected = "examples of one text with --objective mlm (name one column with --text-column)";
             return Err(refused("objective", expected, format!("{columns} texts in each")));
+        }
+        let of_sentences = [(self.off_dropout, "off-dropout"), (self.dup_rate > 0.0, "dup-rate")];
+        if let Some((_, setting)) = of_sentences.into_iter().find(|&(given, _)| given && columns > 1) {
+            let expected = "single sentences, whose second view it concerns (name one column with --text-column)";
+            return Err(refused(setting, expected, format!("{columns} texts in each example")));
         }
         let setting = if self.hardness_mode == Hardness::HardNegatives {
             "hardness-mode"

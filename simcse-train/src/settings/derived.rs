@@ -2,7 +2,8 @@
 
 use simcse_model::io::counted;
 use simcse_model::{DropoutPlan, SentenceEncoder, Tokenizer};
-use simcse_tensor::{ContrastiveLoss, Directions};
+use simcse_tensor::rng::Philox;
+use simcse_tensor::{ContrastiveLoss, Directions, Noise};
 
 use crate::data::batches::{BatchSampler, Batching};
 use crate::error::Result;
@@ -25,6 +26,12 @@ impl Settings {
         "hardness_mode",
         "hardness_strength",
         "hard_negative_weight",
+        "focal_m",
+        "off_dropout",
+        "pos_ratio",
+        "noise_negatives",
+        "noise_weight",
+        "dup_rate",
         "matryoshka_dims",
         "matryoshka_weights",
         "mlm_weight",
@@ -111,14 +118,20 @@ impl Settings {
         format!("{batches}{} {examples}", self.batch_size)
     }
 
-    /// The options of the objective that do not have their defaults, as flags.
+    /// The options of the objective and of the views that do not have their defaults, as flags.
     pub fn objective_flags(&self) -> Vec<String> {
-        const OPTIONS: [&str; 10] = [
+        const OPTIONS: [&str; 16] = [
             "directions",
             "partition_mode",
             "hardness_mode",
             "hardness_strength",
             "hard_negative_weight",
+            "focal_m",
+            "off_dropout",
+            "pos_ratio",
+            "noise_negatives",
+            "noise_weight",
+            "dup_rate",
             "matryoshka_dims",
             "matryoshka_weights",
             "mlm_weight",
@@ -142,7 +155,8 @@ impl Settings {
         };
         let flag = |setting: &Setting<Self>| {
             let value = (setting.get)(self).filter(|value| (setting.get)(&defaults).as_ref() != Some(value))?;
-            Some(format!("--{} {}", setting.flag(), shown(&value)))
+            let flag = format!("--{}", setting.flag());
+            Some(if setting.is_switch() { flag } else { format!("{flag} {}", shown(&value)) })
         };
         Self::TABLE.iter().filter(|setting| names.contains(&setting.name)).filter_map(flag).collect()
     }
@@ -182,11 +196,11 @@ impl Settings {
         Box::new(Matryoshka { loss, dimensions: self.matryoshka_dims.iter().copied().zip(weights).collect() })
     }
 
-    /// The contrastive loss, for examples of `columns` texts. A sentence has two views.
+    /// The contrastive loss, for examples of `columns` texts. A sentence has two views, or three.
     pub(crate) fn contrastive(&self, columns: usize) -> ContrastiveLoss {
         let has = |direction| self.directions.contains(&direction);
         ContrastiveLoss {
-            columns: columns.max(2),
+            columns: if self.off_dropout { 3 } else { columns.max(2) },
             scale: self.scale,
             directions: Directions {
                 query_to_query: has(Direction::QueryToQuery),
@@ -197,6 +211,15 @@ impl Settings {
             hardness: self.hardness_mode,
             hardness_strength: self.hardness_strength,
             hard_negative_weight: self.hard_negative_weight,
+            focal_m: self.focal_m,
+            off_dropout: self.off_dropout,
+            pos_ratio: self.pos_ratio,
+            noise: (self.noise_negatives > 0).then(|| Noise {
+                count: self.noise_negatives,
+                weight: self.noise_weight,
+                philox: Philox::new(self.seed),
+                batch: 0,
+            }),
         }
     }
 

@@ -57,7 +57,9 @@ settings! {
         /// Put this text in front of every sentence that is trained on; it counts toward the
         /// length, and is left out of pooling if the model says so. The model's default prompt is
         /// not used in training unless it is given here, as in sentence-transformers
-        prompt: String = String::new(), "TEXT" default "none", "a text" if |_| true;
+        prompt: String = String::new(), "TEXT" default "none",
+            "a text that goes in front of the sentence; a template around it, as PromptBERT's, cannot be saved as \
+             modules of sentence-transformers: use what precedes [X]" if |prompt| !prompt.contains("[X]");
 
         /// Passes over the examples
         epochs: u32 = 1, "N" replaces max_steps, "1 or more" if |&epochs| epochs >= 1;
@@ -101,6 +103,30 @@ settings! {
 
         /// Added to the logits of an example's own hard negatives: the logarithm of a weight
         hard_negative_weight: f32 = 0.0, "X", "a finite number" if |weight| weight.is_finite();
+
+        /// Focal-InfoNCE with this m (published: 0.3): the logit of a positive is its squared cosine, that
+        /// of a negative cos·(cos + m), both times --scale, so that negatives count for more, the more
+        /// similar they are
+        focal_m: Option<f32> = None, "M" default "off", "a finite number" if |m| m.is_none_or(f32::is_finite);
+
+        /// Off-dropout sampling of SimCSE++, for sentences: negatives are compared without dropout, for
+        /// which each sentence is encoded a third time; published with --pos-ratio 0.9
+        off_dropout: bool = false, "", "true or false" if |_| true;
+
+        /// With --off-dropout: a factor on the cosine of a sentence's two views
+        pos_ratio: f32 = 1.0, "X", "a positive number" if |&ratio| positive(ratio.into());
+
+        /// GS-InfoNCE: in each batch, compare every anchor with N random vectors, too, as further
+        /// negatives; published: multiples of the batch size
+        noise_negatives: usize = 0, "N", "0 or more" if |_| true;
+
+        /// With --noise-negatives: how many negatives each of them counts as (λ)
+        noise_weight: f32 = 1.0, "X", "a positive number" if |&weight| positive(weight.into());
+
+        /// Word repetition of ESimCSE, for sentences (published: 0.32): in the second view, up to this
+        /// share of the tokens, or two if that is more, are there twice, as far as --max-seq-length
+        /// leaves room
+        dup_rate: f64 = 0.0, "X", "0 to 1" if |rate| (0.0..=1.0).contains(rate);
 
         /// Train embeddings that may be truncated to these numbers of values (Matryoshka), such as
         /// 384,128,64: the losses of all of them are added. The full number counts only if it is

@@ -46,15 +46,17 @@ impl<O: Objective + 'static> From<O> for Objectives {
 }
 
 impl Objectives {
-    /// The rows of a batch that each pass over it encodes, and their streams of random numbers.
-    fn rows<'a>(&self, batch: &'a TokenizedBatch) -> (Vec<&'a [u32]>, Vec<u32>) {
-        if self.embeddings.is_some() { batch.rows() } else { batch.single_rows() }
+    /// The rows of a batch that masked language modeling encodes, and their streams of random
+    /// numbers.
+    fn masked_rows<'a>(&self, batch: &'a TokenizedBatch) -> (Vec<&'a [u32]>, Vec<u32>) {
+        if self.embeddings.is_some() { batch.dropped_rows() } else { batch.single_rows() }
     }
 
     /// The rows of each pass over a batch.
-    pub(crate) fn passes<'a>(&self, batch: &'a TokenizedBatch) -> impl Iterator<Item = Vec<&'a [u32]>> {
-        let passes = usize::from(self.embeddings.is_some()) + usize::from(self.masked_lm.is_some());
-        std::iter::repeat_n(self.rows(batch).0, passes)
+    pub(crate) fn passes<'a>(&self, batch: &'a TokenizedBatch) -> Vec<Vec<&'a [u32]>> {
+        let of_embeddings = self.embeddings.as_ref().map(|_| batch.rows().0);
+        let of_masked = self.masked_lm.as_ref().map(|_| self.masked_rows(batch).0);
+        of_embeddings.into_iter().chain(of_masked).collect()
     }
 }
 
@@ -127,7 +129,7 @@ pub(crate) fn accumulate(
         found.loss += accumulate_gradient(encoder, batch, Some(dropout), &**objective, buffers, grads);
     }
     if let Some(masked_lm) = &objectives.masked_lm {
-        let (texts, streams) = objectives.rows(batch);
+        let (texts, streams) = objectives.masked_rows(batch);
         let figures = masked_lm.accumulate(encoder, (&texts, &streams), dropout, buffers, grads);
         found.loss += masked_lm.weight * figures.loss as f32;
         found.masked_lm = Some(figures);
@@ -164,7 +166,8 @@ pub fn accumulate_gradient(
     embeddings.slice_mut(s![first.sentences.clone(), ..]).assign(tape.value(encoded));
 
     // The gradient is (K·B, C), too.
-    let (loss, dembeddings) = objective.loss_and_gradient(embeddings, encoder.precision, pool);
+    let number = dropout.map_or(0, |plan| plan.step);
+    let (loss, dembeddings) = objective.loss_and_gradient(embeddings, number, encoder.precision, pool);
 
     // Backward in the order of the pieces: the sums of parameter gradients are over blocks in this
     // order, whatever the size of the pieces.
@@ -244,7 +247,7 @@ mod tests {
             let whole = run(None, PROMPT);
             let views = [sentences.texts(), sentences.texts()].concat();
             let embeddings = encoder.encode_tokens_after(PROMPT, &views, &mut BufferPool::new());
-            let (expected, _) = OBJECTIVE.loss_and_gradient(embeddings, encoder.precision, &mut BufferPool::new());
+            let (expected, _) = OBJECTIVE.loss_and_gradient(embeddings, 0, encoder.precision, &mut BufferPool::new());
             assert!((whole.0 - expected).abs() < 1e-5, "{pooling:?}: {}, expected {expected}", whole.0);
             assert!(whole == run(Some(512), PROMPT), "{pooling:?}: pieces give other bits");
             // The last token is never one of the prompt.

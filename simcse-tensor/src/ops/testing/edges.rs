@@ -10,11 +10,12 @@ use crate::ops::activation::{Activation, tests::oracle};
 use crate::ops::activation_linear;
 use crate::ops::attention::{self, Attention};
 use crate::ops::context::Context;
-use crate::ops::contrastive::ContrastiveLoss;
+use crate::ops::contrastive::example::{Block, cross_entropy};
+use crate::ops::contrastive::loss::ContrastiveLoss;
 use crate::ops::elementwise::{flat, flat_mut};
 use crate::ops::layer_norm::{self, LayerNorm};
 use crate::ops::linear::Linear;
-use crate::ops::{contrastive, normalize};
+use crate::ops::normalize;
 use crate::simd::math::{self, SoftmaxStatistics};
 use crate::simd::{Kernel, Simd, dispatch};
 use crate::{Grads, Layout, Params, Precision, Rows};
@@ -87,9 +88,8 @@ proptest! {
         };
         let expected = (0..size).map(loss_of).sum::<f64>() / size as f64;
         let options = ContrastiveLoss::simcse(1.0);
-        let anchors = flat_mut(&mut x);
-        let block = contrastive::Block { loss: &options, size, first: 0, anchors, positives: &mut [] };
-        let loss = contrastive::cross_entropy(block) / size as f64;
+        let block = Block { loss: &options, size, first: 0, parts: [flat_mut(&mut x), &mut [], &mut []] };
+        let loss = cross_entropy(block) / size as f64;
         prop_assert!((loss - expected).abs() <= 1e-5 * (1.0 + expected.abs()), "{loss}, expected {expected}");
         for (i, row) in x.outer_iter().enumerate() {
             let (expected, _) = softmax(&wide(&numbers[8 * i..][..size]));

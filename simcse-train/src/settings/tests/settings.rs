@@ -51,6 +51,51 @@ fn options_of_the_objective_are_checked_with_one_another() {
 }
 
 #[test]
+fn variants_are_combined_only_as_they_are_defined() {
+    let message = |set: &[(&str, &str)]| {
+        let mut settings = Settings::default();
+        set.iter().for_each(|(name, text)| settings.set(name, text).unwrap());
+        settings.check().err().map(|error| error.to_string())
+    };
+    let off_dropout = ("off_dropout", "true");
+    let noise = ("noise_negatives", "64");
+    let hardness = [("hardness_mode", "in_batch_negatives"), ("hardness_strength", "5")];
+    for fine in [
+        &[off_dropout, ("pos_ratio", "0.9"), ("dup_rate", "0.32"), ("focal_m", "0.3")][..],
+        &[noise, ("noise_weight", "0.5"), ("focal_m", "0.3"), ("directions", "query_to_doc,doc_to_query")],
+    ] {
+        assert_eq!(message(fine), None, "{fine:?}");
+    }
+    let both = [("directions", "query_to_doc,doc_to_query"), ("partition_mode", "per_direction"), noise];
+    for (wrong, start) in [
+        (&[off_dropout, both[0]][..], "--off-dropout: expected it or further --directions"),
+        (&[off_dropout, both[1]], "--off-dropout: expected it or --partition-mode per_direction"),
+        (&[off_dropout, noise], "--off-dropout: expected it or --noise-negatives"),
+        (&[off_dropout, hardness[0], hardness[1]], "--off-dropout: expected it or --hardness-mode"),
+        (&[("focal_m", "0.3"), hardness[0], hardness[1]], "--focal-m: expected it or --hardness-mode"),
+        (&[("pos_ratio", "0.9")], "--pos-ratio: expected 1 without --off-dropout, found 0.9"),
+        (&[("noise_weight", "2")], "--noise-weight: expected 1 without --noise-negatives, found 2"),
+        (&[("prompt", "This sentence : \"[X]\" means [MASK].")], "--prompt: expected a text that goes in front"),
+    ] {
+        let found = message(wrong).unwrap();
+        assert!(found.starts_with(start), "{found}");
+    }
+    assert_eq!(message(&both), None);
+}
+
+#[test]
+fn variants_of_a_sentences_views_are_refused_for_pairs() {
+    for settings in
+        [Settings { dup_rate: 0.32, ..Settings::default() }, Settings { off_dropout: true, ..Settings::default() }]
+    {
+        settings.check_columns(1).unwrap();
+        let message = settings.check_columns(2).unwrap_err().to_string();
+        assert!(message.contains("expected single sentences, whose second view it concerns"), "{message}");
+    }
+    Settings { focal_m: Some(0.3), noise_negatives: 9, ..Settings::default() }.check_columns(2).unwrap();
+}
+
+#[test]
 fn what_needs_hard_negatives_is_refused_without_them() {
     let hardness_mode = Hardness::HardNegatives;
     for settings in [
@@ -81,6 +126,8 @@ fn options_of_the_objective_are_shown_unless_they_are_defaults() {
         settings.objective_flags(),
         ["--directions query_to_doc,doc_to_query", "--partition-mode per_direction", "--matryoshka-dims 384,64"]
     );
+    let variants = Settings { focal_m: Some(0.3), off_dropout: true, dup_rate: 0.32, ..Settings::default() };
+    assert_eq!(variants.objective_flags(), ["--focal-m 0.3", "--off-dropout", "--dup-rate 0.32"]);
 }
 
 #[test]

@@ -21,6 +21,7 @@ use simcse_tensor::{BufferPool, Precision};
 ///     fn loss_and_gradient(
 ///         &self,
 ///         z: Array2<f32>,
+///         _: u32,
 ///         _: Precision,
 ///         _: &mut BufferPool,
 ///     ) -> (f32, Array2<f32>) {
@@ -38,18 +39,21 @@ use simcse_tensor::{BufferPool, Precision};
 /// }
 ///
 /// let z = array![[1.0, 0.0], [1.0, 2.0]];
-/// let (loss, dz) = Alignment.loss_and_gradient(z, Precision::F32, &mut BufferPool::new());
+/// let (loss, dz) = Alignment.loss_and_gradient(z, 0, Precision::F32, &mut BufferPool::new());
 /// assert_eq!((loss, dz), (4.0, array![[0.0, -4.0], [0.0, 4.0]]));
 /// ```
 pub trait Objective {
     /// The loss, and its gradient with respect to `embeddings`. Both matrices have the shape (K·B,
     /// C): rows `0..B` are the first texts of the examples, rows `B..2B` the second ones, and so
-    /// on. If examples are single sentences, these are their two views.
-    /// `precision` is that of large matrix products. `buffers` provides working memory; the caller
+    /// on. If examples are single sentences, these are their views.
+    ///
+    /// `batch` is the number of the batch in its run, of which everything that an objective draws at
+    /// random is a function. `precision` is that of large matrix products. `buffers` provides working memory; the caller
     /// returns the gradient's buffer to it.
     fn loss_and_gradient(
         &self,
         embeddings: Array2<f32>,
+        batch: u32,
         precision: Precision,
         buffers: &mut BufferPool,
     ) -> (f32, Array2<f32>);

@@ -1,15 +1,24 @@
 use std::sync::Arc;
 
-use ndarray::{Array2, Axis, s};
+use ndarray::{Array2, ArrayView1, Axis, s};
 use proptest::prelude::*;
 
 use super::*;
 use crate::Rows;
+use crate::named::Named;
+use crate::ops::contrastive::loss::{Directions, Hardness, Partition};
+use crate::ops::contrastive::noise::Noise;
 use crate::ops::testing::{Case, check, input};
+use crate::rng::Philox;
 
-/// The logits of every pair of rows, without any option: `scale·z·zᵀ`.
-fn logits(z: &Array2<f64>, loss: &ContrastiveLoss) -> Array2<f64> {
-    z.dot(&z.t()) * f64::from(loss.scale)
+/// The logit of a positive or of a negative with this cosine.
+fn logit(cosine: f64, positive: bool, loss: &ContrastiveLoss) -> f64 {
+    let modulated = match (loss.focal_m, positive) {
+        (None, _) => cosine,
+        (Some(_), true) => cosine * cosine,
+        (Some(m), false) => cosine * (cosine + f64::from(m)),
+    };
+    f64::from(loss.scale) * modulated * if positive { f64::from(loss.pos_ratio) } else { 1.0 }
 }
 
 /// What hardness adds to the logits: a constant, so it is a function of the values `base` of `z`.
@@ -34,21 +43,34 @@ fn log_sum_exp(logits: &[f64]) -> f64 {
 fn oracle(z: &Array2<f64>, base: &Array2<f64>, loss: &ContrastiveLoss) -> Array2<f64> {
     let size = z.nrows() / loss.columns;
     let documents = || size..loss.columns * size;
-    let logits = logits(z, loss);
+    let of = |a: ArrayView1<f64>, b: ArrayView1<f64>, positive| logit(a.dot(&b), positive, loss);
+    let pair = |left: usize, right: usize, positive| of(z.row(left), z.row(right), positive);
+    let drawn = loss.noise.map(|noise| noise.rows(z.ncols()).mapv(f64::from));
     let losses = (0..size).map(|i| {
         let weight =
             |row: usize| if row % size == i && row >= 2 * size { f64::from(loss.hard_negative_weight) } else { 0.0 };
-        let logit = |row| logits[[i, row]] + weight(row) + penalty(base, loss, size, i, row);
-        let mut directions = vec![documents().map(logit).collect::<Vec<f64>>()];
+        let of_document = |row| pair(i, row, row == size + i) + weight(row) + penalty(base, loss, size, i, row);
+        let mut of_anchor: Vec<f64> = if loss.off_dropout {
+            let undropped = (0..size).filter(|&j| j != i).map(|j| pair(2 * size + i, 2 * size + j, false));
+            undropped.chain([pair(i, size + i, true)]).collect()
+        } else {
+            documents().map(of_document).collect()
+        };
+        if let (Some(noise), Some(drawn)) = (loss.noise, &drawn) {
+            let weight = f64::from(noise.weight).ln();
+            of_anchor.extend(drawn.outer_iter().map(|row| of(z.row(i), row, false) + weight));
+        }
+        let mut directions = vec![of_anchor];
         let Directions { query_to_query, doc_to_query, doc_to_doc } = loss.directions;
         if query_to_query {
-            directions.push((0..size).filter(|&j| j != i).map(|j| logits[[i, j]]).collect());
+            directions.push((0..size).filter(|&j| j != i).map(|j| pair(i, j, false)).collect());
         }
         if doc_to_query {
-            directions.push((0..size).map(|j| logits[[size + i, j]]).collect());
+            directions.push((0..size).map(|j| pair(size + i, j, j == i)).collect());
         }
         if doc_to_doc {
-            directions.push(documents().filter(|row| row % size != i).map(|row| logits[[size + i, row]]).collect());
+            let others = documents().filter(|row| row % size != i);
+            directions.push(others.map(|row| pair(size + i, row, false)).collect());
         }
         let partition = match loss.partition {
             Partition::Joint => log_sum_exp(&directions.concat()),
@@ -56,7 +78,7 @@ fn oracle(z: &Array2<f64>, base: &Array2<f64>, loss: &ContrastiveLoss) -> Array2
                 directions.iter().map(|logits| log_sum_exp(logits)).sum::<f64>() / directions.len() as f64
             }
         };
-        partition - logits[[i, size + i]]
+        partition - pair(i, size + i, true)
     });
     Array2::from_elem((1, 1), losses.sum::<f64>() / size as f64)
 }
@@ -70,13 +92,37 @@ fn losses() -> impl Strategy<Value = ContrastiveLoss> {
             let mixed = query_to_query || doc_to_doc;
             ContrastiveLoss {
                 columns,
-                scale: 20.0,
                 directions: Directions { query_to_query, doc_to_query, doc_to_doc },
                 partition: if per_direction && !mixed { Partition::PerDirection } else { Partition::Joint },
                 hardness,
                 hardness_strength: strength,
                 hard_negative_weight: weight,
+                ..ContrastiveLoss::simcse(20.0)
             }
+        },
+    )
+}
+
+/// Losses that change the logits of negatives, with and without other directions.
+fn variants() -> impl Strategy<Value = ContrastiveLoss> {
+    let focal_m = prop::option::of(-0.5..1.0f32);
+    let noise = prop::option::of((1..8usize, 0.1..3.0f32, any::<u64>(), any::<u32>()));
+    (losses(), focal_m, any::<bool>(), prop::sample::select(&[1.0, 0.9][..]), noise).prop_map(
+        |(loss, focal_m, off_dropout, pos_ratio, noise)| {
+            let noise =
+                noise.map(|(count, weight, seed, batch)| Noise { count, weight, philox: Philox::new(seed), batch });
+            if off_dropout {
+                return ContrastiveLoss {
+                    columns: 3,
+                    focal_m,
+                    off_dropout,
+                    pos_ratio,
+                    noise,
+                    ..ContrastiveLoss::simcse(20.0)
+                };
+            }
+            let hardness = if focal_m.is_some() { Hardness::None } else { loss.hardness };
+            ContrastiveLoss { hardness, focal_m, pos_ratio, noise, ..loss }
         },
     )
 }
@@ -93,6 +139,11 @@ proptest! {
     #[test]
     fn the_default_agrees_with_f64(size in 1..18usize, width in 1..9usize, seed: u64) {
         check_loss(ContrastiveLoss::simcse(20.0), size, width, seed);
+    }
+
+    #[test]
+    fn every_variant_agrees_with_f64(loss in variants(), size in 1..12usize, width in 1..6usize, seed: u64) {
+        check_loss(loss, size, width, seed);
     }
 
     #[test]
