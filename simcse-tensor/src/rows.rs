@@ -93,7 +93,7 @@ impl Rows {
         self.blocks().map(|block| self.span(&block).end).collect()
     }
 
-    /// The end (exclusive) of every block's sentences, in order: the [`block_ends`](Self::block_ends)
+    /// The end (exclusive) of every block's sentences, in order: [`block_ends`](Self::block_ends)
     /// of a matrix with a row per sentence.
     pub(crate) fn block_sentence_ends(&self) -> Vec<usize> {
         self.blocks().map(|block| block.end).collect()
