@@ -302,16 +302,20 @@ fn bad_dense_layers_and_mixes_are_named() {
 #[test]
 fn bad_weights_of_dense_layers_and_mixes_are_named() {
     let _alone = alone();
-    let weights: &[(&str, &[usize], &[f32])] =
-        &[("linear.weight", &[3, 4], &[0.5; 12]), ("linear.bias", &[3], &[0.0; 3])];
-    let nan = [f32::NAN, 1.0, 1.0];
-    let rows: Vec<(&str, Vec<(&str, &[usize], &[f32])>, &str)> = vec![
+    type Tensor = (&'static str, &'static [usize], &'static [f32]);
+    const NAN: [f32; 3] = [f32::NAN, 1.0, 1.0];
+    let weights: &[Tensor] = &[("linear.weight", &[3, 4], &[0.5; 12]), ("linear.bias", &[3], &[0.0; 3])];
+    let rows: Vec<(&str, Vec<Tensor>, &str)> = vec![
         ("3_Dense", weights[..1].to_vec(), "linear.bias: expected shape [3], found no such tensor"),
         ("3_Dense", weights[1..].to_vec(), "linear.weight: expected shape [3, 4], found no such tensor"),
-        ("3_Dense", vec![weights[0], ("linear.bias", &[3], &nan)], "linear.bias: expected finite values, found NaN"),
+        ("3_Dense", vec![weights[0], ("linear.bias", &[3], &NAN)], "linear.bias: expected finite values, found NaN"),
         ("3_Dense", [weights, &[("x", &[1], &[1.0])]].concat(), "x: expected only the tensors that are needed"),
         ("1_WeightedLayerPooling", vec![("layer_weights", &[2], &[1.0, -1.0])], "whose sum is not 0, found 0"),
-        ("1_WeightedLayerPooling", vec![("layer_weights", &[2], &nan[..2])], "layer_weights: expected finite values"),
+        (
+            "1_WeightedLayerPooling",
+            vec![("layer_weights", &[2], &[f32::NAN, 1.0])],
+            "layer_weights: expected finite values",
+        ),
         ("1_WeightedLayerPooling", vec![("w", &[2], &[1.0, 1.0])], "layer_weights: expected shape [2], found no such"),
     ];
     assert_refused(rows.into_iter().map(|(folder, tensors, message)| {

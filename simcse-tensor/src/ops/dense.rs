@@ -154,7 +154,7 @@ mod tests {
         };
         let blocks: Vec<_> = whole.blocks().collect();
         assert!(blocks.len() > 5, "{blocks:?}");
-        assert_eq!(run(blocks), run(vec![0..60]));
+        assert_eq!(run(blocks), run(std::iter::once(0..60).collect()));
     }
 
     /// A normalization takes over the buffer of `y`; the backward must not need it.

@@ -4,8 +4,8 @@
 //! Batches are a function of seed and epoch; dropout masks are a function of seed and step. So the
 //! state of a run is its weights, the optimizer's two moments (`optimizer.safetensors`) and its
 //! progress (`trainer_state.json`). The weights of a layer that only training uses are in
-//! `mlp.safetensors`, because they are not part of the model. `run.toml` records what the run is made
-//! of, and `manifest.json` shows that the checkpoint is complete and undamaged.
+//! `mlp.safetensors`, because they are not part of the model. `run.toml` records what the run is
+//! made of, and `manifest.json` shows that the checkpoint is complete and undamaged.
 
 use std::fs;
 use std::path::{Path, PathBuf};
