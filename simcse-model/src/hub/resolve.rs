@@ -26,8 +26,8 @@ use crate::hub::progress::DownloadEvent;
 ///
 /// # Errors
 /// [`Error::Hub`](crate::Error::Hub): a path or name that does not exist, a model that cannot be
-/// read here, or what the hub or the file system refuses. Other errors are about a `modules.json` or an index
-/// of shards.
+/// read here, or what the hub or the file system refuses. Other errors are about a `modules.json`
+/// or an index of shards.
 pub fn resolve(model: impl AsRef<Path>, progress: &mut dyn FnMut(DownloadEvent<'_>)) -> Result<PathBuf> {
     let model = model.as_ref();
     if model.is_dir() {

@@ -43,9 +43,9 @@ impl WeightsFile {
     /// everything else is safetensors.
     ///
     /// # Errors
-    /// [`Error::Missing`] if the file or a shard does not exist; [`Error::Format`]; [`Error::Field`]
-    /// in an index; [`Error::Tensor`] for what is not a tensor, or not where the index says;
-    /// [`Error::Io`].
+    /// [`Error::Missing`] if the file or a shard does not exist; [`Error::Format`];
+    /// [`Error::Field`] in an index; [`Error::Tensor`] for what is not a tensor, or not where the
+    /// index says; [`Error::Io`].
     pub fn read(path: &Path) -> Result<Self> {
         let mut room = Room { header: MAX_HEADER, pickle: MAX_PICKLE };
         if Form::of(path) != Form::Index {

@@ -188,8 +188,8 @@ fn adjacent(inner: &Dimension, outer: &Dimension) -> bool {
 }
 
 /// What [`StoredTensor::strides`] is for a view of a storage of `length` values that begins at
-/// `offset`; `None` if the view leaves the storage, if two of its places are the same value, or if it
-/// does not have one stride for each dimension.
+/// `offset`; `None` if the view leaves the storage, if two of its places are the same value, or if
+/// it does not have one stride for each dimension.
 pub(crate) fn checked_strides(length: usize, offset: usize, shape: &[usize], strides: &[usize]) -> Option<Vec<usize>> {
     if shape.len() != strides.len() {
         return None;
