@@ -55,10 +55,10 @@ impl Views {
     }
 }
 
-/// Word repetition of ESimCSE (Wu et al. 2022, section 3.1), on subwords: of a sentence's N tokens,
-/// `dup_len` are there twice, with `dup_len` uniform in `0..=max(2, int(dup_rate·N))` and the tokens
-/// a uniform choice. Special tokens and those of the prompt are never repeated and do not count. If
-/// the maximum length leaves room for fewer, fewer are repeated.
+/// Word repetition of ESimCSE (Wu et al. 2022, section 3.1), on subwords: of a sentence's N
+/// tokens, `dup_len` are there twice. The number is uniform in `0..=max(2, int(dup_rate·N))`, and
+/// the tokens are a uniform choice. Special tokens and those of the prompt are never repeated and
+/// do not count. If the maximum length leaves room for fewer, fewer are repeated.
 ///
 /// The random numbers are blocks of Philox at the counter `(b, example, SITE · 2¹⁶, epoch)`: that
 /// with `b = 0` draws the number, that with `b = 1 + p` the rank of the token at position `p`.
@@ -95,7 +95,16 @@ impl Repetition {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::RefCell;
+
+    use ndarray::{Array2, s};
+    use simcse_model::{Architecture, DropoutPlan, Precision};
+    use simcse_tensor::{BufferPool, Grads};
+
     use super::*;
+    use crate::step::gradient::{StepBuffers, accumulate_gradient};
+    use crate::step::objectives::Objective;
+    use crate::testing::{batch, encoder};
 
     const SPECIAL: u32 = 9;
 
@@ -173,5 +182,46 @@ mod tests {
             (0..200).map(|number| repeated(&short, &ids, number).len()).max().unwrap()
         };
         assert_eq!((lengths(12), lengths(13), lengths(99)), (0, 1, 10));
+    }
+
+    /// Keeps the embeddings of a batch; its gradient is 0.
+    #[derive(Default)]
+    struct Keep(RefCell<Array2<f32>>);
+
+    impl Objective for Keep {
+        fn loss_and_gradient(
+            &self,
+            embeddings: Array2<f32>,
+            _: u32,
+            _: Precision,
+            _: &mut BufferPool,
+        ) -> (f32, Array2<f32>) {
+            let gradient = Array2::zeros(embeddings.dim());
+            self.0.replace(embeddings);
+            (0.0, gradient)
+        }
+    }
+
+    #[test]
+    fn the_third_view_has_no_dropout_and_leaves_the_masks_of_the_others_alone() {
+        let encoder = encoder(Architecture::Bert, 2, 32);
+        let dropout = DropoutPlan { hidden: 0.2, attention: 0.2, seed: 42, step: 3 };
+        let embeddings = |batch: &TokenizedBatch, mini_batch_tokens| {
+            let keep = Keep::default();
+            let mut buffers = StepBuffers::new(mini_batch_tokens);
+            let mut grads = Grads::zeros(encoder.params.layout().clone());
+            accumulate_gradient(&encoder, batch, Some(&dropout), &keep, &mut buffers, &mut grads);
+            keep.0.take()
+        };
+        let sentences = batch(90, 1);
+        let size = sentences.len();
+        let two = embeddings(&sentences, None);
+        let undropped = encoder.encode_tokens_after(0, sentences.texts(), &mut BufferPool::new());
+        for mini_batch_tokens in [None, Some(512)] {
+            let three = embeddings(&sentences.clone().with_undropped_views(), mini_batch_tokens);
+            assert_eq!(three.slice(s![..2 * size, ..]), two);
+            assert_eq!(three.slice(s![2 * size.., ..]), undropped);
+        }
+        assert_ne!(two.slice(s![..size, ..]), undropped);
     }
 }

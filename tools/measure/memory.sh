@@ -26,6 +26,8 @@ cases=(
     "--batch-size 64 --pooled-layers avg_top2 --mlp always --precision f32"
     "--batch-size 128 --eval-rerank $development --precision auto"
     "--batch-size 512 --mini-batch-tokens 4096 --precision auto"
+    "--batch-size 64 --off-dropout --dup-rate 0.32 --precision auto"
+    "--batch-size 128 --focal-m 0.3 --noise-negatives 2048 --precision auto"
     "--batch-size 512 --max-seq-length 128 --mini-batch-tokens 1024 --eval-rerank $development --precision auto"
 )
 failures=0

@@ -104,13 +104,13 @@ settings! {
         /// Added to the logits of an example's own hard negatives: the logarithm of a weight
         hard_negative_weight: f32 = 0.0, "X", "a finite number" if |weight| weight.is_finite();
 
-        /// Focal-InfoNCE with this m (published: 0.3): the logit of a positive is its squared cosine, that
-        /// of a negative cos·(cos + m), both times --scale, so that negatives count for more, the more
-        /// similar they are
+        /// Focal-InfoNCE with this m (published: 0.3): the logit of a positive is its squared
+        /// cosine, that of a negative cos·(cos + m), both times --scale: negatives count for more,
+        /// the more similar they are
         focal_m: Option<f32> = None, "M" default "off", "a finite number" if |m| m.is_none_or(f32::is_finite);
 
-        /// Off-dropout sampling of SimCSE++, for sentences: negatives are compared without dropout, for
-        /// which each sentence is encoded a third time; published with --pos-ratio 0.9
+        /// Off-dropout sampling of SimCSE++, for sentences: negatives are compared without dropout,
+        /// for which each sentence is encoded a third time; published with --pos-ratio 0.9
         off_dropout: bool = false, "", "true or false" if |_| true;
 
         /// With --off-dropout: a factor on the cosine of a sentence's two views
@@ -123,9 +123,9 @@ settings! {
         /// With --noise-negatives: how many negatives each of them counts as (λ)
         noise_weight: f32 = 1.0, "X", "a positive number" if |&weight| positive(weight.into());
 
-        /// Word repetition of ESimCSE, for sentences (published: 0.32): in the second view, up to this
-        /// share of the tokens, or two if that is more, are there twice, as far as --max-seq-length
-        /// leaves room
+        /// Word repetition of ESimCSE, for sentences (published: 0.32): in the second view, up to
+        /// this share of the tokens, or two if that is more, are there twice, as far as
+        /// --max-seq-length leaves room
         dup_rate: f64 = 0.0, "X", "0 to 1" if |rate| (0.0..=1.0).contains(rate);
 
         /// Train embeddings that may be truncated to these numbers of values (Matryoshka), such as

@@ -47,9 +47,9 @@ pub trait Objective {
     /// C): rows `0..B` are the first texts of the examples, rows `B..2B` the second ones, and so
     /// on. If examples are single sentences, these are their views.
     ///
-    /// `batch` is the number of the batch in its run, of which everything that an objective draws at
-    /// random is a function. `precision` is that of large matrix products. `buffers` provides working memory; the caller
-    /// returns the gradient's buffer to it.
+    /// `batch` is the number of the batch in its run, of which everything that an objective draws
+    /// at random is a function. `precision` is that of large matrix products. `buffers` provides
+    /// working memory; the caller returns the gradient's buffer to it.
     fn loss_and_gradient(
         &self,
         embeddings: Array2<f32>,
