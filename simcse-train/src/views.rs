@@ -102,7 +102,8 @@ mod tests {
     use simcse_tensor::{BufferPool, Grads};
 
     use super::*;
-    use crate::step::gradient::{StepBuffers, accumulate_gradient};
+    use crate::step::buffers::StepBuffers;
+    use crate::step::gradient::accumulate_gradient;
     use crate::step::objectives::Objective;
     use crate::testing::{batch, encoder};
 
