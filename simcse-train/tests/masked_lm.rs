@@ -119,7 +119,8 @@ fn pieces_of_every_size_give_the_same_bits() {
         let run = |mini_batch_tokens| {
             let mut grads = Grads::zeros(encoder.params.layout().clone());
             let mut buffers = StepBuffers::new(mini_batch_tokens);
-            let found = mean_gradient(&encoder, &[batch.clone()], dropout, &objectives, &mut buffers, &mut grads);
+            let found =
+                mean_gradient(&encoder, std::slice::from_ref(&batch), dropout, &objectives, &mut buffers, &mut grads);
             (found, grads.values().to_vec())
         };
         let whole = run(None);

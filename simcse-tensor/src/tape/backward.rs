@@ -79,7 +79,8 @@ impl Tape<'_> {
                 d.add(h, dh, self.buffers);
             }
             Op::LayerNorm { x, residual, op, saved, statistics } => {
-                let [dx, dr] = self.backward_layer_norm(context, &op, residual.is_some(), saved, statistics, dy, grads);
+                let [dx, dr] =
+                    self.backward_layer_norm(context, &op, residual.is_some(), (saved, statistics), dy, grads);
                 d.add(x, dx, self.buffers);
                 match residual {
                     Some(residual) => d.add(residual, dr, self.buffers),
@@ -164,8 +165,7 @@ impl Tape<'_> {
         context: Context,
         op: &LayerNorm,
         has_residual: bool,
-        saved: Array2<f32>,
-        statistics: Array2<f32>,
+        (saved, statistics): (Array2<f32>, Array2<f32>),
         mut dy: Array2<f32>,
         grads: &mut Grads,
     ) -> [Array2<f32>; 2] {

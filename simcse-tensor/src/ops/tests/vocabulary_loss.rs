@@ -14,7 +14,7 @@ fn random(rows: usize, cols: usize, seed: u64, stream: u32) -> Array2<f32> {
 
 /// The losses of all rows in f64.
 fn oracle(x: &Array2<f64>, embeddings: &Array2<f64>, bias: &Array2<f64>, labels: &[u32]) -> Vec<f64> {
-    let logits = x.dot(&embeddings.t()) + &bias.t();
+    let logits = x.dot(&embeddings.t()) + bias.t();
     let of_row = |(row, &label): (ndarray::ArrayView1<f64>, &u32)| {
         row.iter().map(|logit| logit.exp()).sum::<f64>().ln() - row[label as usize]
     };
