@@ -400,7 +400,7 @@ fn parameters_that_are_not_trained_are_listed_and_kept() {
 
     let arguments = "train in.txt --model model --output-dir out --batch-size 8 --max-seq-length 12 --weight-decay 0.1";
     let output = workspace.command(arguments).output().unwrap();
-    let note = "not trained, because no sentence embedding depends on them: pooler.dense.weight, pooler.dense.bias\n";
+    let note = "not trained, because the loss does not depend on them: pooler.dense.weight, pooler.dense.bias\n";
     assert!(text(&output.stderr).contains(note), "{}", text(&output.stderr));
     let trained = SentenceEncoder::load(workspace.path("out")).unwrap();
     let kept = trained.params.layout().parameters().iter().filter(|tensor| !tensor.trainable);
