@@ -4,14 +4,13 @@
 use std::path::Path;
 use std::sync::Arc;
 
-use simcse_tensor::{Layout, Parameter, Params};
+use simcse_tensor::{Layout, Parameter};
 
 use crate::directory::ModelDirectory;
-use crate::directory::dense::{BIAS, WEIGHT};
+use crate::directory::dense::{BIAS, WEIGHT, take_weights};
 use crate::directory::weights::file::WeightsFile;
 use crate::directory::weights::write::{CarriedTensor, write_safetensors};
 use crate::error::Result;
-use crate::network::Dense;
 use crate::sentence_encoder::SentenceEncoder;
 
 impl SentenceEncoder {
@@ -55,7 +54,7 @@ impl SentenceEncoder {
             weights.take(&tensor.name, &tensor.shape, &mut self.params.values_mut()[tensor.range()])?;
         }
         for (layer, path) in self.network.dense.iter().zip(self.directory.dense_weights_paths(dir)) {
-            take_dense(WeightsFile::read(&path)?, *layer, &mut self.params)?;
+            take_weights(WeightsFile::read(&path)?, layer.weight, layer.bias, &mut self.params)?;
         }
         if self.network.mlm_head.is_some() {
             self.load_mlm_head(dir)?;
@@ -108,14 +107,4 @@ impl SentenceEncoder {
             .iter()
             .map(|tensor| (tensor.name.as_str(), tensor.shape.as_slice(), &self.params.values()[tensor.range()]))
     }
-}
-
-/// Reads the weights of a dense layer, which must be all that the file holds.
-pub(crate) fn take_dense(mut weights: WeightsFile, layer: Dense, params: &mut Params) -> Result<()> {
-    let shape = [layer.weight.rows(), layer.weight.cols()];
-    weights.take(WEIGHT, &shape, params.slice_mut(layer.weight))?;
-    if let Some(bias) = layer.bias {
-        weights.take(BIAS, &[bias.rows()], params.slice_mut(bias))?;
-    }
-    weights.finish()
 }

@@ -10,7 +10,7 @@ use simcse_tensor::{BufferPool, Isa, Params, Precision, Tape, Var};
 
 use crate::directory::ModelDirectory;
 use crate::directory::config::ModelConfig;
-use crate::directory::dense::DenseModule;
+use crate::directory::dense::{DenseModule, take_weights};
 use crate::directory::encoder_tensors::{EncoderTensors, Rest};
 use crate::encoder::Encoder;
 use crate::encoder::batch::TokenBatch;
@@ -18,7 +18,6 @@ use crate::encoder::dropout::DropoutPlan;
 use crate::error::Result;
 use crate::hub::resolve::resolve;
 use crate::network::{Network, Parts, Pass};
-use crate::saving::take_dense;
 
 /// A model that turns sentences into embeddings. sentence-transformers: `SentenceTransformer`.
 ///
@@ -113,7 +112,7 @@ impl SentenceEncoder {
         }
         let rest = weights.finish()?;
         for (layer, weights) in network.dense.iter().zip(dense) {
-            take_dense(weights, *layer, &mut params)?;
+            take_weights(weights, layer.weight, layer.bias, &mut params)?;
         }
         Ok(Self { rest, ..Self::of_parts(directory, params, network) })
     }

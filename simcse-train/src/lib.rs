@@ -35,6 +35,7 @@ mod error;
 mod evaluation;
 mod measure;
 mod run;
+mod scoring;
 mod settings;
 mod step;
 #[cfg(test)]

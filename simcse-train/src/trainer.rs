@@ -13,7 +13,6 @@ use crate::callbacks::Callbacks;
 use crate::data::examples::Examples;
 use crate::draws::{Draw, Draws, total_steps};
 use crate::error::{Error, Result};
-use crate::evaluation::Figures;
 use crate::memory::{MemoryPlan, SAMPLE, plan_memory};
 use crate::optim::adamw::{AdamW, clip_scale, gradient_norm};
 use crate::optim::schedule::LinearSchedule;
@@ -21,9 +20,9 @@ use crate::run::RunDirectory;
 use crate::run::checkpoint::{Checkpoint, State};
 use crate::run::metrics::StepRecord;
 use crate::run::output::{OutputDirectory, check_space};
-use crate::run::progress::Progress;
 use crate::run::provenance::{Provenance, Sources, model_digest};
 use crate::run::summary::Summary;
+use crate::scoring::{evaluate, test};
 use crate::settings::Settings;
 use crate::step::gradient::mean_gradient;
 use crate::step::gradient_flow::check_gradient_flow;
@@ -371,37 +370,4 @@ impl Start {
 /// one, happens now, with `step` steps done.
 fn due(step: u64, every: Option<u64>, last: bool) -> bool {
     step == 0 || last || every.is_some_and(|every| step.is_multiple_of(every))
-}
-
-/// Scores this step's model and returns whether it is the best one so far. A model that was scored
-/// before the run was stopped at this step is not scored again.
-fn evaluate(
-    encoder: &SentenceEncoder,
-    settings: &Settings,
-    progress: &mut Progress,
-    run: &mut RunDirectory,
-    callbacks: &mut dyn Callbacks,
-) -> Result<bool> {
-    if progress.is_evaluated() {
-        return Ok(false);
-    }
-    let Some(evaluation) = callbacks.evaluate(encoder)? else { return Ok(false) };
-    run.log_evaluation(progress.line(&evaluation))?;
-    Ok(progress.add_evaluation(&evaluation, settings.early_stopping_threshold))
-}
-
-/// Scores the final model on the test set.
-fn test(
-    encoder: &SentenceEncoder,
-    progress: &Progress,
-    run: &mut RunDirectory,
-    callbacks: &mut dyn Callbacks,
-) -> Result<Option<Figures>> {
-    let evaluation = callbacks.test(encoder)?;
-    if callbacks.stop_requested() {
-        return Err(Error::Stopped { step: progress.global_step, path: run.path().to_path_buf() });
-    }
-    let Some(evaluation) = evaluation else { return Ok(None) };
-    run.log_evaluation(progress.line(&evaluation))?;
-    Ok(Some(evaluation.figures))
 }

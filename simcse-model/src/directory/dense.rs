@@ -5,7 +5,7 @@
 use std::path::PathBuf;
 
 use serde_json::{Value, json};
-use simcse_tensor::{DenseActivation, Named};
+use simcse_tensor::{DenseActivation, Named, Params, Slot};
 
 use crate::directory::config::WIDTH;
 use crate::directory::weights::file::WeightsFile;
@@ -87,6 +87,19 @@ impl DenseModule {
             "activation_function": class,
         })
     }
+}
+
+/// Reads the weights of a dense layer, which must be all that the file holds, to their places among
+/// the parameters.
+///
+/// # Errors
+/// As [`WeightsFile::take`] and [`WeightsFile::finish`].
+pub(crate) fn take_weights(mut file: WeightsFile, weight: Slot, bias: Option<Slot>, params: &mut Params) -> Result<()> {
+    file.take(WEIGHT, &[weight.rows(), weight.cols()], params.slice_mut(weight))?;
+    if let Some(bias) = bias {
+        file.take(BIAS, &[bias.rows()], params.slice_mut(bias))?;
+    }
+    file.finish()
 }
 
 /// The function whose class in PyTorch a field names; its path differs between versions.
