@@ -30,7 +30,7 @@ pub(crate) struct OfPretraining;
 
 impl HasSettings for OfPretraining {
     fn has(name: &str) -> bool {
-        OfTraining::has(name) && !Settings::OF_EMBEDDINGS.contains(&name)
+        OfTraining::has(name) && !Settings::is_of_embeddings(name)
     }
 }
 

@@ -73,6 +73,8 @@ fn a_language_model_is_continued_and_then_tuned() {
     let steps = "--max-steps 2 --warmup-steps 0 --learning-rate 1e-30";
     workspace.stdout(&format!("pretrain in.txt --model base --batch-size 16 {steps} --output-dir more"));
     assert!(head("base") == head("more"));
+    // The record names the model that was given, without the head.
+    workspace.stdout("pretrain --resume-from-checkpoint auto --model base --max-steps 3 --output-dir more");
 
     workspace.stdout("train in.txt --model base --batch-size 16 --max-steps 3 --output-dir tuned");
     assert!(!workspace.path("tuned/mlm_head.safetensors").exists());

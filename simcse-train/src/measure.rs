@@ -81,7 +81,7 @@ pub fn measure_steps(
     settings.check()?;
     settings.check_columns(examples.columns())?;
     settings.apply_to(encoder)?;
-    settings.add_mlp(encoder);
+    settings.add_parts(encoder)?;
     total_steps(settings, examples)?; // an error unless there is a batch
     let mut optimizer = AdamW::new(encoder.params.layout(), settings.weight_decay, settings.adam_epsilon);
     let mut grads = Grads::zeros(encoder.params.layout().clone());

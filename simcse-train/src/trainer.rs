@@ -88,7 +88,7 @@ enum Start {
     /// At the first step, in a directory that does not hold a run yet.
     New {
         output: PathBuf,
-        /// The digest of the model as it was given, without a layer that the run adds.
+        /// The digest of the model as it was given, without what the run adds.
         model_digest: String,
     },
     /// From a checkpoint.
@@ -123,7 +123,7 @@ impl Trainer {
         let steps = total_steps(&settings, examples)?;
         let sources = Sources::of_model(&encoder);
         let start = Start::New { output: output.into(), model_digest: model_digest(&encoder) };
-        settings.add_mlp(&mut encoder);
+        settings.add_parts(&mut encoder)?;
         Self::prepare(encoder, examples, settings, steps, sources, start)
     }
 
@@ -158,6 +158,7 @@ impl Trainer {
         }
         let mut encoder = checkpoint.load_encoder()?;
         settings.apply_to(&mut encoder)?;
+        settings.add_mlm_head(&mut encoder)?;
         checkpoint.load_training_mlp(&mut encoder)?;
         let sources = checkpoint.provenance.sources();
         let start = Start::Resumed(output, Box::new(checkpoint));

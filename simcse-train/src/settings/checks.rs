@@ -120,13 +120,11 @@ impl Settings {
         Err(Error::Changed { what: format!("--{}", setting.flag()), recorded: value(self), given: value(given) })
     }
 
-    /// Gives `encoder` the length, pooling, pooled layers and precision of the settings, and a head
-    /// if it needs one.
+    /// Gives `encoder` the length, pooling, pooled layers and precision of the settings.
     ///
     /// # Errors
     /// [`Error::Setting`] if the model cannot encode sentences of that length, or its embeddings
-    /// have fewer values than --matryoshka-dims names; what reading the head of masked language
-    /// modeling reports.
+    /// have fewer values than --matryoshka-dims names.
     pub(crate) fn apply_to(&self, encoder: &mut SentenceEncoder) -> Result<()> {
         let most = encoder.config().max_tokens();
         if self.max_seq_length > most {
@@ -147,21 +145,35 @@ impl Settings {
             encoder.directory.layer_mix = layers.mix(encoder.config().num_hidden_layers);
         }
         encoder.precision = self.precision;
-        if self.has_masked_lm() {
-            encoder.add_mlm_head(self.seed)?;
-        }
         Ok(())
     }
 
-    /// Gives `encoder`, at the start of a run, the layer of the setting `mlp`, whose weights are
-    /// drawn from the seed.
-    pub(crate) fn add_mlp(&self, encoder: &mut SentenceEncoder) {
+    /// Gives `encoder`, at the start of a run, the head of masked language modeling and the layer
+    /// of the setting `mlp`, if the run has them. Weights that the model does not bring are drawn
+    /// from the seed.
+    ///
+    /// # Errors
+    /// What reading the head reports.
+    pub(crate) fn add_parts(&self, encoder: &mut SentenceEncoder) -> Result<()> {
+        self.add_mlm_head(encoder)?;
         let width = encoder.dimension();
         match self.mlp {
             Mlp::None => {}
             Mlp::Always => encoder.add_dense(DenseModule::new(width, width, DenseActivation::Tanh), self.seed),
             Mlp::OnlyTrain => encoder.add_training_mlp(self.seed),
         }
+        Ok(())
+    }
+
+    /// Gives `encoder` the head of masked language modeling, if the run has one.
+    ///
+    /// # Errors
+    /// What reading the head reports.
+    pub(crate) fn add_mlm_head(&self, encoder: &mut SentenceEncoder) -> Result<()> {
+        if self.has_masked_lm() {
+            encoder.add_mlm_head(self.seed)?;
+        }
+        Ok(())
     }
 
     /// Whether a layer is used in training alone.

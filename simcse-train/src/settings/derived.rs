@@ -15,29 +15,30 @@ use crate::step::masked_lm::MaskedLm;
 use crate::step::masking::Masking;
 use crate::step::objectives::{Matryoshka, Objective};
 
+/// The options of the loss of embeddings and of the views that it compares.
+const LOSS: [&str; 13] = [
+    "directions",
+    "partition_mode",
+    "hardness_mode",
+    "hardness_strength",
+    "hard_negative_weight",
+    "focal_m",
+    "off_dropout",
+    "pos_ratio",
+    "noise_negatives",
+    "noise_weight",
+    "dup_rate",
+    "matryoshka_dims",
+    "matryoshka_weights",
+];
+/// The options of masked language modeling.
+const MASKED_LM: [&str; 3] = ["mlm_weight", "mlm_probability", "whole_word_mask"];
+
 impl Settings {
-    /// The settings that concern a loss of embeddings, by name.
-    pub const OF_EMBEDDINGS: &[&str] = &[
-        "recipe",
-        "prompt",
-        "scale",
-        "directions",
-        "partition_mode",
-        "hardness_mode",
-        "hardness_strength",
-        "hard_negative_weight",
-        "focal_m",
-        "off_dropout",
-        "pos_ratio",
-        "noise_negatives",
-        "noise_weight",
-        "dup_rate",
-        "matryoshka_dims",
-        "matryoshka_weights",
-        "mlm_weight",
-        "mlp",
-        "batch_sampler",
-    ];
+    /// Whether the setting `name` concerns a loss of embeddings alone.
+    pub fn is_of_embeddings(name: &str) -> bool {
+        LOSS.contains(&name) || ["recipe", "prompt", "scale", "mlm_weight", "mlp", "batch_sampler"].contains(&name)
+    }
 
     /// The defaults for training `encoder`: its own pooling and dropout rates, and no greater
     /// length than it has positions for.
@@ -120,25 +121,7 @@ impl Settings {
 
     /// The options of the objective and of the views that do not have their defaults, as flags.
     pub fn objective_flags(&self) -> Vec<String> {
-        const OPTIONS: [&str; 16] = [
-            "directions",
-            "partition_mode",
-            "hardness_mode",
-            "hardness_strength",
-            "hard_negative_weight",
-            "focal_m",
-            "off_dropout",
-            "pos_ratio",
-            "noise_negatives",
-            "noise_weight",
-            "dup_rate",
-            "matryoshka_dims",
-            "matryoshka_weights",
-            "mlm_weight",
-            "mlm_probability",
-            "whole_word_mask",
-        ];
-        self.flags_of(&OPTIONS)
+        self.flags_of(&[&LOSS[..], &MASKED_LM].concat())
     }
 
     /// The settings of what is pooled and of what follows, as flags, where they do not have their

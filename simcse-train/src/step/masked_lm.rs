@@ -10,6 +10,7 @@
 //! were added in turns, the order of the sum would depend on the size of the pieces. So the
 //! products' gradients are added up by themselves first.
 
+use ndarray::Array2;
 use rayon::prelude::*;
 use simcse_model::{BufferPool, DropoutPlan, SentenceEncoder};
 use simcse_tensor::rng::Philox;
@@ -149,7 +150,7 @@ pub fn accumulate_masked_gradient(
         let states = encoder.masked_states(&mut tape, &piece.batch, selected.into(), dropout);
         let loss = loss(encoder, &labels, weight / tokens as f32);
         let (value, rows) = (tape.value(states), tape.rows(states));
-        let mut dstates = value.clone();
+        let mut dstates = Array2::zeros(value.dim());
         loss.forward_backward(value, rows, &mut dstates, products, grads.slice_mut(bias), &mut found);
         tape.backward(&[(states, dstates.view())], grads);
     }
