@@ -2,7 +2,7 @@
 
 use std::collections::{HashMap, HashSet};
 
-use ndarray::{Array2, ArrayView2, Axis};
+use ndarray::{Array2, ArrayView1, ArrayView2, Axis};
 use rayon::prelude::*;
 
 use crate::error::Error;
@@ -140,7 +140,7 @@ impl<E: Embedder> Similarity for Cosine<E> {
         }
         let [left, right] = roles.map(|role| &self.stores[self.store_of(role)]);
         let row_of = |store: &Store, text: usize| store.find(&texts[text]).expect("a text that is kept");
-        let similarity = |&[a, b]: &[usize; 2]| left.row(row_of(left, a)).dot(&right.row(row_of(right, b)));
+        let similarity = |&[a, b]: &[usize; 2]| cosine(left.row(row_of(left, a)), right.row(row_of(right, b)));
         let similarities: Vec<f32> = pairs.iter().map(similarity).collect();
         self.range = self.range.join(Range::of(similarities.iter().copied()));
         Ok(Some(similarities))
@@ -183,6 +183,12 @@ impl<E: Embedder> Similarity for Cosine<E> {
         }
         warnings
     }
+}
+
+/// The cosine of two rows of length 1, or of zeros. Equal rows have exactly 1: a product of theirs is
+/// 1 but for its rounding, by which pairs of equal texts would be ranked.
+fn cosine(a: ArrayView1<f32>, b: ArrayView1<f32>) -> f32 {
+    if a == b && a.iter().any(|&value| value != 0.0) { 1.0 } else { a.dot(&b) }
 }
 
 /// The distinct texts of a corpus, and where each of them is.
