@@ -72,7 +72,7 @@ fn attention(criterion: &mut Criterion) {
             let dropout = Dropout { rate, philox: Philox::new(1), step: 0, site: 0 };
             let mut tape = Tape::new(&params, &mut pool, rows.clone(), true);
             let x = tape.input(qkv.clone());
-            let (y, forward) = record(|| tape.attention(x, shape.heads, Some(dropout)));
+            let (y, forward) = record(|| tape.attention(x, shape.heads, None, Some(dropout)));
             let o = tape.value(y).clone();
             let (mut gradients, backward) =
                 record(|| tape.backward(&[(y, dout.view())], &mut Grads::zeros(nothing.clone())));

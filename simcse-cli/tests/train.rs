@@ -318,7 +318,11 @@ fn bad_models_are_an_error_in_one_line_and_nothing_is_written() {
         assert!(error.contains(message), "{error}");
         assert!(!workspace.path("out").exists(), "{to}");
     };
-    bad("\"bert\"", "\"t5\"", "model_type: expected bert, roberta or distilbert, found \"t5\"");
+    bad(
+        "\"bert\"",
+        "\"t5\"",
+        "model_type: expected bert, roberta, xlm-roberta, camembert, distilbert, electra or mpnet, found \"t5\"",
+    );
     bad("\"gelu\"", "\"mish\"", "hidden_act: expected gelu, ");
     bad("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3", "encoder.layer.2.attention");
     bad("\"intermediate_size\": 32", "\"intermediate_size\": 48", "expected shape [48, 16], found shape [32, 16]");

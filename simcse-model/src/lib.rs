@@ -53,6 +53,7 @@
 pub mod hub;
 pub mod io;
 
+mod architecture;
 mod directory;
 mod encode;
 mod encoder;
@@ -64,8 +65,9 @@ mod saving;
 mod sentence_encoder;
 mod tokenizer;
 
+pub use architecture::Architecture;
 pub use directory::ModelDirectory;
-pub use directory::config::{Architecture, ModelConfig};
+pub use directory::config::ModelConfig;
 pub use directory::dense::DenseModule;
 pub use directory::layer_mix::{LayerMix, PooledLayers};
 pub use directory::prompts::{Prompt, Prompts};

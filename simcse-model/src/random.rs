@@ -105,7 +105,8 @@ fn initialize<'a>(
             _ => values.fill(if tensor.name.ends_with(".weight") { 1.0 } else { 0.0 }),
         }
         if tensor.name == "embeddings.word_embeddings.weight" {
-            values[config.pad_token_id * config.hidden_size..][..config.hidden_size].fill(0.0);
+            let width = tensor.shape[1];
+            values[config.pad_token_id * width..][..width].fill(0.0);
         }
     }
 }

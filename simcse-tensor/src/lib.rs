@@ -92,6 +92,7 @@ pub use ops::dense::DenseActivation;
 pub use ops::dropout::Dropout;
 pub use ops::embedding::Lookup;
 pub use ops::pooling::Pooling;
+pub use ops::relative_bias::RelativeBias;
 pub use ops::softmax::softmax;
 pub use ops::vocabulary_loss::{Predictions, VocabularyLoss, vocabulary_loss_scratch_bytes};
 pub use params::{Flat, Grads, Layout, ParamGradient, ParamValue, Parameter, Params, Slot};

@@ -71,7 +71,7 @@ fn loss_and_gradients_are_those_of_transformers() {
     let golden: Golden = serde_json::from_slice(&std::fs::read(goldens().join("masked_lm.json")).unwrap()).unwrap();
     let bytes = std::fs::read(goldens().join("masked_lm.safetensors")).unwrap();
     let expected = SafeTensors::deserialize(&bytes).unwrap();
-    assert_eq!(golden.models.len(), 3);
+    assert_eq!(golden.models.len(), 5);
     for (name, case) in golden.models {
         let encoder = encoder(&name, &expected);
         let count = case.texts.len() as u32;
@@ -106,7 +106,11 @@ fn batch() -> TokenizedBatch {
 
 #[test]
 fn pieces_of_every_size_give_the_same_bits() {
-    let mut encoder = SentenceEncoder::load_directory(&goldens().join("bert")).unwrap();
+    ["bert", "electra", "mpnet"].into_iter().for_each(check_pieces);
+}
+
+fn check_pieces(model: &str) {
+    let mut encoder = SentenceEncoder::load_directory(&goldens().join(model)).unwrap();
     encoder.add_mlm_head(1).unwrap();
     let masking = Masking::new(&encoder.directory.tokenizer, 0.15, false).unwrap();
     let batch = batch();
@@ -130,7 +134,10 @@ fn pieces_of_every_size_give_the_same_bits() {
         assert!((share - 0.15).abs() < 0.02, "{share}");
         assert!(contrastive || (f64::from(whole.0.loss) - 0.1 * masked_lm.loss).abs() < 1e-6);
         for mini_batch_tokens in [512, 1024, 1536] {
-            assert!(run(Some(mini_batch_tokens)) == whole, "pieces of {mini_batch_tokens} tokens give other bits");
+            assert!(
+                run(Some(mini_batch_tokens)) == whole,
+                "{model}: pieces of {mini_batch_tokens} tokens give other bits"
+            );
         }
     }
 }

@@ -1,5 +1,5 @@
 //! The same numbers as PyTorch: hidden states, embeddings, loss, gradients and ten optimizer steps
-//! of BERT, RoBERTa and DistilBERT, compared with what `tools/generate/goldens.py` computed in f64,
+//! of each kind of encoder, compared with what `tools/generate/goldens.py` computed in f64,
 //! without dropout and with our generator's masks.
 //!
 //! To compare models of published sizes, set `SIMCSE_GOLDENS` to a directory that
@@ -142,7 +142,7 @@ impl Expected<'_> {
         let mut squares = 0.0;
         let mut worst = 0.0;
         for tensor in encoder.params.layout().parameters().iter().filter(|tensor| tensor.trainable) {
-            if tensor.name.ends_with("key.bias") || tensor.name.ends_with("k_lin.bias") {
+            if ["key.bias", "k_lin.bias", "attn.k.bias"].iter().any(|name| tensor.name.ends_with(name)) {
                 continue; // softmax is invariant to it, so its true gradient is 0
             }
             let pairs = self.compare(&format!("{prefix}.{}", tensor.name), &sample(&buffer[tensor.range()]));
@@ -287,6 +287,16 @@ fn roberta() {
 #[test]
 fn distilbert() {
     committed("distilbert");
+}
+
+#[test]
+fn electra() {
+    committed("electra");
+}
+
+#[test]
+fn mpnet() {
+    committed("mpnet");
 }
 
 #[test]

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """Compute with PyTorch what `simcse-train/tests/pytorch.rs` compares with.
 
-    python3 tools/generate/goldens.py
-        write simcse-train/tests/goldens/{bert,roberta,distilbert}
+    python3 tools/generate/goldens.py [NAME...]
+        write simcse-train/tests/goldens/{bert,roberta,distilbert,electra,mpnet}
     python3 tools/generate/goldens.py --live MODEL_DIR... --out DIR
         do the same for models on disk, into DIR/<name of the model>; to compare with them:
         SIMCSE_GOLDENS=DIR cargo test -p simcse-train --test pytorch -- --nocapture
@@ -34,7 +34,8 @@ import torch
 import transformers
 from sentence_transformers.losses import MultipleNegativesRankingLoss
 from sentence_transformers.models import Pooling
-from transformers import AutoConfig, AutoModel, BertConfig, DistilBertConfig, RobertaConfig, get_linear_schedule_with_warmup
+from transformers import (AutoConfig, AutoModel, BertConfig, DistilBertConfig, ElectraConfig, MPNetConfig, RobertaConfig,
+                          get_linear_schedule_with_warmup)
 
 SEED = 20210418
 SCALE = 20.0
@@ -42,7 +43,7 @@ BATCHES = 8
 POOLINGS = ["mean", "cls", "mean", "max"]  # batch b is pooled by POOLINGS[b % 4]
 STEPS, WARMUP_RATIO, WEIGHT_DECAY, MAX_GRAD_NORM = 10, 0.2, 0.01, 1.0
 WHOLE, STRIDE = 128, 37
-CLS, SEP, FIRST_WORD = 101, 102, 5  # of BERT and DistilBERT; RoBERTa's are 0 and 2
+CLS, SEP, FIRST_WORD = 101, 102, 5  # of BERT and its kind; RoBERTa and its kind have 0 and 2
 OUTPUT = Path(__file__).resolve().parents[2] / "simcse-train" / "tests" / "goldens"
 
 VOCABULARY, LONGEST = 103, 24
@@ -59,6 +60,8 @@ SMALL_MODELS = {
                              pad_token_id=1, bos_token_id=0, eos_token_id=2),
     "distilbert": DistilBertConfig(**SIZES, dim=64, n_layers=2, n_heads=4, hidden_dim=128, dropout=0.1,
                                    attention_dropout=0.15, max_position_embeddings=LONGEST),
+    "electra": ElectraConfig(**BERT, embedding_size=40, max_position_embeddings=LONGEST),
+    "mpnet": MPNetConfig(**BERT, max_position_embeddings=LONGEST + 2, layer_norm_eps=1e-5),
 }
 
 
@@ -225,7 +228,7 @@ def sampled(arrays, case):
 
 def is_key_bias(name):
     """The softmax is invariant to it: its true gradient is 0."""
-    return name.endswith(("key.bias", "k_lin.bias"))
+    return name.endswith(("key.bias", "k_lin.bias", "attn.k.bias"))
 
 
 def relative_error(got, expected, prefix):
@@ -324,6 +327,7 @@ def make_small_model(directory, config):
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
+    parser.add_argument("models", nargs="*", metavar="NAME", help="write these small models only")
     parser.add_argument("--live", nargs="+", type=Path, metavar="MODEL_DIR", help="compute the same for these models")
     parser.add_argument("--out", type=Path, help="where --live writes")
     arguments = parser.parse_args()
@@ -336,7 +340,8 @@ def main():
         for model_dir in arguments.live:
             write_golden(arguments.out / model_dir.name, model_dir, 5e-5, **LIVE)
         return
-    for name, config in SMALL_MODELS.items():
+    for name in arguments.models or SMALL_MODELS:
+        config = SMALL_MODELS[name]
         make_small_model(OUTPUT / name, config)
         write_golden(OUTPUT / name, OUTPUT / name, 1e-3, **SMALL)
 

@@ -5,8 +5,8 @@
         write simcse-train/tests/goldens/masked_lm.{json,safetensors}
 
 Needs torch, transformers, safetensors and numpy. The models are the small ones that
-tools/generate/goldens.py writes, with heads of random weights: `BertForMaskedLM`,
-`RobertaForMaskedLM` and `DistilBertForMaskedLM`, in f64 and without dropout. The files hold masked
+tools/generate/goldens.py writes, with heads of random weights: `BertForMaskedLM`
+and its counterparts of other families, in f64 and without dropout. The files hold masked
 texts, the loss, the share of masked tokens that are predicted, the heads' weights, and gradients; of
 an array of more than WHOLE values, every STRIDE-th.
 """
@@ -23,7 +23,7 @@ from transformers import AutoModelForMaskedLM
 
 GOLDENS = Path(__file__).resolve().parents[2] / "simcse-train" / "tests" / "goldens"
 SEED, WHOLE, STRIDE, SENTENCES = 7, 128, 37, 40
-HEADS = ("cls.", "lm_head.", "vocab_")
+HEADS = ("cls.", "lm_head.", "vocab_", "generator_")
 
 
 def texts(config, rng):
@@ -73,7 +73,7 @@ def compute(name, rng):
 
 def main():
     golden, arrays = {"whole": WHOLE, "stride": STRIDE, "models": {}}, {}
-    for name in ["bert", "roberta", "distilbert"]:
+    for name in ["bert", "roberta", "distilbert", "electra", "mpnet"]:
         golden["models"][name], found = compute(name, np.random.default_rng(SEED))
         arrays.update(found)
     golden["versions"] = {"python": platform.python_version(), "torch": torch.__version__,

@@ -114,9 +114,16 @@ all_mistakes() {
 
   on simcse-model encoder::tests encoder/batch.rs
   plant 'RoBERTa: positions from pad_token_id' 's/pad + next$/pad + next - 1/'
-  plant 'RoBERTa: padding has a position' 's/Architecture::Roberta if id == pad => pad,/Architecture::Roberta if id == u32::MAX => pad,/'
+  plant 'RoBERTa: padding has a position' 's/true if id == pad => pad,/true if id == u32::MAX => pad,/'
 
-  on simcse-model encoder::tests encoder/names.rs
+  on simcse-tensor ops::relative_bias ops/relative_bias.rs
+  plant 'relative bias: of the next query' 's/    tokens - 1 - i..2 \* tokens - 1 - i/    let i = i.saturating_sub(1); tokens - 1 - i..2 * tokens - 1 - i/'
+  plant 'relative bias: keys before their query as after it' 's/if offset > 0 { HALF/if offset != 0 { HALF/'
+  on simcse-tensor ops::relative_bias ops/attention.rs
+  plant 'relative bias: gradient without √D' 's/collect_gradient(ddiagonals, h, tokens, head.scale.recip(), dtable)/collect_gradient(ddiagonals, h, tokens, 1.0, dtable)/'
+  plant 'relative bias: left out of the recomputed scores' 's/add_to_scores(s, diagonals, i, &mut p\[..tokens\])/add_to_scores(s, diagonals, i, \&mut vec![0.0; tokens])/'
+
+  on simcse-model encoder::tests architecture.rs
   plant 'DistilBERT: dropout of the attention output' 's/attention_output_dropout: false/attention_output_dropout: true/'
 
   on simcse-model encoder::tests encoder/layer.rs

@@ -38,7 +38,7 @@ try_mistake() {
 
 # first_bounds: prints the first bound that each model breaks.
 first_bounds() {
-  grep -E '^(bert|roberta|distilbert): ' "$copy/log" | sort | sed 's/;.*//' | paste -sd';' | sed 's/;/; /g'
+  grep -E '^[a-z]+: ' "$copy/log" | sort | sed 's/;.*//' | paste -sd';' | sed 's/;/; /g'
 }
 
 all_mistakes() {
@@ -56,8 +56,12 @@ all_mistakes() {
   plant "RoBERTa's positions off by one" 's|^\( *\)pad + next$|\1pad + next - 1|'
   in_file encoder/layer.rs
   plant "weight decay on biases" 's|side_by_side("bias", &\[out\], false)|side_by_side("bias", \&[out], true)|'
-  in_file encoder/names.rs
+  in_file architecture.rs
   plant "dropout after DistilBERT's attention" 's|attention_output_dropout: false|attention_output_dropout: true|'
+  in_file ops/relative_bias.rs
+  plant "MPNet's keys before and after a query changed for each other" 's|if offset > 0 {|if offset < 0 {|'
+  in_file ops/attention.rs
+  plant "MPNet's bias before 1/√D" 's|tokens, scale.recip(), diagonals|tokens, 1.0, diagonals|'
   in_file encoder/mod.rs
   plant "padding trains its embedding" 's|let padding = Some(.*);|let padding = None;|'
 }

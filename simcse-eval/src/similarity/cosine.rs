@@ -185,8 +185,8 @@ impl<E: Embedder> Similarity for Cosine<E> {
     }
 }
 
-/// The cosine of two rows of length 1, or of zeros. Equal rows have exactly 1: a product of theirs is
-/// 1 but for its rounding, by which pairs of equal texts would be ranked.
+/// The cosine of two rows of length 1, or of zeros. Equal rows have exactly 1: a product of theirs
+/// is 1 but for its rounding, by which pairs of equal texts would be ranked.
 fn cosine(a: ArrayView1<f32>, b: ArrayView1<f32>) -> f32 {
     if a == b && a.iter().any(|&value| value != 0.0) { 1.0 } else { a.dot(&b) }
 }

@@ -1,14 +1,14 @@
-//! `config.json`: the shape of a BERT, RoBERTa or DistilBERT encoder.
+//! `config.json`: the shape of an encoder.
 //!
-//! Names and defaults are those of transformers' `BertConfig`, `RobertaConfig`, and
-//! `DistilBertConfig`.
+//! Names and defaults are those of transformers' configuration classes, such as `BertConfig`.
 
 use std::ops::RangeInclusive;
 use std::path::Path;
 
 use serde_json::{Map, Value, json};
-use simcse_tensor::{Activation, Named};
+use simcse_tensor::{Activation, Named, RelativeBias};
 
+use crate::architecture::Architecture;
 use crate::error::{Error, Result};
 use crate::io::files::read_configuration;
 use crate::io::json::JsonObject;
@@ -19,90 +19,6 @@ pub(super) const WIDTH: RangeInclusive<usize> = 1..=1 << 16;
 const FEED_FORWARD: RangeInclusive<usize> = 1..=1 << 20;
 const LAYERS: RangeInclusive<usize> = 1..=1 << 10;
 const POSITIONS: RangeInclusive<usize> = 1..=1 << 20;
-
-/// The encoder families, by `model_type`.
-///
-/// ```
-/// use simcse_model::{Architecture, Named};
-///
-/// assert_eq!(Architecture::from_name("roberta").unwrap(), Architecture::Roberta);
-/// assert_eq!(Architecture::DistilBert.name(), "distilbert");
-/// ```
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Architecture {
-    /// `bert`
-    Bert,
-    /// `roberta`: BERT whose positions count from the padding index.
-    Roberta,
-    /// `distilbert`: BERT without token types and without a pooler, with names of its own.
-    DistilBert,
-}
-
-impl Named for Architecture {
-    const ALL: &'static [Self] = &[Self::Bert, Self::Roberta, Self::DistilBert];
-
-    /// The `model_type` of `config.json`.
-    fn name(self) -> &'static str {
-        match self {
-            Self::Bert => "bert",
-            Self::Roberta => "roberta",
-            Self::DistilBert => "distilbert",
-        }
-    }
-}
-
-impl Architecture {
-    fn class(self) -> &'static str {
-        match self {
-            Self::Bert => "BertModel",
-            Self::Roberta => "RobertaModel",
-            Self::DistilBert => "DistilBertModel",
-        }
-    }
-
-    fn of(json: &JsonObject) -> Result<Self> {
-        let found = json.text("model_type")?.unwrap_or_default();
-        Self::from_name(found).map_err(|unknown| json.invalid("model_type", unknown.expected))
-    }
-
-    fn names(self) -> &'static FieldNames {
-        match self {
-            Self::Bert | Self::Roberta => &BERT_NAMES,
-            Self::DistilBert => &DISTILBERT_NAMES,
-        }
-    }
-}
-
-/// The names that a family gives to the same fields.
-struct FieldNames {
-    hidden_size: &'static str,
-    num_hidden_layers: &'static str,
-    num_attention_heads: &'static str,
-    intermediate_size: &'static str,
-    hidden_dropout_prob: &'static str,
-    attention_probs_dropout_prob: &'static str,
-    hidden_act: &'static str,
-}
-
-const BERT_NAMES: FieldNames = FieldNames {
-    hidden_size: "hidden_size",
-    num_hidden_layers: "num_hidden_layers",
-    num_attention_heads: "num_attention_heads",
-    intermediate_size: "intermediate_size",
-    hidden_dropout_prob: "hidden_dropout_prob",
-    attention_probs_dropout_prob: "attention_probs_dropout_prob",
-    hidden_act: "hidden_act",
-};
-
-const DISTILBERT_NAMES: FieldNames = FieldNames {
-    hidden_size: "dim",
-    num_hidden_layers: "n_layers",
-    num_attention_heads: "n_heads",
-    intermediate_size: "hidden_dim",
-    hidden_dropout_prob: "dropout",
-    attention_probs_dropout_prob: "attention_dropout",
-    hidden_act: "activation",
-};
 
 /// The shape of an encoder, in BERT's names. Every value that is read is checked: sizes are
 /// positive and limited, heads divide the hidden size, dropout rates are in `[0, 1)`.
@@ -131,6 +47,9 @@ pub struct ModelConfig {
     pub vocab_size: usize,
     /// `C` (DistilBERT: `dim`).
     pub hidden_size: usize,
+    /// `E`, the width of the embeddings of an ELECTRA; `None` for families whose embeddings are
+    /// always as wide as their layers. See [`ModelConfig::embedding_width`].
+    pub embedding_size: Option<usize>,
     /// The number of Transformer layers (DistilBERT: `n_layers`).
     pub num_hidden_layers: usize,
     /// `H` (DistilBERT: `n_heads`).
@@ -141,7 +60,8 @@ pub struct ModelConfig {
     pub hidden_act: Activation,
     /// The number of rows of the position embeddings; see [`ModelConfig::max_tokens`].
     pub max_position_embeddings: usize,
-    /// The number of rows of the token type embeddings; 0 for DistilBERT, which has none.
+    /// The number of rows of the token type embeddings; 0 for DistilBERT and MPNet, which
+    /// have none.
     pub type_vocab_size: usize,
     /// The ε of every LayerNorm (DistilBERT: always 1e-12).
     pub layer_norm_eps: f32,
@@ -179,11 +99,15 @@ impl ModelConfig {
 
     fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
         let json = JsonObject::parse(path, bytes)?;
-        let architecture = Architecture::of(&json)?;
-        let names = architecture.names();
+        let found = json.text("model_type")?.unwrap_or_default();
+        let architecture =
+            Architecture::from_name(found).map_err(|unknown| json.invalid("model_type", unknown.expected))?;
+        let family = architecture.family();
+        let names = &family.fields;
         refuse_unsupported(&json)?;
 
         let default = Self::defaults(architecture);
+        let default_padding = default.pad_token_id;
         let probability = |name| json.float(name, "a probability in [0, 1)", |p| (0.0..1.0).contains(&p));
         let config = Self {
             architecture,
@@ -205,23 +129,35 @@ impl ModelConfig {
                 .unwrap_or(default.initializer_range),
             ..default
         };
-        let config = match architecture {
-            Architecture::DistilBert => config,
-            Architecture::Bert | Architecture::Roberta => Self {
-                type_vocab_size: json.size("type_vocab_size", VOCABULARY)?.unwrap_or(config.type_vocab_size),
-                layer_norm_eps: json
+        let config = Self {
+            type_vocab_size: match family.has_token_types {
+                true => json.size("type_vocab_size", VOCABULARY)?.unwrap_or(config.type_vocab_size),
+                false => 0,
+            },
+            layer_norm_eps: match family.has_layer_norm_eps {
+                true => json
                     .float("layer_norm_eps", "a positive number", |eps| eps > 0.0 && eps.is_finite())?
                     .unwrap_or(config.layer_norm_eps),
-                ..config
+                false => config.layer_norm_eps,
             },
+            embedding_size: match family.has_embedding_size {
+                true => json.size("embedding_size", WIDTH)?.or(config.embedding_size),
+                false => None,
+            },
+            ..config
         };
+        if family.has_relative_attention {
+            json.require("relative_attention_num_buckets", &json!(RelativeBias::BUCKETS))?;
+            // transformers' code has this number where others read it from the configuration.
+            json.require("pad_token_id", &json!(default_padding))?;
+        }
         config.check_together(&json)?;
         Ok(config)
     }
 
     /// The conditions on more than one field.
     fn check_together(&self, json: &JsonObject) -> Result<()> {
-        let names = self.architecture.names();
+        let names = &self.architecture.family().fields;
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             let expected = format_args!("a divisor of {} {}", names.hidden_size, self.hidden_size);
             return Err(json.invalid(names.num_attention_heads, expected));
@@ -244,6 +180,7 @@ impl ModelConfig {
             architecture,
             vocab_size: 30522,
             hidden_size: 768,
+            embedding_size: None,
             num_hidden_layers: 12,
             num_attention_heads: 12,
             intermediate_size: 3072,
@@ -259,25 +196,41 @@ impl ModelConfig {
         match architecture {
             Architecture::Bert => bert,
             Architecture::Roberta => Self { vocab_size: 50265, pad_token_id: 1, ..bert },
+            Architecture::XlmRoberta | Architecture::Camembert => Self { pad_token_id: 1, ..bert },
             Architecture::DistilBert => Self { num_hidden_layers: 6, type_vocab_size: 0, ..bert },
+            Architecture::Electra => Self {
+                hidden_size: 256,
+                embedding_size: Some(128),
+                num_attention_heads: 4,
+                intermediate_size: 1024,
+                ..bert
+            },
+            Architecture::Mpnet => Self { vocab_size: 30527, type_vocab_size: 0, pad_token_id: 1, ..bert },
         }
     }
 
-    /// The length of the longest sentence in tokens, special ones included. RoBERTa has fewer than
-    /// its position embeddings have rows, because its first position is after the padding index.
+    /// `E`, the width of the embeddings; `C` for all families but ELECTRA.
+    pub fn embedding_width(&self) -> usize {
+        self.embedding_size.unwrap_or(self.hidden_size)
+    }
+
+    /// The length of the longest sentence in tokens, special ones included. RoBERTa and its
+    /// relatives have fewer than their position embeddings have rows, because their first position
+    /// is after the padding index.
     pub fn max_tokens(&self) -> usize {
-        match self.architecture {
-            Architecture::Roberta => self.max_position_embeddings.saturating_sub(self.pad_token_id + 1),
-            Architecture::Bert | Architecture::DistilBert => self.max_position_embeddings,
+        match self.architecture.family().positions_after_padding {
+            true => self.max_position_embeddings.saturating_sub(self.pad_token_id + 1),
+            false => self.max_position_embeddings,
         }
     }
 
     /// A `config.json` as transformers would write it.
     pub fn to_json(&self) -> String {
-        let names = self.architecture.names();
+        let family = self.architecture.family();
+        let names = &family.fields;
         let mut fields = Map::new();
         let mut put = |name: &str, value: Value| fields.insert(name.to_owned(), value);
-        put("architectures", json!([self.architecture.class()]));
+        put("architectures", json!([family.class]));
         put("model_type", json!(self.architecture.name()));
         put("vocab_size", json!(self.vocab_size));
         put(names.hidden_size, json!(self.hidden_size));
@@ -288,9 +241,17 @@ impl ModelConfig {
         put(names.hidden_dropout_prob, decimal(self.hidden_dropout_prob));
         put(names.attention_probs_dropout_prob, decimal(self.attention_probs_dropout_prob));
         put("max_position_embeddings", json!(self.max_position_embeddings));
-        if self.architecture != Architecture::DistilBert {
+        if let Some(embedding_size) = self.embedding_size {
+            put("embedding_size", json!(embedding_size));
+        }
+        if family.has_token_types {
             put("type_vocab_size", json!(self.type_vocab_size));
+        }
+        if family.has_layer_norm_eps {
             put("layer_norm_eps", decimal(self.layer_norm_eps));
+        }
+        if family.has_relative_attention {
+            put("relative_attention_num_buckets", json!(RelativeBias::BUCKETS));
         }
         put("pad_token_id", json!(self.pad_token_id));
         put("initializer_range", decimal(self.initializer_range));

@@ -17,7 +17,7 @@ use crate::io::text::{excerpt, printable};
 
 /// The heads of transformers' own classes, which no sentence encoder has. Leaving them out needs no
 /// warning.
-const HEADS: [&str; 8] = [
+const HEADS: [&str; 11] = [
     "lm_head.",
     "cls.",
     "vocab_transform.",
@@ -26,6 +26,9 @@ const HEADS: [&str; 8] = [
     "pre_classifier.",
     "classifier.",
     "qa_outputs.",
+    "discriminator_predictions.",
+    "generator_predictions.",
+    "generator_lm_head.",
 ];
 
 /// Buffers of older versions of transformers, which are not weights and are written back unchanged.

@@ -23,7 +23,8 @@ use std::path::{Path, PathBuf};
 use serde_json::{Value, json};
 use simcse_tensor::Pooling;
 
-use crate::directory::config::{Architecture, ModelConfig};
+use crate::architecture::Architecture;
+use crate::directory::config::ModelConfig;
 use crate::directory::dense::DenseModule;
 use crate::directory::layer_mix::LayerMix;
 use crate::directory::modules::{Module, Modules};
@@ -347,7 +348,7 @@ fn refuse_last_token(config: &JsonObject) -> Result<()> {
 
 /// Limits the tokenizer to the tokens and token types that the model has embeddings for.
 fn fit(tokenizer: &mut Tokenizer, config: &ModelConfig, transformer: &Path) -> Result<()> {
-    if tokenizer.has_token_types() && config.architecture != Architecture::DistilBert {
+    if tokenizer.has_token_types() && config.architecture.family().has_token_types {
         let file = transformer.join("tokenizer.json");
         let expected = "a template of token type 0 (others are not supported)";
         return Err(Error::field(&file, "post_processor", expected, "another"));

@@ -2,7 +2,8 @@
 
 use simcse_tensor::Named;
 
-use crate::directory::config::{Architecture, ModelConfig};
+use crate::architecture::Architecture;
+use crate::directory::config::ModelConfig;
 
 /// The size of a BERT: one of the miniatures of Turc et al. 2019 ("Well-Read Students Learn
 /// Better"), or BERT base. Heads are 64 wide, and feed-forward layers four times as wide as the

@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use simcse_tensor::Rows;
 
-use crate::directory::config::{Architecture, ModelConfig};
+use crate::directory::config::ModelConfig;
 
 /// The encoder's input: one row per token, without padding.
 ///
@@ -32,23 +32,24 @@ impl TokenBatch {
     /// Lays out sentences given as token ids, special tokens included. `streams[s]` is the
     /// coordinate of sentence `s` in dropout masks.
     ///
-    /// Positions count from 0. RoBERTa's count from `pad_token_id + 1` and skip padding tokens: one
-    /// that a text contains has position `pad_token_id` (transformers'
+    /// Positions count from 0. Those of RoBERTa and its relatives count from `pad_token_id + 1` and
+    /// skip padding tokens: one that a text contains has position `pad_token_id` (transformers'
     /// `create_position_ids_from_input_ids`).
     ///
     /// # Panics
     /// If the number of streams is not the number of sentences.
     pub fn new<I: AsRef<[u32]>>(config: &ModelConfig, sentences: &[I], streams: Vec<u32>) -> Self {
         let pad = config.pad_token_id as u32;
+        let after_padding = config.architecture.family().positions_after_padding;
         let positions = sentences.iter().flat_map(|ids| {
             let mut next = 0;
-            ids.as_ref().iter().map(move |&id| match config.architecture {
-                Architecture::Roberta if id == pad => pad,
-                Architecture::Roberta => {
+            ids.as_ref().iter().map(move |&id| match after_padding {
+                true if id == pad => pad,
+                true => {
                     next += 1;
                     pad + next
                 }
-                Architecture::Bert | Architecture::DistilBert => {
+                false => {
                     next += 1;
                     next - 1
                 }

@@ -1,12 +1,11 @@
 //! One Transformer layer, normalized after each residual connection (Vaswani et al. 2017).
 //!
-//! transformers: `BertLayer`, `RobertaLayer`, DistilBERT's `TransformerBlock`.
+//! transformers: `BertLayer` and its copies in other families, DistilBERT's `TransformerBlock`.
 
 use simcse_tensor::{Layout, Slot, Tape, Var};
 
 use crate::directory::config::ModelConfig;
 use crate::encoder::dropout::{DropoutPlan, Site};
-use crate::encoder::names::ParameterNames;
 
 /// Weight (out, in) and bias (out) of a dense layer.
 #[derive(Clone, Copy, Debug)]
@@ -52,7 +51,7 @@ pub(crate) struct Layer {
 impl Layer {
     /// Adds the parameters of layer `number` to the layout.
     pub(crate) fn push(layout: &mut Layout, config: &ModelConfig, number: usize) -> Self {
-        let names = ParameterNames::of(config.architecture);
+        let names = &config.architecture.family().parameters;
         let c = config.hidden_size;
         let f = config.intermediate_size;
         let name = |name: &str| format!("{}.{number}.{name}", names.layers);
@@ -73,16 +72,25 @@ impl Layer {
     /// a = LayerNorm(x + dropout(attention(x·W_qkvᵀ + b_qkv)·W_oᵀ + b_o))
     /// y = LayerNorm(a + dropout(act(a·W_1ᵀ + b_1)·W_2ᵀ + b_2))
     /// ```
-    pub(crate) fn forward(&self, config: &ModelConfig, tape: &mut Tape, x: Var, dropout: Option<&DropoutPlan>) -> Var {
+    ///
+    /// MPNet's attention adds `bias` to its scores.
+    pub(crate) fn forward(
+        &self,
+        config: &ModelConfig,
+        tape: &mut Tape,
+        x: Var,
+        bias: Option<Var>,
+        dropout: Option<&DropoutPlan>,
+    ) -> Var {
         let mask = |site| dropout.map(|plan| plan.at(site));
         let probabilities_mask = mask(Site::AttentionProbabilities(self.number));
         let attended_mask = mask(Site::AttentionOutput(self.number))
-            .filter(|_| ParameterNames::of(config.architecture).attention_output_dropout);
+            .filter(|_| config.architecture.family().has_attention_output_dropout);
         let fed_mask = mask(Site::Output(self.number));
         let eps = config.layer_norm_eps;
 
         let qkv = tape.linear(x, self.query_key_value.weight, self.query_key_value.bias);
-        let context = tape.attention(qkv, config.num_attention_heads, probabilities_mask);
+        let context = tape.attention(qkv, config.num_attention_heads, bias, probabilities_mask);
         let attended = tape.linear(context, self.attention_output.weight, self.attention_output.bias);
         let a = tape.layer_norm(attended, Some(x), attended_mask, self.attention_norm, eps);
 

@@ -1,7 +1,8 @@
 //! The encoder: token ids to hidden states, by embeddings and a stack of Transformer layers.
 //!
-//! transformers: `BertModel`, `RobertaModel`, `DistilBertModel`, without their pooler, which
-//! sentence embeddings do not use.
+//! transformers: `BertModel`, `RobertaModel` and others (see
+//! [`Architecture`](crate::Architecture)), without their pooler, which sentence embeddings do not
+//! use.
 //!
 //! This room knows simcse-tensor's tape and a [`ModelConfig`]. It must not know files, tokenizers,
 //! or how a sentence embedding is pooled: weights reach it as a flat buffer that its [`Layout`]
@@ -11,16 +12,15 @@ pub(crate) mod batch;
 pub(crate) mod dropout;
 mod layer;
 pub(crate) mod mlm_head;
-mod names;
 pub(crate) mod work;
 
-use simcse_tensor::{Layout, Lookup, Slot, Tape, Var};
+use simcse_tensor::{Layout, Lookup, RelativeBias, Slot, Tape, Var};
 
-use crate::directory::config::{Architecture, ModelConfig};
+use crate::directory::config::ModelConfig;
 use crate::directory::layer_mix::LayerMix;
 use crate::encoder::batch::TokenBatch;
 use crate::encoder::dropout::{DropoutPlan, Site};
-use crate::encoder::layer::{Layer, push_norm};
+use crate::encoder::layer::{Dense, Layer, push_norm};
 
 /// Where the encoder's parameters are in the flat buffers.
 ///
@@ -36,9 +36,13 @@ pub struct Encoder {
     config: ModelConfig,
     word_embeddings: Slot,
     position_embeddings: Slot,
-    /// BERT and RoBERTa only, and every token is of type 0; DistilBERT has none.
+    /// Every token is of type 0; some families have none.
     token_type_embeddings: Option<Slot>,
     embeddings_norm: [Slot; 2],
+    /// From the embeddings' width to that of the layers, if they differ.
+    embeddings_project: Option<Dense>,
+    /// The table of relative positions, (buckets, H), in families that have one.
+    relative_attention_bias: Option<Slot>,
     layers: Vec<Layer>,
 }
 
@@ -49,20 +53,34 @@ impl Encoder {
     /// came with it is saved with it. The pooler is neither computed nor trained.
     pub fn new(config: ModelConfig, with_pooler: bool) -> (Self, Layout) {
         let mut layout = Layout::default();
-        let c = config.hidden_size;
-        let mut table = |name: &str, rows| layout.push(format!("embeddings.{name}.weight"), &[rows, c], true, true);
+        let family = config.architecture.family();
+        let [c, e] = [config.hidden_size, config.embedding_width()];
+        let mut table = |name: &str, rows| layout.push(format!("embeddings.{name}.weight"), &[rows, e], true, true);
         let word_embeddings = table("word_embeddings", config.vocab_size);
         let position_embeddings = table("position_embeddings", config.max_position_embeddings);
         let token_type_embeddings =
             (config.type_vocab_size > 0).then(|| table("token_type_embeddings", config.type_vocab_size));
-        let embeddings_norm = push_norm(&mut layout, "embeddings.LayerNorm", c);
+        let embeddings_norm = push_norm(&mut layout, "embeddings.LayerNorm", e);
+        let embeddings_project = (e != c).then(|| Dense::push(&mut layout, &["embeddings_project".to_owned()], c, e));
         let layers = (0..config.num_hidden_layers).map(|number| Layer::push(&mut layout, &config, number)).collect();
-        if with_pooler && config.architecture != Architecture::DistilBert {
+        let relative_attention_bias = family.has_relative_attention.then(|| {
+            let shape = [RelativeBias::BUCKETS, config.num_attention_heads];
+            layout.push("encoder.relative_attention_bias.weight", &shape, true, true)
+        });
+        if with_pooler && family.has_pooler {
             layout.push("pooler.dense.weight", &[c, c], true, false);
             layout.push("pooler.dense.bias", &[c], false, false);
         }
-        let encoder =
-            Self { config, word_embeddings, position_embeddings, token_type_embeddings, embeddings_norm, layers };
+        let encoder = Self {
+            config,
+            word_embeddings,
+            position_embeddings,
+            token_type_embeddings,
+            embeddings_norm,
+            embeddings_project,
+            relative_attention_bias,
+            layers,
+        };
         (encoder, layout)
     }
 
@@ -71,7 +89,7 @@ impl Encoder {
         &self.config
     }
 
-    /// The word embeddings, (V, C).
+    /// The word embeddings, (V, E).
     pub(crate) fn word_embeddings(&self) -> Slot {
         self.word_embeddings
     }
@@ -110,13 +128,18 @@ impl Encoder {
         if let Some(plan) = dropout {
             x = tape.dropout(x, plan.at(Site::Embeddings));
         }
+        if let Some(Dense { weight, bias }) = self.embeddings_project {
+            x = tape.linear(x, weight, bias);
+        }
+        let bias = self.relative_attention_bias.map(|table| tape.relative_bias(table));
         count(0, x);
         for (number, layer) in (1..).zip(&self.layers) {
-            x = layer.forward(&self.config, tape, x, dropout);
+            x = layer.forward(&self.config, tape, x, bias, dropout);
             // Unless the tape is recording, nothing reads a layer's intermediate values again, so
             // their buffers serve the next layer: encoding needs the memory of one layer, however
             // deep the model, and of what is mixed.
-            tape.keep_only(&count(number, x));
+            let mixed = count(number, x);
+            tape.keep_only(&mixed.into_iter().chain(bias).collect::<Vec<_>>());
         }
         assert!(shares.is_empty(), "a mix of the hidden states of another model");
         if terms.is_empty() { x } else { tape.weighted_sum(terms) }
@@ -125,9 +148,9 @@ impl Encoder {
     /// The tables whose rows are summed, in the order in which transformers sums them.
     fn lookups(&self, batch: &TokenBatch) -> Vec<Lookup> {
         // A text may contain the padding token. As with PyTorch's `padding_idx`, it then has an
-        // embedding but does not train it. RoBERTa's position table has a padding row as well.
+        // embedding but does not train it. Positions that count from it have a padding row as well.
         let padding = Some(self.config.pad_token_id as u32);
-        let position_padding = padding.filter(|_| self.config.architecture == Architecture::Roberta);
+        let position_padding = padding.filter(|_| self.config.architecture.family().positions_after_padding);
 
         let mut lookups = vec![Lookup { table: self.word_embeddings, index: batch.ids.clone(), padding }];
         if let Some(table) = self.token_type_embeddings {

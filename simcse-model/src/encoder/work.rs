@@ -21,8 +21,8 @@ use crate::directory::config::ModelConfig;
 /// ```
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
 pub struct Work {
-    /// Queries, keys and values, the attention output, and the feed-forward layers:
-    /// `2·N·(4C² + 2C·F)` per layer.
+    /// Queries, keys and values, the attention output, and the feed-forward layers: `2·N·(4C² +
+    /// 2C·F)` per layer; and `2·N·E·C` once if embeddings have a width `E` of their own.
     pub linear: f64,
     /// `Q·Kᵀ` and `P·V`: `2·2·C·Σ T²` per layer, where `T` is a sentence's number of tokens.
     pub attention: f64,
@@ -37,10 +37,12 @@ impl Work {
             tokens += t as f64;
             squares += (t * t) as f64;
         }
+        let projection =
+            config.embedding_size.filter(|&e| e != config.hidden_size).unwrap_or(0) as f64 * config.hidden_size as f64;
         let [layers, c, f] =
             [config.num_hidden_layers, config.hidden_size, config.intermediate_size].map(|size| size as f64);
         Self {
-            linear: 2.0 * layers * tokens * (4.0 * c * c + 2.0 * c * f),
+            linear: 2.0 * layers * tokens * (4.0 * c * c + 2.0 * c * f) + 2.0 * tokens * projection,
             attention: 2.0 * layers * 2.0 * squares * c,
         }
     }
@@ -61,7 +63,7 @@ impl AddAssign for Work {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::directory::config::Architecture;
+    use crate::architecture::Architecture;
 
     /// One product after another, in the order of a layer: rows × columns × depth.
     #[test]

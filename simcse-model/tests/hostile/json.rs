@@ -13,11 +13,20 @@ const POOLING: &str = r#"{"idx":1,"name":"1","path":"1_Pooling","type":"sentence
 /// one, and part of the message.
 const CONFIG: &[(&str, &str)] = &[
     // Kinds of model.
-    (r#""model_type":"t5""#, r#"model_type: expected bert, roberta or distilbert, found "t5""#),
-    (r#""model_type":null"#, "model_type: expected bert, roberta or distilbert, found null"),
+    (
+        r#""model_type":"t5""#,
+        r#"model_type: expected bert, roberta, xlm-roberta, camembert, distilbert, electra or mpnet, found "t5""#,
+    ),
+    (
+        r#""model_type":null"#,
+        "model_type: expected bert, roberta, xlm-roberta, camembert, distilbert, electra or mpnet, found null",
+    ),
     (r#""model_type":7"#, "model_type: expected a string, found 7"),
     (r#""model_type":["bert"]"#, r#"model_type: expected a string, found ["bert"]"#),
-    (r#""model_type":"BERT""#, r#"model_type: expected bert, roberta or distilbert, found "BERT""#),
+    (
+        r#""model_type":"BERT""#,
+        r#"model_type: expected bert, roberta, xlm-roberta, camembert, distilbert, electra or mpnet, found "BERT""#,
+    ),
     (r#""model_type":"\u001b[2J\r\n""#, r#"found "\u001b[2J\r\n""#),
     (r#""hidden_act":"GELU""#, r#"silu or relu, found "GELU""#),
     (r#""hidden_act":0"#, "hidden_act: expected a string, found 0"),

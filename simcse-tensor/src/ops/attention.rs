@@ -1,8 +1,9 @@
 //! Multi-head self-attention within each sentence (Vaswani et al. 2017): for each head,
-//! `P = softmax(Q·Kᵀ/√D)`, `O = (m ⊙ P)·V`.
+//! `P = softmax(Q·Kᵀ/√D + b)`, `O = (m ⊙ P)·V`.
 //!
-//! PyTorch: `scaled_dot_product_attention(q, k, v, dropout_p=rate)`, whose mask for padding has no
-//! counterpart here, because there is no padding.
+//! PyTorch: `scaled_dot_product_attention(q, k, v, b, dropout_p=rate)`, whose mask for padding has
+//! no counterpart here, because there is no padding. The bias `b` is that of
+//! [`relative_bias`](crate::ops::relative_bias), or there is none.
 //!
 //! `qkv` (N, 3C): a row holds the queries of all heads, then the keys, then the values; `o` (N, C).
 //! `T` is the number of tokens in a sentence.
@@ -18,6 +19,7 @@ use rayon::prelude::*;
 
 use crate::ops::dropout::Dropout;
 use crate::ops::elementwise::{flat, flat_mut};
+use crate::ops::relative_bias;
 use crate::ops::small_product::{Left, product};
 use crate::rows::Rows;
 use crate::simd::math::{self, SoftmaxStatistics};
@@ -31,9 +33,11 @@ pub(crate) struct Attention {
 }
 
 /// Writes the contexts `o` (N, C), and the softmax's statistics for each row and head, (N, H).
+/// `bias` (S, B·H) has each sentence's table.
 pub(crate) fn forward(
     op: &Attention,
     qkv: &Array2<f32>,
+    bias: Option<&Array2<f32>>,
     rows: &Rows,
     statistics: &mut [SoftmaxStatistics],
     o: &mut Array2<f32>,
@@ -45,25 +49,39 @@ pub(crate) fn forward(
     tasks.into_par_iter().for_each(|(sentence, (o, statistics))| {
         let Range { start, end } = rows.sentence(sentence);
         let qkv = &flat(qkv)[start * 3 * width..end * 3 * width];
-        dispatch(Forward { op, stream: rows.stream(sentence), width, qkv, statistics, o });
+        let bias = bias.map(|bias| table_of(bias, sentence));
+        dispatch(Forward { op, stream: rows.stream(sentence), width, qkv, bias, statistics, o });
     });
 }
 
-/// Overwrites `qkv` with its gradient, given `dout` (N, C), the gradient of the contexts.
+/// A sentence's table of biases, (B, H).
+fn table_of(bias: &Array2<f32>, sentence: usize) -> &[f32] {
+    &flat(bias)[sentence * bias.ncols()..][..bias.ncols()]
+}
+
+/// Overwrites `qkv` with its gradient, given `dout` (N, C), the gradient of the contexts. Writes
+/// that of the bias beside it, (S, B·H).
 pub(crate) fn backward(
     op: &Attention,
     qkv: &mut Array2<f32>,
+    bias: Option<(&Array2<f32>, &mut Array2<f32>)>,
     rows: &Rows,
     statistics: &[SoftmaxStatistics],
     dout: &Array2<f32>,
 ) {
     let width = dout.ncols();
-    let tasks: Vec<_> = rows.split_sentences(flat_mut(qkv), 3 * width).into_iter().enumerate().collect();
-    tasks.into_par_iter().for_each(|(sentence, qkv)| {
+    let (bias, mut dbias) = bias.unzip();
+    let dtables = match &mut dbias {
+        Some(dbias) => dbias.rows_mut().into_iter().map(|row| row.into_slice()).collect(),
+        None => (0..rows.sentences()).map(|_| None).collect::<Vec<_>>(),
+    };
+    let tasks: Vec<_> = rows.split_sentences(flat_mut(qkv), 3 * width).into_iter().zip(dtables).enumerate().collect();
+    tasks.into_par_iter().for_each(|(sentence, (qkv, dtable))| {
+        let bias = bias.map(|bias| table_of(bias, sentence)).zip(dtable);
         let Range { start, end } = rows.sentence(sentence);
         let statistics = &statistics[start * op.heads..end * op.heads];
         let dout = &flat(dout)[start * width..end * width];
-        dispatch(Backward { op, stream: rows.stream(sentence), width, qkv, statistics, dout });
+        dispatch(Backward { op, stream: rows.stream(sentence), width, qkv, bias, statistics, dout });
     });
 }
 
@@ -100,20 +118,21 @@ impl Head {
         }
     }
 
-    /// The lengths of the forward's matrices: Q, K, V, Kᵀ, P, the mask, and the mask as drawn.
-    fn forward_sizes(&self) -> [usize; 7] {
+    /// The lengths of the forward's matrices: Q, K, V, Kᵀ, P, the mask, the mask as drawn, and the
+    /// bias's diagonals.
+    fn forward_sizes(&self) -> [usize; 8] {
         let rows = self.tokens * self.padded_size;
         let transposed = self.padded_size * self.padded_tokens;
         let square = self.tokens * self.padded_tokens;
         let drawn = self.tokens * self.tokens;
-        [rows, rows, rows, transposed, square, square, drawn]
+        [rows, rows, rows, transposed, square, square, drawn, relative_bias::diagonals_len(self.tokens)]
     }
 
     /// The lengths of the backward's matrices: Q, K, V, dO, one of dQ, dK and dV, Kᵀ or Vᵀ, P, dP,
-    /// the mask, and the mask as drawn.
-    fn backward_sizes(&self) -> [usize; 10] {
-        let [rows, .., transposed, square, _, drawn] = self.forward_sizes();
-        [rows, rows, rows, rows, rows, transposed, square, square, square, drawn]
+    /// the mask, the mask as drawn, the bias's diagonals, and their gradient.
+    fn backward_sizes(&self) -> [usize; 12] {
+        let [rows, .., transposed, square, _, drawn, diagonals] = self.forward_sizes();
+        [rows, rows, rows, rows, rows, transposed, square, square, square, drawn, diagonals, diagonals]
     }
 
     /// Copies one head's columns, which start at `from`, out of a row-major matrix into (T, Dp).
@@ -176,6 +195,7 @@ struct Forward<'a> {
     stream: u32,
     width: usize,
     qkv: &'a [f32],
+    bias: Option<&'a [f32]>,
     statistics: &'a mut [SoftmaxStatistics],
     o: &'a mut [f32],
 }
@@ -189,13 +209,13 @@ impl Kernel for Forward<'_> {
 
     #[inline(always)]
     fn run<S: Simd>(self, s: S, scratch: &mut [f32]) {
-        let Self { op, stream, width, qkv, statistics, o } = self;
+        let Self { op, stream, width, qkv, bias, statistics, o } = self;
         if o.is_empty() {
             return;
         }
         let head = Head::new(S::LANES, o.len() / width, width / op.heads);
         let Head { tokens, size, padded_tokens, padded_size, scale } = head;
-        let [q, k, v, k_t, p, mask, drawn] = carve(scratch, head.forward_sizes());
+        let [q, k, v, k_t, p, mask, drawn, diagonals] = carve(scratch, head.forward_sizes());
         for h in 0..op.heads {
             for (i, to) in [&mut *q, &mut *k, &mut *v].into_iter().enumerate() {
                 head.gather(s, qkv, 3 * width, i * width + h * size, to);
@@ -210,9 +230,16 @@ impl Kernel for Forward<'_> {
                 (k_t, padded_tokens),
                 (p, padded_tokens),
             );
+            // The softmax is of √D⁻¹·(Q·Kᵀ + √D·b).
+            if let Some(table) = bias {
+                relative_bias::diagonals(table, h, tokens, scale.recip(), diagonals);
+            }
             for (i, p) in p.chunks_exact_mut(padded_tokens).enumerate() {
                 let (p, padding) = p.split_at_mut(tokens);
                 padding.fill(0.0);
+                if bias.is_some() {
+                    relative_bias::add_to_scores(s, diagonals, i, p);
+                }
                 statistics[i * op.heads + h] = math::softmax(s, scale, p);
             }
             if let Some(dropout) = &op.dropout {
@@ -233,6 +260,8 @@ struct Backward<'a> {
     stream: u32,
     width: usize,
     qkv: &'a mut [f32],
+    /// The sentence's table, and its gradient.
+    bias: Option<(&'a [f32], &'a mut [f32])>,
     statistics: &'a [SoftmaxStatistics],
     dout: &'a [f32],
 }
@@ -244,17 +273,21 @@ impl Kernel for Backward<'_> {
         Head::new(lanes, self.dout.len() / self.width, self.width / self.op.heads).backward_sizes().iter().sum()
     }
 
-    /// `P = softmax(Q·Kᵀ/√D)`, `dV = (m ⊙ P)ᵀ·dO`, `dP = m ⊙ (dO·Vᵀ)`,
-    /// `dS = P ⊙ (dP − rowsum(P ⊙ dP))/√D`, `dQ = dS·K`, `dK = dSᵀ·Q`.
+    /// `P = softmax(Q·Kᵀ/√D + b)`, `dV = (m ⊙ P)ᵀ·dO`, `dP = m ⊙ (dO·Vᵀ)`,
+    /// `dS = P ⊙ (dP − rowsum(P ⊙ dP))/√D`, `dQ = dS·K`, `dK = dSᵀ·Q`, `db = √D·dS`.
     #[inline(always)]
     fn run<S: Simd>(self, s: S, scratch: &mut [f32]) {
-        let Self { op, stream, width, qkv, statistics, dout } = self;
+        let Self { op, stream, width, qkv, mut bias, statistics, dout } = self;
+        if let Some((_, dtable)) = &mut bias {
+            dtable.fill(0.0);
+        }
         if dout.is_empty() {
             return;
         }
         let head = Head::new(S::LANES, dout.len() / width, width / op.heads);
         let Head { tokens, size, padded_tokens, padded_size, .. } = head;
-        let [q, k, v, dout_h, gradient, transposed, p, dp, mask, drawn] = carve(scratch, head.backward_sizes());
+        let [q, k, v, dout_h, gradient, transposed, p, dp, mask, drawn, diagonals, ddiagonals] =
+            carve(scratch, head.backward_sizes());
         // (T, T) products sum over the head's columns, (T, D) products over tokens.
         let squares = [tokens, padded_tokens, size];
         let rows = [tokens, padded_size, tokens];
@@ -274,10 +307,23 @@ impl Kernel for Backward<'_> {
                 Some(dropout) => head.mask(s, dropout, stream, h, drawn, mask),
                 None => mask.fill(1.0),
             }
+            if let Some((table, _)) = &bias {
+                relative_bias::diagonals(table, h, tokens, head.scale.recip(), diagonals);
+                ddiagonals.fill(0.0);
+            }
             for i in 0..tokens {
                 let row = i * padded_tokens..(i + 1) * padded_tokens;
-                let statistics = statistics[i * op.heads + h];
-                head.scores_gradient(s, statistics, &mut p[row.clone()], &mut dp[row.clone()], &mut mask[row]);
+                let [p, dp] = [&mut p[row.clone()], &mut dp[row.clone()]];
+                if bias.is_some() {
+                    relative_bias::add_to_scores(s, diagonals, i, &mut p[..tokens]);
+                }
+                head.scores_gradient(s, statistics[i * op.heads + h], p, dp, &mut mask[row]);
+                if bias.is_some() {
+                    relative_bias::add_gradient(s, &dp[..tokens], i, ddiagonals);
+                }
+            }
+            if let Some((_, dtable)) = &mut bias {
+                relative_bias::collect_gradient(ddiagonals, h, tokens, head.scale.recip(), dtable);
             }
 
             // The place of the mask now holds m ⊙ P, that of dP holds dS. Each gradient is
@@ -294,8 +340,8 @@ impl Kernel for Backward<'_> {
 }
 
 impl Head {
-    /// One row of the softmax's backward, in place: `p` starts as S = Q·Kᵀ and ends as P, `dp`
-    /// starts as dO·Vᵀ and ends as dS, `mask` starts as m and ends as m ⊙ P.
+    /// One row of the softmax's backward, in place: `p` starts as S = Q·Kᵀ + √D·b and ends as P,
+    /// `dp` starts as dO·Vᵀ and ends as dS, `mask` starts as m and ends as m ⊙ P.
     #[inline(always)]
     fn scores_gradient<S: Simd>(
         &self,
@@ -331,7 +377,7 @@ fn carve<const P: usize>(mut from: &mut [f32], lengths: [usize; P]) -> [&mut [f3
 }
 
 #[cfg(test)]
-mod tests {
+pub(crate) mod tests {
     use ndarray::{Array2, s};
     use proptest::prelude::*;
 
@@ -339,12 +385,20 @@ mod tests {
     use crate::rng::Philox;
     use crate::{Dropout, Rows};
 
-    fn oracle(qkv: &Array2<f64>, rows: &Rows, heads: usize, size: usize, dropout: Option<Dropout>) -> Array2<f64> {
+    /// `bias(h, T)` (T, T) is added to the scores of head `h`.
+    pub(crate) fn oracle(
+        qkv: &Array2<f64>,
+        rows: &Rows,
+        heads: usize,
+        size: usize,
+        bias: impl Fn(usize, usize) -> Array2<f64>,
+        dropout: Option<Dropout>,
+    ) -> Array2<f64> {
         let mut o = Array2::zeros((rows.tokens(), heads * size));
         for (sentence, range) in rows.iter().enumerate() {
             for h in 0..heads {
                 let part = |i| qkv.slice(s![range.clone(), (i * heads + h) * size..(i * heads + h + 1) * size]);
-                let mut p = part(0).dot(&part(1).t()) / (size as f64).sqrt();
+                let mut p = part(0).dot(&part(1).t()) / (size as f64).sqrt() + bias(h, range.len());
                 p.mapv_inplace(f64::exp);
                 p.outer_iter_mut().for_each(|mut row| row /= row.sum());
                 if let Some(dropout) = dropout {
@@ -373,8 +427,8 @@ mod tests {
             let dropout = drop.then(|| Dropout { rate: 0.3, philox: Philox::new(seed), step: 1, site: 2 });
             check(
                 &Case { rows: rows.clone(), inputs, params: vec![], seed },
-                |tape, x, _| tape.attention(x[0], heads, dropout),
-                |x, _| oracle(&x[0], &rows, heads, size, dropout),
+                |tape, x, _| tape.attention(x[0], heads, None, dropout),
+                |x, _| oracle(&x[0], &rows, heads, size, |_, tokens| Array2::zeros((tokens, tokens)), dropout),
             );
         }
     }

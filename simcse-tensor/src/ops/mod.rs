@@ -22,6 +22,7 @@ pub(crate) mod layer_norm;
 pub(crate) mod linear;
 pub(crate) mod normalize;
 pub(crate) mod pooling;
+pub(crate) mod relative_bias;
 pub(crate) mod select;
 pub(crate) mod small_product;
 pub(crate) mod softmax;

@@ -9,8 +9,8 @@ use crate::ops::elementwise::flat;
 use crate::ops::layer_norm::{self, LayerNorm};
 use crate::ops::linear::{self, Linear};
 use crate::ops::{
-    activation, activation_linear, attention, contrastive, dense, dropout, embedding, normalize, pooling, select,
-    weighted_sum,
+    activation, activation_linear, attention, contrastive, dense, dropout, embedding, normalize, pooling,
+    relative_bias, select, weighted_sum,
 };
 use crate::params::Grads;
 use crate::profile::{Part, time};
@@ -91,11 +91,26 @@ impl Tape<'_> {
                 time(Part::DROPOUT, || dropout::backward(&mut dy, &dropout, rows));
                 d.add(x, dy, self.buffers);
             }
-            Op::Attention { qkv, op, mut saved, statistics } => {
-                time(Part::ATTENTION_BACKWARD, || attention::backward(&op, &mut saved, rows, pairs(&statistics), &dy));
+            Op::RelativeBias { table } => {
+                time(Part::ATTENTION_BACKWARD, || relative_bias::backward(context, table, &dy, grads));
+                self.buffers.give(dy);
+            }
+            Op::Attention { qkv, bias, op, mut saved, statistics } => {
+                let mut dbias = bias.map(|Var(bias)| {
+                    let table = &self.nodes[bias].value;
+                    (table, self.buffers.take(table.nrows(), table.ncols()))
+                });
+                let bias_and_gradient = dbias.as_mut().map(|(table, dbias)| (*table, dbias));
+                time(Part::ATTENTION_BACKWARD, || {
+                    attention::backward(&op, &mut saved, bias_and_gradient, rows, pairs(&statistics), &dy);
+                });
+                let dbias = dbias.map(|(_, dbias)| dbias);
                 self.buffers.give(statistics);
                 self.buffers.give(dy);
                 d.add(qkv, saved, self.buffers);
+                if let Some((bias, dbias)) = bias.zip(dbias) {
+                    d.add(bias, dbias, self.buffers);
+                }
             }
             Op::Select { x, index } => {
                 let mut dx = self.buffers.take(self.nodes[x.0].rows.tokens(), dy.ncols());

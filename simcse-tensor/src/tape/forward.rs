@@ -17,6 +17,7 @@ use crate::ops::embedding::{self, Lookup};
 use crate::ops::layer_norm::{self, LayerNorm};
 use crate::ops::linear::{self, Linear};
 use crate::ops::pooling::{self, Pooling};
+use crate::ops::relative_bias::{self, RelativeBias};
 use crate::ops::{contrastive, dropout, normalize, select, weighted_sum};
 use crate::params::{Params, Slot};
 use crate::precision::Precision;
@@ -177,12 +178,28 @@ impl<'a> Tape<'a> {
         self.push(Op::Dropout { x, dropout }, y, self.rows_of(x))
     }
 
-    /// Self-attention within each sentence: `qkv` (N, 3C) to contexts (N, C). Takes over `qkv`.
-    /// PyTorch: `scaled_dot_product_attention`.
+    /// Each sentence's copy of a table of biases by distance, (B, H), for
+    /// [`attention`](Self::attention): (S, B·H). transformers:
+    /// `MPNetEncoder.compute_position_bias`.
     ///
     /// # Panics
-    /// If C is not a multiple of the number of heads.
-    pub fn attention(&mut self, qkv: Var, heads: usize, dropout: Option<Dropout>) -> Var {
+    /// If the table does not have a row per bucket.
+    pub fn relative_bias(&mut self, table: Slot) -> Var {
+        assert_eq!(table.rows(), RelativeBias::BUCKETS, "relative_bias: buckets");
+        let rows = Arc::new(self.rows.with_lengths(std::iter::repeat_n(1, self.rows.sentences())));
+        let mut y = self.buffers.take(rows.sentences(), table.rows() * table.cols());
+        let context = Context { params: self.params, rows: &rows, precision: self.precision };
+        time(Part::ATTENTION, || relative_bias::forward(context, table, &mut y));
+        self.push(Op::RelativeBias { table }, y, rows)
+    }
+
+    /// Self-attention within each sentence: `qkv` (N, 3C) to contexts (N, C), with a
+    /// [`relative_bias`](Self::relative_bias) or without. Takes over `qkv`. PyTorch:
+    /// `scaled_dot_product_attention`.
+    ///
+    /// # Panics
+    /// If C is not a multiple of the number of heads, or the bias is for another number of them.
+    pub fn attention(&mut self, qkv: Var, heads: usize, bias: Option<Var>, dropout: Option<Dropout>) -> Var {
         let op = Attention { heads, dropout: active(dropout) };
         let saved = self.take_over(qkv);
         let tokens = saved.nrows();
@@ -190,12 +207,14 @@ impl<'a> Tape<'a> {
         assert!(width.is_multiple_of(heads), "attention: {heads} heads do not divide {width} columns");
         let mut statistics = self.buffers.take(tokens, 2 * heads);
         let mut o = self.buffers.take(tokens, width);
+        let table = bias.map(|bias| self.value(bias));
+        assert!(table.is_none_or(|table| table.ncols() == RelativeBias::BUCKETS * heads), "attention: bias");
         time(Part::ATTENTION, || {
-            attention::forward(&op, &saved, self.context(qkv).rows, pairs_mut(&mut statistics), &mut o)
+            attention::forward(&op, &saved, table, self.context(qkv).rows, pairs_mut(&mut statistics), &mut o)
         });
         let saved = self.keep(saved);
         let statistics = self.keep(statistics);
-        self.push(Op::Attention { qkv, op, saved, statistics }, o, self.rows_of(qkv))
+        self.push(Op::Attention { qkv, bias, op, saved, statistics }, o, self.rows_of(qkv))
     }
 
     /// Some rows of `x`, (M, C), where `index` (M) is ascending. Each still belongs to its

@@ -12,6 +12,7 @@ use crate::ops::embedding::Lookup;
 use crate::ops::layer_norm::LayerNorm;
 use crate::ops::linear::Linear;
 use crate::ops::pooling::Pooling;
+use crate::params::Slot;
 use crate::rows::Rows;
 
 /// A matrix on a [`Tape`](crate::Tape): the number of the node that computed it.
@@ -29,7 +30,8 @@ pub(super) enum Op {
     ActivationLinear { h: Var, activation: Activation, saved: Array2<f32>, linear: Linear },
     LayerNorm { x: Var, residual: Option<Var>, op: LayerNorm, saved: Array2<f32>, statistics: Array2<f32> },
     Dropout { x: Var, dropout: Dropout },
-    Attention { qkv: Var, op: Attention, saved: Array2<f32>, statistics: Array2<f32> },
+    RelativeBias { table: Slot },
+    Attention { qkv: Var, bias: Option<Var>, op: Attention, saved: Array2<f32>, statistics: Array2<f32> },
     Select { x: Var, index: Arc<[u32]> },
     WeightedSum { terms: Vec<(Var, f32)> },
     Pooling { x: Var, mode: Pooling, excluded: usize },

@@ -191,8 +191,9 @@ struct Demand {
     fixed: u64,
     /// Bytes of activations per token of a piece.
     per_token: u64,
-    /// Shape and precision of the matrix products: C and F.
+    /// Shape and precision of the matrix products: C, E and F.
     hidden_size: usize,
+    embedding_width: usize,
     intermediate_size: usize,
     precision: Precision,
     /// The number of tokens to predict from, or 0.
@@ -224,7 +225,7 @@ impl Demand {
 
         // The gradient of the products with the vocabulary.
         let vocabulary = if settings.has_masked_lm() { config.vocab_size } else { 0 };
-        let head = (vocabulary * config.hidden_size) as u64 * F32;
+        let head = (vocabulary * config.embedding_width()) as u64 * F32;
         let flat_buffers = 3 * encoder.params.layout().len() as u64 * F32; // gradients, two moments
         // An evaluation encodes this many tokens at a time, next to the buffers of training.
         let encoded_tokens =
@@ -237,6 +238,7 @@ impl Demand {
             fixed: resident + flat_buffers + head + evaluation + batches_of_an_epoch as u64 + attention as u64,
             per_token: probe.training,
             hidden_size: config.hidden_size,
+            embedding_width: config.embedding_width(),
             dimension: encoder.dimension(),
             // A dense layer on embeddings may be wider than the feed-forward network.
             intermediate_size: dense.iter().map(|dense| dense.out_features).fold(config.intermediate_size, usize::max),
@@ -252,7 +254,7 @@ impl Demand {
 
     /// The peak, in bytes, of a run whose pieces have at most `piece_tokens` tokens.
     fn peak(&self, batch_size: usize, piece_tokens: usize) -> u64 {
-        let Self { hidden_size, intermediate_size, dimension, .. } = *self;
+        let Self { hidden_size, embedding_width, intermediate_size, dimension, .. } = *self;
         // Scratch memory is shared by all products, so the largest one counts: that of the
         // feed-forward network, in one of the three kinds y = x·Wᵀ, dx = dy·W, dW = dyᵀ·x.
         let products = [
@@ -263,7 +265,7 @@ impl Demand {
         let product = products.into_iter().fold(0, usize::max);
         let product = match self.vocabulary {
             0 => product,
-            vocabulary => product.max(vocabulary_loss_scratch_bytes(self.precision, vocabulary, hidden_size)),
+            vocabulary => product.max(vocabulary_loss_scratch_bytes(self.precision, vocabulary, embedding_width)),
         };
         let loss = self.loss.as_ref().map_or(0, |loss| {
             let embeddings = self.embeddings * (loss.columns * batch_size * dimension) * size_of::<f32>();

@@ -26,6 +26,18 @@ fn defaults_are_those_of_transformers() {
     assert_eq!(distilbert.num_hidden_layers, 6);
     assert_eq!(distilbert.type_vocab_size, 0);
     assert_eq!(distilbert.layer_norm_eps, 1e-12);
+
+    let electra = parse(r#"{"model_type": "electra"}"#).unwrap();
+    assert_eq!((electra.embedding_width(), electra.hidden_size), (128, 256));
+    assert_eq!((electra.num_attention_heads, electra.intermediate_size), (4, 1024));
+
+    let mpnet = parse(r#"{"model_type": "mpnet"}"#).unwrap();
+    assert_eq!((mpnet.vocab_size, mpnet.type_vocab_size, mpnet.max_tokens()), (30527, 0, 510));
+
+    for name in ["xlm-roberta", "camembert"] {
+        let config = parse(&format!(r#"{{"model_type": "{name}"}}"#)).unwrap();
+        assert_eq!((config.vocab_size, config.pad_token_id, config.max_tokens()), (30522, 1, 510));
+    }
 }
 
 #[test]
@@ -59,8 +71,11 @@ fn what_is_written_is_read_back() {
 
 #[test]
 fn bad_values_are_named() {
-    refused("{}", "config.json: model_type: expected bert, roberta or distilbert, found nothing");
-    refused(r#"{"model_type": "mpnet"}"#, r#"found "mpnet""#);
+    refused(
+        "{}",
+        "config.json: model_type: expected bert, roberta, xlm-roberta, camembert, distilbert, electra or mpnet, found nothing",
+    );
+    refused(r#"{"model_type": "t5"}"#, r#"found "t5""#);
     refused("[]", "expected a JSON object");
     for (fields, message) in [
         (
@@ -85,5 +100,11 @@ fn bad_values_are_named() {
     ] {
         refused(&format!(r#"{{"model_type": "bert", {fields}}}"#), message);
     }
+    refused(
+        r#"{"model_type": "mpnet", "relative_attention_num_buckets": 64}"#,
+        "relative_attention_num_buckets: expected 32, found 64",
+    );
+    refused(r#"{"model_type": "mpnet", "pad_token_id": 0}"#, "pad_token_id: expected 1, found 0");
+    refused(r#"{"model_type": "electra", "embedding_size": 0}"#, "embedding_size: expected an integer from 1 to 65536");
     refused(r#"{"model_type": "roberta", "max_position_embeddings": 2}"#, "max_position_embeddings");
 }

@@ -1,7 +1,7 @@
 use simcse_tensor::{DenseActivation, Named};
 
 use super::*;
-use crate::directory::config::Architecture;
+use crate::architecture::Architecture;
 
 const TRANSFORMER: &str = r#"{"idx": 0, "name": "0", "path": "", "type": "sentence_transformers.models.Transformer"}"#;
 const POOLING: &str = r#"{"idx": 1, "name": "1", "path": "1_Pooling", "type": "sentence_transformers.models.Pooling"}"#;

@@ -11,7 +11,7 @@ use simcse_tensor::rng::Philox;
 use simcse_tensor::{Activation, BufferPool, DenseActivation, Grads, Named, Params, Pooling, Rows};
 
 use super::*;
-use crate::directory::config::Architecture::{self, Bert, DistilBert, Roberta};
+use crate::architecture::Architecture;
 use crate::directory::layer_mix::PooledLayers;
 
 const VOCABULARY: usize = 20;
@@ -22,6 +22,7 @@ fn config(architecture: Architecture, hidden_act: Activation) -> ModelConfig {
         hidden_act,
         vocab_size: VOCABULARY,
         hidden_size: 8,
+        embedding_size: (architecture == Architecture::Electra).then_some(6),
         num_hidden_layers: 1,
         num_attention_heads: 2,
         intermediate_size: 12,
@@ -40,7 +41,8 @@ fn config(architecture: Architecture, hidden_act: Activation) -> ModelConfig {
 fn sentences() -> impl Strategy<Value = Vec<Vec<u32>>> {
     let token = || prop_oneof![1 => Just(PAD), 4 => 0..VOCABULARY as u32];
     let some = |count, length| prop::collection::vec(prop::collection::vec(token(), length), count);
-    prop_oneof![some(1..2, 1..10), Just(vec![vec![2, 3]]), some(2..6, 1..8), some(Rows::BLOCK / 9 + 1..70, 9..10)]
+    let blocks = some(Rows::BLOCK / 9 + 1..70, 9..10);
+    prop_oneof![2 => some(1..2, 1..10), 2 => Just(vec![vec![2, 3]]), 3 => some(2..6, 1..8), 1 => blocks]
 }
 
 fn activation() -> impl Strategy<Value = Activation> {
@@ -48,7 +50,7 @@ fn activation() -> impl Strategy<Value = Activation> {
 }
 
 fn architecture() -> impl Strategy<Value = Architecture> {
-    prop::sample::select(vec![Bert, Roberta, DistilBert])
+    prop::sample::select(Architecture::ALL)
 }
 
 fn plan() -> impl Strategy<Value = Option<DropoutPlan>> {
@@ -151,7 +153,11 @@ impl Oracle<'_> {
             let tokens = range.len();
             for head in 0..self.config.num_attention_heads {
                 let part = s![range.clone(), head * size..(head + 1) * size];
-                let mut p = (q.slice(part).dot(&k.slice(part).t()) / (size as f64).sqrt()).exp();
+                let mut p = q.slice(part).dot(&k.slice(part).t()) / (size as f64).sqrt();
+                if self.config.architecture == Architecture::Mpnet {
+                    p += &self.bias(head, tokens);
+                }
+                p.mapv_inplace(f64::exp);
                 p.outer_iter_mut().for_each(|mut row| row /= row.sum());
                 let mask = self.mask(Site::AttentionProbabilities(number), sentence, head, tokens * tokens);
                 p *= &mask.into_shape_with_order((tokens, tokens)).unwrap();
@@ -161,47 +167,52 @@ impl Oracle<'_> {
         contexts
     }
 
+    /// The bias of a head's scores, (T, T). Sentences are so short that each distance has a bucket.
+    fn bias(&self, head: usize, tokens: usize) -> Array2<f64> {
+        let table = self.parameter("encoder.relative_attention_bias.weight");
+        Array2::from_shape_fn((tokens, tokens), |(i, j)| {
+            let bucket = if j > i { 16 + (j - i).min(8) } else { (i - j).min(8) };
+            table[[bucket, head]]
+        })
+    }
+
     fn layer(&self, number: usize, x: &Array2<f64>) -> Array2<f64> {
-        let is_distilbert = self.config.architecture == DistilBert;
-        let name = |bert: &str, distilbert: &str| match is_distilbert {
-            false => format!("encoder.layer.{number}.{bert}"),
-            true => format!("transformer.layer.{number}.{distilbert}"),
-        };
-        let qkv = [("query", "q_lin"), ("key", "k_lin"), ("value", "v_lin")].map(|(bert, distilbert)| {
-            self.linear(x, &name(&format!("attention.self.{bert}"), &format!("attention.{distilbert}")))
-        });
-        let mut attended =
-            self.linear(&self.attention(qkv, number), &name("attention.output.dense", "attention.out_lin"));
-        if !is_distilbert {
+        let family = self.config.architecture.family();
+        let names = &family.parameters;
+        let name = |name: &str| format!("{}.{number}.{name}", names.layers);
+        let qkv = [names.query, names.key, names.value].map(|part| self.linear(x, &name(part)));
+        let mut attended = self.linear(&self.attention(qkv, number), &name(names.attention_output));
+        if self.config.architecture != Architecture::DistilBert {
             attended = self.dropout(attended, Site::AttentionOutput(number));
         }
-        let a = self.norm(attended + x, &name("attention.output.LayerNorm", "sa_layer_norm"));
-        let mut h = self.linear(&a, &name("intermediate.dense", "ffn.lin1"));
+        let a = self.norm(attended + x, &name(names.attention_norm));
+        let mut h = self.linear(&a, &name(names.intermediate));
         let positive = self.kinks.positive.get_or_init(|| h.mapv(|h| h > 0.0));
         h.zip_mut_with(positive, |h, &positive| *h = activated(self.config.hidden_act, *h, positive));
-        let fed = self.dropout(self.linear(&h, &name("output.dense", "ffn.lin2")), Site::Output(number));
-        self.norm(fed + a, &name("output.LayerNorm", "output_layer_norm"))
+        let fed = self.dropout(self.linear(&h, &name(names.output)), Site::Output(number));
+        self.norm(fed + a, &name(names.output_norm))
     }
 
     fn embeddings(&self, sentences: &[Vec<u32>]) -> Array2<f64> {
         let table = |name| self.parameter(&format!("embeddings.{name}_embeddings.weight")).to_owned();
         let words = table("word");
         let positions = table("position");
-        let mut sum = Array2::zeros((0, self.config.hidden_size));
+        let mut sum = Array2::zeros((0, words.ncols()));
         for ids in sentences {
             for (i, &id) in ids.iter().enumerate() {
-                let position = match self.config.architecture {
-                    Bert | DistilBert => i,
-                    Roberta if id == PAD => PAD as usize,
-                    Roberta => PAD as usize + ids[..=i].iter().filter(|&&id| id != PAD).count(),
+                let position = match self.config.architecture.family().positions_after_padding {
+                    false => i,
+                    true if id == PAD => PAD as usize,
+                    true => PAD as usize + ids[..=i].iter().filter(|&&id| id != PAD).count(),
                 };
                 sum.push_row((&words.row(id as usize) + &positions.row(position)).view()).unwrap();
             }
         }
-        if self.config.architecture != DistilBert {
+        if self.config.architecture.family().has_token_types {
             sum += &table("token_type").row(0);
         }
-        self.dropout(self.norm(sum, "embeddings.LayerNorm"), Site::Embeddings)
+        let x = self.dropout(self.norm(sum, "embeddings.LayerNorm"), Site::Embeddings);
+        if self.config.architecture == Architecture::Electra { self.linear(&x, "embeddings_project") } else { x }
     }
 
     fn pool(&self, x: &Array2<f64>, pooling: Pooling) -> Array2<f64> {
@@ -307,6 +318,8 @@ proptest! {
         let streams = (0..lengths.len() as u32).map(|s| s ^ 1).collect();
         let rows = Arc::new(Rows::new(lengths, streams));
         let input = layout.push("input", &[rows.tokens(), config.hidden_size], false, true);
+        let bias = (architecture == Architecture::Mpnet)
+            .then(|| layout.push("encoder.relative_attention_bias.weight", &[32, 2], true, true));
         let table = layout.clone();
         check(
             layout,
@@ -314,7 +327,10 @@ proptest! {
             &[],
             &rows,
             seed,
-            |tape, x| layer.forward(&config, tape, x.unwrap(), plan.as_ref()),
+            |tape, x| {
+                let bias = bias.map(|table| tape.relative_bias(table));
+                layer.forward(&config, tape, x.unwrap(), bias, plan.as_ref())
+            },
             |values| {
                 let oracle = Oracle { config: &config, layout: &table, values, rows: &rows, plan: plan.as_ref(), kinks: &kinks };
                 oracle.layer(number, &oracle.parameter("input").to_owned())
@@ -346,13 +362,13 @@ proptest! {
         let batch = TokenBatch::new(&config, &sentences, streams);
         let rows = batch.rows();
         let table = layout.clone();
-        // PyTorch's padding_idx, in the word embeddings and in RoBERTa's position embeddings.
-        let padding_row = |table: usize| (table + PAD as usize) * config.hidden_size;
+        // PyTorch's padding_idx, in the word embeddings and, for positions that count from it, in theirs.
+        let padding_row = |table: usize| (table + PAD as usize) * config.embedding_width();
         let padding = [0, VOCABULARY].map(|table| padding_row(table)..padding_row(table + 1));
         check(
             layout,
             None,
-            &padding[..if architecture == Roberta { 2 } else { 1 }],
+            &padding[..if architecture.family().positions_after_padding { 2 } else { 1 }],
             rows,
             seed,
             |tape, _| {

@@ -227,12 +227,12 @@ proptest! {
         let bound = 3e-6 * largest + f64::from(f32::MIN_POSITIVE);
         let mut statistics = vec![[0.0; 2]; 2 * heads];
         let mut o = Array2::zeros((2, heads));
-        attention::forward(&op, &qkv, &rows, &mut statistics, &mut o);
+        attention::forward(&op, &qkv, None, &rows, &mut statistics, &mut o);
         for (found, expected) in o.iter().zip(&expected) {
             prop_assert!((f64::from(*found) - expected).abs() <= bound, "{found}, expected {expected}");
         }
         let dout = Array2::from_shape_fn((2, heads), |(i, h)| dout[3 * i + h]);
-        attention::backward(&op, &mut qkv, &rows, &statistics, &dout);
+        attention::backward(&op, &mut qkv, None, &rows, &statistics, &dout);
         prop_assert!(qkv.iter().all(|d| d.is_finite()), "{qkv}");
     }
 }

@@ -45,6 +45,7 @@ fn demand() -> Demand {
         fixed: 1_000_000_000,
         per_token: 100_000,
         hidden_size: 100_000,
+        embedding_width: 100_000,
         dimension: 100_000,
         intermediate_size: 1,
         precision: Precision::F32,
