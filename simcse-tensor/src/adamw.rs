@@ -104,7 +104,10 @@ fn flush_denormals<S: Simd>(s: S, x: S::F32) -> S::F32 {
     s.where_less(size, s.splat(f32::MIN_POSITIVE), s.splat(0.0), x)
 }
 
-/// `Σ xᵢ²`: summed in f32 over 1024 values at a time, then in f64 over these partial sums.
+/// The number of values whose squares are summed in f32.
+pub const SQUARES: usize = 1024;
+
+/// `Σ xᵢ²`: summed in f32 over [`SQUARES`] values at a time, then in f64 over these partial sums.
 pub fn sum_of_squares(x: &[f32]) -> f64 {
     struct Squares<'a>(&'a [f32]);
     impl Kernel for Squares<'_> {
@@ -113,7 +116,7 @@ pub fn sum_of_squares(x: &[f32]) -> f64 {
         #[inline(always)]
         fn run<S: Simd>(self, s: S, _: &mut [f32]) -> f64 {
             let mut total = 0.0;
-            for x in self.0.chunks(1024) {
+            for x in self.0.chunks(SQUARES) {
                 total += f64::from(math::sum(s, x, x, |x, _| s.mul(x, x)));
             }
             total

@@ -78,7 +78,7 @@ mod rows;
 mod simd;
 mod tape;
 
-pub use adamw::{AdamWUpdate, BETAS, sum_of_squares};
+pub use adamw::{AdamWUpdate, BETAS, SQUARES, sum_of_squares};
 pub use buffers::pages::give_back_pages;
 pub use buffers::pool::BufferPool;
 pub use gemm::{Addend, gemm, gemm_scratch_bytes};

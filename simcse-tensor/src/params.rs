@@ -4,6 +4,7 @@
 //! This file knows names, shapes and places. It must not know what a parameter is for.
 
 use std::marker::PhantomData;
+use std::ops::Range;
 use std::sync::Arc;
 
 use ndarray::ArrayView2;
@@ -13,6 +14,9 @@ use crate::buffers::pages::Aligned;
 
 /// Values in one parallel task of a pass over a whole buffer.
 const CHUNK: usize = 1 << 16;
+
+/// Values that are touched, or not, together: a page of most systems' memory.
+const PAGE: usize = 4096 / size_of::<f32>();
 
 /// One named tensor of a [`Layout`].
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -27,6 +31,8 @@ pub struct Parameter {
     pub decay: bool,
     /// Whether the loss depends on it. Parameters that are not trainable never change.
     pub trainable: bool,
+    /// Whether its rows are looked up: a step touches only some of them.
+    pub is_table: bool,
 }
 
 impl Parameter {
@@ -41,7 +47,7 @@ impl Parameter {
     }
 
     /// The indices of its values in the flat buffers.
-    pub fn range(&self) -> std::ops::Range<usize> {
+    pub fn range(&self) -> Range<usize> {
         self.start..self.start + self.len()
     }
 }
@@ -75,7 +81,12 @@ impl Slot {
         self.cols
     }
 
-    fn range(self) -> std::ops::Range<usize> {
+    /// The indices of row `row` in the flat buffers.
+    pub(crate) fn row(self, row: usize) -> Range<usize> {
+        self.start + row * self.cols..self.start + (row + 1) * self.cols
+    }
+
+    fn range(self) -> Range<usize> {
         self.start..self.start + self.rows * self.cols
     }
 }
@@ -121,9 +132,18 @@ impl Layout {
             _ => panic!("a parameter has one or two dimensions, not the shape {shape:?}"),
         };
         let start = self.len;
-        self.parameters.push(Parameter { name: name.into(), shape: shape.to_vec(), start, decay, trainable });
+        let shape = shape.to_vec();
+        self.parameters.push(Parameter { name: name.into(), shape, start, decay, trainable, is_table: false });
         self.len += rows * cols;
         Slot { start, rows, cols }
+    }
+
+    /// Appends a trainable table, whose rows are looked up. Buffers of gradients and moments take
+    /// memory only for the pages with rows that have been touched.
+    pub fn push_table(&mut self, name: impl Into<String>, [rows, cols]: [usize; 2]) -> Slot {
+        let slot = self.push(name, &[rows, cols], true, true);
+        self.parameters.last_mut().expect("the table").is_table = true;
+        slot
     }
 
     /// The parameters, in the order of the buffers.
@@ -145,10 +165,15 @@ impl Layout {
 /// A flat buffer with one value for each value of a [`Layout`]; `Of` says what the values are.
 ///
 /// [`Params`] and [`Grads`] are two types, so that one cannot be passed for the other.
+///
+/// A buffer knows which of its pages have been touched; the values of the others are 0, and passes
+/// over the buffer leave them out.
 #[derive(Clone, Debug)]
 pub struct Flat<Of> {
     layout: Arc<Layout>,
     values: Aligned,
+    /// Whether each [`PAGE`] may have a value other than 0.
+    touched: Vec<bool>,
     of: PhantomData<Of>,
 }
 
@@ -169,8 +194,10 @@ pub type Grads = Flat<ParamGradient>;
 impl<Of> Flat<Of> {
     /// A buffer of zeros.
     pub fn zeros(layout: Arc<Layout>) -> Self {
-        let values = Aligned::zeros(layout.len());
-        Self { layout, values, of: PhantomData }
+        let tables = layout.parameters().iter().filter(|parameter| parameter.is_table).map(Parameter::range);
+        let values = Aligned::zeros(layout.len(), tables);
+        let touched = vec![false; layout.len().div_ceil(PAGE)];
+        Self { layout, values, touched, of: PhantomData }
     }
 
     /// The table of the buffer's parameters.
@@ -185,22 +212,78 @@ impl<Of> Flat<Of> {
 
     /// All values, mutable.
     pub fn values_mut(&mut self) -> &mut [f32] {
+        self.touched.fill(true);
         &mut self.values
+    }
+
+    /// Several sections, mutable. Only these are touched.
+    ///
+    /// # Panics
+    /// If the ranges are not in ascending order, or overlap.
+    pub fn sections_mut(&mut self, ranges: impl IntoIterator<Item = Range<usize>>) -> Vec<&mut [f32]> {
+        let mut rest = &mut self.values[..];
+        let mut next = 0; // the index at which `rest` starts
+        let mut sections = Vec::new();
+        for range in ranges {
+            self.touched[pages(&range)].fill(true);
+            let (_, tail) = rest.split_at_mut(range.start - next);
+            let (section, tail) = tail.split_at_mut(range.len());
+            rest = tail;
+            next = range.end;
+            sections.push(section);
+        }
+        sections
+    }
+
+    /// Sets the values of a section. Pages where they are 0 stay untouched if they are.
+    ///
+    /// # Panics
+    /// If there is not one value for each index.
+    pub fn set(&mut self, range: Range<usize>, values: &[f32]) {
+        assert_eq!(range.len(), values.len(), "values of a section");
+        let differs = |page: usize| {
+            let part = part(&range, page);
+            self.touched[page]
+                || values[part.start - range.start..part.end - range.start].iter().any(|x| x.to_bits() != 0)
+        };
+        let runs = runs(&range, differs);
+        let sections = self.sections_mut(runs.iter().cloned());
+        for (section, run) in sections.into_iter().zip(runs) {
+            section.copy_from_slice(&values[run.start - range.start..run.end - range.start]);
+        }
+    }
+
+    /// The parts of a section that have been touched in this buffer or in `other`, in ascending
+    /// order, in pieces for parallel tasks. Everything else is 0 in both.
+    pub fn touched<Other>(&self, other: &Flat<Other>, range: Range<usize>) -> Vec<Range<usize>> {
+        runs(&range, |page| self.touched[page] || other.touched[page])
+    }
+
+    /// Whether everything in a section is 0 because it has not been touched.
+    pub fn is_untouched(&self, range: Range<usize>) -> bool {
+        !self.touched[pages(&range)].contains(&true)
     }
 
     /// Sets all values to 0.
     pub fn clear(&mut self) {
-        self.values.par_chunks_mut(CHUNK).for_each(|chunk| chunk.fill(0.0));
+        self.for_each_touched(|values| values.fill(0.0));
+        self.touched.fill(false);
     }
 
     /// Multiplies all values by `factor`.
     pub fn scale(&mut self, factor: f32) {
-        self.values.par_chunks_mut(CHUNK).for_each(|chunk| chunk.iter_mut().for_each(|value| *value *= factor));
+        self.for_each_touched(|values| values.iter_mut().for_each(|value| *value *= factor));
+    }
+
+    fn for_each_touched(&mut self, pass: impl Fn(&mut [f32]) + Send + Sync) {
+        let runs = self.touched(self, 0..self.values.len());
+        self.sections_mut(runs).into_par_iter().for_each(pass);
     }
 
     /// The first parameter with a value that is not finite, and that value.
     pub fn first_not_finite(&self) -> Option<(&Parameter, f32)> {
-        let place = self.values.iter().position(|value| !value.is_finite())?;
+        let touched = self.touched(self, 0..self.values.len());
+        let place = touched.into_iter().flatten().find(|&place| !self.values[place].is_finite())?;
         let parameter = self.layout.parameters().iter().find(|parameter| parameter.range().contains(&place))?;
         Some((parameter, self.values[place]))
     }
@@ -212,6 +295,7 @@ impl<Of> Flat<Of> {
 
     /// The values of one slot, row after row, mutable.
     pub fn slice_mut(&mut self, slot: Slot) -> &mut [f32] {
+        self.touched[pages(&slot.range())].fill(true);
         &mut self.values[slot.range()]
     }
 
@@ -220,3 +304,30 @@ impl<Of> Flat<Of> {
         ArrayView2::from_shape((slot.rows, slot.cols), self.slice(slot)).expect("a slot's length is that of its shape")
     }
 }
+
+/// The pages that a section is on.
+fn pages(range: &Range<usize>) -> Range<usize> {
+    range.start / PAGE..range.end.div_ceil(PAGE).max(range.start / PAGE)
+}
+
+/// The part of a section that is on one page.
+fn part(range: &Range<usize>, page: usize) -> Range<usize> {
+    range.start.max(page * PAGE)..range.end.min((page + 1) * PAGE)
+}
+
+/// The longest parts of a section whose pages are all chosen, of up to [`CHUNK`] values.
+fn runs(range: &Range<usize>, chosen: impl Fn(usize) -> bool) -> Vec<Range<usize>> {
+    let mut runs: Vec<Range<usize>> = Vec::new();
+    for page in pages(range).filter(|&page| chosen(page)) {
+        let Range { start, end } = part(range, page);
+        match runs.last_mut() {
+            Some(run) if run.end == start && end - run.start <= CHUNK => run.end = end,
+            _ => runs.push(start..end),
+        }
+    }
+    runs
+}
+
+#[cfg(test)]
+#[path = "tests/params.rs"]
+mod tests;

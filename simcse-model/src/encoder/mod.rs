@@ -55,7 +55,7 @@ impl Encoder {
         let mut layout = Layout::default();
         let family = config.architecture.family();
         let [c, e] = [config.hidden_size, config.embedding_width()];
-        let mut table = |name: &str, rows| layout.push(format!("embeddings.{name}.weight"), &[rows, e], true, true);
+        let mut table = |name: &str, rows| layout.push_table(format!("embeddings.{name}.weight"), [rows, e]);
         let word_embeddings = table("word_embeddings", config.vocab_size);
         let position_embeddings = table("position_embeddings", config.max_position_embeddings);
         let token_type_embeddings =

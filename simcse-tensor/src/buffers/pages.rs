@@ -6,7 +6,7 @@
 
 #![allow(unsafe_code)]
 
-use std::ops::{Deref, DerefMut};
+use std::ops::{Deref, DerefMut, Range};
 
 /// The number of values in a cache line.
 pub(crate) const LINE: usize = 64 / size_of::<f32>();
@@ -24,21 +24,28 @@ pub(crate) struct Aligned {
 }
 
 impl Aligned {
-    /// `len` zeros.
-    pub(crate) fn zeros(len: usize) -> Self {
+    /// `len` zeros. The `sparse` sections, in ascending order, are on small pages: most of them may
+    /// never be touched, and a huge page takes its memory whole.
+    pub(crate) fn zeros(len: usize, sparse: impl Iterator<Item = Range<usize>>) -> Self {
         // A large buffer comes zeroed from the system, as pages that nobody has touched, so the
         // advice still applies to them.
         let mut buffer = vec![0.0; len + LINE];
-        advise(&buffer);
         let start = first_line(&buffer);
         buffer.truncate(start + len);
+        let mut dense = start;
+        for Range { start: from, end: to } in sparse {
+            advise(&buffer[dense..start + from], Pages::Huge);
+            advise(&buffer[start + from..start + to], Pages::Small);
+            dense = start + to;
+        }
+        advise(&buffer[dense..], Pages::Huge);
         Self { buffer, start }
     }
 }
 
 impl Clone for Aligned {
     fn clone(&self) -> Self {
-        let mut copy = Self::zeros(self.len());
+        let mut copy = Self::zeros(self.len(), std::iter::empty());
         copy.copy_from_slice(self);
         copy
     }
@@ -60,27 +67,39 @@ impl DerefMut for Aligned {
 
 /// An empty vector with room for `len` values, on huge pages where the system provides them.
 pub(crate) fn with_capacity(len: usize) -> Vec<f32> {
-    let buffer = Vec::with_capacity(len);
-    advise(&buffer);
+    let mut buffer = Vec::with_capacity(len);
+    advise(buffer.spare_capacity_mut(), Pages::Huge);
     buffer
 }
 
-/// Asks the system for huge pages wherever a whole one fits inside a buffer. Failure is harmless.
+#[derive(Clone, Copy)]
+enum Pages {
+    Huge,
+    Small,
+}
+
+/// Asks the system for pages of a kind wherever a whole huge one fits inside a buffer. Failure is
+/// harmless.
 #[cfg(target_os = "linux")]
-fn advise(buffer: &Vec<f32>) {
+fn advise<T>(buffer: &[T], pages: Pages) {
     const HUGE: usize = 2 << 20; // of x86-64 and most others
-    let start = buffer.as_ptr().addr().next_multiple_of(HUGE);
-    let end = (buffer.as_ptr().addr() + buffer.capacity() * size_of::<f32>()) / HUGE * HUGE;
+    let range = buffer.as_ptr_range();
+    let start = range.start.addr().next_multiple_of(HUGE);
+    let end = range.end.addr() / HUGE * HUGE;
+    let advice = match pages {
+        Pages::Huge => libc::MADV_HUGEPAGE,
+        Pages::Small => libc::MADV_NOHUGEPAGE,
+    };
     if start < end {
         // SAFETY: the range is inside the buffer's memory, whose contents the advice does not
         // change.
-        unsafe { libc::madvise(start as *mut libc::c_void, end - start, libc::MADV_HUGEPAGE) };
+        unsafe { libc::madvise(start as *mut libc::c_void, end - start, advice) };
     }
 }
 
 /// Other systems have no such advice.
 #[cfg(not(target_os = "linux"))]
-fn advise(_: &Vec<f32>) {}
+fn advise<T>(_: &[T], _: Pages) {}
 
 /// Returns pages to the system that the allocator keeps for later, where the allocator can do that
 /// (glibc's can).

@@ -22,7 +22,7 @@ pub(crate) fn with<R>(len: usize, f: impl FnOnce(&mut [f32]) -> R) -> R {
     // it is dropped, and a larger one takes its place: the stack does not collect buffers of every
     // size.
     let free = FREE.with_borrow_mut(Vec::pop).filter(|buffer| buffer.len() >= len);
-    let mut buffer = free.unwrap_or_else(|| Aligned::zeros(len + len / SPARE));
+    let mut buffer = free.unwrap_or_else(|| Aligned::zeros(len + len / SPARE, std::iter::empty()));
     let result = f(&mut buffer[..len]);
     FREE.with_borrow_mut(|free| free.push(buffer));
     result

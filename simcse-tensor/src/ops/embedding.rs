@@ -46,19 +46,9 @@ pub(crate) fn backward(lookups: &[Lookup], dy: &Array2<f32>, grads: &mut Grads) 
         tokens.sort_by_key(|&i| index[i as usize]);
         let groups = tokens.chunk_by(|&i, &j| index[i as usize] == index[j as usize]);
 
-        // Each task gets its row of the gradient as a slice of its own. The groups come in
-        // ascending order of rows, so splitting the table from front to back finds them all.
-        let mut rest = grads.slice_mut(*table);
-        let mut next = 0; // the row at which `rest` starts
-        let mut tasks = Vec::new();
-        for tokens in groups {
-            let row = index[tokens[0] as usize] as usize;
-            let (_, tail) = rest.split_at_mut((row - next) * width);
-            let (drow, tail) = tail.split_at_mut(width);
-            rest = tail;
-            next = row + 1;
-            tasks.push((tokens, drow));
-        }
+        // The groups come in ascending order of rows. Rows without a token stay untouched.
+        let rows = groups.clone().map(|tokens| table.row(index[tokens[0] as usize] as usize));
+        let tasks: Vec<_> = groups.clone().zip(grads.sections_mut(rows)).collect();
         tasks.into_par_iter().for_each(|(tokens, drow)| {
             for &i in tokens {
                 let dy = &flat(dy)[i as usize * width..][..width];

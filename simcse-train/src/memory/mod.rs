@@ -37,6 +37,7 @@
 //! ```
 
 mod system;
+mod vocabulary;
 
 use simcse_model::{SentenceEncoder, TokenBatch};
 use simcse_tensor::{
@@ -47,6 +48,7 @@ use simcse_tensor::{
 use crate::data::examples::Examples;
 use crate::draws::Draws;
 use crate::error::{Error, Result};
+use crate::memory::vocabulary::Vocabulary;
 use crate::settings::Settings;
 use crate::step::batch::TokenizedBatch;
 use crate::step::buffers::StepBuffers;
@@ -61,6 +63,8 @@ const F32: u64 = size_of::<f32>() as u64;
 /// What no term counts: allocator fragmentation, stacks, token ids, files being written. A share of
 /// everything, and a constant; `tools/measure/memory.sh` checks that they suffice.
 const SLACK: (u64, u64) = (24, 6 << 20);
+/// Values in a page of memory.
+const PAGE: usize = 4096 / size_of::<f32>();
 /// Copies of the embeddings that an evaluation holds: as encoded, and normalized.
 const EVALUATION_COPIES: u64 = 2;
 
@@ -108,7 +112,7 @@ pub(crate) fn plan_memory(
     evaluated: usize,
     limit: Option<u64>,
 ) -> Result<MemoryPlan> {
-    let longest = Longest::of(settings, encoder, draws, steps)?;
+    let longest = Longest::of(settings, encoder, examples, draws, steps)?;
     // What loading and tokenizing freed must not count as resident: the run will use those pages
     // again.
     simcse_tensor::give_back_pages();
@@ -132,6 +136,8 @@ struct Longest {
     block: usize,
     /// In a sentence.
     sentence: usize,
+    /// Different ones: rows of the word embeddings.
+    distinct: usize,
 }
 
 impl Longest {
@@ -139,7 +145,13 @@ impl Longest {
     /// is estimated: the number of tokens in a batch is a sum of many lengths and therefore nearly
     /// normal, and the largest of n normal variables is about μ + σ·√(2·ln n). If a batch exceeds
     /// the estimate after all, the buffers grow.
-    fn of(settings: &Settings, encoder: &SentenceEncoder, draws: &mut Draws, steps: u64) -> Result<Self> {
+    fn of(
+        settings: &Settings,
+        encoder: &SentenceEncoder,
+        examples: &Examples,
+        draws: &mut Draws,
+        steps: u64,
+    ) -> Result<Self> {
         let sample = draws.look_ahead(encoder, steps, SAMPLE)?;
         let rows_of = |batch| encoded_rows(settings, batch);
         let views = match sample.front().and_then(|draw| draw.batches.first()) {
@@ -157,7 +169,16 @@ impl Longest {
             lengths.extend(views.iter().map(|ids| ids.len() as f64));
         }
         longest.sentence = lengths.iter().fold(0.0, |longest: f64, &length| longest.max(length)) as usize;
+        let mut vocabulary = Vocabulary::default();
+        sample
+            .iter()
+            .flat_map(|draw| &draw.batches)
+            .flat_map(TokenizedBatch::texts)
+            .for_each(|ids| vocabulary.add(ids));
+        longest.distinct = vocabulary.distinct();
         if !all {
+            let texts = examples.len() * examples.columns();
+            longest.distinct = vocabulary.expected(texts).min(encoder.config().vocab_size);
             let batches = steps as f64 * settings.gradient_accumulation_steps as f64;
             longest.batch = longest.batch.max(estimated_batch(&lengths, views, settings.batch_size, batches));
             // Some block of the steps that were not sampled may be full.
@@ -226,7 +247,14 @@ impl Demand {
         // The gradient of the products with the vocabulary.
         let vocabulary = if settings.has_masked_lm() { config.vocab_size } else { 0 };
         let head = (vocabulary * config.embedding_width()) as u64 * F32;
-        let flat_buffers = 3 * encoder.params.layout().len() as u64 * F32; // gradients, two moments
+        // Gradients and two moments. Of the word embeddings', only rows that are touched take memory,
+        // and what shares a page with them; weight decay and the products touch all of them.
+        let table = config.vocab_size * config.embedding_width();
+        let touched = match settings.weight_decay > 0.0 || settings.has_masked_lm() {
+            true => table,
+            false => table.min(longest.distinct * (config.embedding_width() + PAGE)),
+        };
+        let flat_buffers = 3 * (encoder.params.layout().len() - table + touched) as u64 * F32;
         // An evaluation encodes this many tokens at a time, next to the buffers of training.
         let encoded_tokens =
             (evaluated * settings.max_seq_length).min(SentenceEncoder::ENCODED_TOKENS.max(settings.max_seq_length));

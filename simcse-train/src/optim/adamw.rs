@@ -8,12 +8,13 @@
 //!
 //! PyTorch: `torch.nn.utils.clip_grad_norm_` and `torch.optim.AdamW`.
 
+use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use rayon::prelude::*;
 use simcse_model::{WeightsFile, write_safetensors};
-use simcse_tensor::{AdamWUpdate, BETAS, Flat, Grads, Layout, Parameter, Params, sum_of_squares};
+use simcse_tensor::{AdamWUpdate, BETAS, Flat, Grads, Layout, Parameter, Params, SQUARES, sum_of_squares};
 
 use crate::error::{Error, Result};
 
@@ -85,13 +86,16 @@ impl AdamW {
                 root_correction: (1.0 - beta2.powi(self.updates)).sqrt() as f32,
                 eps: self.eps as f32,
             };
-            let range = tensor.range();
-            params.values_mut()[range.clone()]
-                .par_chunks_mut(CHUNK)
-                .zip(grads.values()[range.clone()].par_chunks(CHUNK))
-                .zip(self.m.values_mut()[range.clone()].par_chunks_mut(CHUNK))
-                .zip(self.v.values_mut()[range].par_chunks_mut(CHUNK))
-                .for_each(|(((p, g), m), v)| update.apply(p, g, m, v));
+            // Where gradient and moments are 0 because nothing has touched them, there is nothing to
+            // do: m and v stay 0, and p changes by 0 / (0 + ε). Only decay goes everywhere.
+            let runs = match update.keep {
+                1.0 => grads.touched(&self.m, tensor.range()),
+                _ => tensor.range().step_by(CHUNK).map(|start| start..tensor.range().end.min(start + CHUNK)).collect(),
+            };
+            let [m, v] = [&mut self.m, &mut self.v].map(|moment| moment.sections_mut(runs.iter().cloned()));
+            let p = params.sections_mut(runs.iter().cloned());
+            let tasks: Vec<_> = runs.iter().zip(p).zip(m.into_iter().zip(v)).collect();
+            tasks.into_par_iter().for_each(|((run, p), (m, v))| update.apply(p, &grads.values()[run.clone()], m, v));
         }
     }
 
@@ -127,8 +131,9 @@ impl AdamW {
         let layout = self.m.layout().clone();
         for (name, moment) in NAMES.into_iter().zip([&mut self.m, &mut self.v]) {
             for tensor in trained(&layout) {
-                let values = &mut moment.values_mut()[tensor.range()];
-                file.take(&format!("{name}{}", tensor.name), &tensor.shape, values)?;
+                let mut values = vec![0.0; tensor.len()];
+                file.take(&format!("{name}{}", tensor.name), &tensor.shape, &mut values)?;
+                moment.set(tensor.range(), &values);
             }
         }
         file.finish()?;
@@ -156,10 +161,20 @@ fn trained(layout: &Layout) -> impl Iterator<Item = &Parameter> {
 /// training loop makes no update then.
 pub fn gradient_norm(grads: &Grads) -> f64 {
     let squares = trained(grads.layout()).map(|tensor| {
-        let partial: Vec<f64> = grads.values()[tensor.range()].par_chunks(CHUNK).map(sum_of_squares).collect();
+        let range = tensor.range();
+        let chunks: Vec<_> = range.clone().step_by(CHUNK).map(|start| start..range.end.min(start + CHUNK)).collect();
+        let partial: Vec<f64> = chunks.into_par_iter().map(|chunk| touched_squares(grads, chunk)).collect();
         partial.iter().sum::<f64>()
     });
     squares.sum::<f64>().sqrt()
+}
+
+/// [`sum_of_squares`] of a section, without what has not been touched: the same bits, because its
+/// partial sums are 0.
+fn touched_squares(grads: &Grads, range: Range<usize>) -> f64 {
+    let parts = range.clone().step_by(SQUARES).map(|start| start..range.end.min(start + SQUARES));
+    let touched = parts.filter(|part| !grads.is_untouched(part.clone()));
+    touched.fold(0.0, |total, part| total + sum_of_squares(&grads.values()[part]))
 }
 
 /// The factor that clips gradients of norm `norm` to `max_norm`.
