@@ -32,8 +32,8 @@ pub(crate) struct Claims {
     pub(crate) roles: HashMap<&'static str, Option<Token>>,
     /// Special tokens of roles that only this model has.
     pub(crate) own_roles: Vec<(String, Token)>,
-    /// Special tokens without a role.
-    pub(crate) extra: Vec<Token>,
+    /// Special tokens without a role, or `None` where the files leave them to the class.
+    pub(crate) extra: Option<Vec<Token>>,
     /// The added tokens by the ids that the files claim for them: only their order counts.
     pub(crate) added: BTreeMap<i64, AddedToken>,
 }
@@ -275,17 +275,19 @@ impl<'a> Reader<'a> {
         Ok(Claims { roles, own_roles, extra, added: self.added })
     }
 
-    fn finish_extra(&mut self) -> Result<Vec<Token>> {
+    fn finish_extra(&mut self) -> Result<Option<Vec<Token>>> {
         let (name, extra) = match self.extra.take() {
+            // The name that counts today is known to the class, whatever its value.
+            Some((file, Value::Null)) => (EXTRA, Some((file, Value::Array(Vec::new())))),
             Some(extra) => (EXTRA, Some(extra)),
             None => (ADDITIONAL, self.additional.take()),
         };
         match extra {
-            None | Some((_, Value::Null)) => Ok(Vec::new()),
+            None | Some((_, Value::Null)) => Ok(None),
             Some((file, Value::Array(extra))) => {
                 let tokens =
                     extra.iter().map(|value| Token::parse(value).ok_or_else(|| self.not_a_token(file, name, value)));
-                tokens.collect()
+                tokens.collect::<Result<_>>().map(Some)
             }
             Some((file, other)) => Err(Error::field(&self.files.path(file), name, "a list of tokens", other)),
         }

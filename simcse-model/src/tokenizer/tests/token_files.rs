@@ -54,9 +54,22 @@ fn added_tokens_are_ordered_by_the_ids_that_they_claim() {
 #[test]
 fn extra_special_tokens_have_two_names_and_may_have_roles() {
     let extra = |config| claims(&[(CONFIG, config)]).unwrap();
-    assert_eq!(contents(&extra(r#"{"additional_special_tokens": ["a"]}"#).extra), ["a"]);
-    assert_eq!(contents(&extra(r#"{"additional_special_tokens": ["a"], "extra_special_tokens": []}"#).extra), ["a"]);
-    assert_eq!(contents(&extra(r#"{"additional_special_tokens": ["a"], "extra_special_tokens": ["b"]}"#).extra), ["b"]);
+    // Which of them the class's own stand in for.
+    for of_class in ["{}", r#"{"extra_special_tokens": {"image": "i"}}"#] {
+        assert!(extra(of_class).extra.is_none());
+    }
+    for none in [r#"{"extra_special_tokens": null}"#, r#"{"additional_special_tokens": null}"#] {
+        assert!(extra(none).extra.unwrap().is_empty());
+    }
+    assert_eq!(contents(&extra(r#"{"additional_special_tokens": ["a"]}"#).extra.unwrap()), ["a"]);
+    assert_eq!(
+        contents(&extra(r#"{"additional_special_tokens": ["a"], "extra_special_tokens": []}"#).extra.unwrap()),
+        ["a"]
+    );
+    assert_eq!(
+        contents(&extra(r#"{"additional_special_tokens": ["a"], "extra_special_tokens": ["b"]}"#).extra.unwrap()),
+        ["b"]
+    );
     let own =
         extra(r#"{"own_token": "o", "extra_special_tokens": {"image": "i", "own_token": "p"}, "not_token": true}"#);
     assert_eq!(
@@ -66,7 +79,7 @@ fn extra_special_tokens_have_two_names_and_may_have_roles() {
     let map =
         r#"{"additional_special_tokens": ["c"], "extra_special_tokens": [{"content": "d", "rstrip": true}, "a"]}"#;
     let both = claims(&[(CONFIG, r#"{"extra_special_tokens": ["a"]}"#), (SPECIAL_TOKENS, map)]).unwrap();
-    assert_eq!(contents(&both.extra), ["a", "d"]);
+    assert_eq!(contents(&both.extra.unwrap()), ["a", "d"]);
 }
 
 #[test]
