@@ -2,7 +2,7 @@
 //!
 //! Source: transformers' `AutoTokenizer.from_pretrained` (version 5). The `tokenizer_class` of
 //! `tokenizer_config.json` takes precedence over that of `config.json`, which takes precedence over
-//! the class of the `model_type`; a `Fast` at the end of a name is ignored. For the models in its list
+//! the class of the `model_type`; a `Fast` at the end of a name is ignored. For models in its list
 //! `MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS`, only the `model_type` counts.
 
 use crate::error::{Error, Result};
