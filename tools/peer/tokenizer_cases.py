@@ -119,7 +119,7 @@ class Case:
         """An AddedToken as tokenizer_config.json spells it."""
         if self.maybe(5):
             return {"content": content, "lstrip": True}
-        flags = flags or {flag: self.maybe(25) for flag in ["lstrip", "rstrip", "normalized", "single_word"]}
+        flags = flags or {flag: self.maybe(25) for flag in ["lstrip", "rstrip", "normalized", "single_word"] if self.maybe(80)}
         return {"__type": "AddedToken", "content": content, **flags}
 
     def name_tokens(self):

@@ -37,7 +37,7 @@ impl SpecialTokens {
         if class.mask_takes_spaces()
             && let Some(Some(mask @ Token::Bare(_))) = tokens.claims.roles.get_mut("mask_token")
         {
-            *mask = Token::Flagged(AddedToken::from(mask.content(), true).lstrip(true));
+            *mask = Token::Flagged(AddedToken::from(mask.content(), true).lstrip(true).into());
         }
         for &role in class.required() {
             if tokens.role(role).is_none_or(|content| content.is_empty()) {

@@ -15,7 +15,7 @@ use tokenizers::AddedToken;
 use crate::error::{Error, Result};
 use crate::io::json::JsonObject;
 use crate::tokenizer::files::{ADDED_TOKENS, CONFIG, Files, SPECIAL_TOKENS, TOKENIZER};
-use crate::tokenizer::token::{Token, added_token};
+use crate::tokenizer::token::{Flagged, Token, added_token};
 
 /// The roles that every tokenizer class knows, in the order in which their tokens are added.
 pub(crate) const ROLES: [&str; 7] =
@@ -35,7 +35,7 @@ pub(crate) struct Claims {
     /// Special tokens without a role, or `None` where the files leave them to the class.
     pub(crate) extra: Option<Vec<Token>>,
     /// The added tokens by the ids that the files claim for them: only their order counts.
-    pub(crate) added: BTreeMap<i64, AddedToken>,
+    pub(crate) added: BTreeMap<i64, Flagged>,
 }
 
 impl Claims {
@@ -75,8 +75,8 @@ struct Reader<'a> {
     additional: Option<(&'static str, Value)>,
     /// The spellings among `extra` that count as special for `added_tokens.json`.
     extra_spellings: Vec<String>,
-    added: BTreeMap<i64, AddedToken>,
-    by_content: HashMap<String, AddedToken>,
+    added: BTreeMap<i64, Flagged>,
+    by_content: HashMap<String, Flagged>,
 }
 
 impl<'a> Reader<'a> {
@@ -213,7 +213,7 @@ impl<'a> Reader<'a> {
                 return Err(added.invalid(content, "an id of its own"));
             }
             let special = special.contains(content);
-            self.add(id, AddedToken::from(content.clone(), special));
+            self.add(id, AddedToken::from(content.clone(), special).into());
         }
         Ok(())
     }
@@ -247,7 +247,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn add(&mut self, id: i64, token: AddedToken) {
+    fn add(&mut self, id: i64, token: Flagged) {
         self.by_content.insert(token.content.clone(), token.clone());
         self.added.insert(id, token);
     }

@@ -120,6 +120,18 @@ fn added_tokens_of_all_files_are_found_in_texts() {
 }
 
 #[test]
+fn a_role_makes_a_token_special_and_so_matched_before_normalization() {
+    let with = |flags: &str| {
+        let mask = format!(r#"{{"__type": "AddedToken", "content": "Cat"{flags}}}"#);
+        let config = format!(r#"{{"tokenizer_class": "BertTokenizer", "mask_token": {mask}}}"#);
+        ["cat", "Cat"].map(|text| ids(&[(WORDS, VOCAB), (CONFIG, &config)], text)[1])
+    };
+    assert_eq!(with(""), [5, 6]);
+    assert_eq!(with(r#", "normalized": false"#), [5, 6]);
+    assert_eq!(with(r#", "normalized": true"#), [6, 6]);
+}
+
+#[test]
 fn special_tokens_in_a_text_may_be_split() {
     let split = r#"{"tokenizer_class": "BertTokenizer", "split_special_tokens": true}"#;
     assert_eq!(ids(&[(WORDS, VOCAB), (CONFIG, BERT)], "[MASK]"), [2, 4, 3]);

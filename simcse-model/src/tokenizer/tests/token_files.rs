@@ -26,7 +26,7 @@ fn special_tokens_map_goes_before_the_config_unless_that_lists_the_added_tokens(
     assert_eq!(both.roles["cls_token"], bare("<map>"));
     assert_eq!(both.roles["sep_token"], bare("<s>"));
     assert_eq!(both.roles["pad_token"], None);
-    assert_eq!(both.roles["mask_token"], Some(Token::Flagged(AddedToken::from("<m>", true).lstrip(true))));
+    assert_eq!(both.roles["mask_token"], Some(Token::Flagged(AddedToken::from("<m>", true).lstrip(true).into())));
     let listed = claims(&[(CONFIG, r#"{"cls_token": "<config>", "added_tokens_decoder": {}}"#), map]).unwrap();
     assert_eq!((listed.roles["cls_token"].clone(), listed.roles.len()), (bare("<config>"), 1));
 }
@@ -35,7 +35,7 @@ fn special_tokens_map_goes_before_the_config_unless_that_lists_the_added_tokens(
 fn the_flags_of_an_added_token_count_for_the_role_of_its_spelling() {
     let config = r#"{"mask_token": "<m>", "added_tokens_decoder": {"7": {"content": "<m>", "lstrip": true}}}"#;
     let flagged = AddedToken::from("<m>", false).lstrip(true);
-    assert_eq!(claims(&[(CONFIG, config)]).unwrap().roles["mask_token"], Some(Token::Flagged(flagged)));
+    assert_eq!(claims(&[(CONFIG, config)]).unwrap().roles["mask_token"], Some(Token::Flagged(flagged.into())));
 }
 
 #[test]
