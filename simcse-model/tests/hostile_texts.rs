@@ -1,4 +1,4 @@
-//! Hostile texts: for tokenizers of BERT's and RoBERTa's kinds, the token ids are those that the
+//! Hostile texts: for tokenizers of BERT's, RoBERTa's and XLM-RoBERTa's kinds, the token ids are those that the
 //! tokenizers library itself returns, including truncation.
 
 use proptest::prelude::*;
@@ -84,8 +84,33 @@ fn roberta() -> Tokenizer {
     Tokenizer::read(roberta.path()).unwrap()
 }
 
-fn all(max_length: usize) -> [Both; 4] {
-    [word_piece(true), word_piece(false), byte_level(), roberta()].map(|ours| Both::new(ours, max_length))
+/// XLM-RoBERTa's kind, with part of each text among its pieces.
+fn unigram() -> Tokenizer {
+    let texts = list("texts").concat();
+    let characters = texts.chars().filter(|c| !c.is_whitespace()).step_by(2);
+    let mut pieces: Vec<String> = ["<s>", "<pad>", "</s>", "<unk>", "▁", "▁the", "ing"].map(str::to_owned).to_vec();
+    for piece in characters.flat_map(|c| [c.to_string(), format!("▁{c}")]) {
+        if !pieces.contains(&piece) {
+            pieces.push(piece);
+        }
+    }
+    let words = json!({ "type": "Metaspace", "replacement": "▁", "prepend_scheme": "always", "split": true });
+    let pieces: Vec<_> = pieces.iter().zip(0..).map(|(piece, rank)| json!([piece, -0.01 * f64::from(rank)])).collect();
+    let token = |token: &str| json!({ "SpecialToken": { "id": token, "type_id": 0 } });
+    let with_id = |token: &str, id: u32| json!({ "id": token, "ids": [id], "tokens": [token] });
+    let json = json!({ "version": "1.0", "added_tokens": [], "normalizer": { "type": "NFKC" },
+        "pre_tokenizer": { "type": "Sequence", "pretokenizers": [{ "type": "WhitespaceSplit" }, words] },
+        "post_processor": { "type": "TemplateProcessing",
+            "single": [token("<s>"), { "Sequence": { "id": "A", "type_id": 0 } }, token("</s>")], "pair": [],
+            "special_tokens": { "<s>": with_id("<s>", 0), "</s>": with_id("</s>", 2) } },
+        "model": { "type": "Unigram", "unk_id": 3, "vocab": pieces, "byte_fallback": false } });
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join("tokenizer.json"), json.to_string()).unwrap();
+    Tokenizer::read(dir.path()).unwrap()
+}
+
+fn all(max_length: usize) -> [Both; 5] {
+    [word_piece(true), word_piece(false), byte_level(), roberta(), unigram()].map(|ours| Both::new(ours, max_length))
 }
 
 #[test]

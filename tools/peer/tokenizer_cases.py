@@ -26,17 +26,24 @@ from sentence_transformers import SentenceTransformer
 from transformers import AutoTokenizer
 from transformers.utils.logging import disable_progress_bar
 
-from tokenizer_files import (BERT_ROLES, BERT_SPECIAL, LETTERS, MORE, ROBERTA_ROLES, ROBERTA_SPECIAL, WORDS, added, bpe, dump,
-                             of_bytes, of_characters, of_pieces, of_words, template, unigram, word_pieces)
+from tokenizer_files import (ALBERT_ROLES, ALBERT_SPECIAL, BERT_ROLES, BERT_SPECIAL, LETTERS, MORE, MPNET_ROLES, MPNET_SPECIAL,
+                             NOT_USED, ROBERTA_ROLES, ROBERTA_SPECIAL, WORDS, added, bpe, dump, of_bytes, of_characters,
+                             of_modern_bytes, of_pieces, of_words, template, unigram, word_pieces)
 
 HOSTILE = json.loads((Path(__file__).resolve().parents[2] / "simcse-model/tests/hostile_texts.json").read_text("utf8"))
 BACKENDS = ["PreTrainedTokenizerFast", "PreTrainedTokenizerFast", "TokenizersBackend", "PreTrainedTokenizer"]
 CLASSES = {
     "words": ["BertTokenizer"] * 4 + ["BertTokenizerFast", "DistilBertTokenizer", "ElectraTokenizerFast", None, None],
+    "mpnet": ["MPNetTokenizer", "MPNetTokenizerFast"],
     "bytes": ["RobertaTokenizer"] * 4 + ["RobertaTokenizerFast", "BartTokenizer", "LongformerTokenizerFast", None],
-    "pieces": ["XLMRobertaTokenizer", "XLMRobertaTokenizerFast"],
+    "modern": BACKENDS,
+    "pieces": ["XLMRobertaTokenizer", "XLMRobertaTokenizerFast", "CamembertTokenizer", "CamembertTokenizerFast"],
+    "albert": ["AlbertTokenizer", "AlbertTokenizerFast"],
     "characters": ["HerbertTokenizer", "HerbertTokenizerFast"],
 }
+SPECIAL = {"words": BERT_SPECIAL, "mpnet": MPNET_SPECIAL, "modern": BERT_SPECIAL, "albert": ALBERT_SPECIAL}
+NAMED = {"words": BERT_ROLES, "mpnet": MPNET_ROLES, "modern": BERT_ROLES, "albert": ALBERT_ROLES}
+PERCENT = {"words": 35, "mpnet": 10, "bytes": 18, "modern": 5, "pieces": 16, "albert": 8, "characters": 8}
 FOREIGN = ["BertJapaneseTokenizer", "FooTokenizer", "T5Tokenizer", "BertweetTokenizer", "BertTokenizer", "RobertaTokenizer"]
 NEW_TOKENS = ["[NEW]", "New York", "[unused0]", "FOO", "foo", "wifi", "日本", "<ent>", "café", "the", "fi", " how ", ""]
 POSITIONS = 40
@@ -47,8 +54,8 @@ class Case:
 
     def __init__(self, number, seed):
         self.rng = rng = random.Random(f"{seed} {number}")
-        self.family = rng.choices(["words", "bytes", "pieces", "characters"], [50, 25, 15, 10])[0]
-        self.roles = BERT_ROLES if self.family == "words" else ROBERTA_ROLES
+        self.family = rng.choices(list(PERCENT), list(PERCENT.values()))[0]
+        self.roles, self.special = NAMED.get(self.family, ROBERTA_ROLES), SPECIAL.get(self.family, ROBERTA_SPECIAL)
         self.config, self.tokenizer_config, self.files = {}, {}, {}
         self.make_vocabulary()
         self.choose_class()
@@ -68,23 +75,23 @@ class Case:
 
     def make_vocabulary(self):
         rng = self.rng
-        if self.family == "words":
-            words = word_pieces(rng)
-            self.ids, self.json = {w: i for i, w in enumerate(words)}, of_words(words, rng)
+        if self.family in ["words", "mpnet"]:
+            words = word_pieces(rng, self.special)
+            self.ids, self.json = {w: i for i, w in enumerate(words)}, of_words(words, rng, self.roles)
             if self.maybe(5):
-                words.remove(rng.choice(["[MASK]", "[PAD]", "[UNK]", "[CLS]"]))
+                words.remove(rng.choice(self.special))
             if self.maybe(5):
                 words.insert(rng.randrange(10, 50), rng.choice(words))
             end = "\r\n" if self.maybe(10) else "\n"
             text = end.join(w + (" " if self.maybe(1) else "") for w in words) + rng.choice(["", end, end, end, end * 2])
             self.vocabulary = {"vocab.txt": text}
-        elif self.family == "pieces":
-            pieces = unigram(rng)
-            self.ids, self.json = {p: i for i, (p, _) in enumerate(pieces)}, of_pieces(pieces, rng)
+        elif self.family in ["pieces", "albert"]:
+            pieces = unigram(rng, self.special)
+            self.ids, self.json = {p: i for i, (p, _) in enumerate(pieces)}, of_pieces(pieces, rng, self.roles)
             self.vocabulary = {}
         else:
-            make, suffix = (of_bytes, "") if self.family == "bytes" else (of_characters, "</w>")
-            self.ids, merges = bpe(rng, ROBERTA_SPECIAL, suffix)
+            make, suffix = {"bytes": (of_bytes, ""), "modern": (of_modern_bytes, "")}.get(self.family, (of_characters, "</w>"))
+            self.ids, merges = bpe(rng, self.special, suffix)
             self.json = make(self.ids, merges, rng)
             lines = (["#version: 0.2"] if self.maybe(70) else []) + merges
             if self.maybe(4):
@@ -112,7 +119,7 @@ class Case:
         """An AddedToken as tokenizer_config.json spells it."""
         if self.maybe(5):
             return {"content": content, "lstrip": True}
-        flags = flags or {flag: self.maybe(25) for flag in ["lstrip", "rstrip", "normalized", "single_word"]}
+        flags = flags or {flag: self.maybe(25) for flag in ["lstrip", "rstrip", "normalized", "single_word"] if self.maybe(80)}
         return {"__type": "AddedToken", "content": content, **flags}
 
     def name_tokens(self):
@@ -164,7 +171,7 @@ class Case:
 
     def edit_tokenizer_json(self):
         rng, j = self.rng, self.json
-        cls, sep = ("[CLS]", "[SEP]") if self.family == "words" else ("<s>", "</s>")
+        cls, sep = self.roles["cls_token"], self.roles["sep_token"]
         if self.maybe(15):
             j["post_processor"] = None
         elif self.maybe(10):
@@ -182,7 +189,7 @@ class Case:
         if self.maybe(10):
             lower, nfd = {"type": "Lowercase"}, {"type": "NFD"}
             j["normalizer"] = rng.choice([None, lower, {"type": "Sequence", "normalizers": [nfd, lower]}, {"type": "NFKC"}])
-        if self.maybe(5) and self.family != "pieces":
+        if self.maybe(5) and self.family not in ["pieces", "albert"]:
             j["model"].pop("type")
         if self.maybe(2):
             j.pop("added_tokens")
@@ -204,6 +211,7 @@ class Case:
         self.put(25, "strip_accents", True, False, None)
         self.put(25, "tokenize_chinese_chars", True, False, False)
         self.put(30, "add_prefix_space", True, True, False, None if self.maybe(10) else False)
+        self.put(20, "keep_accents", True, False, None)
         self.put(10, "trim_offsets", True, False)
         self.put(20, "truncation_side", "left", "left", "right", None if self.maybe(10) else "left")
         self.put(4, "padding_side", "right", "left", "right")
@@ -266,8 +274,8 @@ class Case:
     def texts(self):
         """Hostile texts, every special or new token in a text, and random ones from the vocabulary's letters."""
         rng = self.rng
-        tokens = BERT_SPECIAL + ROBERTA_SPECIAL + NEW_TOKENS + ["[CLS2]", "<new>"]
-        texts = [*rng.sample(HOSTILE["texts"], 8), "", "how can wifi", " wifi how", "Café FÜR Überfall 中国人 naïve ﬁ Ａ é"]
+        tokens = BERT_SPECIAL + ROBERTA_SPECIAL + NOT_USED + NEW_TOKENS + ["[CLS2]", "<new>"]
+        texts = [*rng.sample(HOSTILE["texts"], 8), "", "how can wifi", " wifi how", "``how'' can", "Café FÜR Überfall 中国人 naïve ﬁ Ａ é"]
         texts += [f"a{token}b  {token.lower()} {token} x{token.upper()}" for token in tokens]
         texts += ["the how can install wifi error " * 12, " ".join(rng.choices(WORDS, k=30))]
         alphabet = LETTERS + LETTERS.upper() + MORE + "      \u0301\u3000\u00a0\t"

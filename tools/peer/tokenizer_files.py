@@ -7,19 +7,25 @@ from tokenizers.pre_tokenizers import ByteLevel
 
 BERT_SPECIAL = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"]
 ROBERTA_SPECIAL = ["<s>", "<pad>", "</s>", "<unk>", "<mask>"]
+MPNET_SPECIAL = ["<s>", "<pad>", "</s>", "[UNK]", "<mask>"]
+ALBERT_SPECIAL = ["<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]"]
+NOT_USED = ["<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"]
 ROLES = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"]
 BERT_ROLES = dict(unk_token="[UNK]", sep_token="[SEP]", pad_token="[PAD]", cls_token="[CLS]", mask_token="[MASK]")
 ROBERTA_ROLES = dict(bos_token="<s>", eos_token="</s>", unk_token="<unk>", sep_token="</s>", pad_token="<pad>",
                      cls_token="<s>", mask_token="<mask>")
+MPNET_ROLES = {**ROBERTA_ROLES, "unk_token": "[UNK]"}
+ALBERT_ROLES = dict(bos_token="[CLS]", eos_token="[SEP]", unk_token="<unk>", sep_token="[SEP]", pad_token="<pad>",
+                    cls_token="[CLS]", mask_token="[MASK]")
 
 LETTERS = "abcdefghijklmnopqrstuvwxyz"
 MORE = "éèüßøñçİıςσ0123456789.,!?'\"-()[]<>/_@#中国人漢字日本語テ가나한ﬁ①Ａ👍"
 WORDS = "the how can install wifi error café für naïve straße Überfall 中国 日本 foo bar new York don't".split()
 
 
-def word_pieces(rng):
+def word_pieces(rng, special):
     """A vocab.txt's words: letters of both cases, what accents and Chinese characters are cut into, and whole words."""
-    words = list(BERT_SPECIAL) if rng.random() < 0.8 else BERT_SPECIAL[::-1]
+    words = list(special) if rng.random() < 0.8 else special[::-1]
     pieces = [piece for c in LETTERS + LETTERS.upper() + MORE for piece in (c, "##" + c)]
     for word in pieces + WORDS + [w.capitalize() for w in WORDS] + [w.lower() for w in WORDS] + ["[unused0]", "[CLS2]"]:
         if word not in words:
@@ -45,13 +51,16 @@ def bpe(rng, special, suffix=""):
     return {token: i for i, token in enumerate(special + tail)}, merges
 
 
-def unigram(rng):
-    """Pieces and scores, with the beginning of a word marked as SentencePiece does."""
-    pieces = [[token, 0.0] for token in ROBERTA_SPECIAL[:4]]
+def unigram(rng, special):
+    """Pieces and scores, with the beginning of a word marked as SentencePiece does; the last special token comes last."""
+    first = special[:4] + (NOT_USED if rng.random() < 0.3 else [])
+    if rng.random() < 0.2:
+        rng.shuffle(first)
+    pieces = [[token, 0.0] for token in first]
     for piece in ["▁"] + list(LETTERS + LETTERS.upper() + MORE) + ["▁" + w for w in WORDS] + WORDS + ["▁the", "in", "er"]:
         if all(piece != p for p, _ in pieces):
             pieces.append([piece, -round(rng.uniform(1, 12), 4)])
-    return pieces + [["<mask>", 0.0]]
+    return pieces + [[special[4], 0.0]]
 
 
 def charsmap(replacements):
@@ -101,7 +110,7 @@ def tokenizer_json(model, normalizer, splitter, template, added_tokens):
             "pre_tokenizer": splitter, "post_processor": template, "decoder": None, "model": model}
 
 
-def of_words(words, rng):
+def of_words(words, rng, roles):
     ids = {word: i for i, word in enumerate(words)}
     flags = dict(lowercase=rng.random() < 0.7, strip_accents=rng.choice([None, None, True, False]),
                  handle_chinese_chars=rng.random() < 0.8)
@@ -109,19 +118,26 @@ def of_words(words, rng):
         {"type": "WordPiece", "unk_token": "[UNK]", "continuing_subword_prefix": "##",
          "max_input_chars_per_word": rng.choice([100, 100, 5]), "vocab": ids},
         {"type": "BertNormalizer", "clean_text": True, **flags}, {"type": "BertPreTokenizer"},
-        template("[CLS]", "[SEP]", ids), [added(token, ids[token]) for token in BERT_SPECIAL])
+        template(roles["cls_token"], roles["sep_token"], ids),
+        [added(token, ids[token], lstrip=token == "<mask>") for token in dict.fromkeys(roles.values())])
 
 
-def of_bytes(vocab, merges, rng):
+def of_bytes(vocab, merges, rng, special=ROBERTA_SPECIAL):
     prefix = rng.random() < 0.4
     merges = [merge.split(" ") for merge in merges] if rng.random() < 0.5 else merges
     return tokenizer_json(
         {"type": "BPE", "dropout": None, "unk_token": None, "continuing_subword_prefix": "", "end_of_word_suffix": "",
          "fuse_unk": False, "byte_fallback": False, "vocab": vocab, "merges": merges}, None,
         {"type": "ByteLevel", "add_prefix_space": prefix, "trim_offsets": True, "use_regex": True},
-        {"type": "RobertaProcessing", "sep": ["</s>", vocab["</s>"]], "cls": ["<s>", vocab["<s>"]], "trim_offsets": True,
-         "add_prefix_space": prefix},
-        [added(token, vocab[token], lstrip=token == "<mask>") for token in ROBERTA_SPECIAL])
+        {"type": "RobertaProcessing", "sep": [special[2], vocab[special[2]]], "cls": [special[0], vocab[special[0]]],
+         "trim_offsets": True, "add_prefix_space": prefix},
+        [added(token, vocab[token], lstrip=token in ("<mask>", "[MASK]")) for token in special])
+
+
+def of_modern_bytes(vocab, merges, rng):
+    """As ModernBERT has them: BERT's special tokens around byte pairs."""
+    json = of_bytes(vocab, merges, rng, BERT_SPECIAL)
+    return {**json, "normalizer": {"type": "NFC"}, "post_processor": template("[CLS]", "[SEP]", vocab)}
 
 
 def of_characters(vocab, merges, rng):
@@ -133,16 +149,21 @@ def of_characters(vocab, merges, rng):
         [added(token, vocab[token]) for token in ROBERTA_SPECIAL])
 
 
-def of_pieces(pieces, rng):
+def of_pieces(pieces, rng, roles):
     ids = {piece: i for i, (piece, _) in enumerate(pieces)}
     precompiled = {"type": "Precompiled", "precompiled_charsmap": charsmap({"ﬁ": "fi", "Ａ": "A", "é": "e", "\u3000": " "})}
+    steps = [{"type": "Replace", "pattern": {"String": "``"}, "content": '"'}, {"type": "NFKD"}, {"type": "StripAccents"},
+             {"type": "Lowercase"}, precompiled]
     normalizer = rng.choice([precompiled, precompiled, None, {"type": "NFKC"}, {"type": "Sequence", "normalizers": [
-        precompiled, {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}]}])
-    spaces = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": rng.choice(["always", "first"]), "split": True}
+        precompiled, {"type": "Replace", "pattern": {"Regex": " {2,}"}, "content": " "}]},
+        {"type": "Sequence", "normalizers": steps}])
+    spaces = {"type": "Metaspace", "replacement": "▁", "prepend_scheme": rng.choice(["always", "first", "never"]),
+              "split": rng.random() < 0.9}
     return tokenizer_json(
-        {"type": "Unigram", "unk_id": 3, "vocab": pieces, "byte_fallback": False}, normalizer,
+        {"type": "Unigram", "unk_id": ids[roles["unk_token"]], "vocab": pieces, "byte_fallback": rng.random() < 0.1}, normalizer,
         {"type": "Sequence", "pretokenizers": [{"type": "WhitespaceSplit"}, spaces]} if rng.random() < 0.5 else spaces,
-        template("<s>", "</s>", ids), [added(token, ids[token], lstrip=token == "<mask>") for token in ROBERTA_SPECIAL])
+        template(roles["cls_token"], roles["sep_token"], ids),
+        [added(token, ids[token], lstrip=token == roles["mask_token"]) for token in dict.fromkeys(roles.values())])
 
 
 def dump(path, value):

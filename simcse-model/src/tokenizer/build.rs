@@ -66,10 +66,10 @@ fn build_class(files: &Files, config: &JsonObject, class: Class) -> Result<Built
     let side = truncation_side(config, truncation.as_ref().map(|truncation| truncation.direction))?;
     let typed = model_input_names(config, class)?.iter().any(|name| name == "token_type_ids");
 
-    let mut inner = pipeline::without_added_tokens(files, config, class, file, &special)?;
+    let mut inner = pipeline::without_added_tokens(files, config, class, file.as_ref(), &special)?;
     inner.with_padding(None);
     add_tokens(&mut inner, truncation, &special).map_err(|error| unfit(files, class, error))?;
-    if let Some(template) = pipeline::template(files, config, class, &inner, &special)? {
+    if let Some(template) = pipeline::template(files, config, class, file.as_ref(), &inner, &special)? {
         inner.with_post_processor(Some(template));
     }
     let splits_special_tokens = config.argument("split_special_tokens", false)?;

@@ -2,7 +2,8 @@
 //!
 //! Source: transformers' `AutoTokenizer.from_pretrained` (version 5). The `tokenizer_class` of
 //! `tokenizer_config.json` takes precedence over that of `config.json`, which takes precedence over
-//! the class of the `model_type`; a `Fast` at the end of a name is ignored.
+//! the class of the `model_type`; a `Fast` at the end of a name is ignored. For models in its list
+//! `MODELS_WITH_INCORRECT_HUB_TOKENIZER_CLASS`, only the `model_type` counts.
 
 use crate::error::{Error, Result};
 use crate::io::json::JsonObject;
@@ -17,20 +18,50 @@ pub(crate) enum Class {
     Backend,
     /// `BertTokenizer`: its own pipeline around the vocabulary of `tokenizer.json` or `vocab.txt`.
     Bert,
+    /// `MPNetTokenizer`: BERT's pipeline with RoBERTa's special tokens.
+    Mpnet,
     /// `RobertaTokenizer`: its own pipeline around vocabulary and merges.
     Roberta,
     /// `XLMRobertaTokenizer`: its own pipeline around the pieces of a Unigram model.
     XlmRoberta,
+    /// `CamembertTokenizer`: as `XLMRobertaTokenizer`, with an unknown token of any id.
+    Camembert,
+    /// `AlbertTokenizer`: its own normalizer and splitter around the pieces of a Unigram model.
+    Albert,
     /// `HerbertTokenizer`: BERT's words, split by merges.
     Herbert,
 }
 
 /// What an error about another class expects.
-const SUPPORTED: &str = "BertTokenizer, DistilBertTokenizer, RobertaTokenizer, XLMRobertaTokenizer, HerbertTokenizer or \
-                         PreTrainedTokenizerFast (others are not supported)";
+const SUPPORTED: &str = "BertTokenizer, MPNetTokenizer, RobertaTokenizer, XLMRobertaTokenizer, CamembertTokenizer, \
+                         AlbertTokenizer, HerbertTokenizer or PreTrainedTokenizerFast (others are not supported: \
+                         choose another model)";
+
+/// What an error about the class of a Japanese model expects.
+const JAPANESE: &str = "a class whose words a tokenizer.json can find (MeCab and Sudachi are not supported: choose a \
+                        model of Japanese that has a tokenizer.json, such as XLMRobertaTokenizer's)";
+
+/// The classes that run a program to find the words of Japanese.
+const OF_JAPANESE: [&str; 2] = ["BertJapaneseTokenizer", "GPTNeoXJapaneseTokenizer"];
+
+/// The class of each `model_type` that an encoder can have.
+const MODEL_TYPES: [(&str, Class); 9] = [
+    ("bert", Class::Bert),
+    ("distilbert", Class::Bert),
+    ("electra", Class::Bert),
+    ("mpnet", Class::Mpnet),
+    ("roberta", Class::Roberta),
+    ("xlm-roberta", Class::XlmRoberta),
+    ("camembert", Class::Camembert),
+    ("albert", Class::Albert),
+    ("modernbert", Class::Backend),
+];
+
+/// Models, by `model_type` or `model_name`, whose `tokenizer_class` transformers ignores.
+const MISNAMED: [&str; 2] = ["modernbert", "camembertv2-base"];
 
 /// The names of the classes in transformers, without `Fast`.
-const NAMES: [(&str, Class); 17] = [
+const NAMES: [(&str, Class); 20] = [
     ("BertTokenizer", Class::Bert),
     ("DistilBertTokenizer", Class::Bert),
     ("ElectraTokenizer", Class::Bert),
@@ -38,12 +69,15 @@ const NAMES: [(&str, Class); 17] = [
     ("SqueezeBertTokenizer", Class::Bert),
     ("LayoutLMTokenizer", Class::Bert),
     ("LxmertTokenizer", Class::Bert),
+    ("MPNetTokenizer", Class::Mpnet),
     ("RobertaTokenizer", Class::Roberta),
     ("BartTokenizer", Class::Roberta),
     ("LongformerTokenizer", Class::Roberta),
     ("LEDTokenizer", Class::Roberta),
     ("MvpTokenizer", Class::Roberta),
     ("XLMRobertaTokenizer", Class::XlmRoberta),
+    ("CamembertTokenizer", Class::Camembert),
+    ("AlbertTokenizer", Class::Albert),
     ("HerbertTokenizer", Class::Herbert),
     ("PreTrainedTokenizer", Class::Backend),
     ("TokenizersBackend", Class::Backend),
@@ -57,19 +91,30 @@ impl Class {
     /// [`Error::Field`] for a class that splits texts by rules that are not implemented here.
     pub(crate) fn of(files: &Files, config: &JsonObject) -> Result<Self> {
         let model = files.model()?;
-        for json in [Some(config), model.as_ref()].into_iter().flatten() {
-            if let Some(name) = json.text(NAME)?.filter(|name| !name.is_empty()) {
-                return Self::named(name).ok_or_else(|| json.invalid(NAME, SUPPORTED));
-            }
+        let Some(model) = &model else {
+            return Self::named_in(config)?.map_or_else(|| Self::of_files(files), Ok);
+        };
+        let misnamed = [model.text("model_type")?, model.text("model_name")?].into_iter().flatten();
+        if !misnamed.into_iter().any(|name| MISNAMED.contains(&name))
+            && let Some(class) = [config, model].into_iter().find_map(|json| Self::named_in(json).transpose())
+        {
+            return class;
         }
-        match model {
-            None => Self::of_files(files),
-            Some(model) => match model.text("model_type")? {
-                Some("bert" | "distilbert") => Ok(Self::Bert),
-                Some("roberta") => Ok(Self::Roberta),
-                _ => Err(model.invalid("model_type", "bert, distilbert or roberta, or a tokenizer_class")),
-            },
-        }
+        let found = model.text("model_type")?;
+        let known = MODEL_TYPES.iter().find(|(model_type, _)| Some(*model_type) == found);
+        known.map(|(_, class)| *class).ok_or_else(|| {
+            let known = MODEL_TYPES.map(|(model_type, _)| model_type).join(", ");
+            model.invalid("model_type", format_args!("one of {known}, or a tokenizer_class in tokenizer_config.json"))
+        })
+    }
+
+    /// The class that a configuration names, if it names one.
+    fn named_in(json: &JsonObject) -> Result<Option<Self>> {
+        let Some(name) = json.text(NAME)?.filter(|name| !name.is_empty()) else {
+            return Ok(None);
+        };
+        let expected = if OF_JAPANESE.contains(&name) { JAPANESE } else { SUPPORTED };
+        Self::named(name).map(Some).ok_or_else(|| json.invalid(NAME, expected))
     }
 
     fn named(name: &str) -> Option<Self> {
@@ -90,8 +135,8 @@ impl Class {
     /// The files that hold the vocabulary where there is no `tokenizer.json`.
     pub(crate) fn vocabulary(self) -> &'static [&'static str] {
         match self {
-            Self::Backend | Self::XlmRoberta => &[],
-            Self::Bert => &[WORDS],
+            Self::Backend | Self::XlmRoberta | Self::Camembert | Self::Albert => &[],
+            Self::Bert | Self::Mpnet => &[WORDS],
             Self::Roberta | Self::Herbert => &[VOCABULARY, MERGES],
         }
     }
@@ -101,7 +146,9 @@ impl Class {
         match self {
             Self::Backend => &[],
             Self::Bert => &BERT,
-            Self::Roberta | Self::XlmRoberta => &ROBERTA,
+            Self::Roberta | Self::XlmRoberta | Self::Camembert => &ROBERTA,
+            Self::Mpnet => &MPNET,
+            Self::Albert => &ALBERT,
             Self::Herbert => &ROBERTA[2..],
         }
     }
@@ -110,10 +157,21 @@ impl Class {
     pub(crate) fn required(self) -> &'static [&'static str] {
         match self {
             Self::Backend => &[],
-            Self::Bert | Self::Herbert => &["unk_token", "cls_token", "sep_token"],
-            Self::Roberta => &["cls_token", "sep_token"],
-            Self::XlmRoberta => &["bos_token", "eos_token"],
+            Self::Bert | Self::Mpnet | Self::Herbert => &["unk_token", "cls_token", "sep_token"],
+            Self::Roberta | Self::Albert => &["cls_token", "sep_token"],
+            Self::XlmRoberta | Self::Camembert => &["bos_token", "eos_token"],
         }
+    }
+
+    /// The special tokens without a role that the class has unless its settings say otherwise.
+    pub(crate) fn extra_special_tokens(self) -> &'static [&'static str] {
+        if self == Self::Camembert { &["<s>NOTUSED", "</s>NOTUSED", "<unk>NOTUSED"] } else { &[] }
+    }
+
+    /// Whether the token for a masked one takes the spaces in front of it, unless its settings have
+    /// flags of their own.
+    pub(crate) fn mask_takes_spaces(self) -> bool {
+        matches!(self, Self::Mpnet | Self::Camembert)
     }
 
     /// Whether transformers passes token types to the model unless `model_input_names` says
@@ -143,6 +201,28 @@ const ROBERTA: [(&str, &str); 7] = [
     ("pad_token", "<pad>"),
     ("cls_token", "<s>"),
     ("mask_token", "<mask>"),
+];
+
+/// MPNet's special tokens: role, spelling.
+const MPNET: [(&str, &str); 7] = [
+    ("bos_token", "<s>"),
+    ("eos_token", "</s>"),
+    ("sep_token", "</s>"),
+    ("cls_token", "<s>"),
+    ("unk_token", "[UNK]"),
+    ("pad_token", "<pad>"),
+    ("mask_token", "<mask>"),
+];
+
+/// ALBERT's special tokens: role, spelling.
+const ALBERT: [(&str, &str); 7] = [
+    ("bos_token", "[CLS]"),
+    ("eos_token", "[SEP]"),
+    ("unk_token", "<unk>"),
+    ("sep_token", "[SEP]"),
+    ("pad_token", "<pad>"),
+    ("cls_token", "[CLS]"),
+    ("mask_token", "[MASK]"),
 ];
 
 #[cfg(test)]

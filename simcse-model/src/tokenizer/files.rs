@@ -25,24 +25,43 @@ pub(crate) const ALL: [&str; 7] = [TOKENIZER, CONFIG, SPECIAL_TOKENS, ADDED_TOKE
 
 /// Files and directories that make transformers load the tokenizer in another way, and what is
 /// expected instead.
-const UNSUPPORTED: [(&str, &str); 8] = [
+const UNSUPPORTED: [(&str, &str); 10] = [
     ("chat_template.jinja", "no chat template (texts would be wrapped in it, which is not supported)"),
     ("additional_chat_templates", "no chat templates (texts would be wrapped in one, which is not supported)"),
     ("processor_config.json", "no processor (a model of texts has a tokenizer alone)"),
     ("preprocessor_config.json", "no preprocessor (a model of texts has a tokenizer alone)"),
     ("video_preprocessor_config.json", "no preprocessor (a model of texts has a tokenizer alone)"),
-    ("tokenizer.model", "a tokenizer.json (SentencePiece models are not supported)"),
-    ("tiktoken.model", "a tokenizer.json (tiktoken models are not supported)"),
-    ("tekken.json", "a tokenizer.json (tekken models are not supported)"),
+    ("tokenizer.model", CONVERTIBLE),
+    (
+        "tiktoken.model",
+        "a tokenizer.json (tiktoken models are not supported: choose a model that has a tokenizer.json)",
+    ),
+    ("tekken.json", "a tokenizer.json (tekken models are not supported: choose a model that has a tokenizer.json)"),
+    ("sentencepiece.bpe.model", CONVERTIBLE),
+    ("spiece.model", CONVERTIBLE),
 ];
 
 /// The first of [`UNSUPPORTED`] that a `tokenizer.json` makes harmless.
 const REPLACED_BY_TOKENIZER_JSON: usize = 5;
 
+/// The first of [`UNSUPPORTED`] that any other vocabulary makes harmless.
+const REPLACED_BY_VOCABULARY: usize = 8;
+
+/// What is expected instead of a SentencePiece model.
+pub(crate) const CONVERTIBLE: &str = "a tokenizer.json (SentencePiece models alone are not supported: where Python has \
+                                      transformers, sentencepiece and protobuf, the command python -c \"from \
+                                      transformers import AutoTokenizer; \
+                                      AutoTokenizer.from_pretrained('DIR').save_pretrained('DIR')\" writes the file \
+                                      into the directory DIR)";
+
 /// What makes a tokenizer's directory unsupported, and what is expected instead: the first file or
 /// directory of that kind that the directory `has`.
 pub(crate) fn unsupported(has: impl Fn(&str) -> bool) -> Option<(&'static str, &'static str)> {
-    let count = if has(TOKENIZER) { REPLACED_BY_TOKENIZER_JSON } else { UNSUPPORTED.len() };
+    let count = match [TOKENIZER, WORDS, VOCABULARY].map(&has) {
+        [true, ..] => REPLACED_BY_TOKENIZER_JSON,
+        [false, false, false] => UNSUPPORTED.len(),
+        _ => REPLACED_BY_VOCABULARY,
+    };
     UNSUPPORTED[..count].iter().copied().find(|(name, _)| has(name))
 }
 

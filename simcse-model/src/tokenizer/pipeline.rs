@@ -1,9 +1,10 @@
 //! The parts of the tokenizers library that a tokenizer class combines: normalizer, splitter, model
 //! and template.
 //!
-//! Source: transformers' `BertTokenizer`, `RobertaTokenizer`, `XLMRobertaTokenizer`,
-//! `HerbertTokenizer` (version 5). They keep only the vocabulary of a `tokenizer.json`;
-//! `TokenizersBackend` alone uses the file unchanged.
+//! Source: transformers' `BertTokenizer`, `MPNetTokenizer`, `RobertaTokenizer`,
+//! `XLMRobertaTokenizer`, `CamembertTokenizer`, `AlbertTokenizer`, `HerbertTokenizer` (version 5).
+//! They keep only the vocabulary of a `tokenizer.json`, those of SentencePiece models its character
+//! map, and `AlbertTokenizer` its template; `TokenizersBackend` alone uses the file unchanged.
 
 use std::path::PathBuf;
 
@@ -13,7 +14,7 @@ use tokenizers::decoders::wordpiece::WordPiece as WordPieceDecoder;
 use tokenizers::models::bpe::BPE;
 use tokenizers::models::unigram::Unigram;
 use tokenizers::models::wordpiece::WordPiece;
-use tokenizers::normalizers::{BertNormalizer, NormalizerWrapper};
+use tokenizers::normalizers::{self, BertNormalizer, Lowercase, NFKD, NormalizerWrapper, Replace, StripAccents};
 use tokenizers::pre_tokenizers::bert::BertPreTokenizer;
 use tokenizers::pre_tokenizers::byte_level::ByteLevel;
 use tokenizers::pre_tokenizers::metaspace::{Metaspace, PrependScheme};
@@ -51,16 +52,16 @@ pub(crate) fn without_added_tokens(
     files: &Files,
     config: &JsonObject,
     class: Class,
-    file: Option<Tokenizer>,
+    file: Option<&Tokenizer>,
     special: &SpecialTokens,
 ) -> Result<Tokenizer> {
     let unknown = special.role("unk_token").unwrap_or_default().to_owned();
-    let file = file.as_ref();
     match class {
         Class::Backend => backend(files, file),
-        Class::Bert => bert(files, config, file, unknown),
+        Class::Bert | Class::Mpnet => bert(files, config, class, file, unknown),
         Class::Roberta => roberta(files, config, file),
-        Class::XlmRoberta => xlm_roberta(files, config, file),
+        Class::XlmRoberta | Class::Camembert => xlm_roberta(files, config, class, file, &unknown),
+        Class::Albert => albert(files, config, file, special),
         Class::Herbert => herbert(files, file, unknown),
     }
 }
@@ -79,17 +80,23 @@ fn backend(files: &Files, file: Option<&Tokenizer>) -> Result<Tokenizer> {
     Ok(file.clone())
 }
 
-fn bert(files: &Files, config: &JsonObject, file: Option<&Tokenizer>, unknown: String) -> Result<Tokenizer> {
+fn bert(
+    files: &Files,
+    config: &JsonObject,
+    class: Class,
+    file: Option<&Tokenizer>,
+    unknown: String,
+) -> Result<Tokenizer> {
     let words = vocabulary::words(files, file)?;
     let model = WordPiece::builder().vocab(words).unk_token(unknown).build();
-    let mut inner = Tokenizer::new(model.map_err(|error| unfit(files, Class::Bert, error))?);
+    let mut inner = Tokenizer::new(model.map_err(|error| unfit(files, class, error))?);
     let strip_accents = match config.get("strip_accents") {
         None => None,
         Some(_) => Some(config.argument("strip_accents", false)?),
     };
     let chinese = config.argument("tokenize_chinese_chars", true)?;
     let normalizer = BertNormalizer::new(true, chinese, strip_accents, config.argument("do_lower_case", true)?);
-    put(files, Class::Bert, inner.with_normalizer(Some(normalizer)))?;
+    put(files, class, inner.with_normalizer(Some(normalizer)))?;
     inner.with_pre_tokenizer(Some(BertPreTokenizer));
     inner.with_decoder(Some(WordPieceDecoder::new("##".to_owned(), true)));
     Ok(inner)
@@ -109,23 +116,77 @@ fn roberta(files: &Files, config: &JsonObject, file: Option<&Tokenizer>) -> Resu
     Ok(inner)
 }
 
-fn xlm_roberta(files: &Files, config: &JsonObject, file: Option<&Tokenizer>) -> Result<Tokenizer> {
-    const UNKNOWN: usize = 3; // whatever the file says
+fn xlm_roberta(
+    files: &Files,
+    config: &JsonObject,
+    class: Class,
+    file: Option<&Tokenizer>,
+    unknown: &str,
+) -> Result<Tokenizer> {
     let pieces = vocabulary::pieces(files, file)?;
-    let model = Unigram::from(pieces, Some(UNKNOWN), false);
-    let mut inner = Tokenizer::new(model.map_err(|error| unfit(files, Class::XlmRoberta, error))?);
-    if let Some(normalizer) = file.and_then(|file| precompiled(file.get_normalizer()?)) {
-        put(files, Class::XlmRoberta, inner.with_normalizer(Some(normalizer)))?;
-    }
-    let scheme = match config.fields().get("add_prefix_space") {
-        None | Some(Value::Bool(true)) => PrependScheme::Always,
-        Some(Value::Bool(false) | Value::Null) => PrependScheme::Never,
-        Some(_) => return Err(config.invalid("add_prefix_space", "true or false")),
+    let unknown = match class {
+        Class::Camembert => pieces.iter().position(|(piece, _)| piece == unknown).unwrap_or(0),
+        _ => 3, // whatever the file says
     };
+    let mut inner = unigram(files, config, class, pieces, unknown)?;
+    if let Some(normalizer) = file.and_then(|file| precompiled(file.get_normalizer()?)) {
+        put(files, class, inner.with_normalizer(Some(normalizer)))?;
+    }
+    Ok(inner)
+}
+
+fn albert(files: &Files, config: &JsonObject, file: Option<&Tokenizer>, special: &SpecialTokens) -> Result<Tokenizer> {
+    const UNKNOWN: usize = 1; // whatever the file says
+    let mut inner = unigram(files, config, Class::Albert, vocabulary::pieces(files, file)?, UNKNOWN)?;
+    let replace = |from: &str| Replace::new(from, "\"").map_err(|error| unfit(files, Class::Albert, error));
+    let mut steps: Vec<NormalizerWrapper> = vec![replace("``")?.into(), replace("''")?.into()];
+    if !condition(config, "keep_accents", false)? {
+        steps.extend([NFKD.into(), StripAccents.into()]);
+    }
+    if condition(config, "do_lower_case", true)? {
+        steps.push(Lowercase.into());
+    }
+    steps.extend(file.and_then(|file| precompiled(file.get_normalizer()?)));
+    put(files, Class::Albert, inner.with_normalizer(Some(normalizers::Sequence::new(steps))))?;
+    // The template has these spellings, and the ids of the tokens in these roles.
+    let piece = |role: &str| {
+        let token = special.role(role).unwrap_or_default();
+        inner.token_to_id(token).ok_or_else(|| {
+            let expected = "a piece of the model (a tokenizer of this class without it is not supported)";
+            Error::field(&files.path(TOKENIZER), role, expected, token)
+        })
+    };
+    let tokens = vec![("[CLS]".to_owned(), piece("cls_token")?), ("[SEP]".to_owned(), piece("sep_token")?)];
+    let single = ["[CLS]:0", "$A:0", "[SEP]:0"].into_iter();
+    let template = around(files, Class::Albert, single.clone(), single.chain(["$B:1", "[SEP]:1"]), tokens)?;
+    inner.with_post_processor(template);
+    Ok(inner)
+}
+
+/// The words of a text as the pieces of a SentencePiece model, without a normalizer.
+fn unigram(
+    files: &Files,
+    config: &JsonObject,
+    class: Class,
+    pieces: Vec<(String, f64)>,
+    unknown: usize,
+) -> Result<Tokenizer> {
+    let model = Unigram::from(pieces, Some(unknown), false);
+    let mut inner = Tokenizer::new(model.map_err(|error| unfit(files, class, error))?);
+    let prefixed = condition(config, "add_prefix_space", true)?;
+    let scheme = if prefixed { PrependScheme::Always } else { PrependScheme::Never };
     let words = Metaspace::new(WORD_BEGIN, scheme, true);
     inner.with_pre_tokenizer(Some(Sequence::new(vec![WhitespaceSplit.into(), words.clone().into()])));
     inner.with_decoder(Some(words));
     Ok(inner)
+}
+
+/// A setting that Python takes as a condition, where `null` is false.
+fn condition(config: &JsonObject, field: &str, default: bool) -> Result<bool> {
+    match config.fields().get(field) {
+        Some(Value::Null) => Ok(false),
+        _ => config.argument(field, default),
+    }
 }
 
 /// The character map of a SentencePiece model, alone or the first of a sequence.
@@ -156,11 +217,12 @@ fn put<T>(files: &Files, class: Class, result: tokenizers::Result<T>) -> Result<
     result.map(drop).map_err(|error| unfit(files, class, error))
 }
 
-/// What the class puts around a text, regardless of the file; `None` to keep the file's template.
+/// What the class puts around a text; `None` to keep the template that `inner` has.
 pub(crate) fn template(
     files: &Files,
     config: &JsonObject,
     class: Class,
+    file: Option<&Tokenizer>,
     inner: &Tokenizer,
     special: &SpecialTokens,
 ) -> Result<Option<PostProcessorWrapper>> {
@@ -169,6 +231,7 @@ pub(crate) fn template(
     let with_id = |role: &str| (token(role), id(inner, special, &token(role)).unwrap_or_default());
     match class {
         Class::Backend => Ok(None),
+        Class::Albert => Ok(file.and_then(|file| file.get_post_processor().cloned())),
         Class::Bert => {
             let (cls, sep) = (token("cls_token"), token("sep_token"));
             let special_tokens = vec![with_id("cls_token"), with_id("sep_token")];
@@ -182,6 +245,17 @@ pub(crate) fn template(
             let single = [bos.as_str(), "$A", eos.as_str()];
             let pair = [&single[..], &[&eos, "$B", &eos]].concat();
             around(files, class, single.into_iter(), pair.into_iter(), special_tokens)
+        }
+        Class::Camembert => {
+            let (bos, eos) = (token("bos_token"), token("eos_token"));
+            let special_tokens = vec![with_id("bos_token"), with_id("eos_token")];
+            let single = format!("{bos} $A {eos}");
+            let pair = format!("{single} {eos} $B {eos}");
+            around(files, class, single.split(' '), pair.split(' '), special_tokens)
+        }
+        Class::Mpnet => {
+            let template = RobertaProcessing::new(with_id("sep_token"), with_id("cls_token"));
+            Ok(Some(template.trim_offsets(true).add_prefix_space(false).into()))
         }
         Class::Roberta => {
             let template = RobertaProcessing::new(with_id("sep_token"), with_id("cls_token"))

@@ -13,7 +13,7 @@ use crate::io::json::JsonObject;
 /// Fields that would make transformers run code, wrap texts, or use a vocabulary other than the
 /// files'.
 const UNSUPPORTED: [(&str, &str); 16] = [
-    ("auto_map", "none (code of the model's own is not supported)"),
+    ("auto_map", REMOTE),
     ("processor_class", "none (a model of texts has a tokenizer alone; others are not supported)"),
     ("chat_template", "none (texts would be wrapped in it, which is not supported)"),
     ("fast_tokenizer_files", "none (a tokenizer.json for each version is not supported)"),
@@ -30,6 +30,9 @@ const UNSUPPORTED: [(&str, &str); 16] = [
     ("_json_padding", INTERNAL),
     ("_spm_precompiled_charsmap", INTERNAL),
 ];
+
+const REMOTE: &str = "none (code of the model's own is not supported: choose another model, or take the field out if \
+                      tokenizer.json does all that the code does)";
 
 const INTERNAL: &str = "none (an argument that transformers uses inside is not supported)";
 

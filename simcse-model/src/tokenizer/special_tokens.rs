@@ -17,6 +17,8 @@ use crate::tokenizer::token_files::{Claims, ROLES};
 #[derive(Debug)]
 pub(crate) struct SpecialTokens {
     claims: Claims,
+    /// The special tokens without a role.
+    extra: Vec<Token>,
 }
 
 impl SpecialTokens {
@@ -25,9 +27,17 @@ impl SpecialTokens {
     /// # Errors
     /// [`Error::Format`], [`Error::Field`] for what transformers refuses.
     pub(crate) fn read(files: &Files, config: &JsonObject, class: Class) -> Result<Self> {
-        let mut tokens = Self { claims: Claims::read(files, config)? };
+        let mut claims = Claims::read(files, config)?;
+        let of_class = || class.extra_special_tokens().iter().map(|&content| Token::Bare(content.to_owned())).collect();
+        let extra = claims.extra.take().unwrap_or_else(of_class);
+        let mut tokens = Self { claims, extra };
         for &(role, content) in class.special_tokens() {
             tokens.set_default(role, content);
+        }
+        if class.mask_takes_spaces()
+            && let Some(Some(mask @ Token::Bare(_))) = tokens.claims.roles.get_mut("mask_token")
+        {
+            *mask = Token::Flagged(AddedToken::from(mask.content(), true).lstrip(true).into());
         }
         for &role in class.required() {
             if tokens.role(role).is_none_or(|content| content.is_empty()) {
@@ -60,7 +70,7 @@ impl SpecialTokens {
 
     /// The spellings of all special tokens.
     pub(crate) fn all(&self) -> impl Iterator<Item = &str> {
-        self.named().map(|(_, token)| token).chain(&self.claims.extra).map(Token::content)
+        self.named().map(|(_, token)| token).chain(&self.extra).map(Token::content)
     }
 
     /// Role and spelling of all special tokens that have a role.
@@ -70,7 +80,7 @@ impl SpecialTokens {
 
     /// The spellings of the special tokens without a role.
     pub(crate) fn extra(&self) -> impl Iterator<Item = &str> {
-        self.claims.extra.iter().map(Token::content)
+        self.extra.iter().map(Token::content)
     }
 
     /// What is to be added to a tokenizer that already has the added tokens `present`, in order.
@@ -78,7 +88,7 @@ impl SpecialTokens {
         let mut tokens: Vec<_> = self.claims.added.values().cloned().map(Token::Flagged).collect();
         let known: Vec<String> =
             present.iter().cloned().chain(self.claims.added.values().map(|token| token.content.clone())).collect();
-        for token in self.named().map(|(_, token)| token).chain(&self.claims.extra) {
+        for token in self.named().map(|(_, token)| token).chain(&self.extra) {
             if !known.iter().any(|content| content == token.content()) && !tokens.contains(token) {
                 tokens.push(token.clone());
             }

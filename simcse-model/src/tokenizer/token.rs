@@ -2,6 +2,8 @@
 //!
 //! Source: `AddedToken` of the Python tokenizers library, and transformers' `convert_added_tokens`.
 
+use std::ops::Deref;
+
 use serde_json::{Map, Value};
 use tokenizers::AddedToken;
 
@@ -12,7 +14,44 @@ pub(crate) enum Token {
     /// A string.
     Bare(String),
     /// An `AddedToken`.
-    Flagged(AddedToken),
+    Flagged(Flagged),
+}
+
+/// An `AddedToken`. As in Python, whether it is matched after normalization follows from whether it
+/// is special, also where a role makes it special later, unless the file says.
+#[derive(Clone, Debug)]
+pub(crate) struct Flagged {
+    token: AddedToken,
+    is_explicit: bool,
+}
+
+impl Flagged {
+    /// The token for the library, special or not.
+    pub(crate) fn special(self, special: bool) -> AddedToken {
+        let normalized = if self.is_explicit { self.token.normalized } else { !special };
+        self.token.special(special).normalized(normalized)
+    }
+}
+
+impl From<AddedToken> for Flagged {
+    fn from(token: AddedToken) -> Self {
+        Self { token, is_explicit: true }
+    }
+}
+
+/// By spelling, as tokens are compared in the library.
+impl PartialEq for Flagged {
+    fn eq(&self, other: &Self) -> bool {
+        self.token == other.token
+    }
+}
+
+impl Deref for Flagged {
+    type Target = AddedToken;
+
+    fn deref(&self) -> &AddedToken {
+        &self.token
+    }
 }
 
 impl Token {
@@ -36,7 +75,7 @@ impl Token {
 }
 
 /// `AddedToken(**object)`; `special` overrides the object's. `None` if a flag is not one.
-pub(crate) fn added_token(object: &Map<String, Value>, special: Option<bool>) -> Option<AddedToken> {
+pub(crate) fn added_token(object: &Map<String, Value>, special: Option<bool>) -> Option<Flagged> {
     let flag = |name: &str, default: bool| object.get(name).map_or(Some(default), Value::as_bool);
     let content = object.get("content").map_or(Some(""), Value::as_str)?;
     let special = match special {
@@ -48,5 +87,5 @@ pub(crate) fn added_token(object: &Map<String, Value>, special: Option<bool>) ->
         .lstrip(flag("lstrip", false)?)
         .rstrip(flag("rstrip", false)?)
         .normalized(flag("normalized", !special)?);
-    Some(token)
+    Some(Flagged { token, is_explicit: object.contains_key("normalized") })
 }

@@ -15,7 +15,7 @@ use tokenizers::AddedToken;
 use crate::error::{Error, Result};
 use crate::io::json::JsonObject;
 use crate::tokenizer::files::{ADDED_TOKENS, CONFIG, Files, SPECIAL_TOKENS, TOKENIZER};
-use crate::tokenizer::token::{Token, added_token};
+use crate::tokenizer::token::{Flagged, Token, added_token};
 
 /// The roles that every tokenizer class knows, in the order in which their tokens are added.
 pub(crate) const ROLES: [&str; 7] =
@@ -32,10 +32,10 @@ pub(crate) struct Claims {
     pub(crate) roles: HashMap<&'static str, Option<Token>>,
     /// Special tokens of roles that only this model has.
     pub(crate) own_roles: Vec<(String, Token)>,
-    /// Special tokens without a role.
-    pub(crate) extra: Vec<Token>,
+    /// Special tokens without a role, or `None` where the files leave them to the class.
+    pub(crate) extra: Option<Vec<Token>>,
     /// The added tokens by the ids that the files claim for them: only their order counts.
-    pub(crate) added: BTreeMap<i64, AddedToken>,
+    pub(crate) added: BTreeMap<i64, Flagged>,
 }
 
 impl Claims {
@@ -75,8 +75,8 @@ struct Reader<'a> {
     additional: Option<(&'static str, Value)>,
     /// The spellings among `extra` that count as special for `added_tokens.json`.
     extra_spellings: Vec<String>,
-    added: BTreeMap<i64, AddedToken>,
-    by_content: HashMap<String, AddedToken>,
+    added: BTreeMap<i64, Flagged>,
+    by_content: HashMap<String, Flagged>,
 }
 
 impl<'a> Reader<'a> {
@@ -213,7 +213,7 @@ impl<'a> Reader<'a> {
                 return Err(added.invalid(content, "an id of its own"));
             }
             let special = special.contains(content);
-            self.add(id, AddedToken::from(content.clone(), special));
+            self.add(id, AddedToken::from(content.clone(), special).into());
         }
         Ok(())
     }
@@ -247,7 +247,7 @@ impl<'a> Reader<'a> {
         Ok(())
     }
 
-    fn add(&mut self, id: i64, token: AddedToken) {
+    fn add(&mut self, id: i64, token: Flagged) {
         self.by_content.insert(token.content.clone(), token.clone());
         self.added.insert(id, token);
     }
@@ -275,17 +275,19 @@ impl<'a> Reader<'a> {
         Ok(Claims { roles, own_roles, extra, added: self.added })
     }
 
-    fn finish_extra(&mut self) -> Result<Vec<Token>> {
+    fn finish_extra(&mut self) -> Result<Option<Vec<Token>>> {
         let (name, extra) = match self.extra.take() {
+            // The name that counts today is known to the class, whatever its value.
+            Some((file, Value::Null)) => (EXTRA, Some((file, Value::Array(Vec::new())))),
             Some(extra) => (EXTRA, Some(extra)),
             None => (ADDITIONAL, self.additional.take()),
         };
         match extra {
-            None | Some((_, Value::Null)) => Ok(Vec::new()),
+            None | Some((_, Value::Null)) => Ok(None),
             Some((file, Value::Array(extra))) => {
                 let tokens =
                     extra.iter().map(|value| Token::parse(value).ok_or_else(|| self.not_a_token(file, name, value)));
-                tokens.collect()
+                tokens.collect::<Result<_>>().map(Some)
             }
             Some((file, other)) => Err(Error::field(&self.files.path(file), name, "a list of tokens", other)),
         }

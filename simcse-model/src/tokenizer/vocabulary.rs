@@ -13,7 +13,7 @@ use tokenizers::models::bpe::{Merges, Vocab};
 use tokenizers::{Model, ModelWrapper};
 
 use crate::error::{Error, Result};
-use crate::tokenizer::files::{Files, MERGES, TOKENIZER, VOCABULARY, WORDS};
+use crate::tokenizer::files::{CONVERTIBLE, Files, MERGES, TOKENIZER, VOCABULARY, WORDS};
 
 const ADVICE: &str = "the tokenizer's class needs it or a tokenizer.json (an empty vocabulary is not supported)";
 
@@ -95,10 +95,7 @@ pub(crate) fn pieces(files: &Files, file: Option<&tokenizers::Tokenizer>) -> Res
     match file.map(|file| file.get_model()) {
         Some(ModelWrapper::Unigram(model)) => Ok(model.iter().cloned().collect()),
         Some(other) => Err(wrong_model(files, "Unigram", other)),
-        None => {
-            let advice = "the tokenizer's class needs it (SentencePiece models are not supported)".to_owned();
-            Err(Error::Missing { file: files.path(TOKENIZER), advice })
-        }
+        None => Err(Error::format(&files.path(TOKENIZER), CONVERTIBLE, "none")),
     }
 }
 

@@ -120,6 +120,18 @@ fn added_tokens_of_all_files_are_found_in_texts() {
 }
 
 #[test]
+fn a_role_makes_a_token_special_and_so_matched_before_normalization() {
+    let with = |flags: &str| {
+        let mask = format!(r#"{{"__type": "AddedToken", "content": "Cat"{flags}}}"#);
+        let config = format!(r#"{{"tokenizer_class": "BertTokenizer", "mask_token": {mask}}}"#);
+        ["cat", "Cat"].map(|text| ids(&[(WORDS, VOCAB), (CONFIG, &config)], text)[1])
+    };
+    assert_eq!(with(""), [5, 6]);
+    assert_eq!(with(r#", "normalized": false"#), [5, 6]);
+    assert_eq!(with(r#", "normalized": true"#), [6, 6]);
+}
+
+#[test]
 fn special_tokens_in_a_text_may_be_split() {
     let split = r#"{"tokenizer_class": "BertTokenizer", "split_special_tokens": true}"#;
     assert_eq!(ids(&[(WORDS, VOCAB), (CONFIG, BERT)], "[MASK]"), [2, 4, 3]);
@@ -211,10 +223,76 @@ fn xlm_robertas_class_keeps_the_pieces_and_the_character_map() {
     assert_eq!(with(r#"{"tokenizer_class": "XLMRobertaTokenizer"}"#), [0, 6, 4, 3, 2]);
     assert_eq!(with(r#"{"tokenizer_class": "XLMRobertaTokenizerFast", "add_prefix_space": null}"#), [0, 5, 3, 2]);
     let alone = [(CONFIG, r#"{"tokenizer_class": "XLMRobertaTokenizer"}"#)];
-    refused(
-        &alone,
-        "tokenizer.json: not found: the tokenizer's class needs it (SentencePiece models are not supported)",
-    );
+    refused(&alone, "tokenizer.json: expected a tokenizer.json (SentencePiece models alone are not supported: ");
+}
+
+/// `tokenizer.json` of the pieces, with what every class but ALBERT's leaves out of it: another
+/// unknown token, normalizer and template.
+fn pieces_json(pieces: &[&str], post_processor: Value) -> String {
+    let pieces: Vec<_> = pieces.iter().map(|piece| json!([piece, if piece.len() > 4 { -1.0 } else { -2.0 }])).collect();
+    let normalizer = json!({ "type": "Replace", "content": "b", "pattern": { "String": "a" } });
+    json!({ "version": "1.0", "added_tokens": [], "normalizer": normalizer, "post_processor": post_processor,
+        "model": { "type": "Unigram", "unk_id": 0, "vocab": pieces } })
+    .to_string()
+}
+
+#[test]
+fn camemberts_class_finds_its_unknown_token_and_adds_three() {
+    let pieces =
+        ["<s>NOTUSED", "<pad>", "</s>NOTUSED", "<unk>NOTUSED", "<unk>", "<s>", "</s>", "▁", "a", "▁a", "<mask>"];
+    let json = pieces_json(&pieces, Value::Null);
+    let with = |setting: &str, text| {
+        let config = format!(r#"{{"tokenizer_class": "CamembertTokenizer"{setting}}}"#);
+        ids(&[(TOKENIZER, &json), (CONFIG, &config)], text)
+    };
+    assert_eq!(with("", "a z"), [5, 9, 7, 4, 6]);
+    assert_eq!(with(r#", "add_prefix_space": false"#, "a z"), [5, 8, 4, 6]);
+    assert_eq!(with(r#", "unk_token": "none of the pieces""#, "z"), [5, 7, 0, 6]);
+    // The token for a masked one takes the spaces in front of it, also where the settings name it.
+    assert_eq!(with("", "a  <mask>"), [5, 9, 10, 6]);
+    assert_eq!(with(r#", "mask_token": "<mask>""#, "a  <mask>"), [5, 9, 10, 6]);
+    let flagged = r#", "mask_token": {"__type": "AddedToken", "content": "<mask>", "normalized": false}"#;
+    assert_eq!(with(flagged, "a <mask>"), with("", "a<mask>"));
+    assert_eq!(with("", "<unk>NOTUSED"), [5, 3, 6]);
+    assert_eq!(with(r#", "extra_special_tokens": []"#, "<s>NOTUSED"), [5, 5, 7, 4, 6]);
+}
+
+#[test]
+fn alberts_class_lower_cases_and_keeps_the_template_of_the_file() {
+    let pieces = ["<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]", "▁", "e", "é", "E", "▁e", "\""];
+    let json = pieces_json(&pieces, Value::Null);
+    let with = |setting: &str, text| {
+        let config = format!(r#"{{"tokenizer_class": "AlbertTokenizer"{setting}}}"#);
+        ids(&[(TOKENIZER, &json), (CONFIG, &config)], text)
+    };
+    assert_eq!(with("", "É z"), [2, 9, 5, 1, 3]);
+    assert_eq!(with(r#", "keep_accents": true"#, "É"), [2, 5, 7, 3]);
+    assert_eq!(with(r#", "do_lower_case": null"#, "É"), [2, 5, 8, 3]);
+    assert_eq!(with("", "``e''"), [2, 5, 10, 6, 10, 3]);
+    let template = json!({ "type": "BertProcessing", "sep": ["[MASK]", 4], "cls": ["[CLS]", 2] });
+    let config = r#"{"tokenizer_class": "AlbertTokenizerFast"}"#;
+    assert_eq!(ids(&[(TOKENIZER, &pieces_json(&pieces, template)), (CONFIG, config)], "e"), [2, 9, 4]);
+    let renamed = r#"{"tokenizer_class": "AlbertTokenizer", "cls_token": "<new>"}"#;
+    refused(&[(TOKENIZER, &json), (CONFIG, renamed)], "tokenizer.json: cls_token: expected a piece of the model");
+    let null = r#"{"tokenizer_class": "AlbertTokenizer", "keep_accents": "yes"}"#;
+    refused(&[(TOKENIZER, &json), (CONFIG, null)], "keep_accents: expected true or false");
+}
+
+#[test]
+fn mpnets_class_is_berts_with_robertas_tokens() {
+    let vocab = "<s>\n<pad>\n</s>\n[UNK]\ncat\n##s\n<mask>\n";
+    let with = |setting: &str, text| {
+        let config = format!(r#"{{"tokenizer_class": "MPNetTokenizer"{setting}}}"#);
+        ids(&[(WORDS, vocab), (CONFIG, &config)], text)
+    };
+    assert_eq!(with("", "Cats dog"), [0, 4, 5, 3, 2]);
+    assert_eq!(with(r#", "do_lower_case": false"#, "Cats"), [0, 3, 2]);
+    assert_eq!(with(r#", "cls_token": "</s>""#, "cat"), [2, 4, 2]);
+    let config = r#"{"tokenizer_class": "MPNetTokenizerFast"}"#;
+    let built = build(&files(&[(WORDS, vocab), (CONFIG, config)])).unwrap();
+    assert_eq!((built.pad_id, built.template), (Some(1), vec![0, 2]));
+    let mask = built.inner.get_added_tokens_decoder()[&6].clone();
+    assert!(mask.lstrip && mask.special && !mask.normalized);
 }
 
 #[test]

@@ -198,3 +198,50 @@ fn bad_files_are_named() {
     let json = String::from_utf8(json.files.get(TOKENIZER).unwrap().to_vec()).unwrap();
     Tokenizer::read(dir(&[("tokenizer.json", &json), ("tokenizer.model", "")]).path()).unwrap();
 }
+
+#[test]
+fn a_sentencepiece_model_alone_is_refused_with_the_command_that_converts_it() {
+    for name in ["tokenizer.model", "sentencepiece.bpe.model", "spiece.model"] {
+        let alone = dir(&[(name, ""), ("config.json", r#"{"model_type": "albert"}"#)]);
+        let error = Tokenizer::read(alone.path()).unwrap_err().to_string();
+        let expected = "expected a tokenizer.json (SentencePiece models alone are not supported: where Python has \
+                        transformers, sentencepiece and protobuf, the command python -c \"from transformers import \
+                        AutoTokenizer; AutoTokenizer.from_pretrained('DIR').save_pretrained('DIR')\" writes the file \
+                        into the directory DIR), found: one";
+        assert_eq!(error, format!("{}: {expected}", alone.path().join(name).display()));
+    }
+    let words = ("vocab.txt", &*WORDS.join("\n"));
+    Tokenizer::read(dir(&[words, ("spiece.model", "")]).path()).unwrap();
+    let albert = ("tokenizer_config.json", r#"{"tokenizer_class": "AlbertTokenizer"}"#);
+    refused(
+        Tokenizer::read(dir(&[words, albert, ("spiece.model", "")]).path()),
+        "AutoTokenizer.from_pretrained('DIR')",
+    );
+}
+
+#[test]
+fn a_sentencepiece_model_beside_a_tokenizer_json_is_not_carried_along() {
+    let json = Tokenizer::word_piece(&WORDS, true).unwrap();
+    let json = String::from_utf8(json.files.get(TOKENIZER).unwrap().to_vec()).unwrap();
+    let both = dir(&[("tokenizer.json", &json), ("sentencepiece.bpe.model", ""), ("spiece.model", "")]);
+    let out = dir(&[]);
+    Tokenizer::read(both.path()).unwrap().write(out.path(), false).unwrap();
+    let written: Vec<_> = std::fs::read_dir(out.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+    assert_eq!(written, ["tokenizer.json"]);
+}
+
+#[test]
+fn other_kinds_of_vocabulary_are_refused_with_what_to_do() {
+    for (name, kind) in [("tiktoken.model", "tiktoken"), ("tekken.json", "tekken")] {
+        let expected = format!(
+            "{name}: expected a tokenizer.json ({kind} models are not supported: choose a model that has a \
+             tokenizer.json), found: one"
+        );
+        refused(Tokenizer::read(dir(&[(name, "")]).path()), &expected);
+    }
+    let remote = r#"{"auto_map": {"AutoTokenizer": ["a.B", null]}}"#;
+    let remote = dir(&[("vocab.txt", &WORDS.join("\n")), ("tokenizer_config.json", remote)]);
+    let expected = "tokenizer_config.json: auto_map: expected none (code of the model's own is not supported: choose \
+                    another model, or take the field out if tokenizer.json does all that the code does), found";
+    refused(Tokenizer::read(remote.path()), expected);
+}

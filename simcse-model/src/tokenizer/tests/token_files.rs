@@ -26,7 +26,7 @@ fn special_tokens_map_goes_before_the_config_unless_that_lists_the_added_tokens(
     assert_eq!(both.roles["cls_token"], bare("<map>"));
     assert_eq!(both.roles["sep_token"], bare("<s>"));
     assert_eq!(both.roles["pad_token"], None);
-    assert_eq!(both.roles["mask_token"], Some(Token::Flagged(AddedToken::from("<m>", true).lstrip(true))));
+    assert_eq!(both.roles["mask_token"], Some(Token::Flagged(AddedToken::from("<m>", true).lstrip(true).into())));
     let listed = claims(&[(CONFIG, r#"{"cls_token": "<config>", "added_tokens_decoder": {}}"#), map]).unwrap();
     assert_eq!((listed.roles["cls_token"].clone(), listed.roles.len()), (bare("<config>"), 1));
 }
@@ -35,7 +35,7 @@ fn special_tokens_map_goes_before_the_config_unless_that_lists_the_added_tokens(
 fn the_flags_of_an_added_token_count_for_the_role_of_its_spelling() {
     let config = r#"{"mask_token": "<m>", "added_tokens_decoder": {"7": {"content": "<m>", "lstrip": true}}}"#;
     let flagged = AddedToken::from("<m>", false).lstrip(true);
-    assert_eq!(claims(&[(CONFIG, config)]).unwrap().roles["mask_token"], Some(Token::Flagged(flagged)));
+    assert_eq!(claims(&[(CONFIG, config)]).unwrap().roles["mask_token"], Some(Token::Flagged(flagged.into())));
 }
 
 #[test]
@@ -54,9 +54,22 @@ fn added_tokens_are_ordered_by_the_ids_that_they_claim() {
 #[test]
 fn extra_special_tokens_have_two_names_and_may_have_roles() {
     let extra = |config| claims(&[(CONFIG, config)]).unwrap();
-    assert_eq!(contents(&extra(r#"{"additional_special_tokens": ["a"]}"#).extra), ["a"]);
-    assert_eq!(contents(&extra(r#"{"additional_special_tokens": ["a"], "extra_special_tokens": []}"#).extra), ["a"]);
-    assert_eq!(contents(&extra(r#"{"additional_special_tokens": ["a"], "extra_special_tokens": ["b"]}"#).extra), ["b"]);
+    // Which of them the class's own stand in for.
+    for of_class in ["{}", r#"{"extra_special_tokens": {"image": "i"}}"#] {
+        assert!(extra(of_class).extra.is_none());
+    }
+    for none in [r#"{"extra_special_tokens": null}"#, r#"{"additional_special_tokens": null}"#] {
+        assert!(extra(none).extra.unwrap().is_empty());
+    }
+    assert_eq!(contents(&extra(r#"{"additional_special_tokens": ["a"]}"#).extra.unwrap()), ["a"]);
+    assert_eq!(
+        contents(&extra(r#"{"additional_special_tokens": ["a"], "extra_special_tokens": []}"#).extra.unwrap()),
+        ["a"]
+    );
+    assert_eq!(
+        contents(&extra(r#"{"additional_special_tokens": ["a"], "extra_special_tokens": ["b"]}"#).extra.unwrap()),
+        ["b"]
+    );
     let own =
         extra(r#"{"own_token": "o", "extra_special_tokens": {"image": "i", "own_token": "p"}, "not_token": true}"#);
     assert_eq!(
@@ -66,7 +79,7 @@ fn extra_special_tokens_have_two_names_and_may_have_roles() {
     let map =
         r#"{"additional_special_tokens": ["c"], "extra_special_tokens": [{"content": "d", "rstrip": true}, "a"]}"#;
     let both = claims(&[(CONFIG, r#"{"extra_special_tokens": ["a"]}"#), (SPECIAL_TOKENS, map)]).unwrap();
-    assert_eq!(contents(&both.extra), ["a", "d"]);
+    assert_eq!(contents(&both.extra.unwrap()), ["a", "d"]);
 }
 
 #[test]
