@@ -19,6 +19,8 @@ const TABLE: &str = "embeddings.word_embeddings.weight";
 pub struct WordEmbeddings<'a> {
     encoder: &'a SentenceEncoder,
     table: &'a [f32],
+    /// That of the table; the encoder's embeddings may have another.
+    width: usize,
     special: HashSet<u32>,
 }
 
@@ -30,16 +32,16 @@ impl<'a> WordEmbeddings<'a> {
     pub fn of(encoder: &'a SentenceEncoder) -> Result<Self, Error> {
         let parameters = encoder.params.layout().parameters();
         let table = parameters.iter().find(|parameter| parameter.name == TABLE);
-        let range = table.expect("every encoder has word embeddings").range();
+        let table = table.expect("every encoder has word embeddings");
         // What an empty text is encoded as.
         let special = encoder.tokenize(&[""])?.ids.concat().into_iter().collect();
-        Ok(Self { encoder, table: &encoder.params.values()[range], special })
+        Ok(Self { encoder, table: &encoder.params.values()[table.range()], width: table.shape[1], special })
     }
 }
 
 impl Embedder for WordEmbeddings<'_> {
     fn width(&self) -> usize {
-        self.encoder.dimension()
+        self.width
     }
 
     fn has_roles(&self) -> bool {
@@ -47,7 +49,7 @@ impl Embedder for WordEmbeddings<'_> {
     }
 
     fn embed(&mut self, _: Role, texts: &[&str]) -> Result<Option<Array2<f32>>, Error> {
-        let width = self.width();
+        let width = self.width;
         let mut means = Array2::zeros((texts.len(), width));
         let tokens = self.encoder.tokenize(texts)?;
         for (mut mean, ids) in means.rows_mut().into_iter().zip(&tokens.ids) {
@@ -59,5 +61,34 @@ impl Embedder for WordEmbeddings<'_> {
             mean /= f32::max(count, 1.0);
         }
         Ok(Some(means))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, Tokenizer};
+
+    use super::*;
+
+    /// ELECTRA's word embeddings are narrower than its sentence embeddings.
+    #[test]
+    fn the_table_may_have_a_width_of_its_own() {
+        let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "slow", "boot"];
+        let config = ModelConfig {
+            vocab_size: words.len(),
+            hidden_size: 16,
+            embedding_size: Some(6),
+            num_hidden_layers: 1,
+            num_attention_heads: 2,
+            intermediate_size: 32,
+            ..ModelConfig::defaults(Architecture::Electra)
+        };
+        let tokenizer = Tokenizer::word_piece(&words, true).unwrap();
+        let directory = ModelDirectory::new(config, tokenizer, Pooling::Mean, 16).unwrap();
+        let encoder = SentenceEncoder::random(directory, 42);
+        let means = WordEmbeddings::of(&encoder).unwrap().embed(Role::Text, &["slow boot", ""]).unwrap().unwrap();
+        let row = |id: usize| ArrayView1::from(&encoder.params.values()[id * 6..][..6]);
+        assert_eq!(means.row(0), (&row(5) + &row(6)) / 2.0);
+        assert_eq!(means.row(1), Array2::<f32>::zeros((1, 6)).row(0));
     }
 }
