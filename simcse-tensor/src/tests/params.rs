@@ -76,5 +76,6 @@ fn zeros_touch_nothing() {
     assert!(flat.is_untouched(0..6000));
     values[4000] = 1.0;
     flat.set(100..5100, &values);
-    assert_eq!(flat.touched(&flat, 0..6000), [4096..5120]);
+    let touched = flat.touched(&flat, 0..6000);
+    assert_eq!((touched.len(), &touched[0]), (1, &(4096..5120)));
 }
