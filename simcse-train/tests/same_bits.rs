@@ -24,6 +24,10 @@ fn texts() -> Vec<String> {
 }
 
 fn encoder(texts: &[String], precision: Precision) -> SentenceEncoder {
+    encoder_of(Architecture::Bert, texts, precision)
+}
+
+fn encoder_of(architecture: Architecture, texts: &[String], precision: Precision) -> SentenceEncoder {
     let tokenizer = Tokenizer::byte_level_bpe(texts, 300).unwrap();
     let config = ModelConfig {
         vocab_size: tokenizer.max_id() as usize + 1,
@@ -31,9 +35,10 @@ fn encoder(texts: &[String], precision: Precision) -> SentenceEncoder {
         num_hidden_layers: 2,
         num_attention_heads: 3,
         intermediate_size: 40,
-        max_position_embeddings: 64,
+        embedding_size: (architecture == Architecture::Electra).then_some(16),
+        max_position_embeddings: 70,
         initializer_range: 0.05,
-        ..ModelConfig::defaults(Architecture::Bert)
+        ..ModelConfig::defaults(architecture)
     };
     let directory = ModelDirectory::new(config, tokenizer, Pooling::Mean, 64).unwrap();
     let mut encoder = SentenceEncoder::random(directory, 1);
@@ -53,8 +58,10 @@ fn trained(threads: usize, settings: &Settings) -> Vec<u32> {
 
 /// The bits of all weights after a run.
 fn trained_on(examples: &Examples, threads: usize, settings: &Settings) -> Vec<u32> {
-    let texts = texts();
-    let encoder = encoder(&texts, Precision::F32);
+    trained_from(encoder(&texts(), Precision::F32), examples, threads, settings)
+}
+
+fn trained_from(encoder: SentenceEncoder, examples: &Examples, threads: usize, settings: &Settings) -> Vec<u32> {
     let before = encoder.params.values().to_vec();
     let dir = tempfile::tempdir().unwrap();
     let trainer = Trainer::new(encoder, examples, settings.clone(), dir.path().join("run")).unwrap();
@@ -89,6 +96,26 @@ fn weights_have_the_same_bits_for_pieces_of_any_size() {
                 let cached = Settings { mini_batch_tokens: Some(tokens), ..plain.clone() };
                 let same = trained(threads, &cached) == expected;
                 assert!(same, "pieces of {tokens} tokens give other bits with {pooling:?} pooling in {precision:?}");
+            }
+        }
+    }
+}
+
+/// ELECTRA's projection, and MPNet's table of positions, which all layers and sentences add to.
+#[test]
+fn every_family_gives_the_same_bits_for_any_threads_and_pieces() {
+    let examples = Examples::from_texts("sentences", texts(), 1).unwrap();
+    for precision in precisions() {
+        for &architecture in Architecture::ALL {
+            let run = |tokens, threads| {
+                let settings = Settings { mini_batch_tokens: tokens, ..settings(6, precision) };
+                let encoder = encoder_of(architecture, &texts(), Precision::F32);
+                trained_from(encoder, &examples, threads, &settings)
+            };
+            let expected = run(None, 2);
+            for (tokens, threads) in [(None, 1), (Some(512), 3), (Some(1024), 2)] {
+                let same = run(tokens, threads) == expected;
+                assert!(same, "{architecture:?}: pieces of {tokens:?} tokens on {threads} threads give other bits");
             }
         }
     }

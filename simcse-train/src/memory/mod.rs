@@ -247,8 +247,9 @@ impl Demand {
         // The gradient of the products with the vocabulary.
         let vocabulary = if settings.has_masked_lm() { config.vocab_size } else { 0 };
         let head = (vocabulary * config.embedding_width()) as u64 * F32;
-        // Gradients and two moments. Of the word embeddings', only rows that are touched take memory,
-        // and what shares a page with them; weight decay and the products touch all of them.
+        // Gradients and two moments. Of the word embeddings', only rows that are touched take
+        // memory, and what shares a page with them; weight decay and the products touch all of
+        // them.
         let table = config.vocab_size * config.embedding_width();
         let touched = match settings.weight_decay > 0.0 || settings.has_masked_lm() {
             true => table,

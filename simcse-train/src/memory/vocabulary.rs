@@ -35,7 +35,8 @@ impl Vocabulary {
 mod tests {
     use super::*;
 
-    /// Words of a text with Zipf's law: the sample's estimate is above the truth, and not at a loss.
+    /// Words of a text with Zipf's law: the sample's estimate is above the truth, and not at a
+    /// loss.
     #[test]
     fn the_estimate_is_above_the_truth() {
         let philox = simcse_tensor::rng::Philox::new(3);

@@ -86,8 +86,8 @@ impl AdamW {
                 root_correction: (1.0 - beta2.powi(self.updates)).sqrt() as f32,
                 eps: self.eps as f32,
             };
-            // Where gradient and moments are 0 because nothing has touched them, there is nothing to
-            // do: m and v stay 0, and p changes by 0 / (0 + ε). Only decay goes everywhere.
+            // Where gradient and moments are 0 because nothing has touched them, there is nothing
+            // to do: m and v stay 0, and p changes by 0 / (0 + ε). Only decay goes everywhere.
             let runs = match update.keep {
                 1.0 => grads.touched(&self.m, tensor.range()),
                 _ => tensor.range().step_by(CHUNK).map(|start| start..tensor.range().end.min(start + CHUNK)).collect(),
