@@ -137,6 +137,9 @@ impl AdamW {
             }
         }
         file.finish()?;
+        // m decays to 0 long before v does, but it was touched wherever v was.
+        let touched = self.v.touched(&self.m, 0..layout.len());
+        self.m.sections_mut(touched);
         self.updates = updates.min(1 << 30) as i32; // the corrections are 1 long before that
         Ok(())
     }
@@ -232,6 +235,24 @@ mod tests {
             }
             prop_assert_eq!(&params.values()[7..], &start[7..], "not trained, not decayed");
         }
+    }
+
+    /// A word that has not occurred for long: its m has decayed to 0, its v has not.
+    #[test]
+    fn a_loaded_second_moment_decays_without_a_first() {
+        let mut layout = Layout::default();
+        layout.push_table("words", [4, 2]);
+        let layout = Arc::new(layout);
+        let mut optimizer = AdamW::new(&layout, 0.0, 1e-8);
+        optimizer.v.values_mut().fill(0.5);
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("optimizer.safetensors");
+        optimizer.save(&path).unwrap();
+        let mut loaded = AdamW::new(&layout, 0.0, 1e-8);
+        loaded.load(&path, 3).unwrap();
+        let grads = Grads::zeros(layout.clone());
+        loaded.update(&mut Params::zeros(layout), &grads, 0.1, 1.0);
+        assert!(loaded.v.values().iter().all(|&v| v == 0.999 * 0.5), "{:?}", loaded.v.values());
     }
 
     #[test]
