@@ -90,7 +90,7 @@ impl AdamW {
             // to do: m and v stay 0, and p changes by 0 / (0 + ε). Only decay goes everywhere.
             let runs = match update.keep {
                 1.0 => grads.touched(&self.m, tensor.range()),
-                _ => tensor.range().step_by(CHUNK).map(|start| start..tensor.range().end.min(start + CHUNK)).collect(),
+                _ => pieces(tensor.range(), CHUNK).collect(),
             };
             let [m, v] = [&mut self.m, &mut self.v].map(|moment| moment.sections_mut(runs.iter().cloned()));
             let p = params.sections_mut(runs.iter().cloned());
@@ -164,8 +164,7 @@ fn trained(layout: &Layout) -> impl Iterator<Item = &Parameter> {
 /// training loop makes no update then.
 pub fn gradient_norm(grads: &Grads) -> f64 {
     let squares = trained(grads.layout()).map(|tensor| {
-        let range = tensor.range();
-        let chunks: Vec<_> = range.clone().step_by(CHUNK).map(|start| start..range.end.min(start + CHUNK)).collect();
+        let chunks: Vec<_> = pieces(tensor.range(), CHUNK).collect();
         let partial: Vec<f64> = chunks.into_par_iter().map(|chunk| touched_squares(grads, chunk)).collect();
         partial.iter().sum::<f64>()
     });
@@ -175,9 +174,13 @@ pub fn gradient_norm(grads: &Grads) -> f64 {
 /// [`sum_of_squares`] of a section, without what has not been touched: the same bits, because its
 /// partial sums are 0.
 fn touched_squares(grads: &Grads, range: Range<usize>) -> f64 {
-    let parts = range.clone().step_by(SQUARES).map(|start| start..range.end.min(start + SQUARES));
-    let touched = parts.filter(|part| !grads.is_untouched(part.clone()));
+    let touched = pieces(range, SQUARES).filter(|part| !grads.is_untouched(part.clone()));
     touched.fold(0.0, |total, part| total + sum_of_squares(&grads.values()[part]))
+}
+
+/// A range in pieces of `size`, the last of which may be shorter.
+fn pieces(range: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {
+    range.clone().step_by(size).map(move |start| start..range.end.min(start + size))
 }
 
 /// The factor that clips gradients of norm `norm` to `max_norm`.
