@@ -15,7 +15,7 @@ use ndarray::{Array2, linalg::general_mat_mul, s};
 use simcse_benches::{Amount, Bench, SHAPES, Shape, check, matrix, peak, titles, values};
 use simcse_tensor::profile::{Part, record};
 use simcse_tensor::rng::Philox;
-use simcse_tensor::{BufferPool, Dropout, Grads, Params, Precision, Rows, Tape};
+use simcse_tensor::{Attention, BufferPool, Dropout, Grads, Params, Precision, Rows, Tape};
 
 /// Returns the contexts (N, C) and, for the gradient `dout` of them, the gradient of `qkv` (N, 3C).
 fn naive(shape: Shape, rows: &Rows, qkv: &Array2<f32>, dout: &Array2<f32>) -> (Array2<f32>, Array2<f32>) {
@@ -70,9 +70,10 @@ fn attention(criterion: &mut Criterion) {
         let mut pool = BufferPool::new();
         let mut ours = |rate| {
             let dropout = Dropout { rate, philox: Philox::new(1), step: 0, site: 0 };
+            let op = Attention { heads: shape.heads, dropout: Some(dropout), ..Attention::default() };
             let mut tape = Tape::new(&params, &mut pool, rows.clone(), true);
             let x = tape.input(qkv.clone());
-            let (y, forward) = record(|| tape.attention(x, shape.heads, None, Some(dropout)));
+            let (y, forward) = record(|| tape.attention(x, None, op.clone()));
             let o = tape.value(y).clone();
             let (mut gradients, backward) =
                 record(|| tape.backward(&[(y, dout.view())], &mut Grads::zeros(nothing.clone())));

@@ -16,7 +16,8 @@ use simcse_benches::{Amount, Bench, SHAPES, Shape, check, matrix, peak, titles, 
 use simcse_tensor::profile::record;
 use simcse_tensor::rng::Philox;
 use simcse_tensor::{
-    Activation, BufferPool, Dropout, Grads, Layout, Lookup, Params, Pooling, Precision, Rows, Slot, Tape, Var, softmax,
+    Activation, BufferPool, Dropout, Grads, Layout, Lookup, Norm, Params, Pooling, Precision, Rows, Slot, Tape, Var,
+    softmax,
 };
 use simcse_train::optim::adamw::{AdamW, clip_scale, gradient_norm};
 use simcse_train::{ContrastiveLoss, Objective};
@@ -25,7 +26,7 @@ use simcse_train::{ContrastiveLoss, Objective};
 struct Model {
     rows: Arc<Rows>,
     params: Params,
-    norm: [Slot; 2],
+    norm: Norm,
     column: [Slot; 2],
     table: Slot,
     pool: BufferPool,
@@ -43,11 +44,12 @@ const VOCABULARY: usize = 4096;
 impl Model {
     fn new(rows: Arc<Rows>, hidden: usize, intermediate: usize) -> Self {
         let mut layout = Layout::default();
-        let norm = ["gamma", "beta"].map(|name| layout.push(name, &[hidden], false, true));
+        let [gamma, beta] = ["gamma", "beta"].map(|name| layout.push(name, &[hidden], false, true));
+        let norm = Norm { gamma, beta: Some(beta), eps: 1e-12 };
         let column = [layout.push("weight", &[1, intermediate], true, true), layout.push("bias", &[1], false, true)];
         let table = layout.push("table", &[VOCABULARY, hidden], true, true);
         let mut params = Params::zeros(Arc::new(layout));
-        params.slice_mut(norm[0]).fill(1.0);
+        params.slice_mut(gamma).fill(1.0);
         params.slice_mut(column[0]).fill(1.0);
         params.slice_mut(table).copy_from_slice(values(&matrix(VOCABULARY, hidden)));
         Self { rows, params, norm, column, table, pool: BufferPool::new() }
@@ -96,7 +98,7 @@ fn on_the_tape(criterion: &mut Criterion) {
     let mut bench = Bench::new(criterion, "kernels".to_owned(), 0);
 
     let layer_norm =
-        |rate| move |tape: &mut Tape, x: &[Var]| tape.layer_norm(x[0], Some(x[1]), Some(dropout(rate)), norm, 1e-12);
+        |rate| move |tape: &mut Tape, x: &[Var]| tape.layer_norm(x[0], Some(x[1]), Some(dropout(rate)), norm);
     check("LayerNorm", values(&model.run(&[&x, &r], layer_norm(0.0)).y), values(&normalized(&(&x + &r))), 1e-5);
     bench.timed_case("LayerNorm with residual and dropout", bytes(4), || model.run(&[&x, &r], layer_norm(0.1)).forward);
     bench.timed_case("its backward", bytes(4), || model.run(&[&x, &r], layer_norm(0.1)).backward);

@@ -321,7 +321,7 @@ fn bad_models_are_an_error_in_one_line_and_nothing_is_written() {
     bad(
         "\"bert\"",
         "\"t5\"",
-        "model_type: expected bert, roberta, xlm-roberta, camembert, distilbert, electra or mpnet, found \"t5\"",
+        "model_type: expected bert, roberta, xlm-roberta, camembert, distilbert, electra, mpnet or modernbert, found \"t5\"",
     );
     bad("\"gelu\"", "\"mish\"", "hidden_act: expected gelu, ");
     bad("\"num_hidden_layers\": 2", "\"num_hidden_layers\": 3", "encoder.layer.2.attention");

@@ -30,11 +30,22 @@ pub enum Architecture {
     Electra,
     /// `mpnet`: RoBERTa without token types, whose attention knows the distance of two tokens.
     Mpnet,
+    /// `modernbert`: rotary positions, windows of attention, gated feed-forward layers, LayerNorm
+    /// first, and no biases.
+    ModernBert,
 }
 
 impl Named for Architecture {
-    const ALL: &'static [Self] =
-        &[Self::Bert, Self::Roberta, Self::XlmRoberta, Self::Camembert, Self::DistilBert, Self::Electra, Self::Mpnet];
+    const ALL: &'static [Self] = &[
+        Self::Bert,
+        Self::Roberta,
+        Self::XlmRoberta,
+        Self::Camembert,
+        Self::DistilBert,
+        Self::Electra,
+        Self::Mpnet,
+        Self::ModernBert,
+    ];
 
     /// The `model_type` of `config.json`.
     fn name(self) -> &'static str {
@@ -52,21 +63,46 @@ pub(crate) struct Family {
     pub(crate) fields: FieldNames,
     pub(crate) parameters: ParameterNames,
     pub(crate) head: HeadNames,
-    /// Positions count from the padding token's id + 1 and skip padding tokens, rather than from 0
-    /// (transformers' `create_position_ids_from_input_ids`).
-    pub(crate) positions_after_padding: bool,
+    pub(crate) positions: Positions,
     /// There is a table of token types, and a width in the fields.
     pub(crate) has_token_types: bool,
-    /// The fields have the ε of LayerNorm; it is 1e-12 without them.
-    pub(crate) has_layer_norm_eps: bool,
     /// The embeddings may have a width of their own, `embedding_size`.
     pub(crate) has_embedding_size: bool,
     /// A model may come with a pooler.
     pub(crate) has_pooler: bool,
     /// Attention adds a bias that depends on the distance of two tokens.
     pub(crate) has_relative_attention: bool,
-    /// The attention output goes through dropout before it is added to the residual.
-    pub(crate) has_attention_output_dropout: bool,
+    /// Dense layers and LayerNorms have biases.
+    pub(crate) has_biases: bool,
+    /// The feed-forward layers are gated, and what the gate lets pass goes through dropout. Without
+    /// a gate, their output does.
+    pub(crate) has_gate: bool,
+    /// LayerNorm comes before attention and before the feed-forward layers, and once at the end,
+    /// rather than after each residual connection. The first layer's input is normalized already.
+    pub(crate) norm_first: bool,
+    /// At what rate the attention output goes through dropout before it is added to the residual.
+    pub(crate) attention_output_dropout: Option<Rate>,
+}
+
+/// Where a token's position comes in.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Positions {
+    /// In a table of embeddings, from 0.
+    FromZero,
+    /// In a table of embeddings, from the padding token's id + 1, skipping padding tokens
+    /// (transformers' `create_position_ids_from_input_ids`).
+    AfterPadding,
+    /// In the rotation of queries and keys.
+    Rotary,
+}
+
+/// Which of a model's two dropout rates.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Rate {
+    /// [`ModelConfig::hidden_dropout_prob`](crate::ModelConfig::hidden_dropout_prob).
+    Hidden,
+    /// [`ModelConfig::attention_probs_dropout_prob`](crate::ModelConfig::attention_probs_dropout_prob).
+    Attention,
 }
 
 /// The names that a family gives to the same fields.
@@ -79,16 +115,21 @@ pub(crate) struct FieldNames {
     pub(crate) hidden_dropout_prob: &'static str,
     pub(crate) attention_probs_dropout_prob: &'static str,
     pub(crate) hidden_act: &'static str,
+    /// The ε of LayerNorm; it is 1e-12 if there is no such field.
+    pub(crate) layer_norm_eps: Option<&'static str>,
 }
 
-/// Names below a layer's prefix, as in the bare model's `state_dict`.
+/// Names of parameters, as in the bare model's `state_dict`.
 #[derive(Debug)]
 pub(crate) struct ParameterNames {
-    /// The prefix of layer `i` is `{layers}.{i}`.
+    pub(crate) word_embeddings: &'static str,
+    pub(crate) embeddings_norm: &'static str,
+    /// The LayerNorm at the end, in families with LayerNorm first.
+    pub(crate) final_norm: &'static str,
+    /// The prefix of layer `i` is `{layers}.{i}`. The other names are below it.
     pub(crate) layers: &'static str,
-    pub(crate) query: &'static str,
-    pub(crate) key: &'static str,
-    pub(crate) value: &'static str,
+    /// Of three dense layers, or of one with their outputs side by side.
+    pub(crate) query_key_value: &'static [&'static str],
     pub(crate) attention_output: &'static str,
     pub(crate) attention_norm: &'static str,
     pub(crate) intermediate: &'static str,
@@ -104,6 +145,8 @@ pub(crate) struct HeadNames {
     pub(crate) bias: &'static str,
     /// The head's activation is the exact GELU, whatever `hidden_act` says.
     pub(crate) always_gelu: bool,
+    /// Fields that a model with such a head must not have otherwise, and their JSON.
+    pub(crate) required: &'static [(&'static str, &'static str)],
 }
 
 impl Architecture {
@@ -117,6 +160,7 @@ impl Architecture {
             Self::DistilBert => &DISTILBERT,
             Self::Electra => &ELECTRA,
             Self::Mpnet => &MPNET,
+            Self::ModernBert => &MODERN_BERT,
         }
     }
 }
@@ -129,13 +173,15 @@ const BERT_FIELDS: FieldNames = FieldNames {
     hidden_dropout_prob: "hidden_dropout_prob",
     attention_probs_dropout_prob: "attention_probs_dropout_prob",
     hidden_act: "hidden_act",
+    layer_norm_eps: Some("layer_norm_eps"),
 };
 
 const BERT_PARAMETERS: ParameterNames = ParameterNames {
+    word_embeddings: "embeddings.word_embeddings",
+    embeddings_norm: "embeddings.LayerNorm",
+    final_norm: "",
     layers: "encoder.layer",
-    query: "attention.self.query",
-    key: "attention.self.key",
-    value: "attention.self.value",
+    query_key_value: &["attention.self.query", "attention.self.key", "attention.self.value"],
     attention_output: "attention.output.dense",
     attention_norm: "attention.output.LayerNorm",
     intermediate: "intermediate.dense",
@@ -143,8 +189,13 @@ const BERT_PARAMETERS: ParameterNames = ParameterNames {
     output_norm: "output.LayerNorm",
 };
 
-const ROBERTA_HEAD: HeadNames =
-    HeadNames { dense: "lm_head.dense", norm: "lm_head.layer_norm", bias: "lm_head.bias", always_gelu: true };
+const ROBERTA_HEAD: HeadNames = HeadNames {
+    dense: "lm_head.dense",
+    norm: "lm_head.layer_norm",
+    bias: "lm_head.bias",
+    always_gelu: true,
+    required: &[],
+};
 
 /// transformers: `BertModel`.
 const BERT: Family = Family {
@@ -157,19 +208,27 @@ const BERT: Family = Family {
         norm: "cls.predictions.transform.LayerNorm",
         bias: "cls.predictions.bias",
         always_gelu: false,
+        required: &[],
     },
-    positions_after_padding: false,
+    positions: Positions::FromZero,
     has_token_types: true,
-    has_layer_norm_eps: true,
     has_embedding_size: false,
     has_pooler: true,
     has_relative_attention: false,
-    has_attention_output_dropout: true,
+    has_biases: true,
+    has_gate: false,
+    norm_first: false,
+    attention_output_dropout: Some(Rate::Hidden),
 };
 
 /// transformers: `RobertaModel`.
-const ROBERTA: Family =
-    Family { model_type: "roberta", class: "RobertaModel", head: ROBERTA_HEAD, positions_after_padding: true, ..BERT };
+const ROBERTA: Family = Family {
+    model_type: "roberta",
+    class: "RobertaModel",
+    head: ROBERTA_HEAD,
+    positions: Positions::AfterPadding,
+    ..BERT
+};
 
 /// transformers: `XLMRobertaModel`, whose code is RoBERTa's.
 const XLM_ROBERTA: Family = Family { model_type: "xlm-roberta", class: "XLMRobertaModel", ..ROBERTA };
@@ -189,28 +248,28 @@ const DISTILBERT: Family = Family {
         hidden_dropout_prob: "dropout",
         attention_probs_dropout_prob: "attention_dropout",
         hidden_act: "activation",
+        layer_norm_eps: None,
     },
     parameters: ParameterNames {
         layers: "transformer.layer",
-        query: "attention.q_lin",
-        key: "attention.k_lin",
-        value: "attention.v_lin",
+        query_key_value: &["attention.q_lin", "attention.k_lin", "attention.v_lin"],
         attention_output: "attention.out_lin",
         attention_norm: "sa_layer_norm",
         intermediate: "ffn.lin1",
         output: "ffn.lin2",
         output_norm: "output_layer_norm",
+        ..BERT_PARAMETERS
     },
     head: HeadNames {
         dense: "vocab_transform",
         norm: "vocab_layer_norm",
         bias: "vocab_projector.bias",
         always_gelu: false,
+        required: &[],
     },
     has_token_types: false,
-    has_layer_norm_eps: false,
     has_pooler: false,
-    has_attention_output_dropout: false,
+    attention_output_dropout: None,
     ..BERT
 };
 
@@ -223,6 +282,7 @@ const ELECTRA: Family = Family {
         norm: "generator_predictions.LayerNorm",
         bias: "generator_lm_head.bias",
         always_gelu: true,
+        required: &[],
     },
     has_embedding_size: true,
     has_pooler: false,
@@ -234,9 +294,7 @@ const MPNET: Family = Family {
     model_type: "mpnet",
     class: "MPNetModel",
     parameters: ParameterNames {
-        query: "attention.attn.q",
-        key: "attention.attn.k",
-        value: "attention.attn.v",
+        query_key_value: &["attention.attn.q", "attention.attn.k", "attention.attn.v"],
         attention_output: "attention.attn.o",
         attention_norm: "attention.LayerNorm",
         ..BERT_PARAMETERS
@@ -244,4 +302,44 @@ const MPNET: Family = Family {
     has_token_types: false,
     has_relative_attention: true,
     ..ROBERTA
+};
+
+/// transformers: `ModernBertModel`.
+const MODERN_BERT: Family = Family {
+    model_type: "modernbert",
+    class: "ModernBertModel",
+    fields: FieldNames {
+        hidden_dropout_prob: "mlp_dropout",
+        attention_probs_dropout_prob: "attention_dropout",
+        hidden_act: "hidden_activation",
+        layer_norm_eps: Some("norm_eps"),
+        ..BERT_FIELDS
+    },
+    parameters: ParameterNames {
+        word_embeddings: "embeddings.tok_embeddings",
+        embeddings_norm: "embeddings.norm",
+        final_norm: "final_norm",
+        layers: "layers",
+        query_key_value: &["attn.Wqkv"],
+        attention_output: "attn.Wo",
+        attention_norm: "attn_norm",
+        intermediate: "mlp.Wi",
+        output: "mlp.Wo",
+        output_norm: "mlp_norm",
+    },
+    head: HeadNames {
+        dense: "head.dense",
+        norm: "head.norm",
+        bias: "decoder.bias",
+        always_gelu: true,
+        required: &[("classifier_activation", r#""gelu""#), ("classifier_bias", "false"), ("decoder_bias", "true")],
+    },
+    positions: Positions::Rotary,
+    has_token_types: false,
+    has_pooler: false,
+    has_biases: false,
+    has_gate: true,
+    norm_first: true,
+    attention_output_dropout: Some(Rate::Attention),
+    ..BERT
 };

@@ -67,6 +67,7 @@ mod tokenizer;
 
 pub use architecture::Architecture;
 pub use directory::ModelDirectory;
+pub use directory::alternating::AlternatingAttention;
 pub use directory::config::ModelConfig;
 pub use directory::dense::DenseModule;
 pub use directory::layer_mix::{LayerMix, PooledLayers};

@@ -91,7 +91,7 @@ impl SentenceEncoder {
         let hidden = self.hidden_states(tape, batch, dropout);
         let selected = tape.select(hidden, selected);
         tape.keep_only(&[selected]);
-        head.forward(self.config(), tape, selected)
+        head.forward(tape, selected)
     }
 
     /// Where the vocabulary's embeddings (V, C) and biases (V) are in the parameters.

@@ -93,6 +93,7 @@ fn initialize<'a>(
     seed: u64,
     params: &mut Params,
 ) {
+    let word_embeddings = format!("{}.weight", config.architecture.family().parameters.word_embeddings);
     let mut rng = StdRng::seed_from_u64(seed);
     let normal = Normal::new(0.0, config.initializer_range).expect("a checked configuration");
     for tensor in tensors {
@@ -104,7 +105,7 @@ fn initialize<'a>(
             }
             _ => values.fill(if tensor.name.ends_with(".weight") { 1.0 } else { 0.0 }),
         }
-        if tensor.name == "embeddings.word_embeddings.weight" {
+        if tensor.name == word_embeddings {
             let width = tensor.shape[1];
             values[config.pad_token_id * width..][..width].fill(0.0);
         }

@@ -6,6 +6,7 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use ndarray::ArrayView2;
 use simcse_tensor::{BufferPool, Isa, Params, Precision, Tape, Var};
 
 use crate::directory::ModelDirectory;
@@ -140,6 +141,11 @@ impl SentenceEncoder {
     /// The shape of the encoder.
     pub fn config(&self) -> &ModelConfig {
         &self.directory.config
+    }
+
+    /// The input embeddings of the vocabulary's tokens, (V, E).
+    pub fn word_embeddings(&self) -> ArrayView2<'_, f32> {
+        self.params.matrix(self.network.encoder.word_embeddings())
     }
 
     /// The number of values in an embedding: `C`, unless a dense layer follows pooling.

@@ -2,15 +2,12 @@
 
 use std::collections::HashSet;
 
-use ndarray::{Array2, ArrayView1};
+use ndarray::{Array2, ArrayView2};
 use simcse_model::SentenceEncoder;
 
 use crate::error::Error;
 use crate::similarity::cosine::Embedder;
 use crate::similarity::judge::Role;
-
-/// The parameter with a row for each token, in every architecture.
-const TABLE: &str = "embeddings.word_embeddings.weight";
 
 /// Embeds a text as the mean of its tokens' input embeddings, without special tokens and prompts; a
 /// text without other tokens is embedded as zeros. As in the "average embeddings" baselines of
@@ -18,9 +15,8 @@ const TABLE: &str = "embeddings.word_embeddings.weight";
 #[derive(Debug)]
 pub struct WordEmbeddings<'a> {
     encoder: &'a SentenceEncoder,
-    table: &'a [f32],
-    /// That of the table; the encoder's embeddings may have another.
-    width: usize,
+    /// Its width may be another than that of the encoder's embeddings.
+    table: ArrayView2<'a, f32>,
     special: HashSet<u32>,
 }
 
@@ -30,18 +26,15 @@ impl<'a> WordEmbeddings<'a> {
     /// # Errors
     /// The tokenizer's.
     pub fn of(encoder: &'a SentenceEncoder) -> Result<Self, Error> {
-        let parameters = encoder.params.layout().parameters();
-        let table = parameters.iter().find(|parameter| parameter.name == TABLE);
-        let table = table.expect("every encoder has word embeddings");
         // What an empty text is encoded as.
         let special = encoder.tokenize(&[""])?.ids.concat().into_iter().collect();
-        Ok(Self { encoder, table: &encoder.params.values()[table.range()], width: table.shape[1], special })
+        Ok(Self { encoder, table: encoder.word_embeddings(), special })
     }
 }
 
 impl Embedder for WordEmbeddings<'_> {
     fn width(&self) -> usize {
-        self.width
+        self.table.ncols()
     }
 
     fn has_roles(&self) -> bool {
@@ -49,13 +42,12 @@ impl Embedder for WordEmbeddings<'_> {
     }
 
     fn embed(&mut self, _: Role, texts: &[&str]) -> Result<Option<Array2<f32>>, Error> {
-        let width = self.width;
-        let mut means = Array2::zeros((texts.len(), width));
+        let mut means = Array2::zeros((texts.len(), self.width()));
         let tokens = self.encoder.tokenize(texts)?;
         for (mut mean, ids) in means.rows_mut().into_iter().zip(&tokens.ids) {
             let mut count = 0.0;
             for &id in ids.iter().filter(|id| !self.special.contains(id)) {
-                mean += &ArrayView1::from(&self.table[id as usize * width..][..width]);
+                mean += &self.table.row(id as usize);
                 count += 1.0;
             }
             mean /= f32::max(count, 1.0);
@@ -87,8 +79,8 @@ mod tests {
         let directory = ModelDirectory::new(config, tokenizer, Pooling::Mean, 16).unwrap();
         let encoder = SentenceEncoder::random(directory, 42);
         let means = WordEmbeddings::of(&encoder).unwrap().embed(Role::Text, &["slow boot", ""]).unwrap().unwrap();
-        let row = |id: usize| ArrayView1::from(&encoder.params.values()[id * 6..][..6]);
-        assert_eq!(means.row(0), (&row(5) + &row(6)) / 2.0);
+        let row = |id: usize| encoder.word_embeddings().row(id).to_owned();
+        assert_eq!(means.row(0), (row(5) + row(6)) / 2.0);
         assert_eq!(means.row(1), Array2::<f32>::zeros((1, 6)).row(0));
     }
 }

@@ -8,7 +8,8 @@ use std::path::Path;
 use serde_json::{Map, Value, json};
 use simcse_tensor::{Activation, Named, RelativeBias};
 
-use crate::architecture::Architecture;
+use crate::architecture::{Architecture, Positions};
+use crate::directory::alternating::AlternatingAttention;
 use crate::error::{Error, Result};
 use crate::io::files::read_configuration;
 use crate::io::json::JsonObject;
@@ -19,6 +20,8 @@ pub(super) const WIDTH: RangeInclusive<usize> = 1..=1 << 16;
 const FEED_FORWARD: RangeInclusive<usize> = 1..=1 << 20;
 const LAYERS: RangeInclusive<usize> = 1..=1 << 10;
 const POSITIONS: RangeInclusive<usize> = 1..=1 << 20;
+/// ModernBERT's second name for `hidden_dropout_prob`.
+const EMBEDDING_DROPOUT: &str = "embedding_dropout";
 
 /// The shape of an encoder, in BERT's names. Every value that is read is checked: sizes are
 /// positive and limited, heads divide the hidden size, dropout rates are in `[0, 1)`.
@@ -58,16 +61,20 @@ pub struct ModelConfig {
     pub intermediate_size: usize,
     /// The activation function of the feed-forward layers (DistilBERT: `activation`).
     pub hidden_act: Activation,
-    /// The number of rows of the position embeddings; see [`ModelConfig::max_tokens`].
+    /// Which layers see whole sentences, and which see windows; `None` for families whose layers
+    /// all see whole sentences.
+    pub alternating_attention: Option<AlternatingAttention>,
+    /// The number of rows of the position embeddings, or of positions in families that have none;
+    /// see [`ModelConfig::max_tokens`].
     pub max_position_embeddings: usize,
-    /// The number of rows of the token type embeddings; 0 for DistilBERT and MPNet, which
-    /// have none.
+    /// The number of rows of the token type embeddings; 0 for families that have none.
     pub type_vocab_size: usize,
     /// The ε of every LayerNorm (DistilBERT: always 1e-12).
     pub layer_norm_eps: f32,
-    /// The dropout rate after embeddings and dense layers (DistilBERT: `dropout`).
+    /// The dropout rate after embeddings and dense layers (DistilBERT: `dropout`; ModernBERT:
+    /// `embedding_dropout` and `mlp_dropout`, which must be equal).
     pub hidden_dropout_prob: f32,
-    /// The dropout rate of attention probabilities (DistilBERT: `attention_dropout`).
+    /// The dropout rate of attention probabilities (DistilBERT and ModernBERT: `attention_dropout`).
     pub attention_probs_dropout_prob: f32,
     /// The padding token's id, from which RoBERTa counts its positions.
     pub pad_token_id: usize,
@@ -127,25 +134,38 @@ impl ModelConfig {
             initializer_range: json
                 .float("initializer_range", "a positive number", |sd| sd > 0.0 && sd.is_finite())?
                 .unwrap_or(default.initializer_range),
-            ..default
+            ..default.clone()
         };
         let config = Self {
             type_vocab_size: match family.has_token_types {
                 true => json.size("type_vocab_size", VOCABULARY)?.unwrap_or(config.type_vocab_size),
                 false => 0,
             },
-            layer_norm_eps: match family.has_layer_norm_eps {
-                true => json
-                    .float("layer_norm_eps", "a positive number", |eps| eps > 0.0 && eps.is_finite())?
+            layer_norm_eps: match names.layer_norm_eps {
+                Some(name) => json
+                    .float(name, "a positive number", |eps| eps > 0.0 && eps.is_finite())?
                     .unwrap_or(config.layer_norm_eps),
-                false => config.layer_norm_eps,
+                None => config.layer_norm_eps,
             },
             embedding_size: match family.has_embedding_size {
                 true => json.size("embedding_size", WIDTH)?.or(config.embedding_size),
                 false => None,
             },
+            alternating_attention: match default.alternating_attention {
+                Some(_) => Some(AlternatingAttention::read(&json, config.num_hidden_layers)?),
+                None => None,
+            },
             ..config
         };
+        if !family.has_biases {
+            for biases in ["attention_bias", "mlp_bias", "norm_bias"] {
+                json.require(biases, &json!(false))?;
+            }
+            if probability(EMBEDDING_DROPOUT)?.unwrap_or(default.hidden_dropout_prob) != config.hidden_dropout_prob {
+                let expected = format_args!("{} {}", names.hidden_dropout_prob, config.hidden_dropout_prob);
+                return Err(json.invalid(EMBEDDING_DROPOUT, expected));
+            }
+        }
         if family.has_relative_attention {
             json.require("relative_attention_num_buckets", &json!(RelativeBias::BUCKETS))?;
             // transformers' code has this number where others read it from the configuration.
@@ -160,6 +180,11 @@ impl ModelConfig {
         let names = &self.architecture.family().fields;
         if !self.hidden_size.is_multiple_of(self.num_attention_heads) {
             let expected = format_args!("a divisor of {} {}", names.hidden_size, self.hidden_size);
+            return Err(json.invalid(names.num_attention_heads, expected));
+        }
+        let head_size = self.hidden_size / self.num_attention_heads;
+        if self.alternating_attention.is_some() && !head_size.is_multiple_of(2) {
+            let expected = format_args!("heads of an even width, as rotary positions need them; {head_size} is odd");
             return Err(json.invalid(names.num_attention_heads, expected));
         }
         if self.pad_token_id >= self.vocab_size {
@@ -181,6 +206,7 @@ impl ModelConfig {
             vocab_size: 30522,
             hidden_size: 768,
             embedding_size: None,
+            alternating_attention: None,
             num_hidden_layers: 12,
             num_attention_heads: 12,
             intermediate_size: 3072,
@@ -205,6 +231,19 @@ impl ModelConfig {
                 intermediate_size: 1024,
                 ..bert
             },
+            Architecture::ModernBert => Self {
+                vocab_size: 50368,
+                num_hidden_layers: 22,
+                intermediate_size: 1152,
+                alternating_attention: Some(AlternatingAttention::DEFAULT),
+                max_position_embeddings: 8192,
+                type_vocab_size: 0,
+                layer_norm_eps: 1e-5,
+                hidden_dropout_prob: 0.0,
+                attention_probs_dropout_prob: 0.0,
+                pad_token_id: 50283,
+                ..bert
+            },
             Architecture::Mpnet => Self { vocab_size: 30527, type_vocab_size: 0, pad_token_id: 1, ..bert },
         }
     }
@@ -214,13 +253,25 @@ impl ModelConfig {
         self.embedding_size.unwrap_or(self.hidden_size)
     }
 
+    /// The largest distance, in tokens, of a key that a query of a layer sees; `None` if it sees
+    /// all.
+    pub fn window(&self, layer: usize) -> Option<usize> {
+        self.alternating_attention.and_then(|attention| attention.window(layer))
+    }
+
+    /// The width of what the first feed-forward layer computes: F, or 2F with a gate.
+    pub fn feed_forward_width(&self) -> usize {
+        let halves = if self.architecture.family().has_gate { 2 } else { 1 };
+        halves * self.intermediate_size
+    }
+
     /// The length of the longest sentence in tokens, special ones included. RoBERTa and its
     /// relatives have fewer than their position embeddings have rows, because their first position
     /// is after the padding index.
     pub fn max_tokens(&self) -> usize {
-        match self.architecture.family().positions_after_padding {
-            true => self.max_position_embeddings.saturating_sub(self.pad_token_id + 1),
-            false => self.max_position_embeddings,
+        match self.architecture.family().positions {
+            Positions::AfterPadding => self.max_position_embeddings.saturating_sub(self.pad_token_id + 1),
+            Positions::FromZero | Positions::Rotary => self.max_position_embeddings,
         }
     }
 
@@ -247,14 +298,18 @@ impl ModelConfig {
         if family.has_token_types {
             put("type_vocab_size", json!(self.type_vocab_size));
         }
-        if family.has_layer_norm_eps {
-            put("layer_norm_eps", decimal(self.layer_norm_eps));
+        if let Some(name) = names.layer_norm_eps {
+            put(name, decimal(self.layer_norm_eps));
         }
         if family.has_relative_attention {
             put("relative_attention_num_buckets", json!(RelativeBias::BUCKETS));
         }
         put("pad_token_id", json!(self.pad_token_id));
         put("initializer_range", decimal(self.initializer_range));
+        if let Some(attention) = &self.alternating_attention {
+            put(EMBEDDING_DROPOUT, decimal(self.hidden_dropout_prob));
+            attention.write(&mut fields);
+        }
         format!("{:#}\n", Value::Object(fields))
     }
 }

@@ -17,7 +17,9 @@ use crate::io::text::{excerpt, printable};
 
 /// The heads of transformers' own classes, which no sentence encoder has. Leaving them out needs no
 /// warning.
-const HEADS: [&str; 11] = [
+const HEADS: [&str; 13] = [
+    "head.",
+    "decoder.",
     "lm_head.",
     "cls.",
     "vocab_transform.",

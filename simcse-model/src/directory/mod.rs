@@ -7,6 +7,7 @@
 //!
 //! Source: sentence-transformers' `SentenceTransformer` and `Transformer`.
 
+pub(crate) mod alternating;
 pub(crate) mod config;
 pub(crate) mod dense;
 pub(crate) mod encoder_tensors;
@@ -181,7 +182,11 @@ impl ModelDirectory {
     /// [`Error::Field`].
     pub(crate) fn require_tied_head(&self) -> Result<()> {
         let json = JsonObject::parse(&self.transformer.join(CONFIG), &self.config_json)?;
-        json.require("tie_word_embeddings", &json!(true))
+        json.require("tie_word_embeddings", &json!(true))?;
+        let required = self.config.architecture.family().head.required.iter();
+        required
+            .map(|(field, value)| (field, serde_json::from_str(value).expect("JSON in the table of families")))
+            .try_for_each(|(field, value)| json.require(field, &value))
     }
 
     /// Opens the model's weights.

@@ -4,6 +4,7 @@ use std::sync::Arc;
 
 use simcse_tensor::Rows;
 
+use crate::architecture::Positions;
 use crate::directory::config::ModelConfig;
 
 /// The encoder's input: one row per token, without padding.
@@ -22,7 +23,7 @@ use crate::directory::config::ModelConfig;
 pub struct TokenBatch {
     /// Each token's row in the word embeddings, (N).
     pub(crate) ids: Arc<[u32]>,
-    /// Each token's row in the position embeddings, (N).
+    /// Each token's row in the position embeddings, if there are any, (N).
     pub(crate) positions: Arc<[u32]>,
     /// Where each sentence begins.
     pub(crate) rows: Arc<Rows>,
@@ -40,7 +41,7 @@ impl TokenBatch {
     /// If the number of streams is not the number of sentences.
     pub fn new<I: AsRef<[u32]>>(config: &ModelConfig, sentences: &[I], streams: Vec<u32>) -> Self {
         let pad = config.pad_token_id as u32;
-        let after_padding = config.architecture.family().positions_after_padding;
+        let after_padding = config.architecture.family().positions == Positions::AfterPadding;
         let positions = sentences.iter().flat_map(|ids| {
             let mut next = 0;
             ids.as_ref().iter().map(move |&id| match after_padding {

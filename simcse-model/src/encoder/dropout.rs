@@ -3,6 +3,8 @@
 use simcse_tensor::Dropout;
 use simcse_tensor::rng::Philox;
 
+use crate::architecture::Rate;
+
 /// A place in the model with a dropout mask of its own.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Site {
@@ -11,10 +13,10 @@ pub enum Site {
     /// A layer's attention probabilities; at BERT's `attention_probs_dropout_prob`.
     AttentionProbabilities(usize),
     /// A layer's attention output, before it is added to the residual; at BERT's
-    /// `hidden_dropout_prob`. DistilBERT has no dropout here.
+    /// `hidden_dropout_prob`, ModernBERT's `attention_dropout`. DistilBERT has no dropout here.
     AttentionOutput(usize),
     /// A layer's feed-forward output, before it is added to the residual; at BERT's
-    /// `hidden_dropout_prob`.
+    /// `hidden_dropout_prob`. In ModernBERT, what its gate lets pass; at `mlp_dropout`.
     Output(usize),
 }
 
@@ -48,7 +50,8 @@ impl Site {
 pub struct DropoutPlan {
     /// The rate everywhere except in the attention probabilities, in `[0, 1)`.
     pub hidden: f32,
-    /// The rate in the attention probabilities, in `[0, 1)`.
+    /// The rate in the attention probabilities, and, in ModernBERT, of the attention output; in
+    /// `[0, 1)`.
     pub attention: f32,
     /// The run's seed.
     pub seed: u64,
@@ -57,11 +60,16 @@ pub struct DropoutPlan {
 }
 
 impl DropoutPlan {
-    /// The dropout at one site.
+    /// The dropout at one site, at the rate that BERT has there.
     pub fn at(&self, site: Site) -> Dropout {
-        let rate = match site {
-            Site::AttentionProbabilities(_) => self.attention,
-            Site::Embeddings | Site::AttentionOutput(_) | Site::Output(_) => self.hidden,
+        self.at_rate(site, if matches!(site, Site::AttentionProbabilities(_)) { Rate::Attention } else { Rate::Hidden })
+    }
+
+    /// The dropout at one site, at a rate of the family's choice.
+    pub(crate) fn at_rate(&self, site: Site, rate: Rate) -> Dropout {
+        let rate = match rate {
+            Rate::Hidden => self.hidden,
+            Rate::Attention => self.attention,
         };
         Dropout { rate, philox: Philox::new(self.seed), step: self.step, site: site.number() }
     }

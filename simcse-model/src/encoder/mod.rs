@@ -9,16 +9,19 @@
 //! describes.
 
 pub(crate) mod batch;
+pub(crate) mod distances;
 pub(crate) mod dropout;
 mod layer;
 pub(crate) mod mlm_head;
 pub(crate) mod work;
 
-use simcse_tensor::{Layout, Lookup, RelativeBias, Slot, Tape, Var};
+use simcse_tensor::{Layout, Lookup, Norm, RelativeBias, Slot, Tape, Var};
 
+use crate::architecture::Positions;
 use crate::directory::config::ModelConfig;
 use crate::directory::layer_mix::LayerMix;
 use crate::encoder::batch::TokenBatch;
+use crate::encoder::distances::Distances;
 use crate::encoder::dropout::{DropoutPlan, Site};
 use crate::encoder::layer::{Dense, Layer, push_norm};
 
@@ -35,15 +38,18 @@ use crate::encoder::layer::{Dense, Layer, push_norm};
 pub struct Encoder {
     config: ModelConfig,
     word_embeddings: Slot,
-    position_embeddings: Slot,
+    /// Families with rotary positions have none.
+    position_embeddings: Option<Slot>,
     /// Every token is of type 0; some families have none.
     token_type_embeddings: Option<Slot>,
-    embeddings_norm: [Slot; 2],
+    embeddings_norm: Norm,
     /// From the embeddings' width to that of the layers, if they differ.
     embeddings_project: Option<Dense>,
     /// The table of relative positions, (buckets, H), in families that have one.
     relative_attention_bias: Option<Slot>,
     layers: Vec<Layer>,
+    /// In families with LayerNorm first.
+    final_norm: Option<Norm>,
 }
 
 impl Encoder {
@@ -54,15 +60,19 @@ impl Encoder {
     pub fn new(config: ModelConfig, with_pooler: bool) -> (Self, Layout) {
         let mut layout = Layout::default();
         let family = config.architecture.family();
+        let names = &family.parameters;
         let [c, e] = [config.hidden_size, config.embedding_width()];
-        let mut table = |name: &str, rows| layout.push_table(format!("embeddings.{name}.weight"), [rows, e]);
-        let word_embeddings = table("word_embeddings", config.vocab_size);
-        let position_embeddings = table("position_embeddings", config.max_position_embeddings);
+        let mut table = |name: &str, rows| layout.push_table(format!("{name}.weight"), [rows, e]);
+        let word_embeddings = table(names.word_embeddings, config.vocab_size);
+        let position_embeddings = (family.positions != Positions::Rotary)
+            .then(|| table("embeddings.position_embeddings", config.max_position_embeddings));
         let token_type_embeddings =
-            (config.type_vocab_size > 0).then(|| table("token_type_embeddings", config.type_vocab_size));
-        let embeddings_norm = push_norm(&mut layout, "embeddings.LayerNorm", e);
-        let embeddings_project = (e != c).then(|| Dense::push(&mut layout, &["embeddings_project".to_owned()], c, e));
+            (config.type_vocab_size > 0).then(|| table("embeddings.token_type_embeddings", config.type_vocab_size));
+        let embeddings_norm = push_norm(&mut layout, &config, names.embeddings_norm, e);
+        let embeddings_project =
+            (e != c).then(|| Dense::push(&mut layout, &config, &["embeddings_project".to_owned()], c, e));
         let layers = (0..config.num_hidden_layers).map(|number| Layer::push(&mut layout, &config, number)).collect();
+        let final_norm = family.norm_first.then(|| push_norm(&mut layout, &config, names.final_norm, c));
         let relative_attention_bias = family.has_relative_attention.then(|| {
             let shape = [RelativeBias::BUCKETS, config.num_attention_heads];
             layout.push("encoder.relative_attention_bias.weight", &shape, true, true)
@@ -80,6 +90,7 @@ impl Encoder {
             embeddings_project,
             relative_attention_bias,
             layers,
+            final_norm,
         };
         (encoder, layout)
     }
@@ -124,22 +135,27 @@ impl Encoder {
             terms.iter().map(|&(x, _)| x).chain([x]).collect::<Vec<_>>()
         };
         let embedded = tape.embedding(self.lookups(batch));
-        let mut x = tape.layer_norm(embedded, None, None, self.embeddings_norm, self.config.layer_norm_eps);
+        let mut x = tape.layer_norm(embedded, None, None, self.embeddings_norm);
+        tape.keep_only(&[x]);
         if let Some(plan) = dropout {
             x = tape.dropout(x, plan.at(Site::Embeddings));
         }
-        if let Some(Dense { weight, bias }) = self.embeddings_project {
-            x = tape.linear(x, weight, bias);
+        if let Some(project) = self.embeddings_project {
+            x = project.forward(tape, x);
         }
-        let bias = self.relative_attention_bias.map(|table| tape.relative_bias(table));
+        let distances = Distances::new(&self.config, tape, self.relative_attention_bias, &batch.rows);
         count(0, x);
         for (number, layer) in (1..).zip(&self.layers) {
-            x = layer.forward(&self.config, tape, x, bias, dropout);
+            x = layer.forward(&self.config, tape, x, &distances, dropout);
+            // As in transformers, the last hidden states are those after the last LayerNorm.
+            if let Some(norm) = self.final_norm.filter(|_| number == self.layers.len()) {
+                x = tape.layer_norm(x, None, None, norm);
+            }
             // Unless the tape is recording, nothing reads a layer's intermediate values again, so
             // their buffers serve the next layer: encoding needs the memory of one layer, however
             // deep the model, and of what is mixed.
             let mixed = count(number, x);
-            tape.keep_only(&mixed.into_iter().chain(bias).collect::<Vec<_>>());
+            tape.keep_only(&mixed.into_iter().chain(distances.bias()).collect::<Vec<_>>());
         }
         assert!(shares.is_empty(), "a mix of the hidden states of another model");
         if terms.is_empty() { x } else { tape.weighted_sum(terms) }
@@ -150,17 +166,16 @@ impl Encoder {
         // A text may contain the padding token. As with PyTorch's `padding_idx`, it then has an
         // embedding but does not train it. Positions that count from it have a padding row as well.
         let padding = Some(self.config.pad_token_id as u32);
-        let position_padding = padding.filter(|_| self.config.architecture.family().positions_after_padding);
+        let position_padding =
+            padding.filter(|_| self.config.architecture.family().positions == Positions::AfterPadding);
 
         let mut lookups = vec![Lookup { table: self.word_embeddings, index: batch.ids.clone(), padding }];
         if let Some(table) = self.token_type_embeddings {
             lookups.push(Lookup { table, index: vec![0; batch.ids.len()].into(), padding: None });
         }
-        lookups.push(Lookup {
-            table: self.position_embeddings,
-            index: batch.positions.clone(),
-            padding: position_padding,
-        });
+        if let Some(table) = self.position_embeddings {
+            lookups.push(Lookup { table, index: batch.positions.clone(), padding: position_padding });
+        }
         lookups
     }
 }

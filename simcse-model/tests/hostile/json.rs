@@ -15,17 +15,17 @@ const CONFIG: &[(&str, &str)] = &[
     // Kinds of model.
     (
         r#""model_type":"t5""#,
-        r#"model_type: expected bert, roberta, xlm-roberta, camembert, distilbert, electra or mpnet, found "t5""#,
+        r#"model_type: expected bert, roberta, xlm-roberta, camembert, distilbert, electra, mpnet or modernbert, found "t5""#,
     ),
     (
         r#""model_type":null"#,
-        "model_type: expected bert, roberta, xlm-roberta, camembert, distilbert, electra or mpnet, found null",
+        "model_type: expected bert, roberta, xlm-roberta, camembert, distilbert, electra, mpnet or modernbert, found null",
     ),
     (r#""model_type":7"#, "model_type: expected a string, found 7"),
     (r#""model_type":["bert"]"#, r#"model_type: expected a string, found ["bert"]"#),
     (
         r#""model_type":"BERT""#,
-        r#"model_type: expected bert, roberta, xlm-roberta, camembert, distilbert, electra or mpnet, found "BERT""#,
+        r#"model_type: expected bert, roberta, xlm-roberta, camembert, distilbert, electra, mpnet or modernbert, found "BERT""#,
     ),
     (r#""model_type":"\u001b[2J\r\n""#, r#"found "\u001b[2J\r\n""#),
     (r#""hidden_act":"GELU""#, r#"silu or relu, found "GELU""#),

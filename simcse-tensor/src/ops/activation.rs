@@ -75,45 +75,45 @@ impl Named for Activation {
     }
 }
 
+/// What is done with an activation function.
+pub(crate) trait Task {
+    /// Does it with `F`, which kernels know when they are compiled.
+    fn run<F: Function>(self);
+}
+
+/// Chooses the function, once for a whole matrix.
+pub(crate) fn with_function(activation: Activation, task: impl Task) {
+    match activation {
+        Activation::Gelu | Activation::GeluPython => task.run::<ExactGelu>(),
+        Activation::GeluNew | Activation::GeluPytorchTanh | Activation::GeluFast => task.run::<Gated<Cubic>>(),
+        Activation::QuickGelu => task.run::<Gated<Scaled>>(),
+        Activation::Silu => task.run::<Gated<Identity>>(),
+        Activation::Relu => task.run::<Relu>(),
+    }
+}
+
 /// Writes `y` (N, F).
 pub(crate) fn forward(activation: Activation, h: &Array2<f32>, y: &mut Array2<f32>) {
-    values(activation, flat(h), flat_mut(y));
+    struct Values<'a>(&'a [f32], &'a mut [f32]);
+    impl Task for Values<'_> {
+        fn run<F: Function>(self) {
+            let chunks = self.1.par_chunks_mut(CHUNK).zip(self.0.par_chunks(CHUNK));
+            chunks.for_each(|(fh, h)| dispatch(Forward::<F> { h, fh, of: PhantomData }));
+        }
+    }
+    with_function(activation, Values(flat(h), flat_mut(y)));
 }
 
 /// Turns `dy` into `dh = dy ⊙ f′(h)`. Overwrites `h` with `f(h)`.
 pub(crate) fn backward(activation: Activation, h: &mut Array2<f32>, dy: &mut Array2<f32>) {
-    gradients(activation, flat_mut(h), flat_mut(dy));
-}
-
-/// `fh ← f(h)`. The function is chosen here, once for the whole matrix; kernels know theirs when
-/// they are compiled.
-fn values(activation: Activation, h: &[f32], fh: &mut [f32]) {
-    fn run<F: Function>(h: &[f32], fh: &mut [f32]) {
-        let chunks = fh.par_chunks_mut(CHUNK).zip(h.par_chunks(CHUNK));
-        chunks.for_each(|(fh, h)| dispatch(Forward::<F> { h, fh, of: PhantomData }));
+    struct Gradients<'a>(&'a mut [f32], &'a mut [f32]);
+    impl Task for Gradients<'_> {
+        fn run<F: Function>(self) {
+            let chunks = self.0.par_chunks_mut(CHUNK).zip(self.1.par_chunks_mut(CHUNK));
+            chunks.for_each(|(h, dh)| dispatch(Backward::<F> { h, dh, of: PhantomData }));
+        }
     }
-    match activation {
-        Activation::Gelu | Activation::GeluPython => run::<ExactGelu>(h, fh),
-        Activation::GeluNew | Activation::GeluPytorchTanh | Activation::GeluFast => run::<Gated<Cubic>>(h, fh),
-        Activation::QuickGelu => run::<Gated<Scaled>>(h, fh),
-        Activation::Silu => run::<Gated<Identity>>(h, fh),
-        Activation::Relu => run::<Relu>(h, fh),
-    }
-}
-
-/// `dh ← dh ⊙ f′(h)`, `h ← f(h)`.
-fn gradients(activation: Activation, h: &mut [f32], dh: &mut [f32]) {
-    fn run<F: Function>(h: &mut [f32], dh: &mut [f32]) {
-        let chunks = h.par_chunks_mut(CHUNK).zip(dh.par_chunks_mut(CHUNK));
-        chunks.for_each(|(h, dh)| dispatch(Backward::<F> { h, dh, of: PhantomData }));
-    }
-    match activation {
-        Activation::Gelu | Activation::GeluPython => run::<ExactGelu>(h, dh),
-        Activation::GeluNew | Activation::GeluPytorchTanh | Activation::GeluFast => run::<Gated<Cubic>>(h, dh),
-        Activation::QuickGelu => run::<Gated<Scaled>>(h, dh),
-        Activation::Silu => run::<Gated<Identity>>(h, dh),
-        Activation::Relu => run::<Relu>(h, dh),
-    }
+    with_function(activation, Gradients(flat_mut(h), flat_mut(dy)));
 }
 
 struct Forward<'a, F> {
@@ -160,7 +160,7 @@ impl<F: Function> Kernel for Backward<'_, F> {
 }
 
 /// A function of one variable and its derivative.
-trait Function: Send + Sync {
+pub(crate) trait Function: Send + Sync {
     /// `f(h)`.
     fn value<S: Simd>(s: S, h: S::F32) -> S::F32;
 

@@ -32,7 +32,7 @@ use crate::simd::{Kernel, Simd, dispatch};
 /// The number of random blocks in a group.
 const GROUP_BLOCKS: usize = 16;
 /// The number of columns in a group.
-const GROUP: usize = 8 * GROUP_BLOCKS;
+pub(crate) const GROUP: usize = 8 * GROUP_BLOCKS;
 
 /// The rate of dropout, and where and when its mask is drawn.
 ///
@@ -86,6 +86,13 @@ impl Dropout {
     /// [`mask`](Self::mask) inside a kernel.
     #[inline(always)]
     pub(crate) fn mask_with<S: Simd>(&self, s: S, stream: u32, position: usize, mask: &mut [f32]) {
+        self.mask_from(s, stream, position, 0, mask);
+    }
+
+    /// [`mask`](Self::mask) inside a kernel, from column `first` on, where a group begins.
+    #[inline(always)]
+    pub(crate) fn mask_from<S: Simd>(&self, s: S, stream: u32, position: usize, first: usize, mask: &mut [f32]) {
+        debug_assert!(first.is_multiple_of(GROUP), "dropout: column {first} begins no group");
         let position = u16::try_from(position).expect("dropout: a position is below 65,536");
         if stream == Rows::UNDROPPED {
             return mask.fill(1.0);
@@ -95,7 +102,7 @@ impl Dropout {
         let kept = s.splat(1.0 / (1.0 - self.rate));
         let keys = self.philox.round_keys();
         let counter = [stream, u32::from(self.site) << 16 | u32::from(position), self.step];
-        for (g, group) in mask.chunks_mut(GROUP).enumerate() {
+        for (g, group) in (first / GROUP..).zip(mask.chunks_mut(GROUP)) {
             for l in (0..GROUP_BLOCKS).step_by(S::LANES) {
                 let block = s.add_u32(s.splat_u32((g * GROUP_BLOCKS + l) as u32), s.lane_index());
                 for (w, word) in philox_lanes(s, keys, block, counter).into_iter().enumerate() {

@@ -2,7 +2,7 @@
 //! `y = γ(s − μ)/σ + β`, `σ² = var(s) + ε`.
 //!
 //! PyTorch: `layer_norm(r + dropout(x), (C,), γ, β, ε)`. All matrices (N, C), μ and 1/σ (N), γ and
-//! β (C).
+//! β (C). There may be no residual, no dropout, and no β.
 
 use ndarray::Array2;
 use rayon::prelude::*;
@@ -16,12 +16,21 @@ use crate::rows::Rows;
 use crate::simd::math;
 use crate::simd::{Kernel, Simd, dispatch};
 
-/// The parameters γ and β, ε, and the dropout of `x`.
+/// Where γ (C) and β (C), if there is one, are in the parameters; and ε.
+#[derive(Clone, Copy, Debug)]
+pub struct Norm {
+    /// γ.
+    pub gamma: Slot,
+    /// β; 0 if there is none.
+    pub beta: Option<Slot>,
+    /// Added to the variance.
+    pub eps: f32,
+}
+
+/// The normalization, and the dropout of `x`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct LayerNorm {
-    pub(crate) gamma: Slot,
-    pub(crate) beta: Slot,
-    pub(crate) eps: f32,
+    pub(crate) norm: Norm,
     pub(crate) dropout: Option<Dropout>,
 }
 
@@ -51,8 +60,8 @@ pub(crate) fn forward(
             op,
             stream: rows.stream(sentence),
             residual: residual.map(|r| &flat(r)[range.start * width..range.end * width]),
-            gamma: params.slice(op.gamma),
-            beta: params.slice(op.beta),
+            gamma: params.slice(op.norm.gamma),
+            beta: op.norm.beta.map(|beta| params.slice(beta)),
             x,
             statistics,
             y,
@@ -66,7 +75,7 @@ struct Forward<'a> {
     stream: u32,
     residual: Option<&'a [f32]>,
     gamma: &'a [f32],
-    beta: &'a [f32],
+    beta: Option<&'a [f32]>,
     x: &'a mut [f32],
     statistics: &'a mut [RowStatistics],
     y: &'a mut [f32],
@@ -106,10 +115,12 @@ impl Kernel for Forward<'_> {
             let mean = rough + offset;
 
             let variance = math::sum(s, y, y, |y, _| s.mul(y, y)) * per_column;
-            let rstd = 1.0 / (variance + self.op.eps).sqrt();
+            let rstd = 1.0 / (variance + self.op.norm.eps).sqrt();
             let r = s.splat(rstd);
             math::zip(s, self.gamma, y, |gamma, y| s.mul(s.mul(y, r), gamma));
-            math::zip(s, self.beta, y, |beta, y| s.add(y, beta));
+            if let Some(beta) = self.beta {
+                math::zip(s, beta, y, |beta, y| s.add(y, beta));
+            }
             self.statistics[position] = [mean, rstd];
         }
     }
@@ -148,7 +159,7 @@ pub(crate) fn backward(
                 rows,
                 block,
                 sum: flat(sum),
-                gamma: params.slice(op.gamma),
+                gamma: params.slice(op.norm.gamma),
                 statistics,
                 dy,
                 dx: dx.as_deref_mut(),
@@ -158,8 +169,10 @@ pub(crate) fn backward(
         });
         for partial in partials.chunks_exact(2 * width) {
             let (dgamma, dbeta) = partial.split_at(width);
-            add(dgamma, grads.slice_mut(op.gamma));
-            add(dbeta, grads.slice_mut(op.beta));
+            add(dgamma, grads.slice_mut(op.norm.gamma));
+            if let Some(beta) = op.norm.beta {
+                add(dbeta, grads.slice_mut(beta));
+            }
         }
     });
 }
@@ -237,9 +250,9 @@ mod tests {
     use ndarray::{Array2, Axis};
     use proptest::prelude::*;
 
-    use crate::Dropout;
     use crate::ops::testing::{Case, check, sentences};
     use crate::rng::Philox;
+    use crate::{Dropout, Norm};
 
     const EPS: f64 = 1e-3; // large enough that an epsilon in the wrong place shows
 
@@ -260,6 +273,7 @@ mod tests {
             width in 1..20usize,
             with_residual: bool,
             with_dropout: bool,
+            with_beta: bool,
             seed: u64,
         ) {
             let shape = (rows.tokens(), width);
@@ -267,11 +281,15 @@ mod tests {
             let mask = Dropout::matrix(dropout.as_ref(), &rows, width);
             let inputs = vec![shape; 1 + usize::from(with_residual)];
             check(
-                &Case { rows, inputs, params: vec![(width, 1), (width, 1)], seed },
-                |tape, x, p| tape.layer_norm(x[0], x.get(1).copied(), dropout, [p[0], p[1]], EPS as f32),
+                &Case { rows, inputs, params: vec![(width, 1); 1 + usize::from(with_beta)], seed },
+                |tape, x, p| {
+                    let norm = Norm { gamma: p[0], beta: p.get(1).copied(), eps: EPS as f32 };
+                    tape.layer_norm(x[0], x.get(1).copied(), dropout, norm)
+                },
                 |x, p| {
                     let residual = x.get(1).cloned().unwrap_or_else(|| Array2::zeros(shape));
-                    oracle(&(residual + &x[0] * &mask), &p[0], &p[1])
+                    let beta = p.get(1).cloned().unwrap_or_else(|| Array2::zeros((width, 1)));
+                    oracle(&(residual + &x[0] * &mask), &p[0], &beta)
                 },
             );
         }

@@ -43,7 +43,18 @@ impl<'a> Left<'a> {
 /// left over at the bottom goes row by row, at the right one vector at a time; an element's bits
 /// are the same in every kind of tile, because each is one sum over k in order.
 #[inline(always)]
-pub(crate) fn product<S: Simd>(
+pub(crate) fn product<S: Simd>(s: S, sizes: [usize; 3], a: Left, b: (&[f32], usize), c: (&mut [f32], usize)) {
+    tiles::<S, false>(s, sizes, a, b, c);
+}
+
+/// `C = C + A·B`, as [`product`]: the sum over k goes on from what C holds.
+#[inline(always)]
+pub(crate) fn product_onto<S: Simd>(s: S, sizes: [usize; 3], a: Left, b: (&[f32], usize), c: (&mut [f32], usize)) {
+    tiles::<S, true>(s, sizes, a, b, c);
+}
+
+#[inline(always)]
+fn tiles<S: Simd, const ONTO: bool>(
     s: S,
     [m, n, k]: [usize; 3],
     a: Left,
@@ -58,10 +69,10 @@ pub(crate) fn product<S: Simd>(
             let b = (&b[j..], b_stride);
             let c = (&mut c[i * c_stride + j..], c_stride);
             match (m - i >= 4, n - j >= pair) {
-                (true, true) => tile::<S, 4, 2>(s, k, a, b, c),
-                (true, false) => tile::<S, 4, 1>(s, k, a, b, c),
-                (false, true) => tile::<S, 1, 2>(s, k, a, b, c),
-                (false, false) => tile::<S, 1, 1>(s, k, a, b, c),
+                (true, true) => tile::<S, ONTO, 4, 2>(s, k, a, b, c),
+                (true, false) => tile::<S, ONTO, 4, 1>(s, k, a, b, c),
+                (false, true) => tile::<S, ONTO, 1, 2>(s, k, a, b, c),
+                (false, false) => tile::<S, ONTO, 1, 1>(s, k, a, b, c),
             }
             i += if m - i >= 4 { 4 } else { 1 };
         }
@@ -69,9 +80,10 @@ pub(crate) fn product<S: Simd>(
 }
 
 /// `R` rows by `V` vectors of a [`product`], in registers: each element of A is broadcast and
-/// multiplied with a row of B.
+/// multiplied with a row of B. With `ONTO`, the sums begin
+/// with what C holds.
 #[inline(always)]
-fn tile<S: Simd, const R: usize, const V: usize>(
+fn tile<S: Simd, const ONTO: bool, const R: usize, const V: usize>(
     s: S,
     k: usize,
     a: Left,
@@ -79,6 +91,13 @@ fn tile<S: Simd, const R: usize, const V: usize>(
     (c, c_stride): (&mut [f32], usize),
 ) {
     let mut acc = [[s.splat(0.0); V]; R];
+    if ONTO {
+        for (r, acc) in acc.iter_mut().enumerate() {
+            for v in 0..V {
+                acc[v] = s.load(&c[r * c_stride + v * S::LANES..]);
+            }
+        }
+    }
     for l in 0..k {
         let mut vectors = [s.splat(0.0); V];
         for v in 0..V {

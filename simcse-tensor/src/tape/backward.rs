@@ -4,13 +4,14 @@
 use ndarray::{Array2, ArrayView2};
 
 use crate::gemm::Addend;
+use crate::ops::attention::relative_bias;
 use crate::ops::context::Context;
 use crate::ops::elementwise::flat;
 use crate::ops::layer_norm::{self, LayerNorm};
 use crate::ops::linear::{self, Linear};
 use crate::ops::{
-    activation, activation_linear, attention, contrastive, dense, dropout, embedding, normalize, pooling,
-    relative_bias, select, weighted_sum,
+    activation, activation_linear, attention, contrastive, dense, dropout, embedding, gated_linear, normalize, pooling,
+    residual, select, weighted_sum,
 };
 use crate::params::Grads;
 use crate::profile::{Part, time};
@@ -78,9 +79,16 @@ impl Tape<'_> {
                 self.buffers.give(dy);
                 d.add(h, dh, self.buffers);
             }
+            Op::GatedLinear { h, op, mut saved, linear } => {
+                let mut fh = self.buffers.take(saved.nrows(), saved.ncols() / 2);
+                gated_linear::backward(context, op, &mut saved, linear, &dy, &mut fh, grads);
+                self.buffers.give(fh);
+                self.buffers.give(dy);
+                d.add(h, saved, self.buffers);
+            }
             Op::LayerNorm { x, residual, op, saved, statistics } => {
                 let [dx, dr] =
-                    self.backward_layer_norm(context, &op, residual.is_some(), (saved, statistics), dy, grads);
+                    self.backward_layer_norm(context, &op, x, residual.is_some(), (saved, statistics), dy, grads);
                 d.add(x, dx, self.buffers);
                 match residual {
                     Some(residual) => d.add(residual, dr, self.buffers),
@@ -90,6 +98,12 @@ impl Tape<'_> {
             Op::Dropout { x, dropout } => {
                 time(Part::DROPOUT, || dropout::backward(&mut dy, &dropout, rows));
                 d.add(x, dy, self.buffers);
+            }
+            Op::Residual { x, residual, dropout } => {
+                let mut dx = self.buffers.take(dy.nrows(), dy.ncols());
+                time(Part::LAYER_NORM, || residual::backward(dropout.as_ref(), &dy, &mut dx, rows));
+                d.add(x, dx, self.buffers);
+                d.add(residual, dy, self.buffers);
             }
             Op::RelativeBias { table } => {
                 time(Part::ATTENTION_BACKWARD, || relative_bias::backward(context, table, &dy, grads));
@@ -179,6 +193,7 @@ impl Tape<'_> {
         &mut self,
         context: Context,
         op: &LayerNorm,
+        x: Var,
         has_residual: bool,
         (saved, statistics): (Array2<f32>, Array2<f32>),
         mut dy: Array2<f32>,
@@ -186,9 +201,11 @@ impl Tape<'_> {
     ) -> [Array2<f32>; 2] {
         // The kernel turns dy into ds, which is the residual's gradient. That of x needs a matrix
         // of its own if there is a residual, or if dropout makes it differ from ds.
-        let mut dx = (has_residual || op.dropout.is_some()).then(|| self.buffers.take(saved.nrows(), saved.ncols()));
+        let took_over = has_residual || op.dropout.is_some();
+        let mut dx = took_over.then(|| self.buffers.take(saved.nrows(), saved.ncols()));
+        let sum = if took_over { &saved } else { &self.nodes[x.0].value };
         time(Part::LAYER_NORM, || {
-            layer_norm::backward(context, op, &saved, pairs(&statistics), &mut dy, dx.as_mut(), grads);
+            layer_norm::backward(context, op, sum, pairs(&statistics), &mut dy, dx.as_mut(), grads);
         });
         self.buffers.give(saved);
         self.buffers.give(statistics);

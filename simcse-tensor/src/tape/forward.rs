@@ -7,18 +7,21 @@ use ndarray::Array2;
 use crate::buffers::pool::BufferPool;
 use crate::ops::activation::{self, Activation};
 use crate::ops::activation_linear;
-use crate::ops::attention::{self, Attention};
+use crate::ops::attention;
+use crate::ops::attention::op::Attention;
+use crate::ops::attention::relative_bias::{self, RelativeBias};
+use crate::ops::attention::rotary::Rotary;
 use crate::ops::context::Context;
 use crate::ops::contrastive::loss::ContrastiveLoss;
 use crate::ops::dense::{self, Dense, DenseActivation};
 use crate::ops::dropout::Dropout;
 use crate::ops::elementwise::flat_mut;
 use crate::ops::embedding::{self, Lookup};
-use crate::ops::layer_norm::{self, LayerNorm};
+use crate::ops::gated_linear::{self, Gated};
+use crate::ops::layer_norm::{self, LayerNorm, Norm};
 use crate::ops::linear::{self, Linear};
 use crate::ops::pooling::{self, Pooling};
-use crate::ops::relative_bias::{self, RelativeBias};
-use crate::ops::{contrastive, dropout, normalize, select, weighted_sum};
+use crate::ops::{contrastive, dropout, normalize, residual, select, weighted_sum};
 use crate::params::{Params, Slot};
 use crate::precision::Precision;
 use crate::profile::{Part, time};
@@ -116,18 +119,24 @@ impl<'a> Tape<'a> {
         self.push(Op::Embedding { lookups }, y, Arc::clone(&self.rows))
     }
 
-    /// `x·Wᵀ + b`, (N, out). PyTorch: `nn.functional.linear(x, W, b)`.
-    pub fn linear(&mut self, x: Var, weight: Slot, bias: Slot) -> Var {
-        let linear = Linear { weight, bias: Some(bias) };
+    /// `x·Wᵀ + b`, (N, out), or without `b`. PyTorch: `nn.functional.linear(x, W, b)`.
+    pub fn linear(&mut self, x: Var, weight: Slot, bias: impl Into<Option<Slot>>) -> Var {
+        let linear = Linear { weight, bias: bias.into() };
         let mut y = self.buffers.take(self.value(x).nrows(), weight.rows());
         time(Part::FORWARD, || linear::forward(self.context(x), self.value(x), linear, &mut y));
         self.push(Op::Linear { x, linear }, y, self.rows_of(x))
     }
 
-    /// `f(h)·Wᵀ + b` with an activation function `f`, (N, out). Takes over `h`. PyTorch:
-    /// `linear(f(h), W, b)`.
-    pub fn activation_linear(&mut self, h: Var, activation: Activation, weight: Slot, bias: Slot) -> Var {
-        let linear = Linear { weight, bias: Some(bias) };
+    /// `f(h)·Wᵀ + b` with an activation function `f`, (N, out), or without `b`. Takes over `h`.
+    /// PyTorch: `linear(f(h), W, b)`.
+    pub fn activation_linear(
+        &mut self,
+        h: Var,
+        activation: Activation,
+        weight: Slot,
+        bias: impl Into<Option<Slot>>,
+    ) -> Var {
+        let linear = Linear { weight, bias: bias.into() };
         let saved = self.take_over(h);
         let mut fh = self.buffers.take(saved.nrows(), saved.ncols());
         let mut y = self.buffers.take(saved.nrows(), weight.rows());
@@ -135,6 +144,28 @@ impl<'a> Tape<'a> {
         self.buffers.give(fh);
         let saved = self.keep(saved);
         self.push(Op::ActivationLinear { h, activation, saved, linear }, y, self.rows_of(h))
+    }
+
+    /// `dropout(f(a) ⊙ g)·Wᵀ + b` for `h = [a, g]` (N, 2F) with an activation function `f`, (N,
+    /// out), or without `b`. Takes over `h`. transformers: `ModernBertMLP`.
+    pub fn gated_linear(
+        &mut self,
+        h: Var,
+        activation: Activation,
+        dropout: Option<Dropout>,
+        weight: Slot,
+        bias: impl Into<Option<Slot>>,
+    ) -> Var {
+        let op = Gated { activation, dropout: active(dropout) };
+        let linear = Linear { weight, bias: bias.into() };
+        let saved = self.take_over(h);
+        assert_eq!(saved.ncols(), 2 * weight.cols(), "gated_linear: columns");
+        let mut fh = self.buffers.take(saved.nrows(), weight.cols());
+        let mut y = self.buffers.take(saved.nrows(), weight.rows());
+        gated_linear::forward(self.context(h), op, &saved, linear, &mut fh, &mut y);
+        self.buffers.give(fh);
+        let saved = self.keep(saved);
+        self.push(Op::GatedLinear { h, op, saved, linear }, y, self.rows_of(h))
     }
 
     /// `f(h)` with an activation function `f`, (N, F). Takes over `h`. transformers:
@@ -147,27 +178,36 @@ impl<'a> Tape<'a> {
         self.push(Op::Activation { h, activation, saved }, y, self.rows_of(h))
     }
 
-    /// `LayerNorm(residual + dropout(x))`, (N, C). Takes over `x`. PyTorch:
-    /// `nn.functional.layer_norm(r + dropout(x), …)`.
-    pub fn layer_norm(
-        &mut self,
-        x: Var,
-        residual: Option<Var>,
-        dropout: Option<Dropout>,
-        [gamma, beta]: [Slot; 2],
-        eps: f32,
-    ) -> Var {
-        let op = LayerNorm { gamma, beta, eps, dropout: active(dropout) };
-        let mut saved = self.take_over(x);
-        let mut statistics = self.buffers.take(saved.nrows(), 2);
-        let mut y = self.buffers.take(saved.nrows(), saved.ncols());
+    /// `LayerNorm(residual + dropout(x))`, (N, C). Takes over `x` if there is a residual or dropout.
+    /// PyTorch: `nn.functional.layer_norm(r + dropout(x), …)`.
+    pub fn layer_norm(&mut self, x: Var, residual: Option<Var>, dropout: Option<Dropout>, norm: Norm) -> Var {
+        let op = LayerNorm { norm, dropout: active(dropout) };
+        let mut sum = self.take_over(x);
+        let mut statistics = self.buffers.take(sum.nrows(), 2);
+        let mut y = self.buffers.take(sum.nrows(), sum.ncols());
         let r = residual.map(|r| self.value(r));
         time(Part::LAYER_NORM, || {
-            layer_norm::forward(self.context(x), &op, &mut saved, r, pairs_mut(&mut statistics), &mut y);
+            layer_norm::forward(self.context(x), &op, &mut sum, r, pairs_mut(&mut statistics), &mut y);
         });
-        let saved = self.keep(saved);
+        let saved = match op.dropout.is_none() && residual.is_none() {
+            true => {
+                self.nodes[x.0].value = sum; // as it was
+                Array2::default((0, 0))
+            }
+            false => self.keep(sum),
+        };
         let statistics = self.keep(statistics);
         self.push(Op::LayerNorm { x, residual, op, saved, statistics }, y, self.rows_of(x))
+    }
+
+    /// `residual + dropout(x)`, (N, C). Takes over `x`. PyTorch: `r + nn.functional.dropout(x)`.
+    pub fn residual(&mut self, x: Var, residual: Var, dropout: Option<Dropout>) -> Var {
+        let dropout = active(dropout);
+        let mut y = self.take_over(x);
+        time(Part::LAYER_NORM, || {
+            residual::forward(dropout.as_ref(), &mut y, self.value(residual), self.context(x).rows);
+        });
+        self.push(Op::Residual { x, residual, dropout }, y, self.rows_of(x))
     }
 
     /// `dropout(x)`, (N, C). Takes over `x`. PyTorch: `nn.functional.dropout(x, p=rate)`.
@@ -198,9 +238,11 @@ impl<'a> Tape<'a> {
     /// `scaled_dot_product_attention`.
     ///
     /// # Panics
-    /// If C is not a multiple of the number of heads, or the bias is for another number of them.
-    pub fn attention(&mut self, qkv: Var, heads: usize, bias: Option<Var>, dropout: Option<Dropout>) -> Var {
-        let op = Attention { heads, dropout: active(dropout) };
+    /// If C is not a multiple of the number of heads; the bias is for another number of them, or
+    /// there is a window as well; or a sentence is longer than there are rotary positions.
+    pub fn attention(&mut self, qkv: Var, bias: Option<Var>, op: Attention) -> Var {
+        let op = Attention { dropout: active(op.dropout), ..op };
+        let heads = op.heads;
         let saved = self.take_over(qkv);
         let tokens = saved.nrows();
         let width = saved.ncols() / 3;
@@ -208,9 +250,14 @@ impl<'a> Tape<'a> {
         let mut statistics = self.buffers.take(tokens, 2 * heads);
         let mut o = self.buffers.take(tokens, width);
         let table = bias.map(|bias| self.value(bias));
-        assert!(table.is_none_or(|table| table.ncols() == RelativeBias::BUCKETS * heads), "attention: bias");
+        let fits = |table: &Array2<f32>| table.ncols() == RelativeBias::BUCKETS * heads && op.window.is_none();
+        assert!(table.is_none_or(fits), "attention: bias");
+        let rows = self.context(qkv).rows;
+        let longest = rows.iter().map(|sentence| sentence.len()).max().unwrap_or(0);
+        let rotates = |rotary: &Arc<Rotary>| rotary.size() == width / heads && rotary.positions() >= longest;
+        assert!(op.rotary.as_ref().is_none_or(rotates), "attention: rotary positions of {longest} tokens");
         time(Part::ATTENTION, || {
-            attention::forward(&op, &saved, table, self.context(qkv).rows, pairs_mut(&mut statistics), &mut o)
+            attention::forward(&op, &saved, table, rows, pairs_mut(&mut statistics), &mut o);
         });
         let saved = self.keep(saved);
         let statistics = self.keep(statistics);

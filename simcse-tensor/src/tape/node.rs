@@ -5,10 +5,11 @@ use std::sync::Arc;
 use ndarray::Array2;
 
 use crate::ops::activation::Activation;
-use crate::ops::attention::Attention;
+use crate::ops::attention::op::Attention;
 use crate::ops::dense::Dense;
 use crate::ops::dropout::Dropout;
 use crate::ops::embedding::Lookup;
+use crate::ops::gated_linear::Gated;
 use crate::ops::layer_norm::LayerNorm;
 use crate::ops::linear::Linear;
 use crate::ops::pooling::Pooling;
@@ -20,7 +21,7 @@ use crate::rows::Rows;
 pub struct Var(pub(super) usize);
 
 /// One operation: its inputs, its parameters, and what its backward needs. A `saved` buffer is that
-/// of an input, which the operation took over.
+/// of an input, which the operation took over; LayerNorm's is empty if it left its input in place.
 #[derive(Debug)]
 pub(super) enum Op {
     Input,
@@ -28,8 +29,10 @@ pub(super) enum Op {
     Linear { x: Var, linear: Linear },
     Activation { h: Var, activation: Activation, saved: Array2<f32> },
     ActivationLinear { h: Var, activation: Activation, saved: Array2<f32>, linear: Linear },
+    GatedLinear { h: Var, op: Gated, saved: Array2<f32>, linear: Linear },
     LayerNorm { x: Var, residual: Option<Var>, op: LayerNorm, saved: Array2<f32>, statistics: Array2<f32> },
     Dropout { x: Var, dropout: Dropout },
+    Residual { x: Var, residual: Var, dropout: Option<Dropout> },
     RelativeBias { table: Slot },
     Attention { qkv: Var, bias: Option<Var>, op: Attention, saved: Array2<f32>, statistics: Array2<f32> },
     Select { x: Var, index: Arc<[u32]> },

@@ -270,7 +270,10 @@ impl Demand {
             embedding_width: config.embedding_width(),
             dimension: encoder.dimension(),
             // A dense layer on embeddings may be wider than the feed-forward network.
-            intermediate_size: dense.iter().map(|dense| dense.out_features).fold(config.intermediate_size, usize::max),
+            intermediate_size: dense
+                .iter()
+                .map(|dense| dense.out_features)
+                .fold(config.feed_forward_width(), usize::max),
             precision: settings.precision,
             vocabulary,
             loss: settings.is_contrastive().then(|| settings.contrastive(examples.columns())),

@@ -69,11 +69,36 @@ fn what_is_written_is_read_back() {
     }
 }
 
+/// As transformers 5 writes them, and as the versions before did.
+#[test]
+fn modernberts_layers_are_read_in_both_forms() {
+    let newer = r#"{
+        "model_type": "modernbert", "num_hidden_layers": 5, "local_attention": 32,
+        "layer_types": [
+            "full_attention", "sliding_attention", "full_attention", "sliding_attention", "full_attention"
+        ],
+        "rope_parameters": {
+            "full_attention": {"rope_theta": 5000.0, "rope_type": "default"},
+            "sliding_attention": {"rope_theta": 100, "rope_type": "default"}
+        }
+    }"#;
+    let older = r#"{
+        "model_type": "modernbert", "num_hidden_layers": 5, "local_attention": 32, "global_attn_every_n_layers": 2,
+        "global_rope_theta": 5000.0, "local_rope_theta": 100.0
+    }"#;
+    let expected =
+        AlternatingAttention { global_every: 2, local_attention: 32, global_theta: 5000.0, local_theta: 100.0 };
+    for json in [newer, older] {
+        assert_eq!(parse(json).unwrap().alternating_attention, Some(expected), "{json}");
+    }
+}
+
 #[test]
 fn bad_values_are_named() {
     refused(
         "{}",
-        "config.json: model_type: expected bert, roberta, xlm-roberta, camembert, distilbert, electra or mpnet, found nothing",
+        "config.json: model_type: expected bert, roberta, xlm-roberta, camembert, distilbert, electra, mpnet or \
+         modernbert, found nothing",
     );
     refused(r#"{"model_type": "t5"}"#, r#"found "t5""#);
     refused("[]", "expected a JSON object");
@@ -105,6 +130,24 @@ fn bad_values_are_named() {
         "relative_attention_num_buckets: expected 32, found 64",
     );
     refused(r#"{"model_type": "mpnet", "pad_token_id": 0}"#, "pad_token_id: expected 1, found 0");
+    for (fields, message) in [
+        (r#""norm_bias": true"#, "norm_bias: expected false, found true"),
+        (r#""mlp_dropout": 0.1"#, "embedding_dropout: expected mlp_dropout 0.1, found nothing"),
+        (r#""hidden_size": 12, "num_attention_heads": 4"#, "num_attention_heads: expected heads of an even width"),
+        (r#""local_rope_theta": null"#, "local_rope_theta: expected a positive number, found null"),
+        (r#""rope_scaling": {"type": "linear"}"#, "rope_scaling: expected null"),
+        (r#""local_attention": 0"#, "local_attention: expected an integer from 1 to 1048576, found 0"),
+        (
+            r#""num_hidden_layers": 2, "layer_types": ["sliding_attention", "full_attention"]"#,
+            r#"layer_types: expected "full_attention" for the first of 2 layers and every n-th after it"#,
+        ),
+        (
+            r#""rope_parameters": {"full_attention": {"rope_type": "yarn", "rope_theta": 10000.0}}"#,
+            r#"rope_parameters: expected "full_attention" and "sliding_attention", each {"rope_theta": a positive"#,
+        ),
+    ] {
+        refused(&format!(r#"{{"model_type": "modernbert", {fields}}}"#), message);
+    }
     refused(r#"{"model_type": "electra", "embedding_size": 0}"#, "embedding_size: expected an integer from 1 to 65536");
     refused(r#"{"model_type": "roberta", "max_position_embeddings": 2}"#, "max_position_embeddings");
 }

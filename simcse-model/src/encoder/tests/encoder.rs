@@ -8,14 +8,16 @@ use std::sync::Arc;
 use ndarray::{Array2, ArrayView2, s};
 use proptest::prelude::*;
 use simcse_tensor::rng::Philox;
-use simcse_tensor::{Activation, BufferPool, DenseActivation, Grads, Named, Params, Pooling, Rows};
+use simcse_tensor::{Activation, BufferPool, DenseActivation, Dropout, Grads, Named, Params, Pooling, Rows};
 
 use super::*;
-use crate::architecture::Architecture;
+use crate::architecture::{Architecture, Positions};
+use crate::directory::alternating::AlternatingAttention;
 use crate::directory::layer_mix::PooledLayers;
 
 const VOCABULARY: usize = 20;
 const PAD: u32 = 1;
+const WINDOW: usize = 2;
 
 fn config(architecture: Architecture, hidden_act: Activation) -> ModelConfig {
     ModelConfig {
@@ -23,9 +25,13 @@ fn config(architecture: Architecture, hidden_act: Activation) -> ModelConfig {
         vocab_size: VOCABULARY,
         hidden_size: 8,
         embedding_size: (architecture == Architecture::Electra).then_some(6),
-        num_hidden_layers: 1,
+        // ModernBERT's second layer sees windows.
+        num_hidden_layers: if architecture == Architecture::ModernBert { 2 } else { 1 },
         num_attention_heads: 2,
         intermediate_size: 12,
+        alternating_attention: ModelConfig::defaults(architecture)
+            .alternating_attention
+            .map(|attention| AlternatingAttention { global_every: 2, local_attention: 2 * WINDOW, ..attention }),
         max_position_embeddings: 12,
         layer_norm_eps: 1e-3, // large enough that an epsilon in the wrong place shows
         hidden_dropout_prob: 0.0,
@@ -119,7 +125,13 @@ impl Oracle<'_> {
 
     fn mask(&self, site: Site, sentence: usize, position: usize, width: usize) -> Array2<f64> {
         let mut mask = vec![1.0; width];
-        self.plan.inspect(|plan| plan.at(site).mask(self.rows.stream(sentence), position, &mut mask));
+        let rate = |plan: &DropoutPlan| match site {
+            Site::AttentionOutput(_) if self.is_modern() => plan.attention,
+            _ => plan.at(site).rate,
+        };
+        self.plan.inspect(|plan| {
+            Dropout { rate: rate(plan), ..plan.at(site) }.mask(self.rows.stream(sentence), position, &mut mask)
+        });
         Array2::from_shape_fn((1, width), |(_, c)| f64::from(mask[c]))
     }
 
@@ -134,7 +146,15 @@ impl Oracle<'_> {
     }
 
     fn linear(&self, x: &Array2<f64>, name: &str) -> Array2<f64> {
-        x.dot(&self.parameter(&format!("{name}.weight")).t()) + self.parameter(&format!("{name}.bias"))
+        self.with_bias(x.dot(&self.parameter(&format!("{name}.weight")).t()), name)
+    }
+
+    fn with_bias(&self, x: Array2<f64>, name: &str) -> Array2<f64> {
+        if self.is_modern() { x } else { x + self.parameter(&format!("{name}.bias")) }
+    }
+
+    fn is_modern(&self) -> bool {
+        self.config.architecture == Architecture::ModernBert
     }
 
     fn norm(&self, mut x: Array2<f64>, name: &str) -> Array2<f64> {
@@ -143,7 +163,25 @@ impl Oracle<'_> {
             let variance = row.mapv(|x| (x - mean).powi(2)).mean().unwrap();
             row.mapv_inplace(|x| (x - mean) / (variance + f64::from(self.config.layer_norm_eps)).sqrt());
         }
-        x * self.parameter(&format!("{name}.weight")) + self.parameter(&format!("{name}.bias"))
+        self.with_bias(x * self.parameter(&format!("{name}.weight")), name)
+    }
+
+    /// Value `d` and value `d + D/2` of a head, rotated by `position·θ^(−2d/D)`.
+    fn rotated(&self, x: Array2<f64>, number: usize) -> Array2<f64> {
+        let theta: f64 = if number % 2 == 0 { 160_000.0 } else { 10_000.0 };
+        let size = x.ncols();
+        Array2::from_shape_fn(x.dim(), |(t, c)| {
+            let d = c % (size / 2);
+            let (sine, cosine) = (t as f64 * theta.powf(-((2 * d) as f64) / size as f64)).sin_cos();
+            let [a, b] = [x[[t, d]], x[[t, d + size / 2]]];
+            if c < size / 2 { a * cosine - b * sine } else { a * sine + b * cosine }
+        })
+    }
+
+    /// The parts of `x` (N, 3C) side by side.
+    fn thirds(x: &Array2<f64>) -> [Array2<f64>; 3] {
+        let c = x.ncols() / 3;
+        [0, c, 2 * c].map(|first| x.slice(s![.., first..first + c]).to_owned())
     }
 
     fn attention(&self, [q, k, v]: [Array2<f64>; 3], number: usize) -> Array2<f64> {
@@ -153,14 +191,22 @@ impl Oracle<'_> {
             let tokens = range.len();
             for head in 0..self.config.num_attention_heads {
                 let part = s![range.clone(), head * size..(head + 1) * size];
-                let mut p = q.slice(part).dot(&k.slice(part).t()) / (size as f64).sqrt();
+                let [q, k] = [&q, &k].map(|x| x.slice(part).to_owned());
+                let [q, k] = if self.is_modern() { [q, k].map(|x| self.rotated(x, number)) } else { [q, k] };
+                let mut p = q.dot(&k.t()) / (size as f64).sqrt();
                 if self.config.architecture == Architecture::Mpnet {
                     p += &self.bias(head, tokens);
                 }
                 p.mapv_inplace(f64::exp);
+                let window = if self.is_modern() && number % 2 == 1 { WINDOW } else { tokens };
+                p.indexed_iter_mut().filter(|((i, j), _)| i.abs_diff(*j) > window).for_each(|(_, p)| *p = 0.0);
                 p.outer_iter_mut().for_each(|mut row| row /= row.sum());
-                let mask = self.mask(Site::AttentionProbabilities(number), sentence, head, tokens * tokens);
-                p *= &mask.into_shape_with_order((tokens, tokens)).unwrap();
+                // A query's columns in the mask are all keys, or the places of its window.
+                let columns = tokens.min(2 * window + 1);
+                let mask = self.mask(Site::AttentionProbabilities(number), sentence, head, tokens * columns);
+                for ((i, j), p) in p.indexed_iter_mut().filter(|((i, j), _)| i.abs_diff(*j) <= window) {
+                    *p *= mask[[0, i * columns + if columns == tokens { j } else { j + window - i }]];
+                }
                 contexts.slice_mut(part).assign(&p.dot(&v.slice(part)));
             }
         }
@@ -180,27 +226,47 @@ impl Oracle<'_> {
         let family = self.config.architecture.family();
         let names = &family.parameters;
         let name = |name: &str| format!("{}.{number}.{name}", names.layers);
-        let qkv = [names.query, names.key, names.value].map(|part| self.linear(x, &name(part)));
+        if self.is_modern() {
+            let normed = if number == 0 { x.clone() } else { self.norm(x.clone(), &name("attn_norm")) };
+            let qkv = Self::thirds(&self.linear(&normed, &name("attn.Wqkv")));
+            let attended = self.linear(&self.attention(qkv, number), &name("attn.Wo"));
+            let a = x + self.dropout(attended, Site::AttentionOutput(number));
+            let h = self.linear(&self.norm(a.clone(), &name("mlp_norm")), &name("mlp.Wi"));
+            let f = h.ncols() / 2;
+            let gated = self.activated(h.slice(s![.., ..f]).to_owned()) * h.slice(s![.., f..]);
+            return self.linear(&self.dropout(gated, Site::Output(number)), &name("mlp.Wo")) + a;
+        }
+        let qkv = [0, 1, 2].map(|part| self.linear(x, &name(names.query_key_value[part])));
         let mut attended = self.linear(&self.attention(qkv, number), &name(names.attention_output));
         if self.config.architecture != Architecture::DistilBert {
             attended = self.dropout(attended, Site::AttentionOutput(number));
         }
         let a = self.norm(attended + x, &name(names.attention_norm));
-        let mut h = self.linear(&a, &name(names.intermediate));
-        let positive = self.kinks.positive.get_or_init(|| h.mapv(|h| h > 0.0));
-        h.zip_mut_with(positive, |h, &positive| *h = activated(self.config.hidden_act, *h, positive));
+        let h = self.activated(self.linear(&a, &name(names.intermediate)));
         let fed = self.dropout(self.linear(&h, &name(names.output)), Site::Output(number));
         self.norm(fed + a, &name(names.output_norm))
     }
 
+    fn activated(&self, mut h: Array2<f64>) -> Array2<f64> {
+        let positive = self.kinks.positive.get_or_init(|| h.mapv(|h| h > 0.0));
+        h.zip_mut_with(positive, |h, &positive| *h = activated(self.config.hidden_act, *h, positive));
+        h
+    }
+
     fn embeddings(&self, sentences: &[Vec<u32>]) -> Array2<f64> {
+        if self.is_modern() {
+            let table = self.parameter("embeddings.tok_embeddings.weight");
+            let ids = sentences.concat();
+            let words = Array2::from_shape_fn((ids.len(), table.ncols()), |(i, c)| table[[ids[i] as usize, c]]);
+            return self.dropout(self.norm(words, "embeddings.norm"), Site::Embeddings);
+        }
         let table = |name| self.parameter(&format!("embeddings.{name}_embeddings.weight")).to_owned();
         let words = table("word");
         let positions = table("position");
         let mut sum = Array2::zeros((0, words.ncols()));
         for ids in sentences {
             for (i, &id) in ids.iter().enumerate() {
-                let position = match self.config.architecture.family().positions_after_padding {
+                let position = match self.config.architecture.family().positions == Positions::AfterPadding {
                     false => i,
                     true if id == PAD => PAD as usize,
                     true => PAD as usize + ids[..=i].iter().filter(|&&id| id != PAD).count(),
@@ -328,8 +394,8 @@ proptest! {
             &rows,
             seed,
             |tape, x| {
-                let bias = bias.map(|table| tape.relative_bias(table));
-                layer.forward(&config, tape, x.unwrap(), bias, plan.as_ref())
+                let distances = Distances::new(&config, tape, bias, &rows);
+                layer.forward(&config, tape, x.unwrap(), &distances, plan.as_ref())
             },
             |values| {
                 let oracle = Oracle { config: &config, layout: &table, values, rows: &rows, plan: plan.as_ref(), kinks: &kinks };
@@ -368,7 +434,7 @@ proptest! {
         check(
             layout,
             None,
-            &padding[..if architecture.family().positions_after_padding { 2 } else { 1 }],
+            &padding[..if architecture.family().positions == Positions::AfterPadding { 2 } else { 1 }],
             rows,
             seed,
             |tape, _| {
@@ -380,10 +446,21 @@ proptest! {
             |values| {
                 let oracle = Oracle { config: &config, layout: &table, values, rows, plan: plan.as_ref(), kinks: &kinks };
                 let embedded = oracle.embeddings(&sentences);
-                let last = oracle.layer(0, &embedded);
-                let hidden = if layers == PooledLayers::AvgTop2 { (embedded + last) / 2.0 } else { last };
+                let first = oracle.layer(0, &embedded);
+                let hidden = match (oracle.is_modern(), layers) {
+                    (false, PooledLayers::AvgTop2) => (embedded + first) / 2.0,
+                    (false, _) => first,
+                    (true, _) => {
+                        let last = oracle.norm(oracle.layer(1, &first), "final_norm");
+                        if layers == PooledLayers::Last { last } else { (first + last) / 2.0 }
+                    }
+                };
                 let pooled = oracle.pool(&hidden, pooling);
-                if has_dense { oracle.linear(&pooled, "dense").mapv(f64::tanh) } else { pooled }
+                let [weight, bias] = ["dense.weight", "dense.bias"];
+                match has_dense {
+                    true => (pooled.dot(&oracle.parameter(weight).t()) + oracle.parameter(bias)).mapv(f64::tanh),
+                    false => pooled,
+                }
             },
         );
     }

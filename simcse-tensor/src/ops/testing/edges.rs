@@ -8,12 +8,13 @@ use proptest::test_runner::Config;
 use crate::named::Named;
 use crate::ops::activation::{Activation, tests::oracle};
 use crate::ops::activation_linear;
-use crate::ops::attention::{self, Attention};
+use crate::ops::attention;
+use crate::ops::attention::op::Attention;
 use crate::ops::context::Context;
 use crate::ops::contrastive::example::{Block, cross_entropy};
 use crate::ops::contrastive::loss::ContrastiveLoss;
 use crate::ops::elementwise::{flat, flat_mut};
-use crate::ops::layer_norm::{self, LayerNorm};
+use crate::ops::layer_norm::{self, LayerNorm, Norm};
 use crate::ops::linear::Linear;
 use crate::ops::normalize;
 use crate::simd::math::{self, SoftmaxStatistics};
@@ -119,7 +120,7 @@ proptest! {
         params.slice_mut(beta).fill(0.25);
         let context = Context { params: &params, rows: &rows, precision: Precision::F32 };
         let mut grads = Grads::zeros(params.layout().clone());
-        let op = LayerNorm { gamma, beta, eps: 1e-12, dropout: None };
+        let op = LayerNorm { norm: Norm { gamma, beta: Some(beta), eps: 1e-12 }, dropout: None };
         let mut sum = Array2::from_shape_vec((1, width), x).unwrap();
         let values = wide(flat(&sum));
         let mut statistics = [[0.0; 2]];
@@ -212,7 +213,7 @@ proptest! {
         values in prop::collection::vec(prop_oneof![-40f32..40.0, Just(1e-40)], 6),
         dout in prop::collection::vec(-1f32..1.0, 6),
     ) {
-        let op = Attention { heads, dropout: None };
+        let op = Attention { heads, ..Attention::default() };
         let rows = Rows::new([2], vec![0]);
         let mut qkv = Array2::from_shape_fn((2, 3 * heads), |(i, j)| {
             if j < 2 * heads { logits[6 * i + j] } else { values[3 * i + j - 2 * heads] }

@@ -101,7 +101,7 @@ mod tests {
     use crate::ops::attention::tests::oracle;
     use crate::ops::testing::{Case, check, sentences};
     use crate::rng::Philox;
-    use crate::{Dropout, Rows};
+    use crate::{Attention, Dropout, Rows};
 
     /// Where a new bucket begins, as transformers' `relative_position_bucket` has it for distances
     /// up to 600.
@@ -136,16 +136,17 @@ mod tests {
         ) {
             let inputs = vec![(rows.tokens(), 3 * heads * size); 2];
             let dropout = drop.then(|| Dropout { rate: 0.3, philox: Philox::new(seed), step: 1, site: 2 });
+            let op = Attention { heads, dropout, ..Attention::default() };
             check(
                 &Case { rows: rows.clone(), inputs, params: vec![(RelativeBias::BUCKETS, heads)], seed },
                 |tape, x, table| {
                     let bias = tape.relative_bias(table[0]);
-                    let [a, b] = [x[0], x[1]].map(|x| tape.attention(x, heads, Some(bias), dropout));
+                    let [a, b] = [x[0], x[1]].map(|x| tape.attention(x, Some(bias), op.clone()));
                     tape.weighted_sum(vec![(a, 0.75), (b, 0.25)])
                 },
                 |x, table| {
                     let bias = |h: usize, tokens: usize| bias(&table[0], h, tokens);
-                    let [a, b] = [&x[0], &x[1]].map(|x| oracle(x, &rows, heads, size, bias, dropout));
+                    let [a, b] = [&x[0], &x[1]].map(|x| oracle(x, &rows, size, bias, &op));
                     0.75 * a + 0.25 * b
                 },
             );
