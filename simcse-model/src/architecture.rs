@@ -99,9 +99,9 @@ pub(crate) enum Positions {
 /// Which of a model's two dropout rates.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Rate {
-    /// [`ModelConfig::hidden_dropout_prob`](crate::ModelConfig::hidden_dropout_prob).
+    /// `hidden_dropout_prob` of [`ModelConfig`](crate::ModelConfig).
     Hidden,
-    /// [`ModelConfig::attention_probs_dropout_prob`](crate::ModelConfig::attention_probs_dropout_prob).
+    /// `attention_probs_dropout_prob`.
     Attention,
 }
 

@@ -98,7 +98,7 @@ pub use ops::layer_norm::Norm;
 pub use ops::pooling::Pooling;
 pub use ops::softmax::softmax;
 pub use ops::vocabulary_loss::{Predictions, VocabularyLoss, vocabulary_loss_scratch_bytes};
-pub use params::{Flat, Grads, Layout, ParamGradient, ParamValue, Parameter, Params, Slot};
+pub use params::{Flat, Grads, Layout, PAGE, ParamGradient, ParamValue, Parameter, Params, Slot};
 pub use peak::peak_flops;
 pub use precision::Precision;
 pub use rows::Rows;

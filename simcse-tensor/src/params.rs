@@ -16,7 +16,7 @@ use crate::buffers::pages::Aligned;
 const CHUNK: usize = 1 << 16;
 
 /// Values that are touched, or not, together: a page of most systems' memory.
-const PAGE: usize = 4096 / size_of::<f32>();
+pub const PAGE: usize = 4096 / size_of::<f32>();
 
 /// One named tensor of a [`Layout`].
 #[derive(Clone, Debug, PartialEq, Eq)]

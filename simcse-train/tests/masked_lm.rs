@@ -71,7 +71,7 @@ fn loss_and_gradients_are_those_of_transformers() {
     let golden: Golden = serde_json::from_slice(&std::fs::read(goldens().join("masked_lm.json")).unwrap()).unwrap();
     let bytes = std::fs::read(goldens().join("masked_lm.safetensors")).unwrap();
     let expected = SafeTensors::deserialize(&bytes).unwrap();
-    assert_eq!(golden.models.len(), 5);
+    assert_eq!(golden.models.len(), 6);
     for (name, case) in golden.models {
         let encoder = encoder(&name, &expected);
         let count = case.texts.len() as u32;
@@ -106,7 +106,7 @@ fn batch() -> TokenizedBatch {
 
 #[test]
 fn pieces_of_every_size_give_the_same_bits() {
-    ["bert", "electra", "mpnet"].into_iter().for_each(check_pieces);
+    ["bert", "electra", "mpnet", "modernbert"].into_iter().for_each(check_pieces);
 }
 
 fn check_pieces(model: &str) {

@@ -300,6 +300,11 @@ fn mpnet() {
 }
 
 #[test]
+fn modernbert() {
+    committed("modernbert");
+}
+
+#[test]
 fn published_sizes() {
     let Some(goldens) = std::env::var_os("SIMCSE_GOLDENS") else {
         println!("skipped: SIMCSE_GOLDENS is not set");

@@ -3,7 +3,8 @@
 
 use rayon::ThreadPoolBuilder;
 use simcse_model::{
-    Architecture, ModelConfig, ModelDirectory, Named, PooledLayers, Pooling, Precision, SentenceEncoder, Tokenizer,
+    AlternatingAttention, Architecture, ModelConfig, ModelDirectory, Named, PooledLayers, Pooling, Precision,
+    SentenceEncoder, Tokenizer,
 };
 use simcse_tensor::Hardness;
 use simcse_train::data::builder::ExamplesBuilder;
@@ -29,7 +30,14 @@ fn encoder(texts: &[String], precision: Precision) -> SentenceEncoder {
 
 fn encoder_of(architecture: Architecture, texts: &[String], precision: Precision) -> SentenceEncoder {
     let tokenizer = Tokenizer::byte_level_bpe(texts, 300).unwrap();
+    let defaults = ModelConfig::defaults(architecture);
     let config = ModelConfig {
+        // The second layer's windows are shorter than sentences.
+        alternating_attention: defaults.alternating_attention.map(|attention| AlternatingAttention {
+            global_every: 2,
+            local_attention: 16,
+            ..attention
+        }),
         vocab_size: tokenizer.max_id() as usize + 1,
         hidden_size: 24, // not a multiple of any instruction set's tile
         num_hidden_layers: 2,
@@ -37,8 +45,9 @@ fn encoder_of(architecture: Architecture, texts: &[String], precision: Precision
         intermediate_size: 40,
         embedding_size: (architecture == Architecture::Electra).then_some(16),
         max_position_embeddings: 70,
+        pad_token_id: defaults.pad_token_id.min(1),
         initializer_range: 0.05,
-        ..ModelConfig::defaults(architecture)
+        ..defaults
     };
     let directory = ModelDirectory::new(config, tokenizer, Pooling::Mean, 64).unwrap();
     let mut encoder = SentenceEncoder::random(directory, 1);
@@ -101,7 +110,8 @@ fn weights_have_the_same_bits_for_pieces_of_any_size() {
     }
 }
 
-/// ELECTRA's projection, and MPNet's table of positions, which all layers and sentences add to.
+/// ELECTRA's projection, ModernBERT's windows, and MPNet's table of positions, which all layers and
+/// sentences add to.
 #[test]
 fn every_family_gives_the_same_bits_for_any_threads_and_pieces() {
     let examples = Examples::from_texts("sentences", texts(), 1).unwrap();

@@ -2,7 +2,7 @@
 """Compute with PyTorch what `simcse-train/tests/pytorch.rs` compares with.
 
     python3 tools/generate/goldens.py [NAME...]
-        write simcse-train/tests/goldens/{bert,roberta,distilbert,electra,mpnet}
+        write simcse-train/tests/goldens/{bert,roberta,distilbert,electra,mpnet,modernbert}
     python3 tools/generate/goldens.py --live MODEL_DIR... --out DIR
         do the same for models on disk, into DIR/<name of the model>; to compare with them:
         SIMCSE_GOLDENS=DIR cargo test -p simcse-train --test pytorch -- --nocapture
@@ -34,8 +34,9 @@ import torch
 import transformers
 from sentence_transformers.losses import MultipleNegativesRankingLoss
 from sentence_transformers.models import Pooling
-from transformers import (AutoConfig, AutoModel, BertConfig, DistilBertConfig, ElectraConfig, MPNetConfig, RobertaConfig,
-                          get_linear_schedule_with_warmup)
+from transformers import (AutoConfig, AutoModel, BertConfig, BertTokenizer, DistilBertConfig, ElectraConfig,
+                          ModernBertConfig, MPNetConfig, RobertaConfig, get_linear_schedule_with_warmup)
+from transformers.models.modernbert import modeling_modernbert
 
 SEED = 20210418
 SCALE = 20.0
@@ -62,7 +63,15 @@ SMALL_MODELS = {
                                    attention_dropout=0.15, max_position_embeddings=LONGEST),
     "electra": ElectraConfig(**BERT, embedding_size=40, max_position_embeddings=LONGEST),
     "mpnet": MPNetConfig(**BERT, max_position_embeddings=LONGEST + 2, layer_norm_eps=1e-5),
+    # A layer that sees whole sentences, and one that sees four tokens on either side.
+    "modernbert": ModernBertConfig(**SIZES, hidden_size=64, num_hidden_layers=2, num_attention_heads=4,
+                                   intermediate_size=96, embedding_dropout=0.1, mlp_dropout=0.1,
+                                   attention_dropout=0.15, global_attn_every_n_layers=2, local_attention=8,
+                                   max_position_embeddings=LONGEST, pad_token_id=0, bos_token_id=CLS, cls_token_id=CLS,
+                                   eos_token_id=SEP, sep_token_id=SEP),
 }
+# Where a configuration has the rates of dropout, if not where BERT has them.
+RATES = {"distilbert": ("dropout", "attention_dropout"), "modernbert": ("mlp_dropout", "attention_dropout")}
 
 
 # Dropout masks: see simcse-tensor/src/{rng,ops/dropout}.rs and simcse-model/src/encoder/dropout.rs.
@@ -111,6 +120,8 @@ class Dropout:
         layers = range(config.num_hidden_layers)
         per_layer = [1, 3] if config.model_type == "distilbert" else [1, 2, 3]
         self.sites = iter([0] + [3 * layer + site for layer in layers for site in per_layer])
+        self.windows = [config.sliding_window if kind == "sliding_attention" else None
+                        for kind in getattr(config, "layer_types", None) or [None] * config.num_hidden_layers]
         self.lengths, self.step = lengths, step
         half = len(lengths) // 2
         self.streams = [2 * i for i in range(half)] + [2 * i + 1 for i in range(half)]
@@ -121,12 +132,35 @@ class Dropout:
         site, shape = next(self.sites), tuple(x.shape)
         if len(shape) == 4:  # attention probabilities, (S, H, T, T)
             drawn, heads = np.ones(shape), np.arange(shape[1])[:, None]
+            window = self.windows[(site - 1) // 3]
             for sentence, (stream, t) in enumerate(zip(self.streams, self.lengths)):
-                drawn[sentence, :, :t, :t] = mask(p, self.step, site, stream, heads, t * t).reshape(-1, t, t)
+                columns = t if window is None else min(t, 2 * window + 1)
+                rows = mask(p, self.step, site, stream, heads, t * columns).reshape(-1, t, columns)
+                if columns == t:
+                    drawn[sentence, :, :t, :t] = rows
+                else:  # a key's column is its place in the query's window
+                    for i, j in ((i, j) for i in range(t) for j in range(t) if abs(i - j) <= window):
+                        drawn[sentence, :, i, j] = rows[:, i, j + window - i]
         else:  # (S, T, C)
             streams, positions = np.array(self.streams)[:, None, None], np.arange(shape[1])[:, None]
             drawn = mask(p, self.step, site, streams, positions, shape[2])
         return x * torch.from_numpy(drawn).to(x.dtype)
+
+
+# ModernBERT in f64: transformers computes rotations and the softmax in f32, whatever the model's type.
+
+def rotate(q, k, cos, sin, unsqueeze_dim=1):
+    cos, sin = cos.unsqueeze(unsqueeze_dim), sin.unsqueeze(unsqueeze_dim)
+    return tuple(x * cos + modeling_modernbert.rotate_half(x) * sin for x in (q, k))
+
+
+def attend(module, query, key, value, attention_mask, scaling, dropout=0.0, **_):
+    scores = query @ key.transpose(2, 3) * scaling + attention_mask
+    probabilities = torch.nn.functional.dropout(scores.softmax(-1), p=dropout, training=module.training)
+    return (probabilities @ value).transpose(1, 2).contiguous(), probabilities
+
+
+modeling_modernbert.apply_rotary_pos_emb, modeling_modernbert.eager_attention_forward = rotate, attend
 
 
 # One training step.
@@ -278,8 +312,7 @@ def write_golden(directory, model_dir, learning_rate, **shape):
     made_by = (f"tools/generate/goldens.py, seed {SEED}, Python {platform.python_version()}, torch {torch.__version__}, "
                f"transformers {transformers.__version__}, sentence-transformers {sentence_transformers.__version__}, "
                f"numpy {np.__version__}")
-    hidden, attention = (("dropout", "attention_dropout") if config.model_type == "distilbert"
-                         else ("hidden_dropout_prob", "attention_probs_dropout_prob"))
+    hidden, attention = RATES.get(config.model_type, ("hidden_dropout_prob", "attention_probs_dropout_prob"))
     golden = {
         "made_by": made_by,
         "model": "." if model_dir == directory else str(model_dir.resolve()),
@@ -320,7 +353,11 @@ def make_small_model(directory, config):
                 parameter.normal_(0.0, 0.15 if parameter.ndim == 2 else 0.3)
     model.save_pretrained(directory)
     words = {0: "[PAD]", 1: "[UNK]", 2: "[MASK]", CLS: "[CLS]", SEP: "[SEP]"}
-    (directory / "vocab.txt").write_text("".join(words.get(i, f"word{i}") + "\n" for i in range(config.vocab_size)))
+    words = [words.get(i, f"word{i}") for i in range(config.vocab_size)]
+    if config.model_type == "modernbert":  # it has no tokenizer but the one in tokenizer.json
+        BertTokenizer(vocab={word: i for i, word in enumerate(words)}).save_pretrained(directory)
+        return
+    (directory / "vocab.txt").write_text("".join(word + "\n" for word in words))
     # A WordPiece vocabulary, even if the model type implies another tokenizer.
     (directory / "tokenizer_config.json").write_text('{"tokenizer_class": "BertTokenizer"}\n')
 

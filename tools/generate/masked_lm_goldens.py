@@ -23,7 +23,7 @@ from transformers import AutoModelForMaskedLM
 
 GOLDENS = Path(__file__).resolve().parents[2] / "simcse-train" / "tests" / "goldens"
 SEED, WHOLE, STRIDE, SENTENCES = 7, 128, 37, 40
-HEADS = ("cls.", "lm_head.", "vocab_", "generator_")
+HEADS = ("cls.", "lm_head.", "vocab_", "generator_", "head.", "decoder.")
 
 
 def texts(config, rng):
@@ -73,7 +73,7 @@ def compute(name, rng):
 
 def main():
     golden, arrays = {"whole": WHOLE, "stride": STRIDE, "models": {}}, {}
-    for name in ["bert", "roberta", "distilbert", "electra", "mpnet"]:
+    for name in ["bert", "roberta", "distilbert", "electra", "mpnet", "modernbert"]:
         golden["models"][name], found = compute(name, np.random.default_rng(SEED))
         arrays.update(found)
     golden["versions"] = {"python": platform.python_version(), "torch": torch.__version__,

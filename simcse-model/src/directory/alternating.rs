@@ -1,5 +1,5 @@
-//! ModernBERT's attention in `config.json`: which layers see whole sentences, which see windows, and
-//! by which angles positions rotate in each.
+//! ModernBERT's attention in `config.json`: which layers see whole sentences, which see windows,
+//! and by which angles positions rotate in each.
 //!
 //! transformers: `ModernBertConfig`. Version 5 writes `layer_types` and `rope_parameters`; before,
 //! the same was in `global_attn_every_n_layers`, `global_rope_theta` and `local_rope_theta`. Both

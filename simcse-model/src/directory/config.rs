@@ -74,7 +74,8 @@ pub struct ModelConfig {
     /// The dropout rate after embeddings and dense layers (DistilBERT: `dropout`; ModernBERT:
     /// `embedding_dropout` and `mlp_dropout`, which must be equal).
     pub hidden_dropout_prob: f32,
-    /// The dropout rate of attention probabilities (DistilBERT and ModernBERT: `attention_dropout`).
+    /// The dropout rate of attention probabilities (DistilBERT and ModernBERT:
+    /// `attention_dropout`).
     pub attention_probs_dropout_prob: f32,
     /// The padding token's id, from which RoBERTa counts its positions.
     pub pad_token_id: usize,

@@ -85,8 +85,15 @@ impl Layer {
     /// `x` (N, C) to `y` (N, C):
     ///
     /// ```text
-    /// a = LayerNorm(x + dropout(attend(x)))        LayerNorm first:   a = x + dropout(attend(LayerNorm(x)))
-    /// y = LayerNorm(a + feed(a))                                      y = a + feed(LayerNorm(a))
+    /// a = LayerNorm(x + dropout(attend(x)))
+    /// y = LayerNorm(a + feed(a))
+    /// ```
+    ///
+    /// and with LayerNorm first:
+    ///
+    /// ```text
+    /// a = x + dropout(attend(LayerNorm(x)))
+    /// y = a + feed(LayerNorm(a))
     /// ```
     pub(crate) fn forward(
         &self,

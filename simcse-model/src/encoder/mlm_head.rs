@@ -2,9 +2,9 @@
 //! 2019).
 //!
 //! transformers: `BertLMPredictionHead`, `RobertaLMHead`, `MPNetLMHead`,
-//! `ElectraGeneratorPredictions`, `ModernBertPredictionHead`, and the `vocab_…` layers of `DistilBertForMaskedLM`. Their last
-//! product is with the word embeddings (tied weights), so the head itself ends with the states to
-//! multiply, and has a bias for each token.
+//! `ElectraGeneratorPredictions`, `ModernBertPredictionHead`, and the `vocab_…` layers of
+//! `DistilBertForMaskedLM`. Their last product is with the word embeddings (tied weights), so the
+//! head itself ends with the states to multiply, and has a bias for each token.
 
 use simcse_tensor::{Activation, Layout, Norm, Slot, Tape, Var};
 

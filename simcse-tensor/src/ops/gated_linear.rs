@@ -3,8 +3,8 @@
 //! Transformer"; GeGLU if `f` is GELU).
 //!
 //! PyTorch: `a, g = h.chunk(2, dim=-1); linear(dropout(ACT2FN[name](a) * g), W, b)`. `h` (N, 2F),
-//! `W` (C, F), `b` (C), `y` (N, C). As in [`activation_linear`](crate::ops::activation_linear), only
-//! `h` is kept.
+//! `W` (C, F), `b` (C), `y` (N, C). As in [`activation_linear`](crate::ops::activation_linear),
+//! only `h` is kept.
 
 use std::marker::PhantomData;
 

@@ -1,4 +1,4 @@
-//! The tape itself, and a method for each operation.
+//! The tape itself, and a method for each operation on tokens.
 
 use std::sync::Arc;
 
@@ -12,16 +12,13 @@ use crate::ops::attention::op::Attention;
 use crate::ops::attention::relative_bias::{self, RelativeBias};
 use crate::ops::attention::rotary::Rotary;
 use crate::ops::context::Context;
-use crate::ops::contrastive::loss::ContrastiveLoss;
-use crate::ops::dense::{self, Dense, DenseActivation};
 use crate::ops::dropout::Dropout;
 use crate::ops::elementwise::flat_mut;
 use crate::ops::embedding::{self, Lookup};
 use crate::ops::gated_linear::{self, Gated};
 use crate::ops::layer_norm::{self, LayerNorm, Norm};
 use crate::ops::linear::{self, Linear};
-use crate::ops::pooling::{self, Pooling};
-use crate::ops::{contrastive, dropout, normalize, residual, select, weighted_sum};
+use crate::ops::{dropout, residual, select, weighted_sum};
 use crate::params::{Params, Slot};
 use crate::precision::Precision;
 use crate::profile::{Part, time};
@@ -178,8 +175,8 @@ impl<'a> Tape<'a> {
         self.push(Op::Activation { h, activation, saved }, y, self.rows_of(h))
     }
 
-    /// `LayerNorm(residual + dropout(x))`, (N, C). Takes over `x` if there is a residual or dropout.
-    /// PyTorch: `nn.functional.layer_norm(r + dropout(x), …)`.
+    /// `LayerNorm(residual + dropout(x))`, (N, C). Takes over `x` if there is a residual or
+    /// dropout. PyTorch: `nn.functional.layer_norm(r + dropout(x), …)`.
     pub fn layer_norm(&mut self, x: Var, residual: Option<Var>, dropout: Option<Dropout>, norm: Norm) -> Var {
         let op = LayerNorm { norm, dropout: active(dropout) };
         let mut sum = self.take_over(x);
@@ -297,68 +294,6 @@ impl<'a> Tape<'a> {
         self.push(Op::WeightedSum { terms }, y, rows)
     }
 
-    /// One row per sentence, (S, C). sentence-transformers: `Pooling`.
-    pub fn pooling(&mut self, x: Var, mode: Pooling) -> Var {
-        self.pooling_after(0, x, mode)
-    }
-
-    /// [`pooling`](Self::pooling) that leaves out the first `excluded` rows of each sentence.
-    pub fn pooling_after(&mut self, excluded: usize, x: Var, mode: Pooling) -> Var {
-        let rows = self.rows_of(x);
-        let mut y = self.buffers.take(rows.sentences(), self.value(x).ncols());
-        time(Part::POOLING, || pooling::forward(mode, excluded, self.value(x), &rows, &mut y));
-        let one_each = rows.with_lengths(std::iter::repeat_n(1, rows.sentences()));
-        self.push(Op::Pooling { x, mode, excluded }, y, Arc::new(one_each))
-    }
-
-    /// `f(x·Wᵀ + b)` on the rows of sentences, (S, in) to (S, out). sentence-transformers: `Dense`.
-    ///
-    /// # Panics
-    /// If `x` does not have a row per sentence.
-    pub fn dense(&mut self, x: Var, weight: Slot, bias: Option<Slot>, activation: DenseActivation) -> Var {
-        let dense = Dense { linear: Linear { weight, bias }, activation };
-        let sentences = self.value(x).nrows();
-        assert_eq!(sentences, self.rows(x).sentences(), "dense: rows and sentences");
-        let mut h = self.buffers.take(sentences, weight.rows());
-        let mut y = self.buffers.take(sentences, weight.rows());
-        dense::forward(self.context(x), dense, self.value(x), &mut h, &mut y);
-        let h = self.keep(h);
-        self.push(Op::Dense { x, dense, h }, y, self.rows_of(x))
-    }
-
-    /// Rows of unit length, (S, C). Takes over `x`. PyTorch: `nn.functional.normalize(x, dim=1)`.
-    pub fn normalize(&mut self, x: Var) -> Var {
-        let mut y = self.take_over(x);
-        let lengths = time(Part::LOSS, || normalize::forward(&mut y));
-        self.push(Op::Normalize { x, lengths }, y, self.rows_of(x))
-    }
-
-    /// A contrastive loss of normalized embeddings `z` (K·B, C), (1, 1): the rows `0..B` are
-    /// anchors, the rows `B..2B` their positives, and the others their hard negatives, column by
-    /// column. sentence-transformers: `MultipleNegativesRankingLoss`.
-    ///
-    /// # Panics
-    /// If the number of rows is not a multiple of the number of columns, which is at least 2, and 3
-    /// with `off_dropout`.
-    pub fn contrastive(&mut self, z: Var, loss: &ContrastiveLoss) -> Var {
-        let (rows, width) = self.value(z).dim();
-        let columns = loss.columns;
-        let fits = rows.is_multiple_of(columns) && (columns == 3 || !loss.off_dropout);
-        assert!(columns > 1 && fits, "contrastive: {rows} rows in {columns} columns");
-        let (height, size) = contrastive::similarities_shape(loss, rows / columns);
-        let mut similarities = self.buffers.take(height, size);
-        let mut dz = self.buffers.take(rows, width);
-        let mut noise = self.buffers.take(loss.noise.map_or(0, |noise| noise.count), width);
-        let loss = time(Part::LOSS, || {
-            loss.noise.inspect(|drawn| drawn.write(&mut noise));
-            contrastive::forward(self.precision, self.value(z), &noise, loss, &mut similarities, &mut dz)
-        });
-        self.buffers.give(similarities);
-        self.buffers.give(noise);
-        let dz = self.keep(dz);
-        self.push(Op::Contrastive { z, dz }, Array2::from_elem((1, 1), loss), Arc::default())
-    }
-
     /// Promises that of all nodes so far only `vars` will be read again. A tape that does not
     /// record frees the buffers of the others.
     pub fn keep_only(&mut self, vars: &[Var]) {
@@ -369,7 +304,7 @@ impl<'a> Tape<'a> {
         }
     }
 
-    fn push(&mut self, op: Op, value: Array2<f32>, rows: Arc<Rows>) -> Var {
+    pub(super) fn push(&mut self, op: Op, value: Array2<f32>, rows: Arc<Rows>) -> Var {
         self.nodes.push(Node { op, value, rows });
         Var(self.nodes.len() - 1)
     }
@@ -379,17 +314,17 @@ impl<'a> Tape<'a> {
         Context { params: self.params, rows: &self.nodes[input.0].rows, precision: self.precision }
     }
 
-    fn rows_of(&self, var: Var) -> Arc<Rows> {
+    pub(super) fn rows_of(&self, var: Var) -> Arc<Rows> {
         Arc::clone(&self.nodes[var.0].rows)
     }
 
-    fn take_over(&mut self, var: Var) -> Array2<f32> {
+    pub(super) fn take_over(&mut self, var: Var) -> Array2<f32> {
         self.value(var); // panics if it is no longer there
         std::mem::take(&mut self.nodes[var.0].value)
     }
 
     /// Keeps a buffer for the backward pass; gives it back if there will be none.
-    fn keep(&mut self, buffer: Array2<f32>) -> Array2<f32> {
+    pub(super) fn keep(&mut self, buffer: Array2<f32>) -> Array2<f32> {
         if self.recording {
             return buffer;
         }

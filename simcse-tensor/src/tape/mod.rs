@@ -11,6 +11,7 @@ mod backward;
 mod forward;
 mod gradients;
 mod node;
+mod sentences;
 
 pub use forward::Tape;
 pub use gradients::NodeGradients;

@@ -41,7 +41,7 @@ mod vocabulary;
 
 use simcse_model::{SentenceEncoder, TokenBatch};
 use simcse_tensor::{
-    BufferPool, ContrastiveLoss, Grads, Precision, Rows, attention_scratch_bytes, contrastive_scratch_bytes,
+    BufferPool, ContrastiveLoss, Grads, PAGE, Precision, Rows, attention_scratch_bytes, contrastive_scratch_bytes,
     gemm_scratch_bytes, vocabulary_loss_scratch_bytes,
 };
 
@@ -63,8 +63,6 @@ const F32: u64 = size_of::<f32>() as u64;
 /// What no term counts: allocator fragmentation, stacks, token ids, files being written. A share of
 /// everything, and a constant; `tools/measure/memory.sh` checks that they suffice.
 const SLACK: (u64, u64) = (24, 6 << 20);
-/// Values in a page of memory.
-const PAGE: usize = 4096 / size_of::<f32>();
 /// Copies of the embeddings that an evaluation holds: as encoded, and normalized.
 const EVALUATION_COPIES: u64 = 2;
 
@@ -270,10 +268,7 @@ impl Demand {
             embedding_width: config.embedding_width(),
             dimension: encoder.dimension(),
             // A dense layer on embeddings may be wider than the feed-forward network.
-            intermediate_size: dense
-                .iter()
-                .map(|dense| dense.out_features)
-                .fold(config.feed_forward_width(), usize::max),
+            intermediate_size: dense.iter().map(|it| it.out_features).fold(config.feed_forward_width(), usize::max),
             precision: settings.precision,
             vocabulary,
             loss: settings.is_contrastive().then(|| settings.contrastive(examples.columns())),
