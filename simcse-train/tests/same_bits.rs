@@ -8,7 +8,7 @@ use simcse_model::{
 };
 use simcse_tensor::Hardness;
 use simcse_train::data::builder::ExamplesBuilder;
-use simcse_train::{Direction, Examples, Mlp, Settings, Trainer};
+use simcse_train::{Callbacks, Checkpoint, Direction, Examples, Mlp, OutputDirectory, Settings, StepRecord, Trainer};
 
 const THREADS: [usize; 5] = [1, 2, 3, 4, 8];
 
@@ -128,6 +128,41 @@ fn every_family_gives_the_same_bits_for_any_threads_and_pieces() {
                 assert!(same, "{architecture:?}: pieces of {tokens:?} tokens on {threads} threads give other bits");
             }
         }
+    }
+}
+
+/// Stops a run after a number of steps.
+struct StopAfter {
+    steps: u64,
+    done: u64,
+}
+
+impl Callbacks for StopAfter {
+    fn on_step_end(&mut self, record: &StepRecord, _: u64) {
+        self.done = record.step;
+    }
+
+    fn stop_requested(&self) -> bool {
+        self.done >= self.steps
+    }
+}
+
+#[test]
+fn every_family_resumes_with_the_same_bits() {
+    let examples = Examples::from_texts("sentences", texts(), 1).unwrap();
+    let settings = settings(5, Precision::F32);
+    for &architecture in Architecture::ALL {
+        let encoder = || encoder_of(architecture, &texts(), Precision::F32);
+        let expected = trained_from(encoder(), &examples, 2, &settings);
+        let dir = tempfile::tempdir().unwrap();
+        let trainer = Trainer::new(encoder(), &examples, settings.clone(), dir.path()).unwrap();
+        trainer.train(&mut StopAfter { steps: 3, done: 0 }).unwrap_err();
+        let output = OutputDirectory::lock_existing(dir.path()).unwrap();
+        let checkpoint = Checkpoint::open(&dir.path().join("checkpoint-3")).unwrap();
+        let trainer = Trainer::resume(output, checkpoint, &examples, settings.clone()).unwrap();
+        let resumed = trainer.train(&mut ()).unwrap().encoder;
+        let bits: Vec<u32> = resumed.params.values().iter().map(|value| value.to_bits()).collect();
+        assert!(bits == expected, "{architecture:?}: a resumed run gives other bits");
     }
 }
 

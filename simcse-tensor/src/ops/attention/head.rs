@@ -86,14 +86,11 @@ impl Head {
         [rows, rows, rows, transposed, scores, scores, drawn, relative_bias::diagonals_len(self.tokens)]
     }
 
-    /// The lengths of the backward's matrices: Q, K, V, dO, dK, dV, Kᵀ, Vᵀ, a block's P, its dP,
-    /// its mask, its mask as drawn, the bias's diagonals, and their gradient.
-    pub(super) fn backward_sizes(&self) -> [usize; 14] {
+    /// The lengths of the backward's matrices: Q, K, V, dO, dK, Kᵀ, Vᵀ, a block's P, its dP, its
+    /// mask, its mask as drawn, the bias's diagonals, and their gradient.
+    pub(super) fn backward_sizes(&self) -> [usize; 13] {
         let [rows, .., transposed, scores, _, drawn, diagonals] = self.forward_sizes();
-        [
-            rows, rows, rows, rows, rows, rows, transposed, transposed, scores, scores, scores, drawn, diagonals,
-            diagonals,
-        ]
+        [rows, rows, rows, rows, rows, transposed, transposed, scores, scores, scores, drawn, diagonals, diagonals]
     }
 
     /// Copies one head's columns, which start at `from`, out of a row-major matrix into (T, Dp).

@@ -1,5 +1,7 @@
 //! Attention's forward and backward for one sentence, head after head, block after block.
 
+use std::ops::Range;
+
 use crate::ops::attention::head::Head;
 use crate::ops::attention::op::Attention;
 use crate::ops::attention::relative_bias;
@@ -126,7 +128,7 @@ impl Kernel for Backward<'_> {
         }
         let head = Head::new(S::LANES, dout.len() / width, width / op.heads, op.window);
         let Head { tokens, size, padded_tokens, padded_size, scale, .. } = head;
-        let [q, k, v, dout_h, dk, dv, k_t, v_t, p, dp, mask, drawn, diagonals, ddiagonals] =
+        let [q, k, v, dout_h, dk, k_t, v_t, p, dp, mask, drawn, diagonals, ddiagonals] =
             carve(scratch, head.backward_sizes());
         for h in 0..op.heads {
             for (i, to) in [&mut *q, &mut *k, &mut *v].into_iter().enumerate() {
@@ -140,6 +142,8 @@ impl Kernel for Backward<'_> {
             head.gather(s, dout, width, h * size, dout_h);
             head.transpose(s, k, k_t);
             head.transpose(s, v, v_t);
+            // From here on, V is read transposed, and dV takes its place.
+            let dv = &mut *v;
             dk.fill(0.0);
             dv.fill(0.0);
             if let Some((table, _)) = &bias {
@@ -168,21 +172,23 @@ impl Kernel for Backward<'_> {
                     None => mask.fill(1.0),
                 }
                 for (row, i) in queries.clone().enumerate() {
-                    let seen = head.seen(i);
-                    let [p, dp, mask] = [&mut *p, &mut *dp, &mut *mask].map(|matrix| {
-                        let row = &mut matrix[row * block.width..][..block.width];
-                        let (row, after) = row.split_at_mut(seen.end - keys.start);
-                        let (before, row) = row.split_at_mut(seen.start - keys.start);
-                        before.fill(0.0);
-                        after.fill(0.0);
-                        row
-                    });
-                    if bias.is_some() {
-                        relative_bias::add_to_scores(s, diagonals, i, p);
+                    // Whole vectors, rather than what the query sees, are what loops are fast on.
+                    let seen = head.seen(i).start - keys.start..head.seen(i).end - keys.start;
+                    let whole = seen.start - seen.start % S::LANES..seen.end.next_multiple_of(S::LANES);
+                    let row = row * block.width..(row + 1) * block.width;
+                    let [p, dp, mask] = [&mut p[row.clone()], &mut dp[row.clone()], &mut mask[row]];
+                    for row in [&mut *p, &mut *dp, &mut *mask] {
+                        row[..whole.start].fill(0.0);
+                        row[whole.end..].fill(0.0);
                     }
-                    scores_gradient(s, scale, statistics[i * op.heads + h], p, dp, mask);
                     if bias.is_some() {
-                        relative_bias::add_gradient(s, dp, i, ddiagonals);
+                        relative_bias::add_to_scores(s, diagonals, i, &mut p[seen.clone()]);
+                    }
+                    let first = whole.start;
+                    let rows = [&mut p[whole.clone()], &mut dp[whole.clone()], &mut mask[whole]];
+                    scores_gradient(s, scale, statistics[i * op.heads + h], seen.start - first..seen.end - first, rows);
+                    if bias.is_some() {
+                        relative_bias::add_gradient(s, &dp[seen], i, ddiagonals);
                     }
                 }
 
@@ -220,27 +226,38 @@ impl Kernel for Backward<'_> {
 }
 
 /// One row of the softmax's backward, in place: `p` starts as S = Q·Kᵀ + √D·b and ends as P, `dp`
-/// starts as dO·Vᵀ and ends as dS, `mask` starts as m and ends as m ⊙ P.
+/// starts as dO·Vᵀ and ends as dS, `mask` starts as m and ends as m ⊙ P. All are 0 for keys that
+/// are not `seen`.
 #[inline(always)]
 fn scores_gradient<S: Simd>(
     s: S,
     scale: f32,
     [highest, total]: SoftmaxStatistics,
-    p: &mut [f32],
-    dp: &mut [f32],
-    mask: &mut [f32],
+    seen: Range<usize>,
+    [p, dp, mask]: [&mut [f32]; 3],
 ) {
     // The same operations on the same numbers as in the forward's softmax, except that the maximum
     // and the sum need not be found again: the bits of P are the forward's.
     math::exp_scaled(s, scale, highest, p);
+    p[..seen.start].fill(0.0);
+    p[seen.end..].fill(0.0);
     let total = s.splat(total);
-    math::map(s, p, |p| s.div(p, total));
-
-    math::zip(s, mask, dp, |m, dp| s.mul(m, dp));
-    math::zip(s, p, mask, |p, m| s.mul(p, m));
-    let along = s.splat(math::sum(s, p, dp, |p, dp| s.mul(p, dp)));
+    let mut along = s.splat(0.0);
+    for i in (0..p.len()).step_by(S::LANES) {
+        let m = s.load(&mask[i..]);
+        let probability = s.div(s.load(&p[i..]), total);
+        let gradient = s.mul(m, s.load(&dp[i..]));
+        along = s.add(along, s.mul(probability, gradient));
+        s.store(probability, &mut p[i..]);
+        s.store(gradient, &mut dp[i..]);
+        s.store(s.mul(probability, m), &mut mask[i..]);
+    }
+    let along = s.splat(s.sum(along));
     let scale = s.splat(scale);
-    math::zip(s, p, dp, |p, dp| s.mul(s.mul(p, s.sub(dp, along)), scale));
+    for i in (0..p.len()).step_by(S::LANES) {
+        let difference = s.sub(s.load(&dp[i..]), along);
+        s.store(s.mul(s.mul(s.load(&p[i..]), difference), scale), &mut dp[i..]);
+    }
 }
 
 /// Cuts the front of a slice into parts of the given lengths.
