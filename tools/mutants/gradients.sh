@@ -73,20 +73,29 @@ all_mistakes() {
   on simcse-tensor ops::layer_norm ops/layer_norm.rs
   plant 'layer_norm: mean(g) missing' 's/s.sub(s.sub(g, mean_g), s.mul(x, mean_gx))/{ let _ = mean_g; s.sub(g, s.mul(x, mean_gx)) }/'
   plant 'layer_norm: mean(g ⊙ x̂) missing' 's/s.sub(s.sub(g, mean_g), s.mul(x, mean_gx))/{ let _ = (x, mean_gx); s.sub(g, mean_g) }/'
-  plant 'layer_norm: dγ missing' 's/add(dgamma, grads.slice_mut(op.gamma));/let _ = dgamma;/'
-  plant 'layer_norm: dβ missing' 's/add(dbeta, grads.slice_mut(op.beta));/let _ = dbeta;/'
+  plant 'layer_norm: dγ missing' 's/add(dgamma, grads.slice_mut(op.norm.gamma));/let _ = dgamma;/'
+  plant 'layer_norm: dβ missing' 's/add(dbeta, grads.slice_mut(beta));/let _ = (dbeta, beta);/'
   plant 'layer_norm: dx without the mask' 's/math::zip(s, dy, dx, |ds, m| s.mul(m, ds));/math::zip(s, dy, dx, |ds, _| ds);/'
 
   on simcse-tensor ops::dropout ops/dropout.rs
   plant 'dropout: kept values not scaled' 's|1.0 / (1.0 - self.rate)|1.0|'
   plant 'dropout: dy passed through' 's/^    forward(dy, dropout, rows);/    let _ = (dy, dropout, rows);/'
 
-  on simcse-tensor ops::attention ops/attention.rs
-  plant 'attention: dS without 1/√D' 's/s.mul(s.mul(p, s.sub(dp, along)), scale)/{ let _ = scale; s.mul(p, s.sub(dp, along)) }/'
-  plant 'attention: rowsum(P ⊙ dP) missing' 's/s.mul(p, s.sub(dp, along))/{ let _ = along; s.mul(p, dp) }/'
-  plant 'attention: dP without the mask' 's/math::zip(s, mask, dp, |m, dp| s.mul(m, dp));//'
-  plant 'attention: dV without the mask' 's/math::zip(s, p, mask, |p, m| s.mul(p, m));/math::zip(s, p, mask, |p, _| p);/'
-  plant 'attention: dQ and dK exchanged' 's/Left::rows(dp, padded_tokens), (k,/Left::transposed(dp, padded_tokens), (k,/'
+  on simcse-tensor ops::attention attention/kernels.rs
+  plant 'attention: dS without 1/√D' 's/s.mul(s.mul(s.load(&p\[i..\]), difference), scale)/{ let _ = scale; s.mul(s.load(\&p[i..]), difference) }/'
+  plant 'attention: rowsum(P ⊙ dP) missing' 's/let difference = s.sub(s.load(&dp\[i..\]), along);/let _ = along; let difference = s.load(\&dp[i..]);/'
+  plant 'attention: dP without the mask' 's/let gradient = s.mul(m, s.load(&dp\[i..\]));/let gradient = s.load(\&dp[i..]);/'
+  plant 'attention: dV without the mask' 's/s.store(s.mul(probability, m), &mut mask/s.store(probability, \&mut mask/'
+  plant 'attention: a block overwrites what others added to dK and dV' 's/product_onto(s, by_key/product(s, by_key/'
+  plant 'attention: dQ and dK rotated forward' 's/Direction::Backward, x/Direction::Forward, x/'
+  plant 'attention: keys beyond the window have a score' 's/p\[..seen.start\].fill(0.0);/let _ = seen.start;/'
+  on simcse-tensor ops::attention attention/head.rs
+  plant 'attention: the mask of a window by key' 's/if columns < self.tokens => seen.start + window - i/if columns < self.tokens => seen.start.min(window + i - i)/'
+  on simcse-tensor ops::gated_linear ops/gated_linear.rs
+  plant 'gated_linear: the gate without the activation' 's/s.store_fitting(s.mul(d, value), &mut gate/s.store_fitting(s.mul(d, x), \&mut gate/'
+  plant 'gated_linear: dW without the mask' 's/s.store_fitting(s.mul(s.mul(value, g), m), &mut fh/s.store_fitting(s.mul(value, g), \&mut fh/'
+  on simcse-tensor ops::residual ops/residual.rs
+  plant 'residual: dx without the mask' 's/dropout::backward(dx, dropout, rows);/let _ = (dropout, rows);/'
 
   on simcse-tensor ops::pooling ops/pooling.rs
   plant 'mean pooling: not divided' 's|\*dx = weight \* dy / divisor|{ let _ = divisor; *dx = weight * dy }|'
@@ -116,15 +125,15 @@ all_mistakes() {
   plant 'RoBERTa: positions from pad_token_id' 's/pad + next$/pad + next - 1/'
   plant 'RoBERTa: padding has a position' 's/true if id == pad => pad,/true if id == u32::MAX => pad,/'
 
-  on simcse-tensor ops::relative_bias ops/relative_bias.rs
+  on simcse-tensor attention::relative_bias attention/relative_bias.rs
   plant 'relative bias: of the next query' 's/    tokens - 1 - i..2 \* tokens - 1 - i/    let i = i.saturating_sub(1); tokens - 1 - i..2 * tokens - 1 - i/'
   plant 'relative bias: keys before their query as after it' 's/if offset > 0 { HALF/if offset != 0 { HALF/'
-  on simcse-tensor ops::relative_bias ops/attention.rs
-  plant 'relative bias: gradient without √D' 's/collect_gradient(ddiagonals, h, tokens, head.scale.recip(), dtable)/collect_gradient(ddiagonals, h, tokens, 1.0, dtable)/'
-  plant 'relative bias: left out of the recomputed scores' 's/add_to_scores(s, diagonals, i, &mut p\[..tokens\])/add_to_scores(s, diagonals, i, \&mut vec![0.0; tokens])/'
+  on simcse-tensor attention::relative_bias attention/kernels.rs
+  plant 'relative bias: gradient without √D' 's/collect_gradient(ddiagonals, h, tokens, scale.recip(), dtable)/collect_gradient(ddiagonals, h, tokens, 1.0, dtable)/'
+  plant 'relative bias: left out of the recomputed scores' 's/add_to_scores(s, diagonals, i, &mut p\[seen.clone()\])/add_to_scores(s, diagonals, i, \&mut vec![0.0; seen.len()])/'
 
   on simcse-model encoder::tests architecture.rs
-  plant 'DistilBERT: dropout of the attention output' 's/attention_output_dropout: false/attention_output_dropout: true/'
+  plant 'DistilBERT: dropout of the attention output' 's/attention_output_dropout: None/attention_output_dropout: Some(Rate::Hidden)/'
 
   on simcse-model encoder::tests encoder/layer.rs
   plant 'layer: residual from x instead of a' 's/tape.layer_norm(fed, Some(a)/tape.layer_norm(fed, Some(x)/'

@@ -47,21 +47,27 @@ all_mistakes() {
   in_file math.rs
   plant "tanh-GELU instead of erf" \
     "s|^    (s.where_less(x, zero, tail, s.sub(one, tail)), bell)|    $tanh let _ = (zero, tail); (tanh, bell)|"
-  in_file ops/attention.rs
+  in_file attention/head.rs
   plant "attention without 1/√D" 's|scale: 1.0 / (size as f32).sqrt()|scale: 1.0|'
   in_file ops/layer_norm.rs
-  plant "LayerNorm's ε 1e-5 where it is 1e-12" 's|variance + self.op.eps|variance + 1e-5|'
+  plant "LayerNorm's ε 1e-5 where it is 1e-12" 's|variance + self.op.norm.eps|variance + 1e-5|'
   in_file encoder/batch.rs
   plant "BERT's positions off by one" 's|^\( *\)next - 1$|\1u32::saturating_sub(next, 2)|'
   plant "RoBERTa's positions off by one" 's|^\( *\)pad + next$|\1pad + next - 1|'
   in_file encoder/layer.rs
   plant "weight decay on biases" 's|side_by_side("bias", &\[out\], false)|side_by_side("bias", \&[out], true)|'
   in_file architecture.rs
-  plant "dropout after DistilBERT's attention" 's|attention_output_dropout: false|attention_output_dropout: true|'
-  in_file ops/relative_bias.rs
+  plant "dropout after DistilBERT's attention" 's|attention_output_dropout: None|attention_output_dropout: Some(Rate::Hidden)|'
+  plant "ModernBERT's attention output dropped out at the other rate" \
+    's|attention_output_dropout: Some(Rate::Attention)|attention_output_dropout: Some(Rate::Hidden)|'
+  in_file attention/relative_bias.rs
   plant "MPNet's keys before and after a query changed for each other" 's|if offset > 0 {|if offset < 0 {|'
-  in_file ops/attention.rs
-  plant "MPNet's bias before 1/√D" 's|tokens, scale.recip(), diagonals|tokens, 1.0, diagonals|'
+  in_file attention/head.rs
+  plant "ModernBERT's windows one token wider" 's|tokens.min(i + window + 1)|tokens.min(i + window + 2)|'
+  in_file encoder/distances.rs
+  plant "ModernBERT's rotations exchanged" 's|if window.is_some() { local } else { global }|if window.is_none() { local } else { global }|'
+  in_file encoder/mod.rs
+  plant "ModernBERT without its last LayerNorm" 's|filter(._. number == self.layers.len())|filter(\|_\| number > self.layers.len())|'
   in_file encoder/mod.rs
   plant "padding trains its embedding" 's|let padding = Some(.*);|let padding = None;|'
 }
