@@ -7,6 +7,7 @@
 //! | `inputs.rs` | the models and data sets that arguments name |
 //! | `args.rs`, `setting_args.rs` | arguments that several commands share; flags of settings |
 //! | `figures.rs` | figures with their intervals, as text and as JSON |
+//! | `page/` | `report.html`, which shows a run |
 //! | `report.rs`, `progress.rs`, `download_progress.rs` | what the user sees: lines, tables, bars |
 //! | `error.rs`, `stop.rs` | why a command ends early |
 //!
@@ -18,6 +19,7 @@ mod download_progress;
 mod error;
 mod figures;
 mod inputs;
+mod page;
 mod progress;
 mod report;
 mod setting_args;

@@ -7,8 +7,9 @@ use indicatif::{HumanDuration, ProgressBar};
 use simcse_eval::Scores;
 use simcse_model::SentenceEncoder;
 use simcse_model::io::figure;
-use simcse_train::{Callbacks, Error, Evaluation, StepRecord};
+use simcse_train::{Callbacks, Error, Evaluation, Probed, StepRecord, Warning};
 
+use crate::commands::train::follow::Follow;
 use crate::commands::train::scorer::{Scored, Scorer, is_interval, plain, test};
 use crate::commands::train::time_left::TimeLeft;
 use crate::report;
@@ -20,6 +21,7 @@ const ADVICE: &str = "the run goes on; if this lasts, start again with a lower -
 /// Shows a run's progress and scores its models.
 pub(super) struct Watcher {
     scorer: Scorer,
+    pub(super) follow: Follow,
     pub(super) bar: ProgressBar,
     time_left: TimeLeft,
     /// What the bar says about the last step.
@@ -31,6 +33,8 @@ pub(super) struct Watcher {
     pub(super) failure: Option<Error>,
     /// Whether the user has been told that something is wrong with the embeddings.
     warned: bool,
+    /// Whether the user has been told that what the run looks like could not be written.
+    write_failed: bool,
 }
 
 /// The scores of the models that may be compared at the end of a run.
@@ -66,9 +70,10 @@ impl History {
 }
 
 impl Watcher {
-    pub(super) fn new(scorer: Scorer, bar: ProgressBar, time_left: TimeLeft) -> Self {
+    pub(super) fn new(scorer: Scorer, follow: Follow, bar: ProgressBar, time_left: TimeLeft) -> Self {
         Self {
             scorer,
+            follow,
             bar,
             time_left,
             message: String::new(),
@@ -76,6 +81,7 @@ impl Watcher {
             history: History::default(),
             failure: None,
             warned: false,
+            write_failed: false,
         }
     }
 
@@ -97,6 +103,15 @@ impl Watcher {
             self.warned = true;
             self.note(&format!("warning: step {step}: {}; {ADVICE}", scored.warnings.join("; ")));
         }
+    }
+
+    /// Prints, the first time, why what the run looks like could not be written.
+    fn show_failure(&mut self) {
+        let Some(error) = self.follow.failure.take() else { return };
+        if !self.write_failed {
+            self.note(&format!("warning: {error}"));
+        }
+        self.write_failed = true;
     }
 
     /// The seconds since the last event, and a new one.
@@ -146,6 +161,21 @@ impl Callbacks for Watcher {
         }
     }
 
+    fn probed_texts(&self) -> usize {
+        self.follow.texts()
+    }
+
+    fn probe(&mut self, encoder: &SentenceEncoder) -> simcse_train::Result<Option<Probed>> {
+        let probed = self.follow.probe(encoder, self.bar.position()).map_err(failed)?;
+        self.show_failure();
+        Ok(probed)
+    }
+
+    fn on_warning(&mut self, step: u64, warning: &Warning) {
+        let step = if step == 0 { String::new() } else { format!("step {step}: ") };
+        self.note(&format!("warning: {step}{warning}"));
+    }
+
     fn on_set_aside(&mut self, paths: &[PathBuf]) {
         let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
         self.note(&format!("the earlier run's files were renamed to {}", names.join(" and ")));
@@ -158,9 +188,6 @@ impl Callbacks for Watcher {
         self.time_left.on_step(record.step_seconds);
         self.bar.set_position(*step);
         self.show_message();
-        if record.skipped {
-            self.note(&format!("warning: step {step}: loss or gradient is not finite; the update is skipped"));
-        }
         let every = (total_steps / 10).max(1);
         if self.bar.is_hidden() && (step.is_multiple_of(every) || *step == 1) {
             self.note(&format!("step {step}/{total_steps}: {}", self.message));
