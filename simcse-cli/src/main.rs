@@ -35,6 +35,7 @@ use commands::encode::EncodeArgs;
 use commands::eval::EvalArgs;
 use commands::fetch::FetchArgs;
 use commands::pretrain::PretrainArgs;
+use commands::report::ReportArgs;
 use commands::train::TrainArgs;
 use error::Failure;
 
@@ -69,6 +70,8 @@ enum Command {
     Eval(EvalArgs),
     /// Write the embeddings of sentences
     Encode(EncodeArgs),
+    /// Show a run on one page, report.html
+    Report(ReportArgs),
     /// Download data
     Fetch(FetchArgs),
     /// Measure where the time of a training step goes
@@ -94,6 +97,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Pretrain(args) => commands::pretrain::run(*args),
         Command::Eval(args) => commands::eval::run(args),
         Command::Encode(args) => commands::encode::run(args),
+        Command::Report(args) => commands::report::run(&args),
         Command::Fetch(args) => commands::fetch::run(args),
         Command::Bench(args) => commands::bench::run(args),
     }

@@ -52,13 +52,17 @@ impl Pictures {
         })
     }
 
-    /// Adds the picture of a model, and writes the file.
-    pub(crate) fn add(&mut self, output: &Path, step: u64, picture: Picture) -> simcse_model::Result<()> {
+    /// Adds the picture of a model.
+    pub(crate) fn add(&mut self, step: u64, picture: Picture) {
         let shot = Shot { step, picture };
         if step == 0 {
             self.before = Some(shot.clone());
         }
         self.after = Some(shot);
+    }
+
+    /// Writes the file.
+    pub(crate) fn write(&self, output: &Path) -> simcse_model::Result<()> {
         write_bytes(&output.join(FILE), &serde_json::to_vec(self).expect("pictures are JSON"))
     }
 }

@@ -3,11 +3,13 @@
 use std::collections::HashSet;
 use std::path::PathBuf;
 
-use simcse_eval::{Counterparts, Probe, ProbeScores};
+use simcse_eval::{Counterparts, Error, Probe, ProbeScores};
 use simcse_model::{DropoutPlan, SentenceEncoder};
 use simcse_train::{Examples, Probed, Settings, Trainer, Training};
 
+use crate::error::Failure;
 use crate::page::pictures::Pictures;
+use crate::page::report;
 
 /// The seed of the probe's dropout: the same in all runs, so that their figures can be compared.
 const SEED: u64 = 42;
@@ -17,8 +19,8 @@ pub(super) struct Follow {
     output: PathBuf,
     probe: Option<Probe>,
     pictures: Pictures,
-    /// What could not be written, and why.
-    pub(super) failure: Option<simcse_model::Error>,
+    /// Whether the page is older than the log in a way that matters.
+    pub(super) is_old: bool,
 }
 
 impl Follow {
@@ -34,7 +36,7 @@ impl Follow {
             0 => Pictures { sentences: sentences.to_vec(), ..Pictures::default() },
             _ => Pictures::resumed(&output, sentences),
         };
-        Self { output, probe, pictures, failure: None }
+        Self { output, probe, pictures, is_old: false }
     }
 
     /// How many texts a measurement encodes.
@@ -44,13 +46,22 @@ impl Follow {
 
     /// Measures the embeddings of the probe in the model after `step` steps; `None` if there is no
     /// probe, or if an embedding is not finite.
-    pub(super) fn probe(&mut self, encoder: &SentenceEncoder, step: u64) -> Result<Option<Probed>, simcse_eval::Error> {
+    pub(super) fn probe(&mut self, encoder: &SentenceEncoder, step: u64) -> Result<Option<Probed>, Error> {
         let Some(probe) = &self.probe else { return Ok(None) };
         let Some((scores, picture)) = probe.measure(encoder)? else { return Ok(None) };
-        // The run matters more than what can be seen of it.
-        self.failure = self.pictures.add(&self.output, step, picture).err();
+        self.pictures.add(step, picture);
+        self.is_old = true;
         let ProbeScores { alignment, uniformity, mean_cosine, effective_rank } = scores;
         Ok(Some(Probed { alignment, uniformity, mean_cosine, effective_rank }))
+    }
+
+    /// Writes `probe.json` and `report.html`.
+    pub(super) fn write(&mut self) -> Result<(), Failure> {
+        self.is_old = false;
+        if self.probe.is_some() {
+            self.pictures.write(&self.output)?;
+        }
+        report::write(&self.output).map(drop)
     }
 }
 

@@ -79,6 +79,12 @@ fn run_with(args: TrainArgs, training: Training, new: &dyn NewModel) -> Result<(
         trainer.train(&mut watcher)
     };
     watcher.bar.finish_and_clear();
+    if let Ok(Trained { encoder, summary }) = &trained
+        && let Some(best) = summary.best_step.filter(|&best| best != summary.steps)
+    {
+        watcher.follow.probe(encoder, best)?;
+    }
+    watcher.write_page();
     let failure = watcher.failure.take();
     let trained = trained.map_err(|error| match (error, failure) {
         (Error::Stopped { .. }, Some(failure)) => failure.into(),

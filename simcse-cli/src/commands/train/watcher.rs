@@ -12,6 +12,7 @@ use simcse_train::{Callbacks, Error, Evaluation, Probed, StepRecord, Warning};
 use crate::commands::train::follow::Follow;
 use crate::commands::train::scorer::{Scored, Scorer, is_interval, plain, test};
 use crate::commands::train::time_left::TimeLeft;
+use crate::error::Failure;
 use crate::report;
 use crate::stop;
 
@@ -33,7 +34,7 @@ pub(super) struct Watcher {
     pub(super) failure: Option<Error>,
     /// Whether the user has been told that something is wrong with the embeddings.
     warned: bool,
-    /// Whether the user has been told that what the run looks like could not be written.
+    /// Whether the user has been told that the page that shows the run cannot be written.
     write_failed: bool,
 }
 
@@ -105,11 +106,12 @@ impl Watcher {
         }
     }
 
-    /// Prints, the first time, why what the run looks like could not be written.
-    fn show_failure(&mut self) {
-        let Some(error) = self.follow.failure.take() else { return };
+    /// Writes the page that shows the run. The run matters more: a failure is a warning, the first
+    /// time.
+    pub(super) fn write_page(&mut self) {
+        let Err(Failure::Failed(message)) = self.follow.write() else { return };
         if !self.write_failed {
-            self.note(&format!("warning: {error}"));
+            self.note(&format!("warning: the page that shows the run: {message}"));
         }
         self.write_failed = true;
     }
@@ -150,6 +152,7 @@ impl Callbacks for Watcher {
             found: self.scorer.choose_best_by.clone(),
         })?;
         let evaluation = Evaluation { figures: scored.figures, metric };
+        self.follow.is_old = true;
         self.history.add(self.bar.position(), metric, scored.scores);
         Ok(Some(evaluation))
     }
@@ -166,14 +169,13 @@ impl Callbacks for Watcher {
     }
 
     fn probe(&mut self, encoder: &SentenceEncoder) -> simcse_train::Result<Option<Probed>> {
-        let probed = self.follow.probe(encoder, self.bar.position()).map_err(failed)?;
-        self.show_failure();
-        Ok(probed)
+        self.follow.probe(encoder, self.bar.position()).map_err(failed)
     }
 
     fn on_warning(&mut self, step: u64, warning: &Warning) {
         let step = if step == 0 { String::new() } else { format!("step {step}: ") };
         self.note(&format!("warning: {step}{warning}"));
+        self.follow.is_old = true;
     }
 
     fn on_set_aside(&mut self, paths: &[PathBuf]) {
@@ -188,6 +190,9 @@ impl Callbacks for Watcher {
         self.time_left.on_step(record.step_seconds);
         self.bar.set_position(*step);
         self.show_message();
+        if self.follow.is_old {
+            self.write_page();
+        }
         let every = (total_steps / 10).max(1);
         if self.bar.is_hidden() && (step.is_multiple_of(every) || *step == 1) {
             self.note(&format!("step {step}/{total_steps}: {}", self.message));
@@ -199,6 +204,7 @@ impl Callbacks for Watcher {
         let seconds = self.lap();
         self.time_left.on_checkpoint(seconds);
         self.note(&format!("saved {}", checkpoint.display()));
+        self.write_page();
     }
 
     fn stop_requested(&self) -> bool {
