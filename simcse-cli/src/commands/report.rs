@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use crate::error::Failure;
+use crate::page::pictures::Pictures;
 use crate::{page, report};
 
 const HELP: &str = "\
@@ -24,6 +25,7 @@ pub(crate) struct ReportArgs {
 }
 
 pub(crate) fn run(args: &ReportArgs) -> Result<(), Failure> {
-    let path = page::report::write(&args.directory)?;
+    let pictures = Pictures::read(&args.directory).unwrap_or_default();
+    let path = page::report::write(&args.directory, &pictures)?;
     report::print(&path.display().to_string())
 }

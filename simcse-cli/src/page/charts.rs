@@ -18,7 +18,7 @@ const WIDTH: u32 = 480 * SCALE;
 const HEIGHT: u32 = 270 * SCALE;
 /// The side of a map.
 const SIDE: u32 = 420 * SCALE;
-const FONT: u32 = 15 * SCALE;
+const FONT: u32 = 19 * SCALE;
 
 /// The colors that the style sheet replaces.
 const TEXT: RGBColor = RGBColor(1, 1, 1);
@@ -36,6 +36,8 @@ pub(super) type Points = [(f64, f64)];
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum Axis {
     Linear,
+    /// From 0 to 1.
+    Share,
     /// Ratios have the same length, where all values are positive and far apart.
     Logarithmic,
 }
@@ -52,6 +54,7 @@ pub(super) fn line(title: &str, points: &Points, intervals: &[(f64, f64, f64)], 
         Axis::Logarithmic if lowest > 0.0 && highest > 10.0 * lowest => {
             draw_line(svg, &points, intervals, x.clone(), (0.8 * lowest..1.25 * highest).log_scale())
         }
+        Axis::Share => draw_line(svg, &points, intervals, x.clone(), 0.0..1.05),
         _ => draw_line(svg, &points, intervals, x.clone(), padded(range(values()))),
     };
     finished(title, draw)
@@ -66,8 +69,8 @@ where
     let mut chart = ChartBuilder::on(&root)
         .margin(8 * SCALE)
         .margin_right(18 * SCALE)
-        .x_label_area_size(26 * SCALE)
-        .y_label_area_size(58 * SCALE)
+        .x_label_area_size(30 * SCALE)
+        .y_label_area_size(64 * SCALE)
         .build_cartesian_2d(x, y)?;
     mesh(&mut chart, &|step| format!("{step:.0}"))?;
     let bars = intervals.iter().map(|&(x, low, high)| PathElement::new(vec![(x, low), (x, high)], stroke(FIRST, 2)));
@@ -89,8 +92,8 @@ pub(super) fn path(title: &str, points: &Points) -> String {
         let mut chart = ChartBuilder::on(&root)
             .margin(8 * SCALE)
             .margin_right(18 * SCALE)
-            .x_label_area_size(26 * SCALE)
-            .y_label_area_size(58 * SCALE)
+            .x_label_area_size(30 * SCALE)
+            .y_label_area_size(64 * SCALE)
             .build_cartesian_2d(x.clone(), y.clone())?;
         mesh(&mut chart, &|value| short(*value))?;
         chart.draw_series(LineSeries::new(points.iter().copied(), stroke(FIRST, 2)))?;
@@ -126,8 +129,8 @@ pub(super) fn histograms(title: &str, x: Range<f64>, before: &[u64], after: &[u6
         let mut chart = ChartBuilder::on(&root)
             .margin(8 * SCALE)
             .margin_right(18 * SCALE)
-            .x_label_area_size(26 * SCALE)
-            .y_label_area_size(58 * SCALE)
+            .x_label_area_size(30 * SCALE)
+            .y_label_area_size(64 * SCALE)
             .build_cartesian_2d(shown.clone(), 0.0..1.05 * highest)?;
         mesh(&mut chart, &|value| short(*value))?;
         for (bars, color) in [(before, SECOND), (after, FIRST)] {
@@ -181,6 +184,7 @@ where
         .bold_line_style(stroke(GRID, 1))
         .axis_style(stroke(GRID, 1))
         .label_style(("sans-serif", FONT).into_font().color(&TEXT))
+        .set_all_tick_mark_size(5 * SCALE)
         .x_labels(6)
         .y_labels(6)
         .x_label_formatter(x_label)
@@ -211,7 +215,7 @@ fn short(value: f64) -> String {
         size if size >= 1e6 => format!("{:.1}M", value / 1e6),
         size if size >= 1e4 => format!("{:.0}k", value / 1e3),
         size if size >= 100.0 => format!("{value:.0}"),
-        size if size < 1e-3 => format!("{value:.0e}"),
+        size if size < 0.01 => format!("{value:.1e}").replace(".0e", "e"),
         _ => {
             let text = format!("{value:.3}");
             text.trim_end_matches('0').trim_end_matches('.').to_owned()
@@ -261,7 +265,7 @@ mod tests {
         let cases: [&Points; 5] =
             [&[], &[(1.0, 0.0)], &[(0.0, 5.0), (1.0, 5.0)], &[(0.0, 1e-9), (9.0, 1e9)], &[(0.0, -1.0), (1e7, 2e12)]];
         for points in cases {
-            for axis in [Axis::Linear, Axis::Logarithmic] {
+            for axis in [Axis::Linear, Axis::Share, Axis::Logarithmic] {
                 let svg = line("a < b", points, &[], axis);
                 assert!(svg.starts_with("<svg class=\"chart\" role=\"img\" aria-label=\"a &lt; b\""), "{svg}");
                 assert!(svg.trim_end().ends_with("</svg>"), "{points:?}");

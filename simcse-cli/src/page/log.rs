@@ -1,7 +1,7 @@
 //! `metrics.jsonl` and `run.toml`, as far as a page shows them.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, ErrorKind};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -62,8 +62,7 @@ impl Log {
             |found: String| Failure::Failed(format!("{}: expected the log of a run, found {found}", path.display()));
         let file = File::open(&path).map_err(|error| failed(error.to_string()))?;
         let mut lines = BufReader::new(file);
-        let mut log =
-            Self { record: std::fs::read_to_string(output.join(RECORD)).unwrap_or_default(), ..Self::default() };
+        let mut log = Self { record: record(output)?, ..Self::default() };
         let mut line = Vec::new();
         for number in 1.. {
             line.clear();
@@ -88,6 +87,15 @@ impl Log {
             self.evaluations.push(serde_json::from_slice(line)?);
         }
         Ok(())
+    }
+}
+
+/// The record in `output`; nothing if there is none.
+fn record(output: &Path) -> Result<String, Failure> {
+    let path = output.join(RECORD);
+    match std::fs::read_to_string(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
+        read => read.map_err(|error| Failure::Failed(format!("{}: {error}", path.display()))),
     }
 }
 

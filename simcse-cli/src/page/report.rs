@@ -17,11 +17,12 @@ const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
 /// Writes the page of the run in `output` into that directory, in one go, and returns its path.
+/// `pictures` are those of its probe.
 ///
 /// # Errors
 /// As [`Log::read`]; if the page cannot be written.
-pub(crate) fn write(output: &Path) -> Result<PathBuf, Failure> {
-    let page = page(&output.display().to_string(), &Log::read(output)?, &Pictures::read(output).unwrap_or_default());
+pub(crate) fn write(output: &Path, pictures: &Pictures) -> Result<PathBuf, Failure> {
+    let page = page(&output.display().to_string(), &Log::read(output)?, pictures);
     let path = output.join(FILE);
     write_bytes(&path, page.as_bytes())?;
     Ok(path)

@@ -118,7 +118,7 @@ pub(super) fn training(log: &Log) -> String {
             "In-batch accuracy",
             "share of anchors that find their positive in the batch; higher is better",
             of(|step| step.in_batch_accuracy),
-            Axis::Linear,
+            Axis::Share,
         ),
         ("Learning rate", "of each update", of(|step| Some(step.learning_rate)), Axis::Linear),
         ("Gradient norm", "before clipping", of(|step| step.grad_norm), Axis::Logarithmic),
@@ -143,8 +143,8 @@ pub(super) fn embeddings(log: &Log, pictures: &Pictures) -> String {
     let [alignment, uniformity] = ["probe_alignment", "probe_uniformity"].map(of);
     let way: Vec<_> = uniformity.iter().zip(&alignment).map(|(&(_, x), &(_, y))| (x, y)).collect();
     let mut html = figure_of(
-        "Alignment (upward) against uniformity (to the right)",
-        "lower is better for both, so the way should lead to the lower left; it begins at the open circle",
+        "Alignment against uniformity",
+        "alignment upward, uniformity to the right; lower is better for both; it begins at the open circle",
         &path("Alignment against uniformity", &way),
         &[],
     );

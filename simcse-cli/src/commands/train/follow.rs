@@ -61,7 +61,7 @@ impl Follow {
         if self.probe.is_some() {
             self.pictures.write(&self.output)?;
         }
-        report::write(&self.output).map(drop)
+        report::write(&self.output, &self.pictures).map(drop)
     }
 }
 
