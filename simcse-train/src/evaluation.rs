@@ -33,7 +33,7 @@ pub struct Probed {
 ///
 /// let map = 0.56;
 /// let figures = Figures::from_iter([("eval_map".to_owned(), json!(map))]);
-/// let evaluation = Evaluation { figures, metric: map };
+/// let evaluation = Evaluation { figures, metric: map, has_labels: true };
 /// # assert_eq!(evaluation.figures["eval_map"], evaluation.metric);
 /// ```
 #[derive(Clone, Debug, PartialEq)]
@@ -42,4 +42,7 @@ pub struct Evaluation {
     pub figures: Figures,
     /// What the best model is chosen by; higher is better. transformers: `metric_for_best_model`.
     pub metric: f64,
+    /// Whether the metric comes from labels. One that does not, such as alignment, may get worse in
+    /// a model that gets better.
+    pub has_labels: bool,
 }

@@ -32,7 +32,7 @@ pub(crate) fn evaluate(
     }
     let Some(evaluation) = callbacks.evaluate(encoder)? else { return Ok(false) };
     run.log_figures(progress.line(evaluation.figures.clone()))?;
-    let found = progress.watch.after_evaluation(rules, evaluation.metric);
+    let found = progress.watch.after_evaluation(rules, &evaluation);
     warn(found, progress, run, callbacks)?;
     Ok(progress.add_evaluation(&evaluation, settings.early_stopping_threshold))
 }

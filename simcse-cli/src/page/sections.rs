@@ -65,7 +65,8 @@ pub(super) fn scores(log: &Log) -> String {
             names.push(name);
         }
     }
-    let is_main = |name: &&&String| name.ends_with("map") || name.ends_with("spearman_cosine");
+    let is_main =
+        |name: &&&String| ["map", "spearman_cosine", "corruption_mrr"].iter().any(|main| name.ends_with(main));
     let mut main: Vec<_> = names.iter().filter(is_main).collect();
     if main.is_empty() {
         main.extend(names.first());
@@ -80,7 +81,7 @@ pub(super) fn scores(log: &Log) -> String {
         let bounds: Vec<_> = bounds.collect();
         let points = series(&log.evaluations, name);
         let title = name.trim_start_matches("eval_");
-        let note = if bounds.is_empty() { "higher is better" } else { "higher is better; bars are 95% intervals" };
+        let note = if bounds.is_empty() { "by step" } else { "higher is better; bars are 95% intervals" };
         html += &figure_of(title, note, &line(title, &points, &bounds, Axis::Linear), &points);
     }
     html + &final_scores(log)

@@ -224,8 +224,11 @@ mod tests {
     fn progress_is_read_as_it_was_written() {
         let dir = tempfile::tempdir().unwrap();
         let mut progress = Progress { train_loss: 0.1 + 0.2, ..Progress::default() };
-        let evaluation =
-            |metric: f64| Evaluation { figures: Map::from_iter([("eval_map".into(), json!(metric))]), metric };
+        let evaluation = |metric: f64| Evaluation {
+            figures: Map::from_iter([("eval_map".into(), json!(metric))]),
+            metric,
+            has_labels: true,
+        };
         assert!(!progress.add_evaluation(&evaluation(0.9), 0.0), "the model before training");
         progress.add(&record(1, 1.0, 1.0), 0).unwrap();
         assert!(progress.add_evaluation(&evaluation(1.0 / 3.0), 0.0));
@@ -244,7 +247,7 @@ mod tests {
         let counters = |metrics: &[f64], threshold| -> Vec<u64> {
             let mut progress = Progress { global_step: 1, ..Progress::default() };
             let mut add = |&metric| {
-                progress.add_evaluation(&Evaluation { figures: Map::new(), metric }, threshold);
+                progress.add_evaluation(&Evaluation { figures: Map::new(), metric, has_labels: true }, threshold);
                 progress.early_stopping_patience_counter
             };
             metrics.iter().map(&mut add).collect()

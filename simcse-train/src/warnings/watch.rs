@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use simcse_model::io::figure;
 
 use crate::draws::Draw;
-use crate::evaluation::Probed;
+use crate::evaluation::{Evaluation, Probed};
 use crate::run::metrics::StepRecord;
 use crate::settings::Settings;
 use crate::step::gradient::Objectives;
@@ -204,9 +204,10 @@ impl Watch {
         collapsed.then(warning).into_iter().collect()
     }
 
-    /// What the score of a development set shows; higher is better.
-    pub(crate) fn after_evaluation(&mut self, rules: &Rules, metric: f64) -> Vec<Warning> {
-        if !metric.is_finite() {
+    /// What the score of a development set shows.
+    pub(crate) fn after_evaluation(&mut self, rules: &Rules, evaluation: &Evaluation) -> Vec<Warning> {
+        let metric = evaluation.metric;
+        if !evaluation.has_labels || !metric.is_finite() {
             return Vec::new();
         }
         let best = self.best.map_or(metric, |best| best.max(metric));

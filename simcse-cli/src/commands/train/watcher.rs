@@ -146,12 +146,12 @@ impl Callbacks for Watcher {
         self.time_left.on_evaluation(seconds);
         self.show_message();
         self.show_figures(&scored);
-        let metric = scored.metric(&self.scorer.choose_best_by).map_err(|names| Error::Setting {
+        let (metric, has_labels) = scored.metric(&self.scorer.choose_best_by).map_err(|names| Error::Setting {
             setting: "choose-best-by".to_owned(),
             expected: format!("one of {names}"),
             found: self.scorer.choose_best_by.clone(),
         })?;
-        let evaluation = Evaluation { figures: scored.figures, metric };
+        let evaluation = Evaluation { figures: scored.figures, metric, has_labels };
         self.follow.is_old = true;
         self.history.add(self.bar.position(), metric, scored.scores);
         Ok(Some(evaluation))
