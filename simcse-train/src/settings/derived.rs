@@ -107,12 +107,12 @@ impl Settings {
     }
 
     /// Steps between two measurements on the probe of a run, which encode `texts` texts each, for
-    /// examples of `columns` texts: the setting, or so many that they take half a percent of the
-    /// time.
+    /// examples of `columns` texts: the setting, or so many that encoding takes a third of a
+    /// percent of the time.
     pub(crate) fn logging_interval(&self, columns: usize, texts: usize) -> u64 {
         // A step encodes every view and passes back through it, which takes twice as long.
         let in_step = 3 * columns.max(2) * self.examples_per_step();
-        self.logging_steps.unwrap_or((200 * texts).div_ceil(in_step).max(1) as u64)
+        self.logging_steps.unwrap_or((300 * texts).div_ceil(in_step).max(1) as u64)
     }
 
     /// The size of a step in words, for examples of `columns` texts: `128 sentences` or

@@ -194,7 +194,7 @@ settings! {
 
         /// Steps between measurements of the embeddings of 256 of the sentences: alignment and
         /// uniformity, mean cosine and effective rank
-        logging_steps: Option<u64> = None, "N" default "as many as take 0.5% of the time",
+        logging_steps: Option<u64> = None, "N" default "as many as take about 0.5% of the time",
             "1 or more" if |&steps| within(steps);
 
         /// Steps between checkpoints; the last step always has one
