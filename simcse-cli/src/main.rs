@@ -7,6 +7,7 @@
 //! | `inputs.rs` | the models and data sets that arguments name |
 //! | `args.rs`, `setting_args.rs` | arguments that several commands share; flags of settings |
 //! | `figures.rs` | figures with their intervals, as text and as JSON |
+//! | `page/` | `report.html`, which shows a run |
 //! | `report.rs`, `progress.rs`, `download_progress.rs` | what the user sees: lines, tables, bars |
 //! | `error.rs`, `stop.rs` | why a command ends early |
 //!
@@ -18,6 +19,7 @@ mod download_progress;
 mod error;
 mod figures;
 mod inputs;
+mod page;
 mod progress;
 mod report;
 mod setting_args;
@@ -33,6 +35,7 @@ use commands::encode::EncodeArgs;
 use commands::eval::EvalArgs;
 use commands::fetch::FetchArgs;
 use commands::pretrain::PretrainArgs;
+use commands::report::ReportArgs;
 use commands::train::TrainArgs;
 use error::Failure;
 
@@ -67,6 +70,8 @@ enum Command {
     Eval(EvalArgs),
     /// Write the embeddings of sentences
     Encode(EncodeArgs),
+    /// Show a run on one page, report.html
+    Report(ReportArgs),
     /// Download data
     Fetch(FetchArgs),
     /// Measure where the time of a training step goes
@@ -92,6 +97,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Pretrain(args) => commands::pretrain::run(*args),
         Command::Eval(args) => commands::eval::run(args),
         Command::Encode(args) => commands::encode::run(args),
+        Command::Report(args) => commands::report::run(&args),
         Command::Fetch(args) => commands::fetch::run(args),
         Command::Bench(args) => commands::bench::run(args),
     }

@@ -55,4 +55,4 @@ pub use set::{EvaluationSet, LeftOut, SetKind};
 pub use sets::{Aggregation, Bm25Scores, Labels, Positives, Reranking, Retrieval, SentEval, Sts, Triplets};
 pub use similarity::{Cosine, Encoded, Given, Lexical, Similarity, WordEmbeddings};
 pub use statistics::{Interval, Sample};
-pub use unlabeled::{Unlabeled, UnlabeledScores};
+pub use unlabeled::{Counterparts, Neighbor, Picture, Probe, ProbeScores, Unlabeled, UnlabeledScores};

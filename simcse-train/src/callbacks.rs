@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 use simcse_model::SentenceEncoder;
 
 use crate::error::Result;
-use crate::evaluation::Evaluation;
+use crate::evaluation::{Evaluation, Probed};
 use crate::run::metrics::StepRecord;
+use crate::warnings::warning::Warning;
 
 /// What the training loop calls. Every method has a default that does nothing; `&mut ()` is a
 /// complete implementation.
@@ -64,6 +65,23 @@ pub trait Callbacks {
     fn test(&mut self, _encoder: &SentenceEncoder) -> Result<Option<Evaluation>> {
         Ok(None)
     }
+
+    /// How many texts [`Callbacks::probe`] encodes; 0 if it does nothing.
+    fn probed_texts(&self) -> usize {
+        0
+    }
+
+    /// Measures the embeddings of the run's probe: before the first step, every `logging_steps`
+    /// steps, and after the last one. The figures are a function of the model alone.
+    ///
+    /// # Errors
+    /// [`Error::Evaluation`](crate::Error::Evaluation).
+    fn probe(&mut self, _encoder: &SentenceEncoder) -> Result<Option<Probed>> {
+        Ok(None)
+    }
+
+    /// Something is wrong with the run, which goes on. Each warning is given once in a run.
+    fn on_warning(&mut self, _step: u64, _warning: &Warning) {}
 
     /// Files of an earlier run were set aside; `paths` are their new names.
     fn on_set_aside(&mut self, _paths: &[PathBuf]) {}

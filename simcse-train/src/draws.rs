@@ -63,6 +63,13 @@ pub(crate) struct Draw {
     pub(crate) cut: u64,
 }
 
+impl Draw {
+    /// The number of texts.
+    pub(crate) fn texts(&self) -> usize {
+        self.batches.iter().map(|batch| batch.texts().len()).sum()
+    }
+}
+
 /// The draws of a run, from some step on.
 #[derive(Debug)]
 pub(crate) struct Draws {
@@ -118,11 +125,10 @@ impl Draws {
         steps: u64,
         texts: usize,
     ) -> Result<&VecDeque<Draw>> {
-        let size = |draw: &Draw| draw.batches.iter().map(|batch| batch.texts().len()).sum::<usize>();
-        let mut seen: usize = self.ahead.iter().map(size).sum();
+        let mut seen: usize = self.ahead.iter().map(Draw::texts).sum();
         while seen < texts && (self.ahead.len() as u64) < steps {
             let draw = self.draw(encoder)?;
-            seen += size(&draw);
+            seen += draw.texts();
             self.ahead.push_back(draw);
         }
         Ok(&self.ahead)

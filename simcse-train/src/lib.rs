@@ -49,7 +49,7 @@ pub use data::batches::BatchSampler;
 pub use data::examples::Examples;
 pub use draws::total_steps;
 pub use error::{Error, Result};
-pub use evaluation::{Evaluation, Figures};
+pub use evaluation::{Evaluation, Figures, Probed};
 pub use measure::{Measured, PARTS, measure_steps};
 pub use memory::MemoryPlan;
 pub use run::RunDirectory;
@@ -70,3 +70,4 @@ pub use step::masked_lm::{MaskedFigures, MaskedLm, MaskedTexts, accumulate_maske
 pub use step::masking::{Masked, Masking};
 pub use step::objectives::{Matryoshka, Objective};
 pub use trainer::{Trained, Trainer};
+pub use warnings::warning::Warning;

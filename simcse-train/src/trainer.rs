@@ -11,7 +11,7 @@ use simcse_tensor::Grads;
 
 use crate::callbacks::Callbacks;
 use crate::data::examples::Examples;
-use crate::draws::{Draw, Draws, total_steps};
+use crate::draws::{Draws, total_steps};
 use crate::error::{Error, Result};
 use crate::memory::{MemoryPlan, SAMPLE, plan_memory};
 use crate::optim::adamw::{AdamW, clip_scale, gradient_norm};
@@ -22,12 +22,14 @@ use crate::run::metrics::StepRecord;
 use crate::run::output::{OutputDirectory, check_space};
 use crate::run::provenance::{Provenance, Sources, model_digest};
 use crate::run::summary::Summary;
-use crate::scoring::{evaluate, test};
+use crate::scoring::{evaluate, log_step, probe, test, warn};
 use crate::settings::Settings;
 use crate::step::gradient::mean_gradient;
 use crate::step::gradient_flow::check_gradient_flow;
 use crate::step::masking::Masking;
-use crate::warnings::warnings;
+use crate::warnings::before::warnings;
+use crate::warnings::warning::Warning;
+use crate::warnings::watch::Rules;
 
 /// A run that is about to start or resume: a model, examples, settings and a directory, checked
 /// against each other.
@@ -238,13 +240,14 @@ impl Trainer {
         Ok(plan)
     }
 
-    /// What may keep the run from learning, as warnings to show before it starts.
+    /// What may keep the run from learning. [`Trainer::train`] gives these warnings to its
+    /// callbacks before the first step.
     ///
     /// # Errors
     /// [`Error::NothingToLearn`] if the tokenizer turns all sentences into the same token ids,
     /// [`Error::TooFewTokenized`] if it leaves too few different ones for a batch; what the
     /// tokenizer reports.
-    pub fn warnings(&mut self) -> Result<Vec<String>> {
+    pub fn warnings(&mut self) -> Result<Vec<Warning>> {
         let steps = self.total_steps - self.done();
         let Self { encoder, examples, settings, draws, total_steps, .. } = self;
         let sample = draws.look_ahead(encoder, steps, SAMPLE)?;
@@ -260,6 +263,7 @@ impl Trainer {
             Some(plan) => plan,
             None => self.plan_memory(0, None)?,
         };
+        let found = self.warnings()?;
         let mut run = self.open(callbacks)?;
         let Self { mut encoder, examples, settings, total_steps, mut draws, .. } = self;
 
@@ -269,12 +273,18 @@ impl Trainer {
         let mut progress = run.restore(&mut optimizer)?;
         let mut grads = Grads::zeros(encoder.params.layout().clone());
         let mut buffers = memory.buffers().excluding(encoder.prompt(&settings.prompt)?.excluded);
+        let rules = Rules::new(&settings, &objectives, examples.columns(), encoder.dimension(), total_steps);
+        let logging_steps = settings.logging_interval(examples.columns(), callbacks.probed_texts());
+        warn(found, &mut progress, &mut run, callbacks)?;
+        if !run.is_resumed() {
+            probe(&encoder, &rules, &mut progress, &mut run, callbacks)?;
+        }
 
         loop {
             let step = progress.global_step;
             let at_end = step == total_steps;
             let improved = due(step, settings.eval_steps, at_end)
-                && evaluate(&encoder, &settings, &mut progress, &mut run, callbacks)?;
+                && evaluate(&encoder, (&settings, &rules), &mut progress, &mut run, callbacks)?;
             let best = improved && settings.load_best_model_at_end;
             let last = at_end || progress.out_of_patience(&settings);
             let stopping = callbacks.stop_requested();
@@ -291,13 +301,14 @@ impl Trainer {
             }
 
             let started = Instant::now();
-            let Draw { epoch, batches, cut } = draws.next(&encoder)?;
+            let draw = draws.next(&encoder)?;
+            let batches = &draw.batches;
             if step == 0 {
                 let dropout = settings.dropout(step, 0);
                 check_gradient_flow(&encoder, &batches[0], &dropout, &objectives, &mut buffers, &mut grads)?;
             }
             let dropout = |batch| settings.dropout(step, batch);
-            let found = mean_gradient(&encoder, &batches, dropout, &objectives, &mut buffers, &mut grads);
+            let found = mean_gradient(&encoder, batches, dropout, &objectives, &mut buffers, &mut grads);
             let norm = gradient_norm(&grads);
             let learning_rate = settings.learning_rate * schedule.factor(step);
             if found.loss.is_finite() && norm.is_finite() {
@@ -305,10 +316,11 @@ impl Trainer {
                 optimizer.update(&mut encoder.params, &grads, learning_rate, scale);
             }
 
-            let record = StepRecord::new(step + 1, epoch, found, learning_rate, norm, &batches, started.elapsed());
-            run.log_step(&record)?;
-            callbacks.on_step_end(&record, total_steps);
-            progress.add(&record, cut)?;
+            let record = StepRecord::new(step + 1, &draw, found, learning_rate, norm, started.elapsed());
+            log_step((&record, &draw), &rules, &mut progress, &mut run, callbacks)?;
+            if due(step + 1, Some(logging_steps), step + 1 == total_steps) {
+                probe(&encoder, &rules, &mut progress, &mut run, callbacks)?;
+            }
         }
 
         // Before the model is copied, which leaving out a layer takes.

@@ -55,6 +55,8 @@ while read -r call number path; do
     outcome=$status
     if [[ $fault == error=EINTR ]]; then
       [[ $status == 0 ]] || outcome=bad
+    elif [[ $fault == error=* ]] && grep -q '^warning: the page that shows the run: ' log; then # the run matters more
+      [[ $status == 0 ]] || outcome=bad
     elif [[ $fault == error=* && $call == openat && $path == out/checkpoint-* ]]; then # only checks whether it may be deleted
       [[ $status == 0 && -d out/checkpoint-2 ]] || outcome=bad
     elif [[ $fault == error=* && $path == out* ]]; then

@@ -8,4 +8,5 @@ pub(crate) mod encode;
 pub(crate) mod eval;
 pub(crate) mod fetch;
 pub(crate) mod pretrain;
+pub(crate) mod report;
 pub(crate) mod train;

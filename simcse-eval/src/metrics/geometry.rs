@@ -3,6 +3,7 @@
 //! # Panics
 //! Every function panics if its matrices differ in shape, or if there are fewer rows than it says.
 
+use nalgebra::{DMatrix, SymmetricEigen};
 use ndarray::{Array2, ArrayView2, Axis};
 
 /// Mean squared distance of the two embeddings of a sentence, whose rows are of unit length:
@@ -37,6 +38,50 @@ pub fn uniformity(x: ArrayView2<f32>) -> f64 {
 pub fn mean_cosine(x: ArrayView2<f32>) -> f64 {
     assert!(x.nrows() > 1, "a mean cosine needs pairs of sentences");
     mean_of_pairs(x, f64::from)
+}
+
+/// How many directions the rows spread over: the exponential of the entropy of the singular values
+/// of `x`, divided by their sum; between 1 (all rows are multiples of one another) and the smaller
+/// side of `x`. 0 if all rows are zero. Roy & Vetterli 2007, "The effective rank".
+#[must_use]
+pub fn effective_rank(x: ArrayView2<f32>) -> f64 {
+    // Singular values are the roots of the eigenvalues of xᵀx and of xxᵀ, whichever is smaller.
+    // Rounding in f32 would pass for directions of its own.
+    let x = x.mapv(f64::from);
+    let product = if x.nrows() < x.ncols() { x.dot(&x.t()) } else { x.t().dot(&x) };
+    let values: Vec<f64> = matrix(&product).symmetric_eigenvalues().iter().map(|value| value.max(0.0).sqrt()).collect();
+    let sum: f64 = values.iter().sum();
+    if sum == 0.0 {
+        return 0.0;
+    }
+    let shares = values.iter().map(|value| value / sum).filter(|&share| share > 0.0);
+    (-shares.map(|share| share * share.ln()).sum::<f64>()).exp()
+}
+
+/// The coordinates of the rows along their two directions of largest variance (PCA): two for each
+/// row of `x`, around their mean. Of each direction, the row that is farthest from the mean has a
+/// positive coordinate.
+#[must_use]
+pub fn principal_coordinates(x: ArrayView2<f32>) -> Vec<[f64; 2]> {
+    let x = x.mapv(f64::from);
+    let Some(mean) = x.mean_axis(Axis(0)) else { return Vec::new() };
+    let x = &x - &mean;
+    // An eigenvector of xxᵀ times the root of its eigenvalue: the product of x with a direction.
+    let SymmetricEigen { eigenvalues, eigenvectors } = SymmetricEigen::new(matrix(&x.dot(&x.t())));
+    let mut order: Vec<usize> = (0..x.nrows()).collect();
+    order.sort_by(|&a, &b| eigenvalues[b].total_cmp(&eigenvalues[a]));
+    let along = |direction: Option<&usize>| -> Vec<f64> {
+        let Some(&direction) = direction else { return vec![0.0; x.nrows()] };
+        let axis = eigenvectors.column(direction) * eigenvalues[direction].max(0.0).sqrt();
+        let farthest = axis.iter().copied().fold(0.0, |far: f64, at| if at.abs() > far.abs() { at } else { far });
+        axis.iter().map(|at| at * farthest.signum()).collect()
+    };
+    let (first, second) = (along(order.first()), along(order.get(1)));
+    first.into_iter().zip(second).map(|(x, y)| [x, y]).collect()
+}
+
+fn matrix(x: &Array2<f64>) -> DMatrix<f64> {
+    DMatrix::from_fn(x.nrows(), x.ncols(), |row, column| x[[row, column]])
 }
 
 /// The mean of `value(cosine)` over all pairs of different rows.
@@ -106,6 +151,45 @@ mod tests {
         assert_eq!(reciprocal_ranks(same.view(), same.view()), [0.25; 4]);
         let zeros = Array2::zeros((3, 2));
         assert_eq!(reciprocal_ranks(zeros.view(), zeros.view()), [1.0 / 3.0; 3]);
+    }
+
+    /// PyTorch: `s = torch.linalg.svdvals(x); p = s / s.sum(); torch.exp(-(p * p.log()).sum())`, in
+    /// f64.
+    const RANK: f64 = 2.795_306_498_462_993;
+
+    #[test]
+    fn effective_rank_is_that_of_the_definition() {
+        let x = array![[0.5, 1.0, -0.25, 0.0], [1.5, -0.5, 0.75, 2.0], [-1.0, 0.25, 0.5, 1.0]];
+        assert!((effective_rank(x.view()) - RANK).abs() < 1e-9, "{}", effective_rank(x.view()));
+        let transposed = x.t();
+        assert!((effective_rank(transposed) - RANK).abs() < 1e-9);
+    }
+
+    #[test]
+    fn effective_rank_counts_directions() {
+        let eye = Array2::<f32>::eye(5);
+        assert!((effective_rank(eye.view()) - 5.0).abs() < 1e-9);
+        let same = Array2::from_shape_fn((40, 8), |(_, column)| (column as f32 + 1.0) / 14.282_857);
+        assert!((effective_rank(same.view()) - 1.0).abs() < 1e-4, "{}", effective_rank(same.view()));
+        assert_eq!(effective_rank(Array2::zeros((3, 2)).view()), 0.0);
+    }
+
+    #[test]
+    fn principal_coordinates_keep_the_distances_of_points_in_a_plane() {
+        let plane = array![[3.0, 0.0, 4.0], [0.0, 1.0, 0.0]];
+        let points: Array2<f32> = array![[1.0, 2.0], [-1.0, 0.5], [0.0, -2.0], [4.0, 1.0]];
+        let x = points.dot(&plane);
+        let found = principal_coordinates(x.view());
+        for i in 0..4 {
+            for j in 0..4 {
+                let expected: f64 = (&x.row(i) - &x.row(j)).iter().map(|d| f64::from(d * d)).sum();
+                let on_map = (0..2).map(|axis| (found[i][axis] - found[j][axis]).powi(2)).sum::<f64>();
+                assert!((on_map - expected).abs() < 1e-4 * expected.max(1.0), "{on_map}, expected {expected}");
+            }
+        }
+        let spread = |axis: usize| found.iter().map(|at| at[axis] * at[axis]).sum::<f64>();
+        assert!(spread(0) > spread(1));
+        assert_eq!(principal_coordinates(Array2::zeros((2, 1)).view()), [[0.0, 0.0]; 2]);
     }
 
     #[test]

@@ -28,7 +28,7 @@ pub(crate) mod unit_rows;
 pub use classification::majority;
 pub use correlation::{pearson, spearman};
 pub use error::MetricError;
-pub use geometry::{alignment, mean_cosine, reciprocal_ranks, uniformity};
+pub use geometry::{alignment, effective_rank, mean_cosine, principal_coordinates, reciprocal_ranks, uniformity};
 pub use ranking::{average_precision, mrr, ndcg, precision};
 pub use retrieval::{average_precision_at, ndcg_at, recall_at, reciprocal_rank_at};
 pub use unit_rows::unit_rows;

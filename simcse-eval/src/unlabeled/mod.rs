@@ -7,7 +7,10 @@
 //! This room knows sentences and encoders. It must not know files.
 
 mod corruption;
+mod probe;
 mod scores;
+mod view;
 
 pub use corruption::Corruption;
+pub use probe::{Counterparts, Neighbor, Picture, Probe, ProbeScores};
 pub use scores::{Unlabeled, UnlabeledScores};

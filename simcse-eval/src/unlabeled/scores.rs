@@ -2,15 +2,14 @@
 
 use std::collections::HashSet;
 
-use ndarray::{Array2, s};
 use serde_json::{Map, Value, json};
-use simcse_model::{DropoutPlan, Prompt, SentenceEncoder};
+use simcse_model::{DropoutPlan, SentenceEncoder};
 use simcse_tensor::BufferPool;
 
 use crate::error::Error;
 use crate::metrics::geometry::{alignment, mean_cosine, reciprocal_ranks, uniformity};
-use crate::metrics::unit_rows::unit_rows;
 use crate::unlabeled::corruption::Corruption;
+use crate::unlabeled::view::View;
 
 /// The corruption of the copies that sentences are found by: half of the words are lost.
 const CORRUPTION: Corruption = Corruption { drop: 0.5, swap: 0.5, typo: 0.3 };
@@ -171,38 +170,6 @@ impl Unlabeled {
             dropout_accuracy: mean(recognized.iter().map(|&rank| f64::from(rank == 1.0))),
             corruption_mrr: mean(found.into_iter()),
         }))
-    }
-}
-
-/// Texts, and the dropout under which they are encoded.
-struct View<'a> {
-    texts: &'a [String],
-    /// A plan, and the number of the view: sentence `s` of view `v` has masks of its own.
-    dropout: Option<(DropoutPlan, usize)>,
-}
-
-impl View<'_> {
-    /// Unit embeddings of the texts, (S, C); `None` if it was stopped.
-    fn encode(
-        &self,
-        encoder: &SentenceEncoder,
-        prompt: Prompt,
-        pool: &mut BufferPool,
-        go_on: &mut dyn FnMut(usize) -> bool,
-    ) -> Result<Option<Array2<f32>>, Error> {
-        const PART: usize = SentenceEncoder::ENCODED_SENTENCES;
-        let mut rows = Array2::zeros((self.texts.len(), encoder.dimension()));
-        for (part, chunk) in self.texts.chunks(PART).enumerate() {
-            let first = part * PART;
-            if !go_on(first) {
-                return Ok(None);
-            }
-            let tokens = encoder.tokenize_with_prompt(prompt, chunk)?;
-            let masks = self.dropout.map(|(plan, view)| (plan, (view * self.texts.len() + first) as u32));
-            let embeddings = encoder.encode_tokens_under(masks, prompt.excluded, &tokens.ids, pool);
-            rows.slice_mut(s![first..first + chunk.len(), ..]).assign(&embeddings);
-        }
-        Ok(Some(unit_rows(rows.view())))
     }
 }
 

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use serde::Serialize;
 
+use crate::draws::Draw;
 use crate::step::batch::TokenizedBatch;
 use crate::step::gradient::StepLoss;
 
@@ -16,6 +17,10 @@ pub struct StepRecord {
     pub epoch: f64,
     /// The loss before the update; `null` in the file if it is not finite.
     pub loss: f32,
+    /// The share of anchors whose positive is more similar to them than all other texts of their
+    /// batch, among its first 256 anchors; not in the file unless there is a contrastive loss.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub in_batch_accuracy: Option<f64>,
     /// The mean cross-entropy of masked tokens; not in the file unless it is part of the loss.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub mlm_loss: Option<f64>,
@@ -31,6 +36,10 @@ pub struct StepRecord {
     /// file if there was an update.
     #[serde(skip_serializing_if = "std::ops::Not::not")]
     pub skipped: bool,
+    /// Tokens of the texts; those of a sentence count once, although it is encoded twice.
+    pub tokens: u64,
+    /// The share of the texts that were too long and were truncated.
+    pub cut_share: f64,
     /// Wall-clock seconds of the step.
     pub step_seconds: f64,
     /// Texts per second; a sentence counts once, although it is encoded twice.
@@ -42,29 +51,31 @@ pub struct StepRecord {
 impl StepRecord {
     pub(crate) fn new(
         step: u64,
-        epoch: f64,
+        draw: &Draw,
         found: StepLoss,
         learning_rate: f64,
         grad_norm: f64,
-        batches: &[TokenizedBatch],
         elapsed: Duration,
     ) -> Self {
-        let StepLoss { loss, masked_lm } = found;
+        let StepLoss { loss, in_batch_accuracy, masked_lm } = found;
         let step_seconds = elapsed.as_secs_f64();
-        let texts = || batches.iter().flat_map(TokenizedBatch::texts);
-        let tokens: usize = texts().map(Vec::len).sum();
+        let texts = draw.batches.iter().flat_map(TokenizedBatch::texts);
+        let tokens: u64 = texts.map(|ids| ids.len() as u64).sum();
         let skipped = !(loss.is_finite() && grad_norm.is_finite());
-        let sentences_per_second = texts().count() as f64 / step_seconds;
+        let sentences_per_second = draw.texts() as f64 / step_seconds;
         let tokens_per_second = tokens as f64 / step_seconds;
         Self {
             step,
-            epoch,
+            epoch: draw.epoch,
             loss,
+            in_batch_accuracy,
             mlm_loss: masked_lm.map(|figures| figures.loss),
             mlm_accuracy: masked_lm.map(|figures| figures.accuracy),
             learning_rate,
             grad_norm,
             skipped,
+            tokens,
+            cut_share: draw.cut as f64 / draw.texts().max(1) as f64,
             step_seconds,
             sentences_per_second,
             tokens_per_second,

@@ -122,6 +122,11 @@ impl RunDirectory {
         self.output.path()
     }
 
+    /// Whether the run resumes from a checkpoint.
+    pub(crate) fn is_resumed(&self) -> bool {
+        self.resumed.is_some()
+    }
+
     /// The run's progress: that of the checkpoint, whose moments the optimizer gets, or none yet.
     pub(crate) fn restore(&self, optimizer: &mut AdamW) -> Result<Progress> {
         let Some(checkpoint) = &self.resumed else { return Ok(Progress::default()) };
@@ -133,7 +138,8 @@ impl RunDirectory {
         self.log(&json!(record))
     }
 
-    pub(crate) fn log_evaluation(&mut self, line: Map<String, Value>) -> Result<()> {
+    /// Logs the figures of a model, or a warning.
+    pub(crate) fn log_figures(&mut self, line: Map<String, Value>) -> Result<()> {
         self.log(&Value::Object(line))
     }
 
@@ -199,8 +205,9 @@ fn open_metrics(output: &Path) -> Result<File> {
     open(OpenOptions::new().read(true).append(true).create(true), &path).map_err(Error::write(&path))
 }
 
-/// Cuts the log back to what it held when the checkpoint was saved: the steps and evaluations that
-/// the checkpoint's progress knows.
+/// Cuts the log back to what it held when the checkpoint was saved: the steps, evaluations and
+/// warnings that the checkpoint's progress knows, and what was measured on the probe after these
+/// steps.
 ///
 /// Lines are in chronological order, so everything after the first unknown line was written after
 /// the checkpoint. That includes a torn last line, which a killed run may leave. Comparing lines is
@@ -210,8 +217,11 @@ fn cut_back(metrics: &mut File, progress: &Progress) -> std::io::Result<()> {
     metrics.seek(SeekFrom::Start(0))?;
     metrics.read_to_end(&mut text)?;
     let known = |line: &&[u8]| match serde_json::from_slice(line) {
-        Ok(Value::Object(line)) if line.contains_key("loss") => {
+        Ok(Value::Object(line)) if ["loss", "probe_alignment"].iter().any(|name| line.contains_key(*name)) => {
             line["step"].as_u64().is_some_and(|step| step <= progress.global_step)
+        }
+        Ok(Value::Object(line)) if line.contains_key("warning") => {
+            progress.watch.given.iter().any(|name| line["warning"] == **name)
         }
         Ok(Value::Object(line)) => progress.log_history.contains(&line),
         _ => false,

@@ -14,6 +14,8 @@ use crate::run::provenance::{Provenance, RUN_TOML};
 const LOCK: &str = ".lock";
 /// The log of a run.
 pub(crate) const METRICS: &str = "metrics.jsonl";
+/// What the program keeps next to the log: what a run looks like.
+const SHOWN: [&str; 2] = ["probe.json", "report.html"];
 /// The files of the final model that mark a directory as occupied.
 const MODEL: [&str; 4] = ["model.safetensors", "config.json", "modules.json", "README.md"];
 
@@ -109,7 +111,7 @@ pub(crate) fn check_unoccupied(path: &Path) -> Result<()> {
     };
     let recorded = entries.iter().any(is_record);
     let occupies = |name: &String| {
-        let of_a_run = [RUN_TOML, METRICS].contains(&name.as_str());
+        let of_a_run = [RUN_TOML, METRICS].contains(&name.as_str()) || SHOWN.contains(&name.as_str());
         MODEL.contains(&name.as_str())
             || ModelDirectory::is_module(name)
             || name.starts_with("checkpoint-")

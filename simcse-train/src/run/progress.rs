@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value, json};
 
 use crate::error::{Error, Result};
-use crate::evaluation::Evaluation;
+use crate::evaluation::{Evaluation, Figures};
 use crate::run::metrics::StepRecord;
 use crate::settings::Settings;
+use crate::warnings::watch::Watch;
 
 /// Name of the file.
 const TRAINER_STATE: &str = "trainer_state.json";
@@ -42,6 +43,9 @@ pub(crate) struct Progress {
     pub(crate) train_loss: f64,
     /// Wall-clock seconds of the steps.
     pub(crate) train_seconds: f64,
+    /// What warnings depend on, and which have been given.
+    #[serde(default)]
+    pub(crate) watch: Watch,
 }
 
 /// The content of the file: the progress, and what else transformers writes.
@@ -92,10 +96,10 @@ impl Progress {
         self.log_history.last().is_some_and(|line| line["step"] == self.global_step)
     }
 
-    /// The log line of an evaluation of this step's model.
-    pub(crate) fn line(&self, evaluation: &Evaluation) -> Map<String, Value> {
+    /// A log line about this step's model.
+    pub(crate) fn line(&self, figures: Figures) -> Map<String, Value> {
         let step = [("step".to_owned(), json!(self.global_step)), ("epoch".to_owned(), json!(self.epoch))];
-        step.into_iter().chain(evaluation.figures.clone()).collect()
+        step.into_iter().chain(figures).collect()
     }
 
     /// Adds an evaluation and returns whether it is the best one so far; that of step 0 never is.
@@ -103,7 +107,7 @@ impl Progress {
     /// Patience is counted as by transformers' `EarlyStoppingCallback`: an evaluation must raise
     /// the best metric by more than `threshold`.
     pub(crate) fn add_evaluation(&mut self, evaluation: &Evaluation, threshold: f64) -> bool {
-        self.log_history.push(self.line(evaluation));
+        self.log_history.push(self.line(evaluation.figures.clone()));
         if self.global_step == 0 {
             return false;
         }
@@ -188,16 +192,16 @@ mod tests {
     use std::time::Duration;
 
     use super::*;
+    use crate::draws::Draw;
     use crate::step::gradient::StepLoss;
 
     fn record(step: u64, loss: f32, grad_norm: f64) -> StepRecord {
         StepRecord::new(
             step,
-            step as f64 / 10.0,
-            StepLoss { loss, masked_lm: None },
+            &Draw { epoch: step as f64 / 10.0, batches: Vec::new(), cut: 0 },
+            StepLoss { loss, ..StepLoss::default() },
             1e-3,
             grad_norm,
-            &[],
             Duration::from_secs(1),
         )
     }
@@ -220,8 +224,11 @@ mod tests {
     fn progress_is_read_as_it_was_written() {
         let dir = tempfile::tempdir().unwrap();
         let mut progress = Progress { train_loss: 0.1 + 0.2, ..Progress::default() };
-        let evaluation =
-            |metric: f64| Evaluation { figures: Map::from_iter([("eval_map".into(), json!(metric))]), metric };
+        let evaluation = |metric: f64| Evaluation {
+            figures: Map::from_iter([("eval_map".into(), json!(metric))]),
+            metric,
+            has_labels: true,
+        };
         assert!(!progress.add_evaluation(&evaluation(0.9), 0.0), "the model before training");
         progress.add(&record(1, 1.0, 1.0), 0).unwrap();
         assert!(progress.add_evaluation(&evaluation(1.0 / 3.0), 0.0));
@@ -240,7 +247,7 @@ mod tests {
         let counters = |metrics: &[f64], threshold| -> Vec<u64> {
             let mut progress = Progress { global_step: 1, ..Progress::default() };
             let mut add = |&metric| {
-                progress.add_evaluation(&Evaluation { figures: Map::new(), metric }, threshold);
+                progress.add_evaluation(&Evaluation { figures: Map::new(), metric, has_labels: true }, threshold);
                 progress.early_stopping_patience_counter
             };
             metrics.iter().map(&mut add).collect()

@@ -37,7 +37,8 @@ const MASKED_LM: [&str; 3] = ["mlm_weight", "mlm_probability", "whole_word_mask"
 impl Settings {
     /// Whether the setting `name` concerns a loss of embeddings alone.
     pub fn is_of_embeddings(name: &str) -> bool {
-        LOSS.contains(&name) || ["recipe", "prompt", "scale", "mlm_weight", "mlp", "batch_sampler"].contains(&name)
+        LOSS.contains(&name)
+            || ["recipe", "prompt", "scale", "mlm_weight", "mlp", "batch_sampler", "logging_steps"].contains(&name)
     }
 
     /// The defaults for training `encoder`: its own pooling and dropout rates, and no greater
@@ -103,6 +104,15 @@ impl Settings {
     /// Examples per step; the last step of an epoch may have fewer.
     pub fn examples_per_step(&self) -> usize {
         self.gradient_accumulation_steps * self.batch_size
+    }
+
+    /// Steps between two measurements on the probe of a run, which encode `texts` texts each, for
+    /// examples of `columns` texts: the setting, or so many that encoding takes a third of a
+    /// percent of the time.
+    pub(crate) fn logging_interval(&self, columns: usize, texts: usize) -> u64 {
+        // A step encodes every view and passes back through it, which takes twice as long.
+        let in_step = 3 * columns.max(2) * self.examples_per_step();
+        self.logging_steps.unwrap_or((300 * texts).div_ceil(in_step).max(1) as u64)
     }
 
     /// The size of a step in words, for examples of `columns` texts: `128 sentences` or

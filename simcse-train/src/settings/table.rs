@@ -192,6 +192,11 @@ settings! {
         /// Seed of the order of the examples and of dropout
         seed: u64 = 42, "N", "less than 2^63" if |&seed| seed <= LARGEST;
 
+        /// Steps between measurements of the embeddings of 256 of the sentences: alignment and
+        /// uniformity, mean cosine and effective rank
+        logging_steps: Option<u64> = None, "N" default "as many as take about 0.5% of the time",
+            "1 or more" if |&steps| within(steps);
+
         /// Steps between checkpoints; the last step always has one
         save_steps: u64 = 500, "N", "1 or more" if |&steps| within(Some(steps));
 

@@ -18,6 +18,7 @@ use simcse_tensor::{BufferPool, Grads, Tape, Var};
 
 use crate::step::batch::TokenizedBatch;
 use crate::step::buffers::StepBuffers;
+use crate::step::in_batch::Observed;
 use crate::step::masked_lm::{MaskedFigures, MaskedLm};
 use crate::step::objectives::Objective;
 use crate::step::pieces::{Piece, blocks_in, pieces};
@@ -65,6 +66,9 @@ impl Objectives {
 pub struct StepLoss {
     /// What is minimized.
     pub loss: f32,
+    /// The share of anchors whose positive is the most similar of all texts in the batch, if there
+    /// is an objective of embeddings.
+    pub in_batch_accuracy: Option<f64>,
     /// Figures of masked language modeling, if it is an objective.
     pub masked_lm: Option<MaskedFigures>,
 }
@@ -103,16 +107,23 @@ pub fn mean_gradient(
     let share = 1.0 / batches.len() as f32;
     grads.clear();
     let mut loss = 0.0;
+    let mut accuracies = Vec::new();
     let mut masked_lm = Vec::new();
     for (i, batch) in batches.iter().enumerate() {
         let found = accumulate(encoder, batch, &dropout(i), objectives, buffers, grads);
         loss += share * found.loss;
+        accuracies.extend(found.in_batch_accuracy);
         masked_lm.extend(found.masked_lm);
     }
     if batches.len() > 1 {
         grads.scale(share);
     }
-    StepLoss { loss, masked_lm: objectives.masked_lm.is_some().then(|| MaskedFigures::combined(&masked_lm)) }
+    let in_batch_accuracy = accuracies.iter().sum::<f64>() / batches.len() as f64;
+    StepLoss {
+        loss,
+        in_batch_accuracy: objectives.embeddings.is_some().then_some(in_batch_accuracy),
+        masked_lm: objectives.masked_lm.is_some().then(|| MaskedFigures::combined(&masked_lm)),
+    }
 }
 
 /// Adds the gradient of all objectives of one batch to `grads`.
@@ -126,7 +137,9 @@ pub(crate) fn accumulate(
 ) -> StepLoss {
     let mut found = StepLoss::default();
     if let Some(objective) = &objectives.embeddings {
-        found.loss += accumulate_gradient(encoder, batch, Some(dropout), &**objective, buffers, grads);
+        let observed = Observed::new(&**objective, batch);
+        found.loss += accumulate_gradient(encoder, batch, Some(dropout), &observed, buffers, grads);
+        found.in_batch_accuracy = Some(observed.accuracy());
     }
     if let Some(masked_lm) = &objectives.masked_lm {
         let (texts, streams) = objectives.masked_rows(batch);

@@ -7,6 +7,7 @@ pub(crate) mod batch;
 pub(crate) mod buffers;
 pub(crate) mod gradient;
 pub(crate) mod gradient_flow;
+pub(crate) mod in_batch;
 pub(crate) mod masked_lm;
 pub(crate) mod masking;
 pub(crate) mod objectives;

@@ -8,6 +8,7 @@ mod args;
 mod data;
 mod embedded;
 mod eval_sets;
+mod follow;
 mod new_model;
 mod outcome;
 mod prepared;
@@ -30,6 +31,7 @@ use announce::announce;
 pub(crate) use args::TrainArgs;
 use data::Data;
 pub(crate) use eval_sets::EvalSetArgs;
+use follow::Follow;
 pub(crate) use new_model::NewModel;
 use outcome::Outcome;
 use prepared::Prepared;
@@ -57,27 +59,32 @@ fn run_with(args: TrainArgs, training: Training, new: &dyn NewModel) -> Result<(
         None => prepare(&args, training, new)?,
         Some(from) => resume::prepare(&from, args, training)?,
     };
-    let plan = trainer.plan_memory(data.scorer.texts(), memory_limit)?;
-    let warnings = trainer.warnings()?;
+    let follow = Follow::new(&trainer);
+    let plan = trainer.plan_memory(data.scorer.texts().max(follow.texts()), memory_limit)?;
     announce(&trainer, &plan);
     notes.iter().for_each(|note| report::note(note));
     let examples = trainer.examples().clone();
     for warning in examples.warnings() {
         report::note(&format!("warning: {}: {warning}", examples.name()));
     }
-    warnings.iter().for_each(|warning| report::note(&format!("warning: {warning}")));
 
     let output = trainer.output().to_path_buf();
     let settings = trainer.settings().clone();
     let bar = progress::steps_bar(trainer.total_steps()).with_position(trainer.done());
     let masking = trainer.masking()?;
     let scorer = Scorer { choose_best_by: settings.choose_best_by.clone(), masking, ..data.scorer };
-    let mut watcher = Watcher::new(scorer, bar, TimeLeft::new(trainer.total_steps(), &settings));
+    let mut watcher = Watcher::new(scorer, follow, bar, TimeLeft::new(trainer.total_steps(), &settings));
     let trained = {
         let _deferred = stop::defer();
         trainer.train(&mut watcher)
     };
     watcher.bar.finish_and_clear();
+    if let Ok(Trained { encoder, summary }) = &trained
+        && let Some(best) = summary.best_step.filter(|&best| best != summary.steps)
+    {
+        watcher.follow.probe(encoder, best)?;
+    }
+    watcher.write_page();
     let failure = watcher.failure.take();
     let trained = trained.map_err(|error| match (error, failure) {
         (Error::Stopped { .. }, Some(failure)) => failure.into(),

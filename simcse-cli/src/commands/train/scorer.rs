@@ -130,14 +130,15 @@ impl Scored {
         }
     }
 
-    /// The value of the figure that models are compared by: the first one, if `name` is empty.
-    /// Higher is better.
+    /// The figure that models are compared by: the first one, if `name` is empty. Its value, of
+    /// which a higher one is better, and whether it comes from labels.
     ///
     /// # Errors
     /// If there is no such figure: the names that there are.
-    pub(super) fn metric(&self, name: &str) -> Result<f64, String> {
+    pub(super) fn metric(&self, name: &str) -> Result<(f64, bool), String> {
         let found = self.metrics.iter().find(|(found, _)| name.is_empty() || found == name);
-        found.map(|&(_, value)| value).ok_or_else(|| {
+        let has_labels = |name: &str| !name.starts_with("unlabeled_") && !name.starts_with("mlm_");
+        found.map(|(name, value)| (*value, has_labels(name))).ok_or_else(|| {
             let names: Vec<_> = self.metrics.iter().map(|(name, _)| name.as_str()).collect();
             names.join(", ")
         })
@@ -180,5 +181,5 @@ pub(super) fn test(
     let Some(scores) = set.score(&mut judge(encoder))? else { return Ok(None) };
     let main = &scores.main().sample;
     let metric = main.value().unwrap_or(main.lowest());
-    Ok(Some(Evaluation { figures: figures(&scores, "test"), metric }))
+    Ok(Some(Evaluation { figures: figures(&scores, "test"), metric, has_labels: true }))
 }

@@ -7,10 +7,12 @@ use indicatif::{HumanDuration, ProgressBar};
 use simcse_eval::Scores;
 use simcse_model::SentenceEncoder;
 use simcse_model::io::figure;
-use simcse_train::{Callbacks, Error, Evaluation, StepRecord};
+use simcse_train::{Callbacks, Error, Evaluation, Probed, StepRecord, Warning};
 
+use crate::commands::train::follow::Follow;
 use crate::commands::train::scorer::{Scored, Scorer, is_interval, plain, test};
 use crate::commands::train::time_left::TimeLeft;
+use crate::error::Failure;
 use crate::report;
 use crate::stop;
 
@@ -20,6 +22,7 @@ const ADVICE: &str = "the run goes on; if this lasts, start again with a lower -
 /// Shows a run's progress and scores its models.
 pub(super) struct Watcher {
     scorer: Scorer,
+    pub(super) follow: Follow,
     pub(super) bar: ProgressBar,
     time_left: TimeLeft,
     /// What the bar says about the last step.
@@ -31,6 +34,8 @@ pub(super) struct Watcher {
     pub(super) failure: Option<Error>,
     /// Whether the user has been told that something is wrong with the embeddings.
     warned: bool,
+    /// Whether the user has been told that the page that shows the run cannot be written.
+    write_failed: bool,
 }
 
 /// The scores of the models that may be compared at the end of a run.
@@ -66,9 +71,10 @@ impl History {
 }
 
 impl Watcher {
-    pub(super) fn new(scorer: Scorer, bar: ProgressBar, time_left: TimeLeft) -> Self {
+    pub(super) fn new(scorer: Scorer, follow: Follow, bar: ProgressBar, time_left: TimeLeft) -> Self {
         Self {
             scorer,
+            follow,
             bar,
             time_left,
             message: String::new(),
@@ -76,6 +82,7 @@ impl Watcher {
             history: History::default(),
             failure: None,
             warned: false,
+            write_failed: false,
         }
     }
 
@@ -97,6 +104,16 @@ impl Watcher {
             self.warned = true;
             self.note(&format!("warning: step {step}: {}; {ADVICE}", scored.warnings.join("; ")));
         }
+    }
+
+    /// Writes the page that shows the run. The run matters more: a failure is a warning, the first
+    /// time.
+    pub(super) fn write_page(&mut self) {
+        let Err(Failure::Failed(message)) = self.follow.write() else { return };
+        if !self.write_failed {
+            self.note(&format!("warning: the page that shows the run: {message}"));
+        }
+        self.write_failed = true;
     }
 
     /// The seconds since the last event, and a new one.
@@ -129,12 +146,13 @@ impl Callbacks for Watcher {
         self.time_left.on_evaluation(seconds);
         self.show_message();
         self.show_figures(&scored);
-        let metric = scored.metric(&self.scorer.choose_best_by).map_err(|names| Error::Setting {
+        let (metric, has_labels) = scored.metric(&self.scorer.choose_best_by).map_err(|names| Error::Setting {
             setting: "choose-best-by".to_owned(),
             expected: format!("one of {names}"),
             found: self.scorer.choose_best_by.clone(),
         })?;
-        let evaluation = Evaluation { figures: scored.figures, metric };
+        let evaluation = Evaluation { figures: scored.figures, metric, has_labels };
+        self.follow.is_old = true;
         self.history.add(self.bar.position(), metric, scored.scores);
         Ok(Some(evaluation))
     }
@@ -144,6 +162,20 @@ impl Callbacks for Watcher {
             Some(set) => test(&**set, encoder).map_err(failed),
             None => Ok(None),
         }
+    }
+
+    fn probed_texts(&self) -> usize {
+        self.follow.texts()
+    }
+
+    fn probe(&mut self, encoder: &SentenceEncoder) -> simcse_train::Result<Option<Probed>> {
+        self.follow.probe(encoder, self.bar.position()).map_err(failed)
+    }
+
+    fn on_warning(&mut self, step: u64, warning: &Warning) {
+        let step = if step == 0 { String::new() } else { format!("step {step}: ") };
+        self.note(&format!("warning: {step}{warning}"));
+        self.follow.is_old = true;
     }
 
     fn on_set_aside(&mut self, paths: &[PathBuf]) {
@@ -158,8 +190,8 @@ impl Callbacks for Watcher {
         self.time_left.on_step(record.step_seconds);
         self.bar.set_position(*step);
         self.show_message();
-        if record.skipped {
-            self.note(&format!("warning: step {step}: loss or gradient is not finite; the update is skipped"));
+        if self.follow.is_old {
+            self.write_page();
         }
         let every = (total_steps / 10).max(1);
         if self.bar.is_hidden() && (step.is_multiple_of(every) || *step == 1) {
@@ -172,6 +204,7 @@ impl Callbacks for Watcher {
         let seconds = self.lap();
         self.time_left.on_checkpoint(seconds);
         self.note(&format!("saved {}", checkpoint.display()));
+        self.write_page();
     }
 
     fn stop_requested(&self) -> bool {

@@ -1,0 +1,287 @@
+//! Charts as inline SVG, drawn by plotters.
+//!
+//! Colors are names of roles, which the page's style sheet turns into colors for light and for dark
+//! screens; no fonts are needed to draw. Everything is drawn ten times as large as it is shown,
+//! because plotters rounds to whole pixels.
+
+use std::ops::Range;
+
+use plotters::coord::ranged1d::{AsRangedCoord, Ranged, ValueFormatter};
+use plotters::coord::types::RangedCoordf64;
+use plotters::prelude::*;
+use simcse_model::io::figure;
+
+use crate::page::html::escaped;
+
+const SCALE: u32 = 10;
+const WIDTH: u32 = 480 * SCALE;
+const HEIGHT: u32 = 270 * SCALE;
+/// The side of a map.
+const SIDE: u32 = 420 * SCALE;
+const FONT: u32 = 19 * SCALE;
+
+/// The colors that the style sheet replaces.
+const TEXT: RGBColor = RGBColor(1, 1, 1);
+const GRID: RGBColor = RGBColor(2, 2, 2);
+const FIRST: RGBColor = RGBColor(3, 3, 3);
+const SECOND: RGBColor = RGBColor(4, 4, 4);
+
+/// The most points of a line: more cannot be told apart.
+const POINTS: usize = 400;
+
+/// Points (x, y).
+pub(super) type Points = [(f64, f64)];
+
+/// How the values of a chart are laid out.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum Axis {
+    Linear,
+    /// From 0 to 1.
+    Share,
+    /// Ratios have the same length, where all values are positive and far apart.
+    Logarithmic,
+}
+
+/// One quantity, step by step. `intervals` are drawn as bars: (step, low, high).
+pub(super) fn line(title: &str, points: &Points, intervals: &[(f64, f64, f64)], axis: Axis) -> String {
+    let points = thinned(points);
+    let ends = intervals.iter().flat_map(|&(_, low, high)| [low, high]);
+    let values = || points.iter().map(|&(_, y)| y).chain(ends.clone());
+    let x = range(points.iter().map(|&(x, _)| x));
+    let lowest = values().fold(f64::INFINITY, f64::min);
+    let highest = values().fold(0.0, f64::max);
+    let draw = |svg: &mut String| match axis {
+        Axis::Logarithmic if lowest > 0.0 && highest > 10.0 * lowest => {
+            draw_line(svg, &points, intervals, x.clone(), (0.8 * lowest..1.25 * highest).log_scale())
+        }
+        Axis::Share => draw_line(svg, &points, intervals, x.clone(), 0.0..1.05),
+        _ => draw_line(svg, &points, intervals, x.clone(), padded(range(values()))),
+    };
+    finished(title, draw)
+}
+
+fn draw_line<Y>(svg: &mut String, points: &Points, intervals: &[(f64, f64, f64)], x: Range<f64>, y: Y) -> Drawn
+where
+    Y: AsRangedCoord<Value = f64>,
+    Y::CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>,
+{
+    let root = SVGBackend::with_string(svg, (WIDTH, HEIGHT)).into_drawing_area();
+    let mut chart = ChartBuilder::on(&root)
+        .margin(8 * SCALE)
+        .margin_right(18 * SCALE)
+        .x_label_area_size(30 * SCALE)
+        .y_label_area_size(64 * SCALE)
+        .build_cartesian_2d(x, y)?;
+    mesh(&mut chart, &|step| format!("{step:.0}"))?;
+    let bars = intervals.iter().map(|&(x, low, high)| PathElement::new(vec![(x, low), (x, high)], stroke(FIRST, 2)));
+    chart.draw_series(bars)?;
+    chart.draw_series(LineSeries::new(points.iter().copied(), stroke(FIRST, 2)))?;
+    if points.len() <= 30 {
+        chart.draw_series(points.iter().map(|&at| Circle::new(at, 3 * SCALE, FIRST.filled())))?;
+    }
+    root.present()?;
+    Ok(())
+}
+
+/// The way of two quantities, from an open circle to a full one.
+pub(super) fn path(title: &str, points: &Points) -> String {
+    let x = padded(range(points.iter().map(|&(x, _)| x)));
+    let y = padded(range(points.iter().map(|&(_, y)| y)));
+    finished(title, |svg| {
+        let root = SVGBackend::with_string(svg, (WIDTH, HEIGHT)).into_drawing_area();
+        let mut chart = ChartBuilder::on(&root)
+            .margin(8 * SCALE)
+            .margin_right(18 * SCALE)
+            .x_label_area_size(30 * SCALE)
+            .y_label_area_size(64 * SCALE)
+            .build_cartesian_2d(x.clone(), y.clone())?;
+        mesh(&mut chart, &|value| short(*value))?;
+        chart.draw_series(LineSeries::new(points.iter().copied(), stroke(FIRST, 2)))?;
+        let inner = points.iter().skip(1);
+        chart.draw_series(inner.map(|&at| Circle::new(at, 3 * SCALE, FIRST.filled())))?;
+        chart.draw_series(points.first().map(|&at| Circle::new(at, 6 * SCALE, stroke(FIRST, 2))))?;
+        chart.draw_series(points.last().map(|&at| Circle::new(at, 6 * SCALE, FIRST.filled())))?;
+        root.present()?;
+        Ok(())
+    })
+}
+
+/// Two histograms over the same range, as outlines: counts in equally wide ranges of `x`.
+pub(super) fn histograms(title: &str, x: Range<f64>, before: &[u64], after: &[u64]) -> String {
+    let highest = before.iter().chain(after).copied().max().unwrap_or(1).max(1) as f64;
+    // What is empty on both sides says nothing.
+    let filled = |index: &usize| [before, after].iter().any(|bars| bars.get(*index).is_some_and(|&count| count > 0));
+    let bars = before.len().max(after.len());
+    let width = (x.end - x.start) / bars.max(1) as f64;
+    let first = (0..bars).find(filled).unwrap_or(0);
+    let last = (0..bars).rev().find(filled).unwrap_or(bars);
+    let shown = x.start + width * first as f64 - width..x.start + width * (last + 1) as f64 + width;
+    let outline = |bars: &[u64]| -> Vec<(f64, f64)> {
+        let edge = |index: usize| x.start + width * index as f64;
+        let steps = bars
+            .iter()
+            .enumerate()
+            .flat_map(|(index, &count)| [(edge(index), count as f64), (edge(index + 1), count as f64)]);
+        steps.filter(|(at, _)| (shown.start - 1e-9..=shown.end + 1e-9).contains(at)).collect()
+    };
+    finished(title, |svg| {
+        let root = SVGBackend::with_string(svg, (WIDTH, HEIGHT)).into_drawing_area();
+        let mut chart = ChartBuilder::on(&root)
+            .margin(8 * SCALE)
+            .margin_right(18 * SCALE)
+            .x_label_area_size(30 * SCALE)
+            .y_label_area_size(64 * SCALE)
+            .build_cartesian_2d(shown.clone(), 0.0..1.05 * highest)?;
+        mesh(&mut chart, &|value| short(*value))?;
+        for (bars, color) in [(before, SECOND), (after, FIRST)] {
+            chart.draw_series(LineSeries::new(outline(bars), stroke(color, 2)))?;
+        }
+        root.present()?;
+        Ok(())
+    })
+}
+
+/// Points of the plane, each with a text that is shown when the pointer is over it.
+pub(super) fn map(title: &str, points: &[[f64; 2]], texts: &[String]) -> String {
+    let largest = points.iter().flatten().fold(1e-9, |largest: f64, at| largest.max(at.abs())) * 1.08;
+    let svg = finished(title, |svg| {
+        let root = SVGBackend::with_string(svg, (SIDE, SIDE)).into_drawing_area();
+        let mut chart =
+            ChartBuilder::on(&root).margin(4 * SCALE).build_cartesian_2d(-largest..largest, -largest..largest)?;
+        let through = [vec![(-largest, 0.0), (largest, 0.0)], vec![(0.0, -largest), (0.0, largest)]];
+        chart.draw_series(through.map(|line| PathElement::new(line, stroke(GRID, 1))))?;
+        chart.draw_series(points.iter().map(|&[x, y]| Circle::new((x, y), 5 * SCALE, FIRST.mix(0.75).filled())))?;
+        root.present()?;
+        Ok(())
+    });
+    titled(&svg.replacen("class=\"chart\"", "class=\"chart map\" tabindex=\"0\"", 1), texts)
+}
+
+/// Gives each circle, in order, a number and a text.
+fn titled(svg: &str, texts: &[String]) -> String {
+    let mut parts = svg.split("<circle ");
+    let mut html = parts.next().unwrap_or_default().to_owned();
+    for (index, part) in parts.enumerate() {
+        let text = texts.get(index).map(|text| escaped(text)).unwrap_or_default();
+        let circle = part.replacen("/>", &format!("><title>{text}</title></circle>"), 1);
+        html += &format!("<circle data-i=\"{index}\" {circle}");
+    }
+    html
+}
+
+type Drawn = Result<(), Box<dyn std::error::Error>>;
+
+/// A grid with labels.
+fn mesh<'a, Y>(
+    chart: &mut ChartContext<'a, SVGBackend<'_>, Cartesian2d<RangedCoordf64, Y>>,
+    x_label: &dyn Fn(&f64) -> String,
+) -> Drawn
+where
+    Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+{
+    let mut mesh = chart.configure_mesh();
+    mesh.light_line_style(TRANSPARENT)
+        .bold_line_style(stroke(GRID, 1))
+        .axis_style(stroke(GRID, 1))
+        .label_style(("sans-serif", FONT).into_font().color(&TEXT))
+        .set_all_tick_mark_size(5 * SCALE)
+        .x_labels(6)
+        .y_labels(6)
+        .x_label_formatter(x_label)
+        .y_label_formatter(&|value| short(*value))
+        .draw()?;
+    Ok(())
+}
+
+fn stroke(color: RGBColor, width: u32) -> ShapeStyle {
+    color.stroke_width(width * SCALE)
+}
+
+/// The SVG that `draw` draws, as an image with a name.
+fn finished(title: &str, draw: impl FnOnce(&mut String) -> Drawn) -> String {
+    let mut svg = String::new();
+    // Drawing into memory cannot fail; a chart without data has nothing to draw.
+    if draw(&mut svg).is_err() {
+        return String::new();
+    }
+    let Some((_, rest)) = svg.split_once("viewBox") else { return String::new() };
+    format!("<svg class=\"chart\" role=\"img\" aria-label=\"{}\" viewBox{rest}", escaped(title))
+}
+
+/// A number on an axis.
+fn short(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".to_owned(),
+        size if size >= 1e6 => format!("{:.1}M", value / 1e6),
+        size if size >= 1e4 => format!("{:.0}k", value / 1e3),
+        size if size >= 100.0 => format!("{value:.0}"),
+        size if size < 0.01 => format!("{value:.1e}").replace(".0e", "e"),
+        _ => {
+            let text = format!("{value:.3}");
+            text.trim_end_matches('0').trim_end_matches('.').to_owned()
+        }
+    }
+}
+
+/// At most [`POINTS`] points: the means of as many stretches.
+fn thinned(points: &Points) -> Vec<(f64, f64)> {
+    let stretch = points.len().div_ceil(POINTS).max(1);
+    let mean = |part: &Points| {
+        let sum = part.iter().fold((0.0, 0.0), |sum, at| (sum.0 + at.0, sum.1 + at.1));
+        (sum.0 / part.len() as f64, sum.1 / part.len() as f64)
+    };
+    points.chunks(stretch).map(mean).collect()
+}
+
+fn range(values: impl Iterator<Item = f64>) -> Range<f64> {
+    let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
+    match (low.is_finite() && high.is_finite(), low < high) {
+        (true, true) => low..high,
+        (true, false) => low - 0.5..low + 0.5,
+        (false, _) => 0.0..1.0,
+    }
+}
+
+fn padded(Range { start, end }: Range<f64>) -> Range<f64> {
+    let margin = 0.06 * (end - start);
+    start - margin..end + margin
+}
+
+/// Some of the points as rows of a table, for those who do not see the chart.
+pub(super) fn rows(points: &Points) -> Vec<Vec<String>> {
+    const ROWS: usize = 20;
+    let every = points.len().div_ceil(ROWS).max(1);
+    let last = points.len().saturating_sub(1);
+    let shown = points.iter().enumerate().filter(|(index, _)| index % every == 0 || *index == last);
+    shown.map(|(_, &(x, y))| vec![format!("{x:.0}"), figure(y)]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn charts_of_any_numbers_are_drawn() {
+        let cases: [&Points; 5] =
+            [&[], &[(1.0, 0.0)], &[(0.0, 5.0), (1.0, 5.0)], &[(0.0, 1e-9), (9.0, 1e9)], &[(0.0, -1.0), (1e7, 2e12)]];
+        for points in cases {
+            for axis in [Axis::Linear, Axis::Share, Axis::Logarithmic] {
+                let svg = line("a < b", points, &[], axis);
+                assert!(svg.starts_with("<svg class=\"chart\" role=\"img\" aria-label=\"a &lt; b\""), "{svg}");
+                assert!(svg.trim_end().ends_with("</svg>"), "{points:?}");
+            }
+            assert!(path("way", points).contains("</svg>"));
+        }
+        assert!(histograms("none", -1.0..1.0, &[], &[]).contains("</svg>"));
+        let many: Vec<_> = (0..100_000).map(|i| (f64::from(i), f64::from(i % 7))).collect();
+        assert!(line("many", &many, &[], Axis::Linear).len() < 20_000);
+    }
+
+    #[test]
+    fn points_of_a_map_carry_their_texts() {
+        let svg = map("places", &[[0.0, 1.0], [1.0, 0.0]], &["one".to_owned(), "</title><script>".to_owned()]);
+        assert_eq!(svg.matches("<circle data-i=").count(), 2);
+        assert!(svg.contains("<title>one</title></circle>"), "{svg}");
+        assert!(svg.contains("<title>&lt;/title&gt;&lt;script&gt;</title>") && !svg.contains("<script>"), "{svg}");
+    }
+}
