@@ -105,6 +105,14 @@ impl ModelConfig {
         Ok((Self::parse(path, &bytes)?, bytes))
     }
 
+    /// Checks a configuration that was not read: its fields together, as those of a file.
+    ///
+    /// # Errors
+    /// [`Error::Field`].
+    pub(crate) fn check(&self) -> Result<()> {
+        self.check_together(&JsonObject::parse(Path::new("config.json"), self.to_json().as_bytes())?)
+    }
+
     fn parse(path: &Path, bytes: &[u8]) -> Result<Self> {
         let json = JsonObject::parse(path, bytes)?;
         let found = json.text("model_type")?.unwrap_or_default();

@@ -147,9 +147,10 @@ impl ModelDirectory {
     /// A new model, which has no directory yet.
     ///
     /// # Errors
-    /// [`Error::Field`] if the model has no embeddings for the tokens that the tokenizer puts
-    /// around a text.
+    /// [`Error::Field`] if the configuration is not one that could be read, or if the model has no
+    /// embeddings for the tokens that the tokenizer puts around a text.
     pub fn new(config: ModelConfig, mut tokenizer: Tokenizer, pooling: Pooling, max_seq_length: usize) -> Result<Self> {
+        config.check()?;
         fit(&mut tokenizer, &config, Path::new(""))?;
         Ok(Self {
             max_seq_length: max_seq_length.min(config.max_tokens()),

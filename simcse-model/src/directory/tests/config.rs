@@ -151,3 +151,11 @@ fn bad_values_are_named() {
     refused(r#"{"model_type": "electra", "embedding_size": 0}"#, "embedding_size: expected an integer from 1 to 65536");
     refused(r#"{"model_type": "roberta", "max_position_embeddings": 2}"#, "max_position_embeddings");
 }
+
+#[test]
+fn a_configuration_that_could_not_be_read_is_refused() {
+    let config = ModelConfig { vocab_size: 5, ..ModelConfig::defaults(Architecture::ModernBert) };
+    let error = config.check().unwrap_err().to_string();
+    assert_eq!(error, "config.json: pad_token_id: expected less than vocab_size 5, found 50283");
+    ModelConfig::defaults(Architecture::ModernBert).check().unwrap();
+}

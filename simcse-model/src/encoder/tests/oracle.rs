@@ -45,8 +45,8 @@ fn activated(activation: Activation, h: f64, positive: bool) -> f64 {
 pub(super) struct Kinks {
     /// The token with the maximum, for each sentence and column.
     highest: OnceCell<Array2<usize>>,
-    /// Whether the input of an activation function is positive.
-    positive: OnceCell<Array2<bool>>,
+    /// Whether the input of a layer's activation function is positive; by the layer's number.
+    positive: [OnceCell<Array2<bool>>; 4],
 }
 
 /// The reference models, as their papers and transformers' modules define them, with the names in
@@ -179,7 +179,7 @@ impl Oracle<'_> {
             let a = x + self.dropout(attended, Site::AttentionOutput(number));
             let h = self.linear(&self.norm(a.clone(), &name("mlp_norm")), &name("mlp.Wi"));
             let f = h.ncols() / 2;
-            let gated = self.activated(h.slice(s![.., ..f]).to_owned()) * h.slice(s![.., f..]);
+            let gated = self.activated(h.slice(s![.., ..f]).to_owned(), number) * h.slice(s![.., f..]);
             return self.linear(&self.dropout(gated, Site::Output(number)), &name("mlp.Wo")) + a;
         }
         let qkv = [0, 1, 2].map(|part| self.linear(x, &name(names.query_key_value[part])));
@@ -188,13 +188,13 @@ impl Oracle<'_> {
             attended = self.dropout(attended, Site::AttentionOutput(number));
         }
         let a = self.norm(attended + x, &name(names.attention_norm));
-        let h = self.activated(self.linear(&a, &name(names.intermediate)));
+        let h = self.activated(self.linear(&a, &name(names.intermediate)), number);
         let fed = self.dropout(self.linear(&h, &name(names.output)), Site::Output(number));
         self.norm(fed + a, &name(names.output_norm))
     }
 
-    fn activated(&self, mut h: Array2<f64>) -> Array2<f64> {
-        let positive = self.kinks.positive.get_or_init(|| h.mapv(|h| h > 0.0));
+    fn activated(&self, mut h: Array2<f64>, number: usize) -> Array2<f64> {
+        let positive = self.kinks.positive[number].get_or_init(|| h.mapv(|h| h > 0.0));
         h.zip_mut_with(positive, |h, &positive| *h = activated(self.config.hidden_act, *h, positive));
         h
     }
