@@ -87,8 +87,7 @@ impl Tape<'_> {
                 d.add(h, saved, self.buffers);
             }
             Op::LayerNorm { x, residual, op, saved, statistics } => {
-                let [dx, dr] =
-                    self.backward_layer_norm(context, &op, x, residual.is_some(), (saved, statistics), dy, grads);
+                let [dx, dr] = self.backward_layer_norm(context, &op, (x, residual), (saved, statistics), dy, grads);
                 d.add(x, dx, self.buffers);
                 match residual {
                     Some(residual) => d.add(residual, dr, self.buffers),
@@ -193,15 +192,14 @@ impl Tape<'_> {
         &mut self,
         context: Context,
         op: &LayerNorm,
-        x: Var,
-        has_residual: bool,
+        (x, residual): (Var, Option<Var>),
         (saved, statistics): (Array2<f32>, Array2<f32>),
         mut dy: Array2<f32>,
         grads: &mut Grads,
     ) -> [Array2<f32>; 2] {
         // The kernel turns dy into ds, which is the residual's gradient. That of x needs a matrix
         // of its own if there is a residual, or if dropout makes it differ from ds.
-        let took_over = has_residual || op.dropout.is_some();
+        let took_over = residual.is_some() || op.dropout.is_some();
         let mut dx = took_over.then(|| self.buffers.take(saved.nrows(), saved.ncols()));
         let sum = if took_over { &saved } else { &self.nodes[x.0].value };
         time(Part::LAYER_NORM, || {

@@ -114,7 +114,7 @@ impl Oracle<'_> {
 
     /// Value `d` and value `d + D/2` of a head, rotated by `position·θ^(−2d/D)`.
     fn rotated(&self, x: Array2<f64>, number: usize) -> Array2<f64> {
-        let theta: f64 = if number % 2 == 0 { 160_000.0 } else { 10_000.0 };
+        let theta: f64 = if number.is_multiple_of(2) { 160_000.0 } else { 10_000.0 };
         let size = x.ncols();
         Array2::from_shape_fn(x.dim(), |(t, c)| {
             let d = c % (size / 2);
