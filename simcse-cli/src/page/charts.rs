@@ -65,21 +65,14 @@ where
     Y: AsRangedCoord<Value = f64>,
     Y::CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>,
 {
-    let root = SVGBackend::with_string(svg, (WIDTH, HEIGHT)).into_drawing_area();
-    let mut chart = ChartBuilder::on(&root)
-        .margin(8 * SCALE)
-        .margin_right(18 * SCALE)
-        .x_label_area_size(30 * SCALE)
-        .y_label_area_size(64 * SCALE)
-        .build_cartesian_2d(x, y)?;
-    mesh(&mut chart, &|step| format!("{step:.0}"))?;
+    let mut chart = axes(svg, x, y, &|step| format!("{step:.0}"))?;
     let bars = intervals.iter().map(|&(x, low, high)| PathElement::new(vec![(x, low), (x, high)], stroke(FIRST, 2)));
     chart.draw_series(bars)?;
     chart.draw_series(LineSeries::new(points.iter().copied(), stroke(FIRST, 2)))?;
     if points.len() <= 30 {
         chart.draw_series(points.iter().map(|&at| Circle::new(at, 3 * SCALE, FIRST.filled())))?;
     }
-    root.present()?;
+    chart.plotting_area().present()?;
     Ok(())
 }
 
@@ -88,20 +81,13 @@ pub(super) fn path(title: &str, points: &Points) -> String {
     let x = padded(range(points.iter().map(|&(x, _)| x)));
     let y = padded(range(points.iter().map(|&(_, y)| y)));
     finished(title, |svg| {
-        let root = SVGBackend::with_string(svg, (WIDTH, HEIGHT)).into_drawing_area();
-        let mut chart = ChartBuilder::on(&root)
-            .margin(8 * SCALE)
-            .margin_right(18 * SCALE)
-            .x_label_area_size(30 * SCALE)
-            .y_label_area_size(64 * SCALE)
-            .build_cartesian_2d(x.clone(), y.clone())?;
-        mesh(&mut chart, &|value| short(*value))?;
+        let mut chart = axes(svg, x.clone(), y.clone(), &|value| short(*value))?;
         chart.draw_series(LineSeries::new(points.iter().copied(), stroke(FIRST, 2)))?;
         let inner = points.iter().skip(1);
         chart.draw_series(inner.map(|&at| Circle::new(at, 3 * SCALE, FIRST.filled())))?;
         chart.draw_series(points.first().map(|&at| Circle::new(at, 6 * SCALE, stroke(FIRST, 2))))?;
         chart.draw_series(points.last().map(|&at| Circle::new(at, 6 * SCALE, FIRST.filled())))?;
-        root.present()?;
+        chart.plotting_area().present()?;
         Ok(())
     })
 }
@@ -125,18 +111,11 @@ pub(super) fn histograms(title: &str, x: Range<f64>, before: &[u64], after: &[u6
         steps.filter(|(at, _)| (shown.start - 1e-9..=shown.end + 1e-9).contains(at)).collect()
     };
     finished(title, |svg| {
-        let root = SVGBackend::with_string(svg, (WIDTH, HEIGHT)).into_drawing_area();
-        let mut chart = ChartBuilder::on(&root)
-            .margin(8 * SCALE)
-            .margin_right(18 * SCALE)
-            .x_label_area_size(30 * SCALE)
-            .y_label_area_size(64 * SCALE)
-            .build_cartesian_2d(shown.clone(), 0.0..1.05 * highest)?;
-        mesh(&mut chart, &|value| short(*value))?;
+        let mut chart = axes(svg, shown.clone(), 0.0..1.05 * highest, &|value| short(*value))?;
         for (bars, color) in [(before, SECOND), (after, FIRST)] {
             chart.draw_series(LineSeries::new(outline(bars), stroke(color, 2)))?;
         }
-        root.present()?;
+        chart.plotting_area().present()?;
         Ok(())
     })
 }
@@ -170,15 +149,26 @@ fn titled(svg: &str, texts: &[String]) -> String {
 }
 
 type Drawn = Result<(), Box<dyn std::error::Error>>;
+type Chart<'a, Y> = ChartContext<'a, SVGBackend<'a>, Cartesian2d<RangedCoordf64, Y>>;
 
-/// A grid with labels.
-fn mesh<'a, Y>(
-    chart: &mut ChartContext<'a, SVGBackend<'_>, Cartesian2d<RangedCoordf64, Y>>,
+/// An empty chart with a grid and labels.
+fn axes<'a, Y>(
+    svg: &'a mut String,
+    x: Range<f64>,
+    y: Y,
     x_label: &dyn Fn(&f64) -> String,
-) -> Drawn
+) -> Result<Chart<'a, Y::CoordDescType>, Box<dyn std::error::Error>>
 where
-    Y: Ranged<ValueType = f64> + ValueFormatter<f64>,
+    Y: AsRangedCoord<Value = f64>,
+    Y::CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>,
 {
+    let root = SVGBackend::with_string(svg, (WIDTH, HEIGHT)).into_drawing_area();
+    let mut chart = ChartBuilder::on(&root)
+        .margin(8 * SCALE)
+        .margin_right(18 * SCALE)
+        .x_label_area_size(30 * SCALE)
+        .y_label_area_size(64 * SCALE)
+        .build_cartesian_2d(x, y)?;
     let mut mesh = chart.configure_mesh();
     mesh.light_line_style(TRANSPARENT)
         .bold_line_style(stroke(GRID, 1))
@@ -190,7 +180,7 @@ where
         .x_label_formatter(x_label)
         .y_label_formatter(&|value| short(*value))
         .draw()?;
-    Ok(())
+    Ok(chart)
 }
 
 fn stroke(color: RGBColor, width: u32) -> ShapeStyle {
