@@ -1,11 +1,12 @@
 //! `metrics.jsonl` and `run.toml`, as far as a page shows them.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind};
+use std::io::{BufRead, BufReader, ErrorKind, Read};
 use std::path::Path;
 
 use serde::Deserialize;
 use serde_json::{Map, Value};
+use simcse_model::io::MAX_LINE;
 
 use crate::error::Failure;
 
@@ -66,7 +67,11 @@ impl Log {
         let mut line = Vec::new();
         for number in 1.. {
             line.clear();
-            lines.read_until(b'\n', &mut line).map_err(|error| failed(error.to_string()))?;
+            let most = MAX_LINE as u64 + 1;
+            lines.by_ref().take(most).read_until(b'\n', &mut line).map_err(|error| failed(error.to_string()))?;
+            if line.len() > MAX_LINE {
+                return Err(failed(format!("more than {MAX_LINE} bytes in line {number}")));
+            }
             if !line.ends_with(b"\n") {
                 break;
             }
