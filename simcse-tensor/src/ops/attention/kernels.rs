@@ -39,14 +39,7 @@ impl Kernel for Forward<'_> {
         let Head { tokens, size, padded_tokens, padded_size, scale, .. } = head;
         let [q, k, v, k_t, p, mask, drawn, diagonals] = carve(scratch, head.forward_sizes());
         for h in 0..op.heads {
-            for (i, to) in [&mut *q, &mut *k, &mut *v].into_iter().enumerate() {
-                head.gather(s, qkv, 3 * width, i * width + h * size, to);
-            }
-            if let Some(rotary) = &op.rotary {
-                for x in [&mut *q, &mut *k] {
-                    rotary.rotate(s, Direction::Forward, x, padded_size);
-                }
-            }
+            operands(s, op, &head, (qkv, width), h, [&mut *q, &mut *k, &mut *v]);
             head.transpose(s, k, k_t);
             // The softmax is of √D⁻¹·(Q·Kᵀ + √D·b).
             if let Some(table) = bias {
@@ -131,14 +124,7 @@ impl Kernel for Backward<'_> {
         let [q, k, v, dout_h, dk, k_t, v_t, p, dp, mask, drawn, diagonals, ddiagonals] =
             carve(scratch, head.backward_sizes());
         for h in 0..op.heads {
-            for (i, to) in [&mut *q, &mut *k, &mut *v].into_iter().enumerate() {
-                head.gather(s, qkv, 3 * width, i * width + h * size, to);
-            }
-            if let Some(rotary) = &op.rotary {
-                for x in [&mut *q, &mut *k] {
-                    rotary.rotate(s, Direction::Forward, x, padded_size);
-                }
-            }
+            operands(s, op, &head, (qkv, width), h, [&mut *q, &mut *k, &mut *v]);
             head.gather(s, dout, width, h * size, dout_h);
             head.transpose(s, k, k_t);
             head.transpose(s, v, v_t);
@@ -221,6 +207,26 @@ impl Kernel for Backward<'_> {
             for (i, gradient) in [&*q, &*dk, &*dv].into_iter().enumerate() {
                 head.scatter(qkv, 3 * width, i * width + h * size, gradient);
             }
+        }
+    }
+}
+
+/// Copies head `h`'s Q, K and V out of `qkv`, and rotates Q and K if positions do.
+#[inline(always)]
+fn operands<S: Simd>(
+    s: S,
+    op: &Attention,
+    head: &Head,
+    (qkv, width): (&[f32], usize),
+    h: usize,
+    [q, k, v]: [&mut [f32]; 3],
+) {
+    for (i, to) in [&mut *q, &mut *k, v].into_iter().enumerate() {
+        head.gather(s, qkv, 3 * width, i * width + h * head.size, to);
+    }
+    if let Some(rotary) = &op.rotary {
+        for x in [q, k] {
+            rotary.rotate(s, Direction::Forward, x, head.padded_size);
         }
     }
 }
