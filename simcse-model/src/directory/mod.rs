@@ -184,10 +184,11 @@ impl ModelDirectory {
     pub(crate) fn require_tied_head(&self) -> Result<()> {
         let json = JsonObject::parse(&self.transformer.join(CONFIG), &self.config_json)?;
         json.require("tie_word_embeddings", &json!(true))?;
-        let required = self.config.architecture.family().head.required.iter();
-        required
-            .map(|(field, value)| (field, serde_json::from_str(value).expect("JSON in the table of families")))
-            .try_for_each(|(field, value)| json.require(field, &value))
+        for (field, value) in self.config.architecture.family().head.required {
+            let value = serde_json::from_str(value).expect("JSON in the table of families");
+            json.require(field, &value)?;
+        }
+        Ok(())
     }
 
     /// Opens the model's weights.

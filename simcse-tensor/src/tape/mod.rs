@@ -4,8 +4,9 @@
 //! buffer is read, taken over or given back, and whose gradient goes where. It must not know any
 //! arithmetic, which is in [`ops`](crate::ops), nor any model or objective.
 //!
-//! `forward` has a method for each operation, `backward` the one `match` with an arm for each. An
-//! operation without an arm there does not compile.
+//! `forward` has a method for each operation on tokens, `sentences` for each on sentences,
+//! `backward` the one `match` with an arm for each. An operation without an arm there does not
+//! compile.
 
 mod backward;
 mod forward;
