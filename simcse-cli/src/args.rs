@@ -4,6 +4,8 @@
 //!
 //! This file must not know any one command.
 
+use std::path::PathBuf;
+
 use clap::{Args, builder::NonEmptyStringValueParser};
 use simcse_model::{Isa, Named, Precision, Prompt, SentenceEncoder};
 
@@ -81,6 +83,15 @@ impl PromptArgs {
         }
         self.resolve(encoder).map(|prompt| Some(prompt.text))
     }
+}
+
+#[derive(Clone, Debug, Args)]
+pub(crate) struct ConfigArgs {
+    /// Read arguments from a TOML file: the names of flags without hyphens in front, such as
+    /// `learning_rate = 3e-5`, and `sentences`; relative paths start from the working directory.
+    /// Flags, and environment variables such as SIMCSE_LEARNING_RATE, take precedence
+    #[arg(long, value_name = "FILE.toml")]
+    config: Option<PathBuf>,
 }
 
 #[derive(Clone, Debug, Args)]

@@ -65,7 +65,7 @@ pub(crate) fn load(name: &str, precision: Precision) -> Result<SentenceEncoder, 
     let mut encoder = SentenceEncoder::load_directory(&model_dir(name)?)?;
     encoder.precision = precision;
     for warning in encoder.warnings() {
-        report::note(&format!("warning: {warning}"));
+        report::warn(&warning.to_string());
     }
     Ok(encoder)
 }

@@ -6,6 +6,7 @@
 //! | `commands/` | one file or folder for each command: its arguments and what it does |
 //! | `inputs.rs` | the models and data sets that arguments name |
 //! | `args.rs`, `setting_args.rs` | arguments that several commands share; flags of settings |
+//! | `origins.rs` | arguments from the environment and from files |
 //! | `figures.rs` | figures with their intervals, as text and as JSON |
 //! | `page/` | `report.html`, which shows a run |
 //! | `report.rs`, `progress.rs`, `download_progress.rs` | what the user sees: lines, tables, bars |
@@ -19,6 +20,7 @@ mod download_progress;
 mod error;
 mod figures;
 mod inputs;
+mod origins;
 mod page;
 mod progress;
 mod report;
@@ -27,17 +29,20 @@ mod stop;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, Parser, Subcommand};
 use simcse_model::Isa;
 
 use commands::bench::BenchArgs;
 use commands::encode::EncodeArgs;
 use commands::eval::EvalArgs;
 use commands::fetch::FetchArgs;
+use commands::manuals::{CompletionsArgs, ManArgs};
 use commands::pretrain::PretrainArgs;
 use commands::report::ReportArgs;
 use commands::train::TrainArgs;
 use error::Failure;
+use origins::Origins;
+use report::Verbosity;
 
 const HELP: &str = "\
 Examples:
@@ -56,6 +61,12 @@ struct Cli {
     #[arg(long, global = true, display_order = 100, value_name = "N")]
     #[arg(value_parser = clap::value_parser!(u16).range(1..=1024))]
     threads: Option<u16>,
+    /// Print warnings and errors only on standard error, without progress bars
+    #[arg(long, short, global = true, display_order = 101)]
+    quiet: bool,
+    /// Also print every step, and where every setting comes from
+    #[arg(long, short, global = true, display_order = 102, conflicts_with = "quiet")]
+    verbose: bool,
     #[command(subcommand)]
     command: Command,
 }
@@ -76,41 +87,57 @@ enum Command {
     Fetch(FetchArgs),
     /// Measure where the time of a training step goes
     Bench(BenchArgs),
+    /// Print a script that completes commands and flags in a shell
+    Completions(CompletionsArgs),
+    /// Write manual pages
+    Man(ManArgs),
 }
 
 fn main() -> ExitCode {
     // Kernels ignore a name that they do not know; the user must not think that it had an effect.
     let allowed = Isa::allowed().map_err(|unknown| Failure::Usage(format!("{}: {unknown}", Isa::VARIABLE)));
-    match allowed.and_then(|_| run(Cli::parse())) {
+    let line = std::env::args_os().collect();
+    match allowed.and_then(|_| origins::parse(line, |name| std::env::var_os(name))).and_then(|(cli, origins)| run(cli, &origins)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => exit_status(failure),
     }
 }
 
-fn run(cli: Cli) -> Result<(), Failure> {
+fn run(cli: Cli, origins: &Origins) -> Result<(), Failure> {
     stop::listen()?;
+    report::set_verbosity(match (cli.quiet, cli.verbose) {
+        (true, _) => Verbosity::Quiet,
+        (_, true) => Verbosity::Verbose,
+        _ => Verbosity::Normal,
+    });
     if let Some(threads) = cli.threads {
         rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global()?;
     }
     match cli.command {
-        Command::Train(args) => commands::train::run(*args),
-        Command::Pretrain(args) => commands::pretrain::run(*args),
+        Command::Train(args) => commands::train::run(*args, origins),
+        Command::Pretrain(args) => commands::pretrain::run(*args, origins),
         Command::Eval(args) => commands::eval::run(args),
         Command::Encode(args) => commands::encode::run(args),
         Command::Report(args) => commands::report::run(&args),
         Command::Fetch(args) => commands::fetch::run(args),
         Command::Bench(args) => commands::bench::run(args),
+        Command::Completions(args) => commands::manuals::complete(&args, Cli::command()),
+        Command::Man(args) => commands::manuals::write_pages(&args, Cli::command()),
     }
 }
 
 /// Prints why the command ended early and returns its exit status.
 fn exit_status(failure: Failure) -> ExitCode {
-    let (message, status) = match failure {
+    let status = match &failure {
         Failure::ReaderGone => return ExitCode::SUCCESS,
-        Failure::Failed(message) => (format!("error: {message}"), 1),
-        Failure::Usage(message) => (format!("error: {message}"), 2),
-        Failure::Stopped(message) => (message, stop::STATUS),
+        Failure::Failed(_) => 1,
+        Failure::Usage(_) => 2,
+        Failure::Stopped(_) => stop::STATUS,
     };
-    report::note(&message);
+    match failure {
+        Failure::Stopped(message) => report::note(&message),
+        Failure::Failed(message) | Failure::Usage(message) => report::error(&message),
+        Failure::ReaderGone => {}
+    }
     ExitCode::from(status)
 }

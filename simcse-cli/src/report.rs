@@ -1,11 +1,14 @@
-//! What the user sees: data and tables on standard output, notes on standard error. Nothing is
-//! colored.
+//! What the user sees: data and tables on standard output, notes, warnings and errors on standard
+//! error. On a terminal these are wrapped at its width, and the first word of warnings and errors
+//! is colored, unless `NO_COLOR` is set.
 //!
 //! This file knows text. It must not know what a command computes.
 
 use std::fmt::Write as _;
 use std::io::{self, Write};
+use std::sync::atomic::{AtomicU8, Ordering::Relaxed};
 
+use console::{Style, Term};
 use serde::Serialize;
 pub(crate) use simcse_model::io::counted;
 use simcse_model::io::printable;
@@ -26,10 +29,77 @@ pub(crate) fn print_json(object: &impl Serialize) -> Result<(), Failure> {
     print(&serde_json::to_string(object)?)
 }
 
-/// Prints a line on standard error. A failure to write it is ignored: there may be no one to read
-/// it.
+/// How much is printed on standard error.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
+#[repr(u8)]
+pub(crate) enum Verbosity {
+    /// Warnings and errors.
+    Quiet,
+    /// Also what happens, and progress bars.
+    #[default]
+    Normal,
+    /// Also every step, and every setting with its origin.
+    Verbose,
+}
+
+static VERBOSITY: AtomicU8 = AtomicU8::new(Verbosity::Normal as u8);
+
+/// Sets how much this process prints from now on.
+pub(crate) fn set_verbosity(verbosity: Verbosity) {
+    VERBOSITY.store(verbosity as u8, Relaxed);
+}
+
+/// Whether messages of this level are printed.
+pub(crate) fn prints(level: Verbosity) -> bool {
+    level as u8 <= VERBOSITY.load(Relaxed)
+}
+
+/// Says on standard error what happens.
 pub(crate) fn note(text: &str) {
-    let _ = writeln!(io::stderr(), "{}", printable(text));
+    if prints(Verbosity::Normal) {
+        write_line("", Style::new(), text);
+    }
+}
+
+/// Warns on standard error: everything that is wrong, but does not end the command, is said here.
+pub(crate) fn warn(text: &str) {
+    write_line("warning: ", Style::new().yellow().bold(), text);
+}
+
+/// Says on standard error why the command failed.
+pub(crate) fn error(text: &str) {
+    write_line("error: ", Style::new().red().bold(), text);
+}
+
+/// What a user is told later than it is found.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Message {
+    Note(String),
+    Warning(String),
+}
+
+impl Message {
+    pub(crate) fn print(&self) {
+        match self {
+            Self::Note(text) => note(text),
+            Self::Warning(text) => warn(text),
+        }
+    }
+}
+
+/// Writes a line, wrapped if a terminal shows it. A failure to write it is ignored: there may be no
+/// one to read it.
+fn write_line(label: &str, style: Style, text: &str) {
+    let terminal = Term::stderr();
+    let text = wrapped(&format!("{label}{}", printable(text)), terminal.size_checked().map(|(_, columns)| columns.into()));
+    let rest = text.strip_prefix(label).unwrap_or(&text);
+    let _ = writeln!(io::stderr(), "{}{rest}", style.for_stderr().apply_to(label));
+}
+
+/// `text` in lines of at most `columns`; all but the first are indented.
+fn wrapped(text: &str, columns: Option<usize>) -> String {
+    let Some(columns) = columns.filter(|&columns| columns >= 20) else { return text.to_owned() };
+    textwrap::fill(text, textwrap::Options::new(columns).subsequent_indent("  ").break_words(false))
 }
 
 /// A table of named figures, one heading for each column; `None` is printed as a dash.
@@ -53,6 +123,16 @@ pub(crate) fn table<const N: usize>(headings: [&str; N], rows: &[(&str, [Option<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn long_lines_are_wrapped_between_words() {
+        let text = "warning: the embeddings have collapsed in models/a-name-longer-than-a-line-is-wide";
+        let lines = wrapped(text, Some(30));
+        let expected =
+            "warning: the embeddings have\n  collapsed in\n  models/a-name-longer-than-a-line-is-wide";
+        assert_eq!(lines, expected);
+        assert_eq!(wrapped(text, None), text);
+    }
 
     #[test]
     fn tables_are_aligned() {

@@ -2,7 +2,7 @@
 
 use std::marker::PhantomData;
 
-use clap::{Arg, ArgAction, ArgMatches, Args, Command, FromArgMatches};
+use clap::{Arg, ArgMatches, Args, Command, FromArgMatches};
 use simcse_model::{Named, Precision};
 use simcse_train::{Recipe, Setting, Settings};
 
@@ -108,10 +108,7 @@ impl<C: HasSettings> FromArgMatches for SettingArgs<C> {
     }
 
     fn update_from_arg_matches(&mut self, matches: &ArgMatches) -> Result<(), clap::Error> {
-        let text = |setting: &Setting<Settings>| match setting.is_switch() {
-            true => matches.get_flag(setting.name).then(|| "true".to_owned()),
-            false => matches.get_one::<String>(setting.name).cloned(),
-        };
+        let text = |setting: &Setting<Settings>| matches.get_one::<String>(setting.name).cloned();
         self.given = Self::table().filter_map(|setting| Some((setting.name, text(setting)?))).collect();
         Ok(())
     }
@@ -120,12 +117,13 @@ impl<C: HasSettings> FromArgMatches for SettingArgs<C> {
 /// The flag of a setting.
 fn flag(setting: &'static Setting<Settings>) -> Arg {
     let flag = Arg::new(setting.name).long(setting.flag()).help(help(setting));
-    if setting.is_switch() {
-        return flag.action(ArgAction::SetTrue);
-    }
-    let flag = flag.value_name(setting.value_name).value_parser(move |text: &str| {
+    let flag = flag.value_parser(move |text: &str| {
         setting.accepts(text).map(|()| text.to_owned()).map_err(|expected| format!("expected {expected}"))
     });
+    let flag = match setting.is_switch() {
+        true => flag.value_name("false").num_args(0..=1).require_equals(true).default_missing_value("true"),
+        false => flag.value_name(setting.value_name),
+    };
     let flag = match setting.replaces {
         Some(replaced) => flag.conflicts_with(replaced),
         None => flag,

@@ -83,6 +83,16 @@ pub fn measure_steps(
     settings.apply_to(encoder)?;
     settings.add_parts(encoder)?;
     total_steps(settings, examples)?; // an error unless there is a batch
+    measure_prepared(encoder, examples, settings, steps)
+}
+
+/// As [`measure_steps`], with an encoder that the settings are applied to.
+pub(crate) fn measure_prepared(
+    encoder: &mut SentenceEncoder,
+    examples: &Examples,
+    settings: &Settings,
+    steps: u32,
+) -> Result<Measured> {
     let mut optimizer = AdamW::new(encoder.params.layout(), settings.weight_decay, settings.adam_epsilon);
     let mut grads = Grads::zeros(encoder.params.layout().clone());
     let prompt = encoder.prompt(&settings.prompt)?;

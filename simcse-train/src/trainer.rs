@@ -13,13 +13,14 @@ use crate::callbacks::Callbacks;
 use crate::data::examples::Examples;
 use crate::draws::{Draws, total_steps};
 use crate::error::{Error, Result};
+use crate::measure::{Measured, measure_prepared};
 use crate::memory::{MemoryPlan, SAMPLE, plan_memory};
 use crate::optim::adamw::{AdamW, clip_scale, gradient_norm};
 use crate::optim::schedule::LinearSchedule;
 use crate::run::RunDirectory;
 use crate::run::checkpoint::{Checkpoint, State};
 use crate::run::metrics::StepRecord;
-use crate::run::output::{OutputDirectory, check_space};
+use crate::run::output::{OutputDirectory, check_space, checkpoint_size};
 use crate::run::provenance::{Provenance, Sources, model_digest};
 use crate::run::summary::Summary;
 use crate::scoring::{evaluate, log_step, probe, test, warn};
@@ -252,6 +253,20 @@ impl Trainer {
         let Self { encoder, examples, settings, draws, total_steps, .. } = self;
         let sample = draws.look_ahead(encoder, steps, SAMPLE)?;
         warnings(settings, examples, *total_steps, sample)
+    }
+
+    /// Times `steps` steps, after one that allocates the buffers, and gives the run up: it writes
+    /// nothing.
+    ///
+    /// # Errors
+    /// What the tokenizer reports.
+    pub fn rehearse(mut self, steps: u32) -> Result<Measured> {
+        measure_prepared(&mut self.encoder, &self.examples, &self.settings, steps)
+    }
+
+    /// The bytes that the run writes at most: of one checkpoint, and of the final model.
+    pub fn sizes_on_disk(&self) -> (u64, u64) {
+        (checkpoint_size(&self.encoder), self.encoder.size_on_disk())
     }
 
     /// Trains to the end and writes the final model and its checkpoints to the output directory.

@@ -95,8 +95,8 @@ fn fetch_senteval(dir: &Path) -> Result<(), Failure> {
     }
     for (task, found) in set.tasks().filter(|(task, found)| *found != task.published_pairs()) {
         let published = task.published_pairs();
-        report::note(&format!(
-            "warning: {} has {found} pairs with a score, not the published {published}",
+        report::warn(&format!(
+            "{} has {found} pairs with a score, not the published {published}",
             task.label()
         ));
     }

@@ -7,6 +7,7 @@ pub(crate) mod bench;
 pub(crate) mod encode;
 pub(crate) mod eval;
 pub(crate) mod fetch;
+pub(crate) mod manuals;
 pub(crate) mod pretrain;
 pub(crate) mod report;
 pub(crate) mod train;

@@ -10,9 +10,10 @@ use clap::builder::{NonEmptyStringValueParser, PathBufValueParser};
 use simcse_model::{ModelDirectory, ModelSize, Named, Pooling, SentenceEncoder, Tokenizer, TokenizerKind};
 use simcse_train::{Examples, Settings};
 
-use crate::args::{JsonArgs, named, size};
+use crate::args::{ConfigArgs, JsonArgs, named, size};
 use crate::commands::train::{self, EvalSetArgs, NewModel, TrainArgs};
 use crate::error::Failure;
+use crate::origins::Origins;
 use crate::setting_args::{OfPretraining, SettingArgs};
 
 const HELP: &str = "\
@@ -79,11 +80,17 @@ pub(crate) struct PretrainArgs {
     /// tokens are predicted, and what `train --hold-out` reports
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     hold_out: Option<u32>,
+    /// Say what the run would do, and do not do it: every setting and where it comes from, steps,
+    /// memory, what will be written, and the time, for which two steps are measured
+    #[arg(long)]
+    dry_run: bool,
+    #[command(flatten)]
+    config: ConfigArgs,
     #[command(flatten)]
     json: JsonArgs,
 }
 
-pub(crate) fn run(args: PretrainArgs) -> Result<(), Failure> {
+pub(crate) fn run(args: PretrainArgs, origins: &Origins) -> Result<(), Failure> {
     let new = Blueprint {
         size: args.size.unwrap_or(ModelSize::Mini),
         vocab_size: args.vocab_size.unwrap_or(16_000) as usize,
@@ -103,9 +110,11 @@ pub(crate) fn run(args: PretrainArgs) -> Result<(), Failure> {
         memory_limit: args.memory_limit,
         eval_sets: args.eval_sets,
         hold_out: args.hold_out,
+        dry_run: args.dry_run,
+        config: args.config,
         json: args.json,
     };
-    train::run_pretraining(args, &new)
+    train::run_pretraining(args, origins, &new)
 }
 
 /// A model that does not exist yet.

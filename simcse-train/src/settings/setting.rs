@@ -54,6 +54,11 @@ impl<S: Default> Setting<S> {
         self.default_text.map(str::to_owned).or_else(constant)
     }
 
+    /// The value in `settings` as flags show it; `None` if there is none.
+    pub fn value(&self, settings: &S) -> Option<String> {
+        (self.get)(settings).map(|value| shown(&value))
+    }
+
     /// Checks that a text is a value that the setting may have.
     ///
     /// # Errors

@@ -88,7 +88,7 @@ impl Input {
 
     fn warn(&self, warnings: &[String]) {
         for warning in warnings {
-            report::note(&format!("warning: {}: {warning}", self.name()));
+            report::warn(&format!("{}: {warning}", self.name()));
         }
     }
 }

@@ -84,7 +84,7 @@ pub(crate) fn score(
 
 /// Prints what is odd about a model's figures.
 pub(crate) fn warn(scores: &Scores) {
-    scores.warnings.iter().for_each(|warning| report::note(&format!("warning: {warning}")));
+    scores.warnings.iter().for_each(|warning| report::warn(&warning.to_string()));
 }
 
 fn json(set: &dyn EvaluationSet, scores: &Scores, others: &[Baseline]) -> Map<String, Value> {

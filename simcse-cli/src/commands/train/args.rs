@@ -8,7 +8,7 @@ use simcse_model::io::is_standard_input;
 use simcse_model::{Named, Prompts};
 use simcse_train::{Inputs, Settings};
 
-use crate::args::{JsonArgs, named, size};
+use crate::args::{ConfigArgs, JsonArgs, named, size};
 use crate::commands::train::eval_sets::EvalSetArgs;
 use crate::setting_args::{OfTraining, SettingArgs};
 
@@ -85,6 +85,12 @@ pub(crate) struct TrainArgs {
     /// dropout and from a corrupted copy
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(2..))]
     pub(crate) hold_out: Option<u32>,
+    /// Say what the run would do, and do not do it: every setting and where it comes from, steps,
+    /// memory, what will be written, and the time, for which two steps are measured
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) config: ConfigArgs,
     #[command(flatten)]
     pub(crate) json: JsonArgs,
 }

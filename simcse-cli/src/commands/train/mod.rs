@@ -6,6 +6,7 @@
 mod announce;
 mod args;
 mod data;
+mod dry_run;
 mod embedded;
 mod eval_sets;
 mod follow;
@@ -24,7 +25,8 @@ use simcse_train::{Error, RunDirectory, Settings, Sources, Trained, Trainer, Tra
 
 use crate::error::Failure;
 use crate::inputs::load;
-use crate::report::counted;
+use crate::origins::Origins;
+use crate::report::{Message, Verbosity, counted};
 use crate::stop;
 use crate::{progress, report};
 use announce::announce;
@@ -40,20 +42,21 @@ use time_left::TimeLeft;
 use watcher::Watcher;
 
 /// Trains embeddings.
-pub(crate) fn run(args: TrainArgs) -> Result<(), Failure> {
+pub(crate) fn run(args: TrainArgs, origins: &Origins) -> Result<(), Failure> {
     if args.resume_from_checkpoint.is_none() {
         check_usage(&args)?;
     }
-    run_with(args, Training::Contrastive, &embedded::Embedded)
+    run_with(args, origins, Training::Contrastive, &embedded::Embedded)
 }
 
 /// Trains a language model: `new`, unless the arguments name one.
-pub(crate) fn run_pretraining(args: TrainArgs, new: &dyn NewModel) -> Result<(), Failure> {
-    run_with(args, Training::Mlm, new)
+pub(crate) fn run_pretraining(args: TrainArgs, origins: &Origins, new: &dyn NewModel) -> Result<(), Failure> {
+    run_with(args, origins, Training::Mlm, new)
 }
 
-fn run_with(args: TrainArgs, training: Training, new: &dyn NewModel) -> Result<(), Failure> {
+fn run_with(args: TrainArgs, origins: &Origins, training: Training, new: &dyn NewModel) -> Result<(), Failure> {
     let json = args.json.json;
+    let is_dry_run = args.dry_run;
     let memory_limit = args.memory_limit;
     let Prepared { data, mut trainer, notes } = match args.resume_from_checkpoint.clone() {
         None => prepare(&args, training, new)?,
@@ -62,10 +65,18 @@ fn run_with(args: TrainArgs, training: Training, new: &dyn NewModel) -> Result<(
     let follow = Follow::new(&trainer);
     let plan = trainer.plan_memory(data.scorer.texts().max(follow.texts()), memory_limit)?;
     announce(&trainer, &plan);
-    notes.iter().for_each(|note| report::note(note));
+    if report::prints(Verbosity::Verbose) {
+        let settings = dry_run::resolved(trainer.settings(), origins, trainer.done() > 0);
+        dry_run::table(&settings).lines().for_each(report::note);
+    }
+    notes.iter().for_each(Message::print);
     let examples = trainer.examples().clone();
     for warning in examples.warnings() {
-        report::note(&format!("warning: {}: {warning}", examples.name()));
+        report::warn(&format!("{}: {warning}", examples.name()));
+    }
+    if is_dry_run {
+        trainer.warnings()?.iter().for_each(|warning| report::warn(&warning.to_string()));
+        return dry_run::run(trainer, &data.scorer, &plan, origins, json);
     }
 
     let output = trainer.output().to_path_buf();
@@ -140,27 +151,29 @@ fn prepare(args: &TrainArgs, training: Training, new: &dyn NewModel) -> Result<P
     Ok(Prepared { data, trainer, notes })
 }
 
-/// What to tell the user about data and model, one line each.
-fn notes_on_inputs(name: &str, encoder: &SentenceEncoder, settings: &Settings, data: &Data) -> Vec<String> {
+/// What to tell the user about data and model.
+fn notes_on_inputs(name: &str, encoder: &SentenceEncoder, settings: &Settings, data: &Data) -> Vec<Message> {
     let mut notes = Vec::new();
     if let Some(held_out) = &data.scorer.unlabeled {
         let sentences = counted(held_out.texts().len(), "sentence", "sentences");
-        notes.push(format!("{sentences} held out, with all that are equal to one of them; models are scored on them"));
+        notes.push(Message::Note(format!(
+            "{sentences} held out, with all that are equal to one of them; models are scored on them"
+        )));
     }
     let length = encoder.directory.max_seq_length;
     if data.scorer.texts() > 0 && length > settings.max_seq_length {
-        notes.push(format!(
+        notes.push(Message::Note(format!(
             "texts of development and test sets are truncated to {} tokens, as the final model will do; {name} itself \
              truncates to {length}",
             settings.max_seq_length
-        ));
+        )));
     }
     let is_unsupervised = settings.objective == Training::Contrastive && data.examples.columns() == 1;
     if encoder.directory.is_sentence_transformers && is_unsupervised {
-        notes.push(format!(
-            "warning: {name} is already a sentence-embedding model; the scores of such models usually get worse under \
+        notes.push(Message::Warning(format!(
+            "{name} is already a sentence-embedding model; the scores of such models usually get worse under \
              unsupervised training"
-        ));
+        )));
     }
     let prompts = &encoder.directory.prompts;
     if let Some(default) = prompts.default_name().filter(|_| {
@@ -168,10 +181,10 @@ fn notes_on_inputs(name: &str, encoder: &SentenceEncoder, settings: &Settings, d
             && settings.prompt.is_empty()
             && !prompts.default_prompt().is_empty()
     }) {
-        notes.push(format!(
+        notes.push(Message::Note(format!(
             "{name} puts its prompt {default} in front of texts by default, but training does not; to train with it, \
              give --prompt-name {default}"
-        ));
+        )));
     }
     notes
 }

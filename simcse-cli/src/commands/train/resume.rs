@@ -16,7 +16,7 @@ use crate::commands::train::eval_sets::EvalSet;
 use crate::commands::train::prepared::Prepared;
 use crate::error::Failure;
 use crate::inputs::load;
-use crate::report;
+use crate::report::{self, Message};
 
 /// Resumes `from` a checkpoint directory, or `auto`. Everything is checked before anything is
 /// written.
@@ -35,11 +35,13 @@ pub(super) fn prepare(from: &Path, mut args: TrainArgs, training: Training) -> R
     let before = total_steps(&recorded.settings, &data.examples)?;
 
     let trainer = Trainer::resume(output, checkpoint, &data.examples, settings)?;
-    let mut notes = vec![format!("resuming from {} after step {}", path.display(), trainer.done())];
+    let resuming = format!("resuming from {} after step {}", path.display(), trainer.done());
+    let mut notes = vec![Message::Note(resuming)];
     if trainer.total_steps() > before {
-        notes.push(new_schedule(trainer.settings(), before, trainer.total_steps(), trainer.done()));
+        let schedule = new_schedule(trainer.settings(), before, trainer.total_steps(), trainer.done());
+        notes.push(Message::Note(schedule));
     }
-    notes.extend(other_bits(&recorded));
+    notes.extend(other_bits(&recorded).into_iter().map(Message::Warning));
     Ok(Prepared { data, trainer, notes })
 }
 
@@ -67,7 +69,7 @@ fn open(from: &Path, output_dir: Option<&Path>) -> Result<(OutputDirectory, Chec
         let output = OutputDirectory::lock_existing(output)?;
         let (checkpoint, rejected) = Checkpoint::newest(output.path())?;
         for error in rejected {
-            report::note(&format!("warning: {error}: falling back to {}", checkpoint.path().display()));
+            report::warn(&format!("{error}: falling back to {}", checkpoint.path().display()));
         }
         return Ok((output, checkpoint));
     }
@@ -147,14 +149,14 @@ fn other_bits(recorded: &Provenance) -> Vec<String> {
     let isa = Isa::detected().name();
     if recorded.instruction_set != isa {
         warnings.push(format!(
-            "warning: the run started on {}, this is {isa}: the result will differ in its last bits",
+            "the run started on {}, this is {isa}: the result will differ in its last bits",
             recorded.instruction_set
         ));
     }
     let version = env!("CARGO_PKG_VERSION");
     if recorded.version != version {
         warnings.push(format!(
-            "warning: the run started with version {}, this is {version}: the result may differ",
+            "the run started with version {}, this is {version}: the result may differ",
             recorded.version
         ));
     }

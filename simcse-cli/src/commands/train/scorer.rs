@@ -55,6 +55,17 @@ impl Scorer {
         Ok(EvaluationSource { sets, test: self.test.as_ref().map(|set| set.sha256()).transpose()? })
     }
 
+    /// The number of texts that are encoded for each evaluation.
+    pub(super) fn developed_texts(&self) -> usize {
+        let labeled: usize = self.sets.iter().map(|dev| dev.set.texts_to_encode()).sum();
+        labeled + self.unlabeled.as_ref().map_or(0, Unlabeled::encoded)
+    }
+
+    /// The number of texts that are encoded for the test.
+    pub(super) fn tested_texts(&self) -> usize {
+        self.test.as_ref().map_or(0, |set| set.texts_to_encode())
+    }
+
     /// The number of texts in the largest set.
     pub(super) fn texts(&self) -> usize {
         let labeled = self.sets.iter().map(|dev| &dev.set).chain(&self.test).map(|set| set.texts_to_encode());

@@ -13,7 +13,7 @@ use crate::commands::train::follow::Follow;
 use crate::commands::train::scorer::{Scored, Scorer, is_interval, plain, test};
 use crate::commands::train::time_left::TimeLeft;
 use crate::error::Failure;
-use crate::report;
+use crate::report::{self, Verbosity};
 use crate::stop;
 
 /// What to do if the embeddings of a model have collapsed.
@@ -86,9 +86,14 @@ impl Watcher {
         }
     }
 
-    /// Prints a line above the progress bar.
+    /// Says something above the progress bar.
     fn note(&self, text: &str) {
         self.bar.suspend(|| report::note(text));
+    }
+
+    /// Warns above the progress bar.
+    fn warn(&self, text: &str) {
+        self.bar.suspend(|| report::warn(text));
     }
 
     /// Prints the figures of this step's model, and the first time that something is wrong with its
@@ -102,7 +107,7 @@ impl Watcher {
         self.note(&format!("step {step}: {}", figures.collect::<Vec<_>>().join(", ")));
         if !self.warned && !scored.warnings.is_empty() {
             self.warned = true;
-            self.note(&format!("warning: step {step}: {}; {ADVICE}", scored.warnings.join("; ")));
+            self.warn(&format!("step {step}: {}; {ADVICE}", scored.warnings.join("; ")));
         }
     }
 
@@ -111,7 +116,7 @@ impl Watcher {
     pub(super) fn write_page(&mut self) {
         let Err(Failure::Failed(message)) = self.follow.write() else { return };
         if !self.write_failed {
-            self.note(&format!("warning: the page that shows the run: {message}"));
+            self.warn(&format!("the page that shows the run: {message}"));
         }
         self.write_failed = true;
     }
@@ -174,7 +179,7 @@ impl Callbacks for Watcher {
 
     fn on_warning(&mut self, step: u64, warning: &Warning) {
         let step = if step == 0 { String::new() } else { format!("step {step}: ") };
-        self.note(&format!("warning: {step}{warning}"));
+        self.warn(&format!("{step}{warning}"));
         self.follow.is_old = true;
     }
 
@@ -193,8 +198,9 @@ impl Callbacks for Watcher {
         if self.follow.is_old {
             self.write_page();
         }
-        let every = (total_steps / 10).max(1);
-        if self.bar.is_hidden() && (step.is_multiple_of(every) || *step == 1) {
+        let verbose = report::prints(Verbosity::Verbose);
+        let every = if verbose { 1 } else { (total_steps / 10).max(1) };
+        if (self.bar.is_hidden() || verbose) && (step.is_multiple_of(every) || *step == 1) {
             self.note(&format!("step {step}/{total_steps}: {}", self.message));
         }
         self.last_end = Instant::now();
