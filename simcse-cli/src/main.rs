@@ -39,6 +39,7 @@ use commands::fetch::FetchArgs;
 use commands::manuals::{CompletionsArgs, ManArgs};
 use commands::pretrain::PretrainArgs;
 use commands::report::ReportArgs;
+use commands::sweep::SweepArgs;
 use commands::train::TrainArgs;
 use error::Failure;
 use origins::Origins;
@@ -83,6 +84,8 @@ enum Command {
     Encode(EncodeArgs),
     /// Show a run on one page, report.html
     Report(ReportArgs),
+    /// Train with all combinations of some settings, and make a table of the results
+    Sweep(SweepArgs),
     /// Download data
     Fetch(FetchArgs),
     /// Measure where the time of a training step goes
@@ -119,6 +122,7 @@ fn run(cli: Cli, origins: &Origins) -> Result<(), Failure> {
         Command::Eval(args) => commands::eval::run(args),
         Command::Encode(args) => commands::encode::run(args),
         Command::Report(args) => commands::report::run(&args),
+        Command::Sweep(args) => commands::sweep::run(&args),
         Command::Fetch(args) => commands::fetch::run(args),
         Command::Bench(args) => commands::bench::run(args),
         Command::Completions(args) => commands::manuals::complete(&args, Cli::command()),

@@ -99,7 +99,8 @@ fn write_line(label: &str, style: Style, text: &str) {
 /// `text` in lines of at most `columns`; all but the first are indented.
 fn wrapped(text: &str, columns: Option<usize>) -> String {
     let Some(columns) = columns.filter(|&columns| columns >= 20) else { return text.to_owned() };
-    textwrap::fill(text, textwrap::Options::new(columns).subsequent_indent("  ").break_words(false))
+    let options = textwrap::Options::new(columns).subsequent_indent("  ").break_words(false);
+    textwrap::fill(text, options.word_splitter(textwrap::WordSplitter::NoHyphenation))
 }
 
 /// A table of named figures, one heading for each column; `None` is printed as a dash.
