@@ -100,7 +100,10 @@ fn main() -> ExitCode {
     // Kernels ignore a name that they do not know; the user must not think that it had an effect.
     let allowed = Isa::allowed().map_err(|unknown| Failure::Usage(format!("{}: {unknown}", Isa::VARIABLE)));
     let line = std::env::args_os().collect();
-    match allowed.and_then(|_| origins::parse(line, |name| std::env::var_os(name))).and_then(|(cli, origins)| run(cli, &origins)) {
+    match allowed
+        .and_then(|_| origins::parse(line, |name| std::env::var_os(name)))
+        .and_then(|(cli, origins)| run(cli, &origins))
+    {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => exit_status(failure),
     }

@@ -132,16 +132,16 @@ impl Layers {
     /// Adds the arguments that were not given before, and do not conflict with one that was.
     fn add(&mut self, command: &Command, layer: Vec<(&Arg, Vec<OsString>, Origin)>) -> Result<(), Failure> {
         let before = self.origins.0.clone();
-        let conflict = |a: &Arg, b: &Arg| command.get_arg_conflicts_with(a).iter().any(|arg| arg.get_id() == b.get_id());
+        let conflict =
+            |a: &Arg, b: &Arg| command.get_arg_conflicts_with(a).iter().any(|arg| arg.get_id() == b.get_id());
         for (arg, values, origin) in layer {
             let mut given = command.get_arguments().filter(|other| before.contains_key(&key_of(other)));
             if given.any(|other| other.get_id() == arg.get_id() || conflict(arg, other) || conflict(other, arg)) {
                 continue;
             }
             for value in values {
-                self.push(arg, value).map_err(|expected| {
-                    Failure::Usage(format!("{origin}: {}: expected {expected}", key_of(arg)))
-                })?;
+                self.push(arg, value)
+                    .map_err(|expected| Failure::Usage(format!("{origin}: {}: expected {expected}", key_of(arg))))?;
             }
             self.origins.0.insert(key_of(arg), origin);
         }
@@ -183,17 +183,17 @@ impl Layers {
 }
 
 /// The arguments in a file.
-fn of_file<'a>(
-    command: &'a Command,
-    path: &Path,
-) -> Result<Vec<(&'a Arg, Vec<OsString>, Origin)>, Failure> {
+fn of_file<'a>(command: &'a Command, path: &Path) -> Result<Vec<(&'a Arg, Vec<OsString>, Origin)>, Failure> {
     let failed = |what: String| Failure::Failed(format!("{}: {what}", path.display()));
     let table = read_toml(path)?;
     let mut layer: Vec<(&Arg, Vec<OsString>, Origin)> = Vec::new();
     for (key, value) in table {
         let arg = find(command, &key).map_err(&failed)?;
         let texts = texts(&value).ok_or_else(|| {
-            failed(format!("{key}: expected a text, a number, true or false, or a list of them, found {}", value.type_str()))
+            failed(format!(
+                "{key}: expected a text, a number, true or false, or a list of them, found {}",
+                value.type_str()
+            ))
         })?;
         let one_by_one = arg.get_long().is_none() || matches!(arg.get_action(), ArgAction::Append);
         let texts = if one_by_one { texts } else { vec![texts.join(",")] };

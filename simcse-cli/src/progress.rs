@@ -41,7 +41,7 @@ pub(crate) fn bytes_bar(file: &str, total: Option<u64>) -> ProgressBar {
 /// A bar that counts training steps and shows a message. How long they still take, the message
 /// must say: it depends on more than the steps.
 pub(crate) fn steps_bar(total: u64) -> ProgressBar {
-    bar(Some(total)).with_style(style("{wide_bar} {pos}/{len} steps, {msg}"))
+    bar(Some(total)).with_style(style("{wide_bar} {pos}/{len} steps{msg}"))
 }
 
 /// A bar, or a spinner if the total is unknown; hidden with `--quiet`.

@@ -91,7 +91,8 @@ impl Message {
 /// one to read it.
 fn write_line(label: &str, style: Style, text: &str) {
     let terminal = Term::stderr();
-    let text = wrapped(&format!("{label}{}", printable(text)), terminal.size_checked().map(|(_, columns)| columns.into()));
+    let text =
+        wrapped(&format!("{label}{}", printable(text)), terminal.size_checked().map(|(_, columns)| columns.into()));
     let rest = text.strip_prefix(label).unwrap_or(&text);
     let _ = writeln!(io::stderr(), "{}{rest}", style.for_stderr().apply_to(label));
 }
@@ -129,8 +130,7 @@ mod tests {
     fn long_lines_are_wrapped_between_words() {
         let text = "warning: the embeddings have collapsed in models/a-name-longer-than-a-line-is-wide";
         let lines = wrapped(text, Some(30));
-        let expected =
-            "warning: the embeddings have\n  collapsed in\n  models/a-name-longer-than-a-line-is-wide";
+        let expected = "warning: the embeddings have\n  collapsed in\n  models/a-name-longer-than-a-line-is-wide";
         assert_eq!(lines, expected);
         assert_eq!(wrapped(text, None), text);
     }

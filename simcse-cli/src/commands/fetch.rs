@@ -95,10 +95,7 @@ fn fetch_senteval(dir: &Path) -> Result<(), Failure> {
     }
     for (task, found) in set.tasks().filter(|(task, found)| *found != task.published_pairs()) {
         let published = task.published_pairs();
-        report::warn(&format!(
-            "{} has {found} pairs with a score, not the published {published}",
-            task.label()
-        ));
+        report::warn(&format!("{} has {found} pairs with a score, not the published {published}", task.label()));
     }
     report::note(&format!("source: {}", SENTEVAL.url()));
     report::note(&format!("SHA-256 of the pairs: {}", set.sha256()?));

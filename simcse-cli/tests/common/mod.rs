@@ -49,6 +49,10 @@ impl Workspace {
             .env("HF_HUB_CACHE", self.path("hub"))
             .env("XDG_CACHE_HOME", self.path("cache"));
         command.env_remove("SENTENCE_TRANSFORMERS_HOME");
+        // Variables are arguments.
+        for (name, _) in std::env::vars().filter(|(name, _)| name.starts_with("SIMCSE_") && name != "SIMCSE_ISA") {
+            command.env_remove(name);
+        }
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
     }

@@ -204,6 +204,13 @@ impl ModelDirectory {
         out.join(SAFETENSORS)
     }
 
+    /// Whether this is a language model that was trained here (`simcse pretrain`): its head is in a
+    /// file next to it. sentence-transformers loads such a directory, but nothing has tuned its
+    /// embeddings yet.
+    pub fn has_mlm_head(&self) -> bool {
+        Self::mlm_head_path(&self.transformer).exists()
+    }
+
     /// The path of the head of masked language modeling in a directory.
     pub(crate) fn mlm_head_path(dir: &Path) -> PathBuf {
         dir.join(MLM_HEAD)

@@ -156,7 +156,8 @@ impl Sweep {
     }
 
     fn state(&self, run: &Run) -> State {
-        let is_checkpoint = |name: &str| name.strip_prefix("checkpoint-").is_some_and(|step| step.parse::<u64>().is_ok());
+        let is_checkpoint =
+            |name: &str| name.strip_prefix("checkpoint-").is_some_and(|step| step.parse::<u64>().is_ok());
         let mut entries = fs::read_dir(self.directory(run)).into_iter().flatten().flatten();
         match self.path(run, "json").exists() {
             true => State::Done,
@@ -205,7 +206,10 @@ impl Sweep {
                 None => {
                     let config = scratch.path().join("run.toml");
                     let mut arguments = self.arguments(run);
-                    arguments.insert("output_dir".to_owned(), scratch.path().join("out").to_string_lossy().into_owned().into());
+                    arguments.insert(
+                        "output_dir".to_owned(),
+                        scratch.path().join("out").to_string_lossy().into_owned().into(),
+                    );
                     fs::write(&config, arguments.to_string())?;
                     match child::train(&config, &["--dry-run"], true)? {
                         Ended::Well(value) => measured.push((run.group(), value.clone())),
@@ -223,7 +227,11 @@ impl Sweep {
             report::note(&format!("{:width$}  {:>7}  {time:>9}  {memory:>9}{note}", run.name, number("steps")));
         }
         let total = HumanDuration(Duration::from_secs_f64(total));
-        report::note(&format!("{}, about {total}, written to {}", counted(self.runs.len(), "run", "runs"), self.output.display()));
+        report::note(&format!(
+            "{}, about {total}, written to {}",
+            counted(self.runs.len(), "run", "runs"),
+            self.output.display()
+        ));
         Ok(())
     }
 

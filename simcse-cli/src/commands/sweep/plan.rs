@@ -156,7 +156,8 @@ mod tests {
 
     #[test]
     fn flags_can_vary_together() {
-        let found = names("[vary]\nsize = [{batch_size = 64, learning_rate = 1e-5}, {batch_size = 512, learning_rate = 3e-5}]");
+        let found =
+            names("[vary]\nsize = [{batch_size = 64, learning_rate = 1e-5}, {batch_size = 512, learning_rate = 3e-5}]");
         assert_eq!(found, ["batch_size-64_learning_rate-0.00001", "batch_size-512_learning_rate-0.00003"]);
     }
 

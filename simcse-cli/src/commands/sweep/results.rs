@@ -77,7 +77,8 @@ impl Results {
         let published: Vec<_> = file.published.iter().flat_map(|published| published.values()).collect();
         let value_of = |group: &Table| published.iter().find(|(flags, _)| flags == group).map(|(_, value)| *value);
         let labels = |group: &Table| keys.iter().map(|key| group.get(key).map_or(String::new(), shown)).collect();
-        let mut rows: Vec<Row> = groups.iter().map(|group| row(runs, group, labels(group), &columns, value_of(group))).collect();
+        let mut rows: Vec<Row> =
+            groups.iter().map(|group| row(runs, group, labels(group), &columns, value_of(group))).collect();
         // What others have published without a run of our own.
         for (flags, value) in published.iter().filter(|(flags, _)| !groups.contains(flags)) {
             let cells = vec![None; columns.len()];
@@ -93,7 +94,9 @@ impl Results {
                 self.keys.iter().cloned().zip(row.labels.iter().map(|label| label.clone().into())).collect();
             object.insert("runs".to_owned(), row.done.into());
             for (column, cell) in self.columns.iter().zip(&row.cells) {
-                let cell = cell.as_ref().map(|cell| json!({ "mean": cell.mean(), "deviation": cell.deviation(), "values": cell.values }));
+                let cell = cell
+                    .as_ref()
+                    .map(|cell| json!({ "mean": cell.mean(), "deviation": cell.deviation(), "values": cell.values }));
                 object.insert(column.heading.clone(), json!(cell));
             }
             object.insert("published".to_owned(), json!(row.published));

@@ -134,9 +134,9 @@ pub(super) fn run(
 
 impl Forecast {
     fn json(&self, settings: &[Resolved], plan: &MemoryPlan, output: &str) -> Value {
-        let settings = settings.iter().map(|setting| {
-            (setting.name.to_owned(), json!({ "value": setting.value, "from": setting.origin }))
-        });
+        let settings = settings
+            .iter()
+            .map(|setting| (setting.name.to_owned(), json!({ "value": setting.value, "from": setting.origin })));
         json!({
             "output_dir": output,
             "steps": self.steps,

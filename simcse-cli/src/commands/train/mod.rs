@@ -169,7 +169,8 @@ fn notes_on_inputs(name: &str, encoder: &SentenceEncoder, settings: &Settings, d
         )));
     }
     let is_unsupervised = settings.objective == Training::Contrastive && data.examples.columns() == 1;
-    if encoder.directory.is_sentence_transformers && is_unsupervised {
+    let is_tuned = encoder.directory.is_sentence_transformers && !encoder.directory.has_mlm_head();
+    if is_tuned && is_unsupervised {
         notes.push(Message::Warning(format!(
             "{name} is already a sentence-embedding model; the scores of such models usually get worse under \
              unsupervised training"

@@ -131,7 +131,8 @@ impl Watcher {
     fn show_message(&self) {
         let left = self.time_left.after(self.bar.position());
         let left = left.map(|left| format!(", {:#} left", HumanDuration(left)));
-        self.bar.set_message(self.message.clone() + &left.unwrap_or_default());
+        let message = Some(&self.message).filter(|message| !message.is_empty()).map(|message| format!(", {message}"));
+        self.bar.set_message(message.unwrap_or_default() + &left.unwrap_or_default());
     }
 }
 
@@ -191,7 +192,8 @@ impl Callbacks for Watcher {
     fn on_step_end(&mut self, record: &StepRecord, total_steps: u64) {
         let StepRecord { step, loss, learning_rate, sentences_per_second, .. } = record;
         let loss = figure(f64::from(*loss));
-        self.message = format!("loss {loss}, learning rate {learning_rate:.2e}, {sentences_per_second:.1} sentences/s");
+        let rate = if *learning_rate == 0.0 { "0".to_owned() } else { format!("{learning_rate:.2e}") };
+        self.message = format!("loss {loss}, learning rate {rate}, {sentences_per_second:.1} sentences/s");
         self.time_left.on_step(record.step_seconds);
         self.bar.set_position(*step);
         self.show_message();
