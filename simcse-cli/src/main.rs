@@ -4,7 +4,7 @@
 //! |---|---|
 //! | `main.rs` | the commands there are, and what exit status a failure has |
 //! | `commands/` | one file or folder for each command: its arguments and what it does |
-//! | `inputs.rs` | the models and data sets that arguments name |
+//! | `inputs.rs`, `corpus.rs` | the models, data sets and texts that arguments name |
 //! | `args.rs`, `setting_args.rs` | arguments that several commands share; flags of settings |
 //! | `origins.rs` | arguments from the environment and from files |
 //! | `figures.rs` | figures with their intervals, as text and as JSON |
@@ -16,6 +16,7 @@
 
 mod args;
 mod commands;
+mod corpus;
 mod download_progress;
 mod error;
 mod figures;
@@ -36,9 +37,13 @@ use commands::bench::BenchArgs;
 use commands::encode::EncodeArgs;
 use commands::eval::EvalArgs;
 use commands::fetch::FetchArgs;
+use commands::index::IndexArgs;
 use commands::manuals::{CompletionsArgs, ManArgs};
+use commands::paraphrases::{ClusterArgs, ParaphrasesArgs};
 use commands::pretrain::PretrainArgs;
 use commands::report::ReportArgs;
+use commands::search::SearchArgs;
+use commands::similarity::SimilarityArgs;
 use commands::sweep::SweepArgs;
 use commands::train::TrainArgs;
 use error::Failure;
@@ -50,6 +55,8 @@ Examples:
   simcse train titles.txt --model distilroberta-base --output-dir output/m
   simcse eval sts --model output/m --data sts-dev.csv
   simcse encode titles.txt --model output/m --output titles.npy
+  simcse index titles.txt --model output/m --output titles
+  simcse search --index titles --query 'no sound after the update'
 
 Exit status: 0 done, 1 failed, 2 wrong usage, 130 stopped by Ctrl-C or SIGTERM.";
 
@@ -82,6 +89,16 @@ enum Command {
     Eval(EvalArgs),
     /// Write the embeddings of sentences
     Encode(EncodeArgs),
+    /// Compare texts with one another
+    Similarity(SimilarityArgs),
+    /// Encode a corpus for `search`
+    Index(IndexArgs),
+    /// Find the texts of an index that are most similar to a query
+    Search(SearchArgs),
+    /// Find the most similar pairs of sentences in a corpus
+    Paraphrases(ParaphrasesArgs),
+    /// Find groups of similar sentences in a corpus
+    Cluster(ClusterArgs),
     /// Show a run on one page, report.html
     Report(ReportArgs),
     /// Train with all combinations of some settings, and make a table of the results
@@ -124,6 +141,11 @@ fn run(cli: Cli, origins: &Origins) -> Result<(), Failure> {
         Command::Pretrain(args) => commands::pretrain::run(*args, origins),
         Command::Eval(args) => commands::eval::run(args),
         Command::Encode(args) => commands::encode::run(args),
+        Command::Similarity(args) => commands::similarity::run(&args),
+        Command::Index(args) => commands::index::run(&args),
+        Command::Search(args) => commands::search::run(&args),
+        Command::Paraphrases(args) => commands::paraphrases::run_paraphrases(&args),
+        Command::Cluster(args) => commands::paraphrases::run_cluster(&args),
         Command::Report(args) => commands::report::run(&args),
         Command::Sweep(args) => commands::sweep::run(&args),
         Command::Fetch(args) => commands::fetch::run(args),

@@ -139,6 +139,16 @@ pub enum Error {
         /// The value.
         value: f32,
     },
+    /// A file of an index is missing or damaged, or the index is another one.
+    #[error("{}: expected {expected}, found {found}", shown_path(path))]
+    Index {
+        /// The file.
+        path: PathBuf,
+        /// What there should have been.
+        expected: String,
+        /// What there is instead.
+        found: String,
+    },
     /// All gold scores of a file are equal, so that nothing can be correlated with them.
     #[error(
         "{}: expected at least two pairs whose scores differ, found {} with the score {score}", shown_path(path),
@@ -155,6 +165,12 @@ pub enum Error {
 }
 
 impl Error {
+    /// Turns a failure to read or write a file into an error.
+    pub(crate) fn io(path: &Path) -> impl FnOnce(std::io::Error) -> Self {
+        let file = path.to_owned();
+        |source| Self::Encode(simcse_model::Error::Io { file, source })
+    }
+
     /// An [`Error::Malformed`] that quotes `found`.
     pub(crate) fn malformed(path: &Path, line: u64, expected: impl Into<String>, found: &str) -> Self {
         Self::Malformed {

@@ -44,6 +44,7 @@ pub mod unlabeled;
 mod baselines;
 mod error;
 mod scores;
+mod search;
 mod set;
 
 pub use baselines::{Baseline, baselines};
@@ -51,8 +52,12 @@ pub use data::{ColumnList, Columns, HeldOut, RowOptions, SentEvalTask, Split, St
 pub use error::Error;
 pub use metrics::MetricError;
 pub use scores::{Figure, Scores, Unit};
+pub use search::index::{Description, Index, IndexWriter, Record, Source};
+pub use search::nearest::{Filter, Search, nearest};
+pub use search::paraphrases::{Pair, communities, paraphrases};
+pub use search::vectors::{Storage, Vectors};
 pub use set::{EvaluationSet, LeftOut, SetKind};
 pub use sets::{Aggregation, Bm25Scores, Labels, Positives, Reranking, Retrieval, SentEval, Sts, Triplets};
-pub use similarity::{Cosine, Encoded, Given, Lexical, Similarity, WordEmbeddings};
+pub use similarity::{Cosine, Encoded, Given, Hit, Lexical, Similarity, WordEmbeddings};
 pub use statistics::{Interval, Sample};
 pub use unlabeled::{Counterparts, Neighbor, Picture, Probe, ProbeScores, Unlabeled, UnlabeledScores};

@@ -76,6 +76,7 @@ mod peak;
 mod precision;
 mod rows;
 mod simd;
+mod stored;
 mod tape;
 
 pub use adamw::{AdamWUpdate, BETAS, SQUARES, sum_of_squares};
@@ -103,4 +104,5 @@ pub use peak::peak_flops;
 pub use precision::Precision;
 pub use rows::Rows;
 pub use simd::Isa;
+pub use stored::StoredRows;
 pub use tape::{NodeGradients, Tape, Var};

@@ -22,6 +22,11 @@ impl Top {
         Self { k, hits: Vec::new(), bar: None }
     }
 
+    /// None yet, of as many.
+    pub(crate) fn like(&self) -> Self {
+        Self::new(self.k)
+    }
+
     pub(crate) fn push(&mut self, hit: Hit) {
         let hit = Hit { score: hit.score + 0.0, ..hit };
         if self.k == 0 || self.bar.is_some_and(|bar| better_first(&hit, &bar) == Ordering::Greater) {

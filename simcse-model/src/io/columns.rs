@@ -2,24 +2,10 @@
 
 use std::path::Path;
 
+use crate::io::choice::{Chosen, LISTED, TextColumns, is_usual};
 use crate::io::lines::{Line, Lines, is_standard_input, source_name};
 use crate::io::records::{Record, RecordError, RecordFormat, Records};
 use crate::io::text::excerpt;
-
-/// Names that columns of sentences usually have: those of sentence-transformers, of SimCSE's own
-/// files, and of data sets on the Hugging Face hub.
-const USUAL_NAMES: [&str; 8] = ["text", "sentence", "sent0", "anchor", "title", "question", "query", "content"];
-
-/// Names that the first two columns of a table of examples usually have, and what those of further
-/// ones, its hard negatives, begin with: SimCSE's own files, and sentence-transformers' data sets.
-const USUAL_EXAMPLES: [([&str; 2], &str); 2] = [(["sent0", "sent1"], "hard_neg"), (["anchor", "positive"], "negative")];
-
-/// What a table of pairs has nothing besides: next to other columns, such as a score, its sentences
-/// need not belong together.
-const PAIRS: [&str; 2] = ["sentence1", "sentence2"];
-
-/// The longest list of columns that a message shows, in characters.
-const LISTED: usize = 200;
 
 /// The texts of a file, one after another. A `.csv`, `.tsv` or `.jsonl` file has one or several per
 /// record, any other file one per line; each may be compressed (`.gz`).
@@ -42,6 +28,8 @@ pub struct Texts {
     names: Vec<String>,
     /// Those of the last record or line.
     texts: Vec<String>,
+    /// The names and values of the last record's other fields, if they are wanted.
+    others: Option<Vec<(String, String)>>,
     looks_like_header: bool,
     count: u64,
     quoted: u64,
@@ -56,6 +44,8 @@ enum Source {
 struct Table {
     records: Records,
     columns: Vec<usize>,
+    /// The names of all columns; empty if they have none.
+    names: Vec<String>,
     /// Fields of a record, if all have the same number.
     width: Option<usize>,
     /// What errors call the first of the columns.
@@ -118,6 +108,7 @@ impl Texts {
             first: None,
             names: Vec::new(),
             texts: vec![String::new()],
+            others: None,
             looks_like_header: false,
             count: 0,
             quoted: 0,
@@ -159,8 +150,22 @@ impl Texts {
         let is_header = by_name && !found.has_keys;
         self.first = (!is_header).then_some(first);
         self.texts = vec![String::new(); columns.len()];
-        self.source = Source::Table(Table { records, columns, width, shown });
+        let names = if by_name { found.names } else { Vec::new() };
+        self.source = Source::Table(Table { records, columns, names, width, shown });
         Ok(())
+    }
+
+    /// Keeps the other fields of records, for [`other_fields`](Self::other_fields).
+    #[must_use]
+    pub fn with_other_fields(self) -> Self {
+        Self { others: Some(Vec::new()), ..self }
+    }
+
+    /// The names and values of the fields of the last record that are not texts, as far as columns
+    /// have names and fields have values that are strings or numbers.
+    #[must_use]
+    pub fn other_fields(&self) -> &[(String, String)] {
+        self.others.as_deref().unwrap_or_default()
     }
 
     /// The number of texts in each record, at least one.
@@ -211,7 +216,7 @@ impl Texts {
                 };
                 let Some(record) = record else { return Ok(None) };
                 let number = record.line;
-                table.take_texts(record, &mut self.texts)?;
+                table.take_texts(record, &mut self.texts, self.others.as_mut())?;
                 number
             }
         };
@@ -239,8 +244,13 @@ impl Texts {
 }
 
 impl Table {
-    /// Moves the texts of a record to `texts`.
-    fn take_texts(&self, mut record: Record, texts: &mut [String]) -> Result<(), RecordError> {
+    /// Moves the texts of a record to `texts`, and its other fields, with their names, to `others`.
+    fn take_texts(
+        &self,
+        mut record: Record,
+        texts: &mut [String],
+        others: Option<&mut Vec<(String, String)>>,
+    ) -> Result<(), RecordError> {
         let malformed = |expected, found| {
             let name = self.records.name().to_owned();
             RecordError::Malformed { name, line: record.line, expected, found }
@@ -257,106 +267,14 @@ impl Table {
                 field => field.unwrap_or_default(),
             };
         }
+        if let Some(others) = others {
+            others.clear();
+            let fields = self.names.iter().zip(record.fields).enumerate();
+            let named = fields.filter(|(column, _)| !self.columns.contains(column));
+            others.extend(named.filter_map(|(_, (name, field))| Some((name.trim().to_owned(), field?))));
+        }
         Ok(())
     }
-}
-
-/// The columns to read.
-struct Chosen {
-    columns: Vec<usize>,
-    /// Whether by their names and not by their numbers.
-    by_name: bool,
-}
-
-/// The columns that texts can be in.
-struct TextColumns {
-    /// What errors call the file.
-    file: String,
-    /// The keys of JSON objects, or the fields of the first record.
-    names: Vec<String>,
-    is_json: bool,
-    has_keys: bool,
-}
-
-impl TextColumns {
-    fn of(records: &Records, first: &Record) -> Self {
-        let fields = || first.fields.iter().map(|field| field.clone().unwrap_or_default()).collect();
-        Self {
-            file: records.name().to_owned(),
-            names: records.keys().map_or_else(fields, <[String]>::to_vec),
-            is_json: records.format() == Some(RecordFormat::Json),
-            has_keys: records.keys().is_some(),
-        }
-    }
-
-    /// Whether columns may have names: those of JSON arrays have none.
-    fn can_have_names(&self) -> bool {
-        self.has_keys || !self.is_json
-    }
-
-    /// The columns that the user names: all by their names, or all by their numbers.
-    fn named(&self, given: &[String]) -> Result<Chosen, RecordError> {
-        let missing = |column: &str| self.error(format!("a column `{}`", excerpt(column, LISTED)));
-        let by_name: Vec<_> = given.iter().map(|column| self.index_of(column)).collect();
-        if by_name.iter().any(Option::is_some) || self.has_keys {
-            let of = |(index, column): (Option<usize>, &String)| index.ok_or_else(|| missing(column));
-            let columns = by_name.into_iter().zip(given).map(of).collect::<Result<_, _>>()?;
-            return Ok(Chosen { columns, by_name: true });
-        }
-        let of_number = |column: &String| {
-            let number = column.parse::<usize>().ok().filter(|number| (1..=self.names.len()).contains(number));
-            number.map(|number| number - 1).ok_or_else(|| missing(column))
-        };
-        Ok(Chosen { columns: given.iter().map(of_number).collect::<Result<_, _>>()?, by_name: false })
-    }
-
-    /// The index of the column of this name.
-    fn index_of(&self, column: &str) -> Option<usize> {
-        self.names.iter().position(|name| self.can_have_names() && name.trim() == column)
-    }
-
-    /// The only column with a usual name; JSON strings need none.
-    fn usual(&self) -> Result<Chosen, RecordError> {
-        let names = self.names.iter().enumerate();
-        let usual: Vec<usize> =
-            names.filter(|(_, name)| self.can_have_names() && is_usual(name)).map(|(index, _)| index).collect();
-        match usual[..] {
-            [_] => Ok(Chosen { columns: usual, by_name: true }),
-            _ if !self.can_have_names() && self.names.len() == 1 => Ok(Chosen { columns: vec![0], by_name: false }),
-            _ => Err(self.error(
-                "one column named text, sentence or the like (or --text-column with a name or a number)".to_owned(),
-            )),
-        }
-    }
-
-    /// The columns of examples of several texts, if they have the usual names.
-    fn usual_examples(&self) -> Option<Chosen> {
-        let names: Vec<_> = self.names.iter().map(|name| name.trim().to_lowercase()).collect();
-        let is_labeled = names.iter().any(|name| name == "label" || name.ends_with("score"));
-        if !self.can_have_names() || is_labeled {
-            return None;
-        }
-        let both = |pair: [&str; 2]| {
-            let [first, second] = pair.map(|name| names.iter().position(|found| found == name));
-            Some(vec![first?, second?])
-        };
-        let usual = USUAL_EXAMPLES.iter().find_map(|&(pair, negatives)| {
-            let mut columns = both(pair)?;
-            columns.extend((0..names.len()).filter(|&index| names[index].starts_with(negatives)));
-            Some(columns)
-        });
-        let columns = usual.or_else(|| both(PAIRS).filter(|_| names.len() == PAIRS.len()))?;
-        Some(Chosen { columns, by_name: true })
-    }
-
-    fn error(&self, expected: String) -> RecordError {
-        let names: Vec<_> = self.names.iter().map(|name| name.trim()).collect();
-        RecordError::Column { name: self.file.clone(), expected, found: excerpt(names.join(", "), LISTED) }
-    }
-}
-
-fn is_usual(name: &str) -> bool {
-    USUAL_NAMES.contains(&name.trim().to_lowercase().as_str())
 }
 
 /// Whether a line of text looks like the header of a table: single words, one of which is a usual

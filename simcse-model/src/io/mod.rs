@@ -16,6 +16,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
+mod choice;
 pub(crate) mod columns;
 pub(crate) mod files;
 pub(crate) mod json;

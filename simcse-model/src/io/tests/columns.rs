@@ -161,3 +161,29 @@ fn a_column_that_is_missing_among_several_is_named() {
     assert!(error(&["a", "c"]).ends_with("expected a column `c`, found a, b"));
     assert!(error(&["1", "3"]).ends_with("expected a column `3`, found a, b"));
 }
+
+#[test]
+fn other_fields_are_kept_with_their_names() {
+    let dir = tempfile::tempdir().unwrap();
+    let others = |name: &str, content: &str| {
+        let path = dir.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        let mut texts = Texts::open(&path, None).unwrap().with_other_fields();
+        let mut found = Vec::new();
+        while let Some(line) = texts.next_text().unwrap() {
+            let text = line.text.to_owned();
+            found.push((text, texts.other_fields().to_vec()));
+        }
+        found
+    };
+    let pair = |name: &str, value: &str| (name.to_owned(), value.to_owned());
+    let expected = vec![
+        ("slow, boot".to_owned(), vec![pair("id", "7"), pair("lang", "en")]),
+        ("wifi".to_owned(), vec![pair("id", "8"), pair("lang", "")]),
+    ];
+    assert_eq!(others("t.csv", "id,text,lang\n7,\"slow, boot\",en\n8,wifi,\n"), expected);
+    let json = "{\"id\": 7, \"text\": \"slow\", \"tags\": [1], \"lang\": \"en\"}\n{\"text\": \"boot\", \"new\": 1}\n";
+    let expected = vec![("slow".to_owned(), vec![pair("id", "7"), pair("lang", "en")]), ("boot".to_owned(), vec![])];
+    assert_eq!(others("t.jsonl", json), expected);
+    assert_eq!(others("t.txt", "id,7\n"), [("id,7".to_owned(), vec![])]);
+}

@@ -1,0 +1,216 @@
+//! `simcse search`: the rows of an index that are most similar to queries.
+
+use std::io::{self, BufRead, IsTerminal};
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
+use console::Style;
+use ndarray::ArrayView2;
+use rustyline::DefaultEditor;
+use rustyline::error::ReadlineError;
+use serde_json::{Map, Value, json};
+use simcse_eval::{Hit, Index, Record, Search, Vectors};
+use simcse_model::hub::user_cache_dir;
+use simcse_model::io::printable;
+use simcse_model::{Prompt, SentenceEncoder};
+use simcse_train::ModelSource;
+
+use crate::args::{JsonArgs, PrecisionArgs, PromptArgs};
+use crate::corpus::{embeddings, read_texts};
+use crate::error::Failure;
+use crate::inputs::load;
+use crate::{report, stop};
+
+/// Bytes of vectors that are in memory at a time, unless the index is kept.
+const PART: u64 = 256 << 20;
+
+const HELP: &str = "\
+Finds, for each query, the texts with the highest cosine similarity, by comparing it with all of them.
+Without --query and --queries, queries are read from standard input, one per line; on a terminal, with
+a prompt and a history.
+
+Examples:
+  simcse search --index questions --query \"no sound after the update\"
+  simcse search --index products --query \"red shoes\" --filter lang=en --top-k 3 --json
+  simcse search --index questions --queries queries.txt --json > hits.jsonl
+  simcse search --index questions";
+
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub(crate) struct SearchArgs {
+    /// Directory of the index
+    #[arg(long, value_name = "DIR")]
+    index: PathBuf,
+    /// A query; may be repeated
+    #[arg(long, value_name = "TEXT")]
+    query: Vec<String>,
+    /// A file of queries, one per line, or a table
+    #[arg(long, value_name = "FILE", conflicts_with = "query")]
+    queries: Option<PathBuf>,
+    /// How many texts to find
+    #[arg(long, short = 'k', value_name = "N", default_value_t = 10)]
+    top_k: usize,
+    /// Only rows whose field has this value; may be repeated, then all must hold
+    #[arg(long, value_name = "COLUMN=VALUE", value_parser = condition)]
+    filter: Vec<(String, String)>,
+    /// The model that encodes the queries, if it is no longer where it was when the index was made
+    #[arg(long, value_name = "MODEL", value_parser = NonEmptyStringValueParser::new())]
+    model: Option<String>,
+    #[command(flatten)]
+    precision: PrecisionArgs,
+    #[command(flatten)]
+    prompt: PromptArgs,
+    #[command(flatten)]
+    json: JsonArgs,
+}
+
+fn condition(text: &str) -> Result<(String, String), String> {
+    let found = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    found.map(|(name, value)| (name.to_owned(), value.to_owned())).ok_or_else(|| "expected COLUMN=VALUE".to_owned())
+}
+
+pub(crate) fn run(args: &SearchArgs) -> Result<(), Failure> {
+    let index = Index::open(&args.index)?;
+    let name = args.model.as_ref().unwrap_or(&index.description.model);
+    let encoder = load(name, args.precision.get())?;
+    let digest = ModelSource::of(name, &encoder).sha256;
+    if digest != index.description.model_sha256 {
+        return Err(Failure::Failed(format!(
+            "{name}: expected the model that the index was made with, whose weights have the digest {}, found {digest}",
+            index.description.model_sha256
+        )));
+    }
+    let prompt = args.prompt.given(&encoder)?.unwrap_or(encoder.directory.prompts.query());
+    let prompt = encoder.prompt(prompt)?;
+    let allowed = allowed(&index, &args.filter)?;
+    let mut searcher = Searcher { args, index, encoder: &encoder, prompt, allowed, kept: None };
+    if let Some(path) = &args.queries {
+        return searcher.answer(&read_texts(path, None)?);
+    }
+    if !args.query.is_empty() {
+        return searcher.answer(&args.query);
+    }
+    if io::stdin().is_terminal() {
+        return searcher.converse();
+    }
+    for line in io::stdin().lock().lines() {
+        searcher.answer(&[line?])?;
+    }
+    Ok(())
+}
+
+/// Which rows the filter lets through; `None` for all.
+fn allowed(index: &Index, filter: &[(String, String)]) -> Result<Option<Vec<bool>>, Failure> {
+    if filter.is_empty() {
+        return Ok(None);
+    }
+    let holds = |record: &Record| filter.iter().all(|(name, value)| record.get(name) == Some(value));
+    let rows = (0..index.rows()).map(|row| Ok(holds(&index.record(row)?)));
+    rows.collect::<Result<_, Failure>>().map(Some)
+}
+
+/// An index that answers queries.
+struct Searcher<'a> {
+    args: &'a SearchArgs,
+    index: Index,
+    encoder: &'a SentenceEncoder,
+    prompt: Prompt<'a>,
+    allowed: Option<Vec<bool>>,
+    /// All vectors, if they were read once for several queries.
+    kept: Option<Vectors>,
+}
+
+impl Searcher<'_> {
+    /// Prints the hits of each query.
+    fn answer(&mut self, queries: &[String]) -> Result<(), Failure> {
+        let embeddings = embeddings(self.encoder, self.prompt, queries)?;
+        let found = self.search(embeddings.view())?;
+        for (query, hits) in queries.iter().zip(found) {
+            if self.args.json.json {
+                self.print_json(&hits)?;
+            } else {
+                self.print_text(query, &hits, queries.len() > 1)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The hits of each query. What is not kept is read part by part.
+    fn search(&mut self, queries: ArrayView2<f32>) -> Result<Vec<Vec<Hit>>, Failure> {
+        let mut search = Search::new(queries, self.args.top_k);
+        let allowed = self.allowed.as_ref().map(|allowed| |row: usize| allowed[row]);
+        let filter = allowed.as_ref().map(|allowed| allowed as &(dyn Fn(usize) -> bool + Sync));
+        if let Some(vectors) = &self.kept {
+            search.add(vectors, filter);
+            return Ok(search.finish());
+        }
+        let rows = self.index.rows();
+        let bytes = self.index.vector_bytes().max(1);
+        let step = ((PART * rows as u64).div_ceil(bytes) as usize).max(1);
+        for start in (0..rows).step_by(step) {
+            search.add(&self.index.vectors(start..rows.min(start + step))?, filter);
+        }
+        Ok(search.finish())
+    }
+
+    /// An array of hits.
+    fn print_json(&self, hits: &[Hit]) -> Result<(), Failure> {
+        let mut array = Vec::new();
+        for (rank, hit) in hits.iter().enumerate() {
+            let record = self.index.record(hit.index)?;
+            let mut object = Map::new();
+            object.insert("rank".to_owned(), json!(rank + 1));
+            object.insert("score".to_owned(), json!(hit.score));
+            object.insert("text".to_owned(), record.text().into());
+            object.insert("id".to_owned(), id(&record).map_or(json!(hit.index), Value::from));
+            for (name, value) in record.fields() {
+                object.entry(name.clone()).or_insert_with(|| value.clone());
+            }
+            array.push(Value::Object(object));
+        }
+        report::print_json(&array)
+    }
+
+    /// A line for each hit, with the query above if there are several.
+    fn print_text(&self, query: &str, hits: &[Hit], is_one_of_several: bool) -> Result<(), Failure> {
+        let [dim, bold] = [Style::new().dim(), Style::new().bold()];
+        if is_one_of_several {
+            report::print(&bold.apply_to(printable(query)).to_string())?;
+        }
+        for (rank, hit) in hits.iter().enumerate() {
+            let record = self.index.record(hit.index)?;
+            let id = id(&record).map_or(String::new(), |id| format!("  {}", dim.apply_to(printable(id))));
+            let score = dim.apply_to(format!("{:>3}  {:.4}", rank + 1, hit.score));
+            report::print(&format!("{score}  {}{id}", printable(record.text())))?;
+        }
+        if is_one_of_several { report::print("") } else { Ok(()) }
+    }
+
+    /// Answers queries that are typed, until the end of input or Ctrl-C.
+    fn converse(&mut self) -> Result<(), Failure> {
+        self.kept = Some(self.index.vectors(0..self.index.rows())?);
+        let history = user_cache_dir().join("simcse").join("search_history");
+        let mut editor = DefaultEditor::new()?;
+        let _ = editor.load_history(&history); // there may be none yet
+        report::note("type a query; Ctrl-D ends");
+        while !stop::requested() {
+            match editor.readline("> ") {
+                Ok(line) if line.trim().is_empty() => {}
+                Ok(line) => {
+                    editor.add_history_entry(&line)?;
+                    self.answer(&[line])?;
+                }
+                Err(ReadlineError::Eof | ReadlineError::Interrupted) => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        let _ = editor.save_history(&history); // a history is a convenience
+        Ok(())
+    }
+}
+
+/// What the corpus calls a record.
+fn id(record: &Record) -> Option<&str> {
+    ["id", "_id"].iter().find_map(|name| record.get(name))
+}

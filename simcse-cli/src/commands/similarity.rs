@@ -1,0 +1,133 @@
+//! `simcse similarity`: cosine similarities of texts.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use clap::builder::NonEmptyStringValueParser;
+use serde_json::json;
+use simcse_model::SentenceEncoder;
+use simcse_model::io::Texts;
+
+use crate::args::{JsonArgs, ModelArgs, PromptArgs};
+use crate::corpus::{encode, read_texts};
+use crate::error::Failure;
+use crate::inputs::load;
+use crate::report;
+
+const HELP: &str = "\
+Prints cosine similarities, between -1 and 1.
+
+Examples:
+  simcse similarity --model output/my-model \"slow boot\" \"it takes minutes to start\"
+  simcse similarity --model output/my-model --pairs pairs.csv
+  simcse similarity --model output/my-model --left a.txt --right b.txt > matrix.tsv";
+
+#[derive(Debug, Args)]
+#[command(after_help = HELP)]
+pub(crate) struct SimilarityArgs {
+    #[command(flatten)]
+    model: ModelArgs,
+    /// Two texts
+    #[arg(num_args = 2, required_unless_present_any = ["pairs", "left"], conflicts_with_all = ["pairs", "left"])]
+    texts: Vec<String>,
+    /// A table of pairs, .csv, .tsv or .jsonl: one similarity for each
+    #[arg(long, value_name = "FILE")]
+    pairs: Option<PathBuf>,
+    /// The two columns of --pairs, separated by a comma [default: those with usual names]
+    #[arg(long, value_name = "A,B", requires = "pairs", value_delimiter = ',', num_args = 1)]
+    #[arg(value_parser = NonEmptyStringValueParser::new())]
+    text_columns: Vec<String>,
+    /// A file of texts, each of which is compared with each of --right: a row of the matrix for
+    /// each
+    #[arg(long, value_name = "FILE", requires = "right", conflicts_with = "pairs")]
+    left: Option<PathBuf>,
+    /// A file of texts: a column of the matrix for each
+    #[arg(long, value_name = "FILE", requires = "left")]
+    right: Option<PathBuf>,
+    #[command(flatten)]
+    prompt: PromptArgs,
+    #[command(flatten)]
+    json: JsonArgs,
+}
+
+pub(crate) fn run(args: &SimilarityArgs) -> Result<(), Failure> {
+    let pairs = args.pairs.as_ref().map(|path| read_pairs(path, &args.text_columns)).transpose()?;
+    let encoder = load(&args.model.model, args.model.precision.get())?;
+    match (pairs, &args.left, &args.right) {
+        (Some((left, right)), ..) => print_pairs(args, &encoder, &left, &right),
+        (None, Some(left), Some(right)) => {
+            print_matrix(args, &encoder, &read_texts(left, None)?, &read_texts(right, None)?)
+        }
+        _ => print_pairs(args, &encoder, &args.texts[..1], &args.texts[1..]),
+    }
+}
+
+/// The texts on both sides of a table of pairs.
+fn read_pairs(path: &std::path::Path, columns: &[String]) -> Result<(Vec<String>, Vec<String>), Failure> {
+    let mut texts = Texts::open_columns(path, columns)?;
+    if texts.columns() != 2 {
+        let found = texts.columns();
+        let message = "expected two columns of texts (--text-columns A,B)";
+        return Err(Failure::Failed(format!("{}: {message}, found {found}", path.display())));
+    }
+    let (mut left, mut right) = (Vec::new(), Vec::new());
+    while let Some(pair) = texts.next_texts()? {
+        left.push(pair[0].clone());
+        right.push(pair[1].clone());
+    }
+    Ok((left, right))
+}
+
+/// One similarity for each pair.
+fn print_pairs(
+    args: &SimilarityArgs,
+    encoder: &SentenceEncoder,
+    left: &[String],
+    right: &[String],
+) -> Result<(), Failure> {
+    let [rows, columns] = both(args, encoder, left, right)?;
+    for (((a, b), row), column) in left.iter().zip(right).zip(rows.rows()).zip(columns.rows()) {
+        let similarity = row.dot(&column);
+        if args.json.json {
+            report::print_json(&json!({ "sentence1": a, "sentence2": b, "similarity": similarity }))?;
+        } else {
+            report::print(&format!("{similarity:.6}"))?;
+        }
+    }
+    Ok(())
+}
+
+/// A line for each text on the left, with the similarities to those on the right.
+fn print_matrix(
+    args: &SimilarityArgs,
+    encoder: &SentenceEncoder,
+    left: &[String],
+    right: &[String],
+) -> Result<(), Failure> {
+    let [rows, columns] = both(args, encoder, left, right)?;
+    for row in rows.rows() {
+        let similarities = columns.dot(&row);
+        if args.json.json {
+            report::print_json(&similarities.to_vec())?;
+        } else {
+            let texts: Vec<_> = similarities.iter().map(|similarity| format!("{similarity:.6}")).collect();
+            report::print(&texts.join("\t"))?;
+        }
+    }
+    Ok(())
+}
+
+/// Unit vectors of both sides.
+fn both(
+    args: &SimilarityArgs,
+    encoder: &SentenceEncoder,
+    left: &[String],
+    right: &[String],
+) -> Result<[ndarray::Array2<f32>; 2], Failure> {
+    let prompt = args.prompt.resolve(encoder)?;
+    let side = |texts: &[String]| {
+        let vectors = encode(encoder, prompt, texts)?;
+        Ok::<_, Failure>(vectors.decoded(0..vectors.len()))
+    };
+    Ok([side(left)?, side(right)?])
+}

@@ -1,0 +1,15 @@
+//! Search: the rows of a corpus that are most similar to a query, exactly.
+//!
+//! | file | what it knows |
+//! |---|---|
+//! | `vectors.rs` | unit vectors in memory, as f32, f16 or int8 |
+//! | `index.rs` | a corpus on disk |
+//! | `nearest.rs` | the best rows for queries, a block at a time |
+//! | `paraphrases.rs` | pairs of similar rows, and communities of them |
+//!
+//! This room knows numbers and the files of an index. It must not know models.
+
+pub(crate) mod index;
+pub(crate) mod nearest;
+pub(crate) mod paraphrases;
+pub(crate) mod vectors;

@@ -1,0 +1,155 @@
+//! What is similar within a corpus: pairs, and communities.
+
+use std::cmp::Ordering;
+use std::ops::Range;
+
+use rayon::prelude::*;
+use simcse_tensor::{Addend, Precision, gemm};
+
+use crate::search::vectors::Vectors;
+
+/// Rows that are compared with [`COLUMNS`] rows at a time.
+const ROWS: usize = 1024;
+const COLUMNS: usize = 4096;
+
+/// Two rows of a corpus.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Pair {
+    /// The row that comes first.
+    pub first: usize,
+    /// The other one.
+    pub second: usize,
+    /// Their cosine similarity.
+    pub score: f32,
+}
+
+/// Higher scores first, then lower rows.
+fn better_first(a: &Pair, b: &Pair) -> Ordering {
+    b.score.total_cmp(&a.score).then((a.first, a.second).cmp(&(b.first, b.second)))
+}
+
+/// The `most` pairs of different rows with the highest cosine similarity, if that is `threshold` or
+/// more, best first. Every pair is compared once. `go_on` gets the number of rows that are compared
+/// with all others; if it returns `false`, there is no result.
+///
+/// sentence-transformers: `util.paraphrase_mining_embeddings`, without its limit to the best
+/// `top_k` of each row.
+#[must_use]
+pub fn paraphrases(
+    vectors: &Vectors,
+    threshold: f32,
+    most: usize,
+    mut go_on: impl FnMut(usize) -> bool,
+) -> Option<Vec<Pair>> {
+    let mut kept: Vec<Pair> = Vec::new();
+    let mut bar = threshold;
+    for rows in parts(0..vectors.len(), ROWS) {
+        for columns in parts(rows.start..vectors.len(), COLUMNS) {
+            let found = scores(vectors, &rows, &columns, |row, first, scores| {
+                // Below the row itself, pairs have been seen from the other side.
+                let skipped = (row + 1).saturating_sub(first).min(scores.len());
+                let pairs = scores.iter().enumerate().skip(skipped).filter(|(_, score)| **score >= bar);
+                pairs
+                    .map(|(at, &score)| Pair { first: row, second: first + at, score: score + 0.0 })
+                    .collect::<Vec<_>>()
+            });
+            kept.extend(found.into_iter().flatten());
+            if kept.len() >= 2 * most.max(1) + COLUMNS {
+                keep_best(&mut kept, most);
+                bar = bar.max(kept.last().map_or(bar, |worst| worst.score));
+            }
+        }
+        if !go_on(rows.end) {
+            return None;
+        }
+    }
+    kept.sort_unstable_by(better_first);
+    kept.truncate(most);
+    Some(kept)
+}
+
+/// Cuts back to the best, the worst of them at the end.
+fn keep_best(pairs: &mut Vec<Pair>, most: usize) {
+    if most > 0 && pairs.len() > most {
+        pairs.select_nth_unstable_by(most - 1, better_first);
+    }
+    pairs.truncate(most);
+}
+
+/// Groups of `least` or more rows that have a cosine similarity of `threshold` or more to one of
+/// them, which comes first; the others follow by similarity. Largest groups first; no row is in two.
+/// `go_on` is as in [`paraphrases`].
+///
+/// sentence-transformers: `util.community_detection`.
+///
+/// ```
+/// use ndarray::array;
+/// use simcse_eval::{Storage, Vectors, communities};
+///
+/// let mut vectors = Vectors::new(Storage::F32, 2);
+/// vectors.push(array![[1.0, 0.0], [0.0, 1.0], [1.0, 0.1]].view());
+/// assert_eq!(communities(&vectors, 0.9, 2, |_| true), Some(vec![vec![0, 2]]));
+/// ```
+#[must_use]
+pub fn communities(
+    vectors: &Vectors,
+    threshold: f32,
+    least: usize,
+    mut go_on: impl FnMut(usize) -> bool,
+) -> Option<Vec<Vec<usize>>> {
+    let mut found: Vec<Vec<u32>> = Vec::new();
+    for rows in parts(0..vectors.len(), ROWS) {
+        let mut near: Vec<Vec<(f32, u32)>> = vec![Vec::new(); rows.len()];
+        for columns in parts(0..vectors.len(), COLUMNS) {
+            let of_part = scores(vectors, &rows, &columns, |_, first, scores| {
+                let above = scores.iter().enumerate().filter(|(_, score)| **score >= threshold);
+                above.map(|(at, &score)| (score, (first + at) as u32)).collect::<Vec<_>>()
+            });
+            near.iter_mut().zip(of_part).for_each(|(near, part)| near.extend(part));
+        }
+        let large = near.into_iter().filter(|near| near.len() >= least);
+        found.extend(large.map(|mut near| {
+            near.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
+            near.into_iter().map(|(_, row)| row).collect()
+        }));
+        if !go_on(rows.end) {
+            return None;
+        }
+    }
+    found.sort_by_key(|community| std::cmp::Reverse(community.len()));
+    let mut taken = vec![false; vectors.len()];
+    let mut kept: Vec<Vec<usize>> = Vec::new();
+    for community in found {
+        let free: Vec<usize> = community.into_iter().map(|row| row as usize).filter(|&row| !taken[row]).collect();
+        if free.len() >= least.max(1) {
+            free.iter().for_each(|&row| taken[row] = true);
+            kept.push(free);
+        }
+    }
+    kept.sort_by_key(|community| std::cmp::Reverse(community.len()));
+    Some(kept)
+}
+
+/// What `of_row` makes of the similarities of each of `rows` to `columns`, in order. It gets the
+/// row, the first column, and the similarities to all of them.
+fn scores<T: Send>(
+    vectors: &Vectors,
+    rows: &Range<usize>,
+    columns: &Range<usize>,
+    of_row: impl Fn(usize, usize, &[f32]) -> T + Sync,
+) -> Vec<T> {
+    let (left, right) = (vectors.decoded(rows.clone()), vectors.decoded(columns.clone()));
+    let mut scores = vec![0.0; rows.len() * columns.len()];
+    gemm(Precision::F32, left.view(), right.t(), Addend::Zero, &[vectors.width()], &mut scores);
+    let each = scores.par_chunks(columns.len()).enumerate();
+    each.map(|(row, scores)| of_row(rows.start + row, columns.start, scores)).collect()
+}
+
+fn parts(range: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {
+    let end = range.end;
+    range.step_by(size).map(move |start| start..end.min(start + size))
+}
+
+#[cfg(test)]
+#[path = "tests/paraphrases.rs"]
+mod tests;
