@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Compare TensorBoard's event files with metrics.jsonl, as TensorBoard itself reads them.
 
-    tensorboard.py SIMCSE OUT
+    tensorboard_files.py SIMCSE OUT
 
 Needs the package tensorboard. Trains for a few steps with `SIMCSE train --report-to all` into OUT,
 once to the end and once from a checkpoint in the middle, and requires each time that TensorBoard's
@@ -24,7 +24,7 @@ EVERYTHING = {event_accumulator.SCALARS: 0, event_accumulator.TENSORS: 0}
 
 def check(condition, what):
     if not condition:
-        sys.exit(f"tensorboard.py: {what}")
+        sys.exit(f"tensorboard_files.py: {what}")
 
 
 def single(line):
