@@ -7,7 +7,8 @@
 //! | `inputs.rs` | the models and data sets that arguments name |
 //! | `args.rs`, `setting_args.rs` | arguments that several commands share; flags of settings |
 //! | `figures.rs` | figures with their intervals, as text and as JSON |
-//! | `page/` | `report.html`, which shows a run |
+//! | `runs/` | runs on disk: finding them, their settings, their logs and figures |
+//! | `page/` | `report.html`, which shows a run, and the page that shows several |
 //! | `report.rs`, `progress.rs`, `download_progress.rs` | what the user sees: lines, tables, bars |
 //! | `error.rs`, `stop.rs` | why a command ends early |
 //!
@@ -22,6 +23,7 @@ mod inputs;
 mod page;
 mod progress;
 mod report;
+mod runs;
 mod setting_args;
 mod stop;
 
@@ -36,6 +38,7 @@ use commands::eval::EvalArgs;
 use commands::fetch::FetchArgs;
 use commands::pretrain::PretrainArgs;
 use commands::report::ReportArgs;
+use commands::runs::RunsArgs;
 use commands::train::TrainArgs;
 use error::Failure;
 
@@ -70,8 +73,10 @@ enum Command {
     Eval(EvalArgs),
     /// Write the embeddings of sentences
     Encode(EncodeArgs),
-    /// Show a run on one page, report.html
+    /// Show a run, or several, on one page
     Report(ReportArgs),
+    /// List runs, or compare two
+    Runs(RunsArgs),
     /// Download data
     Fetch(FetchArgs),
     /// Measure where the time of a training step goes
@@ -98,6 +103,7 @@ fn run(cli: Cli) -> Result<(), Failure> {
         Command::Eval(args) => commands::eval::run(args),
         Command::Encode(args) => commands::encode::run(args),
         Command::Report(args) => commands::report::run(&args),
+        Command::Runs(args) => commands::runs::run(&args),
         Command::Fetch(args) => commands::fetch::run(args),
         Command::Bench(args) => commands::bench::run(args),
     }

@@ -9,4 +9,5 @@ pub(crate) mod eval;
 pub(crate) mod fetch;
 pub(crate) mod pretrain;
 pub(crate) mod report;
+pub(crate) mod runs;
 pub(crate) mod train;
