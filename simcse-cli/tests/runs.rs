@@ -47,6 +47,8 @@ fn runs_are_listed_with_what_differs_and_with_their_figures() {
     {
         assert_eq!(table.matches(name).count(), 1, "{name}: {table}");
     }
+    // Settings and figures: together, they are too wide.
+    assert_eq!(table.split("\n\n").count(), 2, "{table}");
     assert!(!table.contains("batch_size") && !table.contains("checkpoint"), "{table}");
     for cell in ["4/4", "3/15", "0.001", "0.01", "deep/b"] {
         assert!(table.contains(cell), "{cell}: {table}");

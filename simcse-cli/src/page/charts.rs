@@ -28,9 +28,9 @@ const SECOND: RGBColor = RGBColor(4, 4, 4);
 
 /// The most points of a line: more cannot be told apart.
 const POINTS: usize = 400;
-/// A line of more points than this has a mark only here and there.
+/// A line that is alone has a mark at every point, unless it has more points than this.
 const MARKED: usize = 30;
-/// How many marks such a line has, if it is one of several.
+/// How many marks each of several lines has.
 const MARKS: usize = 6;
 
 /// Points (x, y).
@@ -84,14 +84,7 @@ where
             intervals.iter().map(|&(x, low, high)| PathElement::new(vec![(x, low), (x, high)], stroke(style.color, 2)));
         chart.draw_series(bars)?;
         chart.draw_series(LineSeries::new(points.iter().copied(), stroke(style.color, 2)))?;
-        let every = match points.len() {
-            0..=MARKED => 1,
-            _ if lines.len() == 1 => usize::MAX,
-            count => count / MARKS,
-        };
-        // The marks of different lines are at different places.
-        let first = if every == usize::MAX { every } else { every * number / lines.len().max(1) };
-        draw_marks(&mut chart, points.iter().copied().skip(first).step_by(every), 3, *style)?;
+        draw_marks(&mut chart, marked(points, number, lines.len()), 3, *style)?;
     }
     chart.plotting_area().present()?;
     Ok(())
@@ -121,9 +114,9 @@ pub(super) fn paths(title: &str, lines: &[Line]) -> String {
     let y = padded(range(points().map(|&(_, y)| y)));
     finished(title, |svg| {
         let mut chart = axes(svg, x.clone(), y.clone(), &|value| short(*value))?;
-        for Line { points, style, .. } in lines {
+        for (number, Line { points, style, .. }) in lines.iter().enumerate() {
             chart.draw_series(LineSeries::new(points.iter().copied(), stroke(style.color, 2)))?;
-            draw_marks(&mut chart, points.iter().copied().skip(1), 3, *style)?;
+            draw_marks(&mut chart, marked(points, number, lines.len()).skip(1), 3, *style)?;
             let first = points.first().map(|&at| Circle::new(at, 6 * SCALE, stroke(style.color, 2)));
             chart.draw_series(first)?;
             draw_marks(&mut chart, points.last().copied().into_iter(), 6, *style)?;
@@ -131,6 +124,18 @@ pub(super) fn paths(title: &str, lines: &[Line]) -> String {
         chart.plotting_area().present()?;
         Ok(())
     })
+}
+
+/// The points of a line that get a mark. Those of several lines are at different places, so that
+/// one does not hide the other.
+fn marked(points: &Points, number: usize, lines: usize) -> impl Iterator<Item = (f64, f64)> {
+    let (first, every) = match (lines, points.len()) {
+        (1, 0..=MARKED) => (0, 1),
+        (1, count) => (count, 1),
+        (_, count) if count <= 2 * MARKS => (0, 1),
+        (_, count) => (count / MARKS * number / lines, count / MARKS),
+    };
+    points.iter().copied().skip(first).step_by(every)
 }
 
 /// Marks of a line, of about this radius.

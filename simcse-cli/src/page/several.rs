@@ -140,13 +140,16 @@ fn chart(title: &str, note: &str, runs: &[Run], series: &Series, svg: &str) -> S
 
 /// What is wrong with each run.
 fn warnings(runs: &[Run]) -> String {
-    let of = |(number, run): (usize, &Run)| {
-        format!(
-            "<div class=\"whole\"><h3>{} <bdi>{}</bdi></h3>{}</div>",
-            swatch(Style::of(number)),
-            escaped(&run.name),
-            sections::warnings(&run.log)
-        )
+    let name =
+        |(number, run): &(usize, &Run)| format!("{} <bdi>{}</bdi>", swatch(Style::of(*number)), escaped(&run.name));
+    let (fine, warned): (Vec<_>, Vec<_>) = runs.iter().enumerate().partition(|(_, run)| run.log.warnings.is_empty());
+    let of = |run: &(usize, &Run)| {
+        format!("<div class=\"whole\"><h3>{}</h3>{}</div>", name(run), sections::warnings(&run.1.log))
     };
-    runs.iter().enumerate().map(of).collect()
+    let html: String = warned.iter().map(of).collect();
+    if fine.is_empty() {
+        return html;
+    }
+    let names: Vec<_> = fine.iter().map(name).collect();
+    format!("{html}<p class=\"fine whole\">No warnings: {}</p>", names.join(", "))
 }

@@ -14,6 +14,8 @@ pub(crate) struct Column {
     pub(crate) cells: Vec<String>,
     /// Whether the cells are numbers.
     pub(crate) is_number: bool,
+    /// Whether it is a setting, not a figure.
+    pub(crate) is_setting: bool,
 }
 
 /// The settings that are not the same in all runs, in the order of the records: their names, and
@@ -39,7 +41,7 @@ pub(crate) fn columns(runs: &[Run]) -> Vec<Column> {
     let settings = differing(runs).into_iter().map(|(heading, values)| {
         let cells: Vec<_> = values.into_iter().map(Option::unwrap_or_default).collect();
         let is_number = cells.iter().all(|cell| cell.is_empty() || cell.parse::<f64>().is_ok());
-        Column { heading, cells, is_number }
+        Column { heading, cells, is_number, is_setting: true }
     });
     let mut columns: Vec<_> = settings.collect();
     columns.push(column("steps", runs, |run| Some(steps(run))));
@@ -48,7 +50,7 @@ pub(crate) fn columns(runs: &[Run]) -> Vec<Column> {
         let best = |run: &Run| of(run).as_ref().and_then(Scored::best);
         columns.push(column(&format!("best {name}"), runs, |run| best(run).map(number)));
         columns.push(column("95% interval", runs, |run| best(run).and_then(interval)));
-        columns.push(column("at step", runs, |run| best(run).map(|score| score.step.to_string())));
+        columns.push(column("at", runs, |run| best(run).map(|score| score.step.to_string())));
         columns.push(column(&format!("last {name}"), runs, |run| of(run).and_then(|figure| figure.last()).map(number)));
     }
     if let Some(name) = runs.iter().find_map(|run| run.log.test().into_iter().next()).map(|figure| figure.name) {
@@ -64,7 +66,7 @@ pub(crate) fn columns(runs: &[Run]) -> Vec<Column> {
 
 fn column(heading: &str, runs: &[Run], cell: impl Fn(&Run) -> Option<String>) -> Column {
     let cells = runs.iter().map(|run| cell(run).unwrap_or_default()).collect();
-    Column { heading: heading.to_owned(), cells, is_number: true }
+    Column { heading: heading.to_owned(), cells, is_number: true, is_setting: false }
 }
 
 /// The development figure by which most runs compare their models; the first of equals.

@@ -109,6 +109,7 @@ fn shown(value: &Value) -> String {
             let text = format!("{number:?}");
             text.strip_suffix(".0").map_or(text.clone(), str::to_owned)
         }
+        Value::Array(values) if values.is_empty() => "none".to_owned(),
         Value::Array(values) => values.iter().map(shown).collect::<Vec<_>>().join(","),
         other => other.to_string(),
     }

@@ -12,22 +12,20 @@ const CELL: usize = 24;
 const GAP: usize = 2;
 
 /// A line for each run. What does not fit into `width` characters is continued below, with the names
-/// of the runs again.
+/// of the runs again: the settings first, then the figures.
 pub(super) fn table(runs: &[Run], width: usize) -> String {
     // Names of runs differ at their ends, settings at their beginnings.
     let names = runs.iter().map(|run| shortened(&run.name, NAME, true)).collect();
     let names = Printed::new("run", names, false);
-    let mut blocks = vec![vec![&names]];
-    let rest: Vec<_> = columns(runs).into_iter().map(Printed::of).collect();
-    for column in &rest {
-        let last = blocks.last_mut().expect("there is a first one");
-        let used: usize = last.iter().map(|column| column.width + GAP).sum();
-        if last.len() > 1 && used + column.width > width {
-            blocks.push(vec![&names, column]);
-        } else {
-            last.push(column);
-        }
-    }
+    let columns = columns(runs);
+    let settings = columns.iter().filter(|column| column.is_setting).count();
+    let printed: Vec<_> = columns.into_iter().map(Printed::of).collect();
+    let (settings, figures) = printed.split_at(settings);
+    let whole = in_blocks(&names, printed.iter(), width);
+    let blocks = match whole.len() {
+        1 => whole,
+        _ => [in_blocks(&names, settings.iter(), width), in_blocks(&names, figures.iter(), width)].concat(),
+    };
     let lines = |block: &Vec<&Printed>| -> String {
         let line = |row: usize| {
             let cells: Vec<_> = block.iter().map(|column| column.cell(row)).collect();
@@ -36,6 +34,23 @@ pub(super) fn table(runs: &[Run], width: usize) -> String {
         (0..=runs.len()).map(line).collect::<Vec<_>>().join("\n")
     };
     blocks.iter().map(lines).collect::<Vec<_>>().join("\n\n")
+}
+
+/// The columns, after the names, in blocks that fit into `width` characters.
+fn in_blocks<'a>(
+    names: &'a Printed,
+    columns: impl Iterator<Item = &'a Printed>,
+    width: usize,
+) -> Vec<Vec<&'a Printed>> {
+    let mut blocks: Vec<Vec<&Printed>> = Vec::new();
+    for column in columns {
+        let used = |block: &Vec<&Printed>| block.iter().map(|column| column.width + GAP).sum::<usize>();
+        match blocks.last_mut() {
+            Some(block) if used(block) + column.width <= width => block.push(column),
+            _ => blocks.push(vec![names, column]),
+        }
+    }
+    blocks
 }
 
 /// A column as it is printed.
@@ -53,7 +68,7 @@ impl Printed {
         Self { cells, width, is_number }
     }
 
-    fn of(Column { heading, cells, is_number }: Column) -> Self {
+    fn of(Column { heading, cells, is_number, .. }: Column) -> Self {
         let cell = |cell: &String| if cell.is_empty() { "–".to_owned() } else { shortened(cell, CELL, false) };
         Self::new(&heading, cells.iter().map(cell).collect(), is_number)
     }
