@@ -76,6 +76,24 @@ fn runs_are_listed_with_what_differs_and_with_their_figures() {
     assert_eq!(a["settings"]["batch_size"], "8");
 }
 
+/// Without labels, the first figure is alignment, which is best in embeddings that have collapsed.
+#[test]
+fn the_main_figure_is_the_one_that_tells_most() {
+    let workspace = workspace();
+    workspace.put("dev.jsonl", DEV);
+    let main = |arguments: &str| {
+        let _ = fs::remove_dir_all(workspace.path("out"));
+        train(&workspace, &format!("in.txt --model model --max-steps 2 --eval-steps 1 --output-dir out {arguments}"));
+        listed(&workspace, "out")["runs"][0].clone()
+    };
+    assert_eq!(main("--hold-out 8")["main_figure"], "unlabeled_corruption_mrr");
+    assert_eq!(main("--hold-out 8 --eval-rerank dev.jsonl")["main_figure"], "map");
+    let best = main("--eval-rerank dev.jsonl --choose-best-by p@5 --load-best-model-at-end");
+    assert_eq!(best["main_figure"], "p@5");
+    let of = |name: &str, which: &str| best["development"][name][which]["step"].clone();
+    assert_eq!((of("p@5", "final"), of("map", "final")), (of("p@5", "best"), of("p@5", "best")));
+}
+
 #[test]
 fn runs_are_sorted_by_a_setting_or_a_figure() {
     let workspace = with_runs();

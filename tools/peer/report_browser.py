@@ -88,7 +88,7 @@ def main():
                 wide = page.evaluate("document.documentElement.scrollWidth")
                 check(wide <= size[0], f"{name}: {wide} pixels wide, expected at most {size[0]}")
                 check(page.locator("main script").count() == 0, "markup in a sentence")
-                unnamed = page.locator("svg:not([aria-label])").count()
+                unnamed = page.locator("svg:not([aria-label]):not([aria-hidden])").count()
                 check(unnamed == 0, f"{unnamed} charts without a name")
                 if page.locator(".map").count():
                     check_map(page)

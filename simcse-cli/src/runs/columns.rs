@@ -35,8 +35,7 @@ pub(crate) fn differing(runs: &[Run]) -> Vec<(String, Vec<Option<String>>)> {
     names.into_iter().map(values).filter(|(_, values)| values.iter().any(|value| *value != values[0])).collect()
 }
 
-/// The columns: the settings that differ, steps, the development figure that most runs compare
-/// their models by, the test figure, loss and time. Those without any value are left out.
+/// The columns: the settings that differ, steps, the main development figure, the test figure, loss and time. Those without any value are left out.
 pub(crate) fn columns(runs: &[Run]) -> Vec<Column> {
     let settings = differing(runs).into_iter().map(|(heading, values)| {
         let cells: Vec<_> = values.into_iter().map(Option::unwrap_or_default).collect();
@@ -69,8 +68,8 @@ fn column(heading: &str, runs: &[Run], cell: impl Fn(&Run) -> Option<String>) ->
     Column { heading: heading.to_owned(), cells, is_number: true, is_setting: false }
 }
 
-/// The development figure by which most runs compare their models; the first of equals.
-pub(crate) fn main_figure(runs: &[Run]) -> Option<String> {
+/// The main development figure of most runs; the first of equals.
+fn main_figure(runs: &[Run]) -> Option<String> {
     let names: Vec<_> = runs.iter().filter_map(Run::main_figure).map(|figure| figure.name).collect();
     let count = |name: &String| names.iter().filter(|other| *other == name).count();
     names.iter().rev().max_by_key(|name| count(name)).cloned()

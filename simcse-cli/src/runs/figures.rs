@@ -48,6 +48,11 @@ pub(crate) fn is_lower_better(name: &str) -> bool {
     name.ends_with("loss") || (name.contains("unlabeled_") && unlabeled())
 }
 
+/// Whether the development figure of this name, without `eval_`, comes from labels.
+pub(crate) fn has_labels(name: &str) -> bool {
+    !name.starts_with("unlabeled_") && !name.starts_with("mlm_")
+}
+
 impl Log {
     /// The figures on the development sets, in the order of the log.
     pub(crate) fn development(&self) -> Vec<Scored> {

@@ -3,7 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use crate::error::Failure;
-use crate::runs::figures::{Score, Scored};
+use crate::runs::figures::{Score, Scored, has_labels};
 use crate::runs::log::{Log, METRICS};
 use crate::runs::record::{RECORD, Record};
 
@@ -70,12 +70,27 @@ impl Run {
         self.log.steps.iter().map(|step| step.step_seconds).sum()
     }
 
-    /// The figure by which the run compares its models: the one that its settings name, or the first
-    /// one of its first development set.
+    /// The figure that tells most of the run: the one that its settings choose models by; or else the
+    /// first one of its first development set; or, without labels, how well masked tokens are
+    /// predicted, or corrupted sentences found.
     pub(crate) fn main_figure(&self) -> Option<Scored> {
+        let figures = self.log.development();
+        let chosen = self.record.setting("choose_best_by");
+        let named = |name: &str| figures.iter().find(|figure| figure.name == name);
+        let found = match chosen {
+            Some(name) => named(&name),
+            None => figures.iter().find(|figure| has_labels(&figure.name)),
+        };
+        found.or_else(|| named("mlm_loss")).or_else(|| named("unlabeled_corruption_mrr")).cloned()
+    }
+
+    /// The best model's step, by the figure that the run compares its models by: unless its settings
+    /// name one, the first of all.
+    fn best_step(&self) -> Option<u64> {
         let chosen = self.record.setting("choose_best_by");
         let mut figures = self.log.development().into_iter();
-        figures.find(|figure| chosen.as_ref().is_none_or(|name| *name == figure.name))
+        let figure = figures.find(|figure| chosen.as_ref().is_none_or(|name| *name == figure.name))?;
+        figure.best().map(|score| score.step)
     }
 
     /// The score of the model that the run ends with, or would end with now.
@@ -83,7 +98,7 @@ impl Run {
         if self.record.setting("load_best_model_at_end").as_deref() != Some("true") {
             return figure.last();
         }
-        let best = self.main_figure()?.best()?;
-        figure.scores.iter().copied().find(|score| score.step == best.step)
+        let best = self.best_step()?;
+        figure.scores.iter().copied().find(|score| score.step == best)
     }
 }

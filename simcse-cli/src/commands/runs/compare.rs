@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use crate::commands::runs::object::described;
 use crate::report::duration;
 use crate::runs::columns::{differing, interval};
-use crate::runs::figures::{Score, Scored, is_lower_better};
+use crate::runs::figures::{Score, Scored, has_labels, is_lower_better};
 use crate::runs::run::Run;
 
 /// What two runs have in common, and what not.
@@ -68,7 +68,7 @@ impl<'a> Compared<'a> {
         let [same_sets, same_held_out] = [sets_a == sets_b, held_a == held_b];
         let mut figures = Vec::new();
         for figure in a.log.development() {
-            let same = if has_no_labels(&figure.name) { same_held_out } else { same_sets };
+            let same = if has_labels(&figure.name) { same_sets } else { same_held_out };
             let other = b.log.development().into_iter().find(|other| other.name == figure.name);
             let scores = other.and_then(|other| Some([a.final_score(&figure)?, b.final_score(&other)?]));
             figures.extend(scores.map(|scores| pair(figure.name, scores, same)));
@@ -84,7 +84,7 @@ impl<'a> Compared<'a> {
         if !same_sets {
             notes.push("The runs are scored on different sets: the scores do not say which is better.");
         }
-        if !same_held_out && figures.iter().any(|pair| has_no_labels(&pair.name)) {
+        if !same_held_out && figures.iter().any(|pair| !has_labels(&pair.name)) {
             notes.push("The runs hold out different sentences: figures on these cannot be compared.");
         }
         Self { runs, settings: differing(runs), figures, notes }
@@ -156,11 +156,6 @@ impl<'a> Compared<'a> {
             "notes": self.notes,
         })
     }
-}
-
-/// Whether a figure is one of sentences that were held out.
-fn has_no_labels(name: &str) -> bool {
-    name.starts_with("unlabeled_") || name.starts_with("mlm_")
 }
 
 fn pair(name: String, scores: [Score; 2], same_set: bool) -> Pair {

@@ -17,8 +17,8 @@ use crate::runs::run::Run;
 
 const HELP: &str = "\
 A run is a directory with run.toml and metrics.jsonl; runs that are still going on are listed, too.
-The columns are the settings that differ, the steps done, the figure by which the runs compare their
-models, the test figure, the loss of the last step, and the time that the steps took.
+The columns are the settings that differ, the steps done, the main development figure with its 95%
+interval, the test figure, the loss of the last step, and the time that the steps took.
 
 Examples:
   simcse runs output
