@@ -28,8 +28,8 @@ pub(crate) struct ReportArgs {
     /// Output directories of runs, or directories below which runs are
     #[arg(required = true, value_name = "DIR")]
     directories: Vec<PathBuf>,
-    /// The page [default: report.html in the directory of a single run; of several runs, runs.html in
-    /// the directory that is given, or in the current one]
+    /// The page [default: report.html in the directory of a single run; of several runs, runs.html
+    /// in the directory that is given, or in the current one]
     #[arg(long, value_name = "FILE")]
     output: Option<PathBuf>,
 }

@@ -18,8 +18,8 @@ impl Part {
     }
 }
 
-/// A page with a `name`, a `summary` below it, and the parts that are not empty. `style` is added to
-/// the style of all pages.
+/// A page with a `name`, a `summary` below it, and the parts that are not empty. `style` is added
+/// to the style of all pages.
 pub(super) fn document(name: &str, summary: &str, parts: Vec<Part>, style: &str) -> String {
     let parts: Vec<_> = parts.into_iter().filter(|part| !part.html.is_empty()).collect();
     let link = |Part { id, heading, .. }: &Part| format!("<a href=\"#{id}\">{heading}</a>");

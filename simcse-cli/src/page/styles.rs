@@ -7,10 +7,10 @@ use std::fmt::Write;
 
 use plotters::style::RGBColor;
 
-/// How many colors and how many patterns of dashes the style sheet and [`DASHES`] have. They have no
-/// common divisor, so that 40 runs look different.
+/// How many colors the style sheet has. This and the number of dashes have no common divisor, so
+/// that 40 runs look different.
 const COLORS: usize = 8;
-/// In the units of charts, in which lines are 20 wide.
+/// Patterns of dashes, in the units of charts, in which lines are 20 wide.
 const DASHES: [&str; 5] = ["none", "90 45", "25 35", "140 40 25 40", "220 70"];
 
 /// The style of a line and its marks.

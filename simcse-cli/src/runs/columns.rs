@@ -35,7 +35,8 @@ pub(crate) fn differing(runs: &[Run]) -> Vec<(String, Vec<Option<String>>)> {
     names.into_iter().map(values).filter(|(_, values)| values.iter().any(|value| *value != values[0])).collect()
 }
 
-/// The columns: the settings that differ, steps, the main development figure, the test figure, loss and time. Those without any value are left out.
+/// The columns: the settings that differ, steps, the main development figure, the test figure, loss
+/// and time. Those without any value are left out.
 pub(crate) fn columns(runs: &[Run]) -> Vec<Column> {
     let settings = differing(runs).into_iter().map(|(heading, values)| {
         let cells: Vec<_> = values.into_iter().map(Option::unwrap_or_default).collect();

@@ -70,8 +70,8 @@ impl Run {
         self.log.steps.iter().map(|step| step.step_seconds).sum()
     }
 
-    /// The figure that tells most of the run: the one that its settings choose models by; or else the
-    /// first one of its first development set; or, without labels, how well masked tokens are
+    /// The figure that tells most of the run: the one that its settings choose models by; or else
+    /// the first one of its first development set; or, without labels, how well masked tokens are
     /// predicted, or corrupted sentences found.
     pub(crate) fn main_figure(&self) -> Option<Scored> {
         let figures = self.log.development();
@@ -84,8 +84,8 @@ impl Run {
         found.or_else(|| named("mlm_loss")).or_else(|| named("unlabeled_corruption_mrr")).cloned()
     }
 
-    /// The best model's step, by the figure that the run compares its models by: unless its settings
-    /// name one, the first of all.
+    /// The best model's step, by the figure that the run compares its models by: unless its
+    /// settings name one, the first of all.
     fn best_step(&self) -> Option<u64> {
         let chosen = self.record.setting("choose_best_by");
         let mut figures = self.log.development().into_iter();

@@ -32,11 +32,12 @@ pub(crate) struct RunsArgs {
     /// Directories of runs, or directories below which runs are
     #[arg(required = true, value_name = "DIR")]
     directories: Vec<PathBuf>,
-    /// Compare two runs: the settings that differ, and all figures side by side, with their intervals
+    /// Compare two runs: the settings that differ, and all figures side by side, with their
+    /// intervals
     #[arg(long)]
     compare: bool,
-    /// Sort by a setting, by a figure such as map or test_map, or by name, steps, loss or time; what
-    /// is better comes first, and settings ascend [default: name]
+    /// Sort by a setting, by a figure such as map or test_map, or by name, steps, loss or time;
+    /// what is better comes first, and settings ascend [default: name]
     #[arg(long, value_name = "NAME", conflicts_with = "compare")]
     sort_by: Option<String>,
     /// The largest value first

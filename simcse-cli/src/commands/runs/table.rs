@@ -11,8 +11,8 @@ const CELL: usize = 24;
 /// What is between two columns.
 const GAP: usize = 2;
 
-/// A line for each run. What does not fit into `width` characters is continued below, with the names
-/// of the runs again: the settings first, then the figures.
+/// A line for each run. What does not fit into `width` characters is continued below, with the
+/// names of the runs again: the settings first, then the figures.
 pub(super) fn table(runs: &[Run], width: usize) -> String {
     // Names of runs differ at their ends, settings at their beginnings.
     let names = runs.iter().map(|run| shortened(&run.name, NAME, true)).collect();
