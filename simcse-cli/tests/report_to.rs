@@ -127,6 +127,21 @@ fn reports_have_what_the_log_has() {
 }
 
 #[test]
+fn pretraining_reports_too() {
+    let workspace = workspace();
+    workspace.stdout(
+        "pretrain in.txt --size tiny --vocab-size 300 --batch-size 8 --max-steps 3 --hold-out 8 --eval-steps 2 \
+         --report-to all --output-dir out",
+    );
+    check_events(&workspace);
+    check_table(&workspace);
+    let names: Vec<_> = values(&workspace.path("out")).into_iter().map(|(_, tag, _)| tag).collect();
+    for name in ["train/mlm_loss", "eval/mlm_accuracy", "eval/unlabeled_alignment"] {
+        assert!(names.iter().any(|found| found == name), "{name}: {names:?}");
+    }
+}
+
+#[test]
 fn a_resumed_run_goes_on_reporting_and_no_step_is_doubled() {
     let workspace = with_set();
     train(&workspace, &format!("{RUN} --report-to all"));

@@ -1,12 +1,16 @@
 //! Two runs side by side.
 
 use serde_json::{Map, Value, json};
+use simcse_model::io::{excerpt, figure, printable};
 
 use crate::commands::runs::object::described;
 use crate::report::duration;
 use crate::runs::columns::{differing, interval};
 use crate::runs::figures::{Score, Scored, has_labels, is_lower_better};
 use crate::runs::run::Run;
+
+/// The longest value of a setting that is shown, in characters.
+const LONGEST: usize = 60;
 
 /// What two runs have in common, and what not.
 pub(super) struct Compared<'a> {
@@ -95,7 +99,7 @@ impl<'a> Compared<'a> {
         let [a, b] = self.runs;
         let pairs = [
             ("steps", [a, b].map(|run| run.steps().to_string())),
-            ("loss", [a, b].map(|run| run.loss().map_or("–".to_owned(), simcse_model::io::figure))),
+            ("loss", [a, b].map(|run| run.loss().map_or("–".to_owned(), figure))),
             ("time", [a, b].map(|run| duration(run.seconds()))),
         ];
         lines.extend(pairs.into_iter().map(|(name, cells)| line(name, cells, "")));
@@ -108,7 +112,8 @@ impl<'a> Compared<'a> {
             let intervals = scores.map(|score| interval(score).unwrap_or_default());
             lines.push(line("", intervals, verdict.name()));
         }
-        let head = format!("first:  {}\nsecond: {}", a.path.display(), b.path.display());
+        let [first, second] = [a, b].map(|run| printable(run.path.display()));
+        let head = format!("first:  {first}\nsecond: {second}");
         let mut parts = vec![head, self.settings_text(), lines.join("\n")];
         parts.extend(self.notes.iter().map(|note| (*note).to_owned()));
         if self.figures.iter().any(|pair| pair.verdict == Verdict::Overlap) {
@@ -126,7 +131,7 @@ impl<'a> Compared<'a> {
         if self.settings.is_empty() {
             return "All settings are the same.".to_owned();
         }
-        let value = |value: &Option<String>| value.clone().unwrap_or_else(|| "–".to_owned());
+        let value = |value: &Option<String>| value.as_ref().map_or("–".to_owned(), |value| excerpt(value, LONGEST));
         let width = self.settings.iter().map(|(name, _)| name.len()).max().unwrap_or(0);
         let line = |(name, values): &(String, Vec<Option<String>>)| {
             let values: Vec<_> = values.iter().map(value).collect();
@@ -136,7 +141,7 @@ impl<'a> Compared<'a> {
     }
 
     pub(super) fn json(&self) -> Value {
-        let figure = |Pair { name, scores, verdict }: &Pair| {
+        let object = |Pair { name, scores, verdict }: &Pair| {
             let [a, b] = scores;
             let difference = (*verdict != Verdict::OtherSet).then_some(b.value - a.value);
             let pair = json!({
@@ -152,7 +157,7 @@ impl<'a> Compared<'a> {
         json!({
             "runs": self.runs.iter().map(described).collect::<Vec<_>>(),
             "settings": settings,
-            "figures": self.figures.iter().map(figure).collect::<Map<_, _>>(),
+            "figures": self.figures.iter().map(object).collect::<Map<_, _>>(),
             "notes": self.notes,
         })
     }
