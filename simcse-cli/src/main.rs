@@ -8,7 +8,8 @@
 //! | `args.rs`, `setting_args.rs` | arguments that several commands share; flags of settings |
 //! | `origins.rs` | arguments from the environment and from files |
 //! | `figures.rs` | figures with their intervals, as text and as JSON |
-//! | `page/` | `report.html`, which shows a run |
+//! | `runs/` | runs on disk: finding them, their settings, their logs and figures |
+//! | `page/` | `report.html`, which shows a run, and the page that shows several |
 //! | `report.rs`, `progress.rs`, `download_progress.rs` | what the user sees: lines, tables, bars |
 //! | `error.rs`, `stop.rs` | why a command ends early |
 //!
@@ -25,6 +26,7 @@ mod origins;
 mod page;
 mod progress;
 mod report;
+mod runs;
 mod setting_args;
 mod stop;
 
@@ -42,6 +44,7 @@ use commands::manuals::{CompletionsArgs, ManArgs};
 use commands::paraphrases::{ClusterArgs, ParaphrasesArgs};
 use commands::pretrain::PretrainArgs;
 use commands::report::ReportArgs;
+use commands::runs::RunsArgs;
 use commands::search::SearchArgs;
 use commands::similarity::SimilarityArgs;
 use commands::sweep::SweepArgs;
@@ -99,8 +102,10 @@ enum Command {
     Paraphrases(ParaphrasesArgs),
     /// Find groups of similar sentences in a corpus
     Cluster(ClusterArgs),
-    /// Show a run on one page, report.html
+    /// Show a run, or several, on one page
     Report(ReportArgs),
+    /// List runs, or compare two
+    Runs(RunsArgs),
     /// Train with all combinations of some settings, and make a table of the results
     Sweep(SweepArgs),
     /// Download data
@@ -148,6 +153,7 @@ fn run(cli: Cli, origins: &Origins) -> Result<(), Failure> {
         Command::Cluster(args) => commands::paraphrases::run_cluster(&args),
         Command::Report(args) => commands::report::run(&args),
         Command::Sweep(args) => commands::sweep::run(&args),
+        Command::Runs(args) => commands::runs::run(&args),
         Command::Fetch(args) => commands::fetch::run(args),
         Command::Bench(args) => commands::bench::run(args),
         Command::Completions(args) => commands::manuals::complete(&args, Cli::command()),

@@ -104,6 +104,20 @@ fn wrapped(text: &str, columns: Option<usize>) -> String {
     textwrap::fill(text, options.word_splitter(textwrap::WordSplitter::NoHyphenation))
 }
 
+/// How many characters fit into a line of standard output.
+pub(crate) fn width() -> usize {
+    Term::stdout().size_checked().map_or(80, |(_, columns)| usize::from(columns).max(40))
+}
+
+/// A time in the unit that suits it.
+pub(crate) fn duration(seconds: f64) -> String {
+    match seconds {
+        seconds if seconds < 90.0 => format!("{seconds:.0} s"),
+        seconds if seconds < 5400.0 => format!("{:.0} min", seconds / 60.0),
+        seconds => format!("{:.1} h", seconds / 3600.0),
+    }
+}
+
 /// A table of named figures, one heading for each column; `None` is printed as a dash.
 pub(crate) fn table<const N: usize>(headings: [&str; N], rows: &[(&str, [Option<f64>; N])]) -> String {
     let name_width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or(0);

@@ -76,8 +76,10 @@ fn a_page_needs_nothing_but_itself_and_takes_sentences_for_text() {
 fn a_stopped_run_has_a_page_and_a_directory_without_a_run_is_refused() {
     let workspace = workspace();
     let error = workspace.error("report nowhere", 1);
-    assert!(error.starts_with("error: nowhere/metrics.jsonl: expected the log of a run, found "), "{error}");
+    assert!(error.starts_with("error: nowhere: No such file or directory"), "{error}");
     fs::create_dir(workspace.path("out")).unwrap();
+    let error = workspace.error("report out", 1);
+    assert_eq!(error, "error: out: no run, with run.toml and metrics.jsonl, is in it or below");
     workspace.put("out/metrics.jsonl", "{\"step\":1,\"epoch\":0.5,\"eval_map\":0.25}\nnothing\n");
     let error = workspace.error("report out", 1);
     assert!(error.contains("out/metrics.jsonl: expected the log of a run, found in line 2: "), "{error}");

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use simcse_model::SentenceEncoder;
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::evaluation::{Evaluation, Probed};
 use crate::run::metrics::StepRecord;
 use crate::warnings::warning::Warning;
@@ -82,6 +82,9 @@ pub trait Callbacks {
 
     /// Something is wrong with the run, which goes on. Each warning is given once in a run.
     fn on_warning(&mut self, _step: u64, _warning: &Warning) {}
+
+    /// A file of `report_to` cannot be written. The run goes on without it.
+    fn on_report_failed(&mut self, _error: &Error) {}
 
     /// Files of an earlier run were set aside; `paths` are their new names.
     fn on_set_aside(&mut self, _paths: &[PathBuf]) {}

@@ -58,7 +58,7 @@ pub use run::metrics::StepRecord;
 pub use run::output::OutputDirectory;
 pub use run::provenance::{EvaluationSource, Inputs, ModelSource, Provenance, SetDigest, SetInput, Sources};
 pub use run::summary::Summary;
-pub use settings::{Direction, Mlp, Recipe, Rounding, Setting, Settings, Training};
+pub use settings::{Direction, Mlp, Recipe, ReportTo, Rounding, Setting, Settings, Training};
 pub use simcse_tensor::peak_flops;
 pub use simcse_tensor::profile::Part;
 pub use simcse_tensor::{ContrastiveLoss, Directions, Hardness, Noise, Partition};

@@ -31,7 +31,7 @@ pub(crate) fn evaluate(
         return Ok(false);
     }
     let Some(evaluation) = callbacks.evaluate(encoder)? else { return Ok(false) };
-    run.log_figures(progress.line(evaluation.figures.clone()))?;
+    log(progress.line(evaluation.figures.clone()), run, callbacks)?;
     let found = progress.watch.after_evaluation(rules, &evaluation);
     warn(found, progress, run, callbacks)?;
     Ok(progress.add_evaluation(&evaluation, settings.early_stopping_threshold))
@@ -52,7 +52,7 @@ pub(crate) fn probe(
     if let Some(bytes) = peak_memory() {
         figures.insert("peak_memory_bytes".to_owned(), bytes.into());
     }
-    run.log_figures(progress.line(figures))?;
+    log(progress.line(figures), run, callbacks)?;
     let found = progress.watch.after_probe(rules, &probed, progress.global_step);
     warn(found, progress, run, callbacks)
 }
@@ -65,7 +65,7 @@ pub(crate) fn log_step(
     run: &mut RunDirectory,
     callbacks: &mut dyn Callbacks,
 ) -> Result<()> {
-    run.log_step(record)?;
+    run.log_step(record)?.iter().for_each(|error| callbacks.on_report_failed(error));
     callbacks.on_step_end(record, rules.total_steps);
     let added = progress.add(record, draw.cut);
     let found = progress.watch.after_step(rules, record, draw);
@@ -83,7 +83,7 @@ pub(crate) fn warn(
     for warning in progress.watch.give(found) {
         let Warning { name, text } = &warning;
         let figures = [("warning".to_owned(), json!(name)), ("text".to_owned(), json!(text))];
-        run.log_figures(progress.line(Figures::from_iter(figures)))?;
+        log(progress.line(Figures::from_iter(figures)), run, callbacks)?;
         callbacks.on_warning(progress.global_step, &warning);
     }
     Ok(())
@@ -101,6 +101,12 @@ pub(crate) fn test(
         return Err(Error::Stopped { step: progress.global_step, path: run.path().to_path_buf() });
     }
     let Some(evaluation) = evaluation else { return Ok(None) };
-    run.log_figures(progress.line(evaluation.figures.clone()))?;
+    log(progress.line(evaluation.figures.clone()), run, callbacks)?;
     Ok(Some(evaluation.figures))
+}
+
+/// Logs a line.
+fn log(line: Figures, run: &mut RunDirectory, callbacks: &mut dyn Callbacks) -> Result<()> {
+    run.log_figures(line)?.iter().for_each(|error| callbacks.on_report_failed(error));
+    Ok(())
 }

@@ -131,8 +131,8 @@ impl Trainer {
     }
 
     /// Resumes the run in `output` from `checkpoint`, which belongs to it. `settings` are those
-    /// that the checkpoint records, or differ from them only in having more steps or another
-    /// `mini_batch_tokens`.
+    /// that the checkpoint records, or differ from them only in having more steps, another
+    /// `mini_batch_tokens` or another `report_to`.
     ///
     /// # Errors
     /// As [`Trainer::new`]; [`Error::Changed`] if examples or settings differ from the run's, or
@@ -144,8 +144,8 @@ impl Trainer {
         settings: Settings,
     ) -> Result<Self> {
         let recorded = &checkpoint.provenance.settings;
-        let Settings { epochs, max_steps, mini_batch_tokens, .. } = settings;
-        Settings { epochs, max_steps, mini_batch_tokens, ..recorded.clone() }.check_same(&settings)?;
+        let Settings { epochs, max_steps, mini_batch_tokens, report_to, .. } = settings;
+        Settings { epochs, max_steps, mini_batch_tokens, report_to, ..recorded.clone() }.check_same(&settings)?;
         settings.check()?;
         checkpoint.provenance.check_same_data(examples)?;
         let steps = total_steps(&settings, examples)?;
@@ -356,22 +356,25 @@ impl Trainer {
     /// Creates or reopens the output directory and writes the run's record into it.
     fn open(&mut self, callbacks: &mut dyn Callbacks) -> Result<RunDirectory> {
         let Self { sources, encoder, examples, settings, .. } = self;
+        let total_steps = self.total_steps;
         let nowhere = Start::New { output: PathBuf::new(), model_digest: String::new() };
         let start = std::mem::replace(&mut self.start, nowhere);
-        let (run, aside) = match start {
+        let (mut run, aside) = match start {
             Start::New { output, model_digest } => {
                 check_space(&output, encoder)?;
-                let provenance = Provenance::of(sources, model_digest, examples, settings);
+                let provenance = Provenance::of(sources, model_digest, examples, settings, total_steps);
                 RunDirectory::create(&output, provenance)?
             }
             Start::Resumed(output, checkpoint) => {
-                let provenance = Provenance { settings: settings.clone(), ..checkpoint.provenance.clone() };
+                let recorded = checkpoint.provenance.clone();
+                let provenance = Provenance { settings: settings.clone(), total_steps, ..recorded };
                 RunDirectory::resume(output, *checkpoint, provenance)?
             }
         };
         if !aside.is_empty() {
             callbacks.on_set_aside(&aside);
         }
+        run.open_reports().iter().for_each(|error| callbacks.on_report_failed(error));
         Ok(run)
     }
 }

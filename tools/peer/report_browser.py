@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Open report.html in headless Chromium, as a reader would, and check what a test of text cannot.
+"""Open a page in headless Chromium, as a reader would, and check what a test of text cannot.
 
     report_browser.py REPORT OUT
 
@@ -7,7 +7,9 @@ Needs playwright and a Chromium: the one of `playwright install chromium`, or on
 (CHROMIUM, or `chromium` in PATH). Checks that the page asks for nothing but itself, that nothing is
 reported on its console, that nothing is wider than the window (390 and 1280 pixels), that a dot of
 the map shows its sentence under the pointer and by the arrow keys, in both maps, and that no
-sentence is markup. Screenshots in light and dark, and the page as it prints, go to OUT.
+sentence is markup. On a page of several runs, each box of the legend must hide a run's lines, by the
+keyboard, and the lines must differ in color and, without it, in dashes or marks. Screenshots in
+light and dark, and the page as it prints, go to OUT.
 """
 import os
 import shutil
@@ -52,6 +54,27 @@ def check_map(page):
     check(output.text_content() == titles[marked] and marked != before, "an arrow key does not show the next sentence")
 
 
+def check_legend(page):
+    boxes = page.locator(".legend input")
+    chart = page.locator("svg[aria-label=Loss]")
+    looks = set()
+    for number in range(boxes.count()):
+        color = f"#{0x100000 + number:06X}"
+        lines = chart.locator(f"polyline[stroke='{color}']")
+        check(lines.count() > 0 and lines.first.is_visible(), f"run {number} has no line on the chart of the loss")
+        style = "(line) => [getComputedStyle(line).stroke, getComputedStyle(line).strokeDasharray]"
+        stroke, dashes = lines.first.evaluate(style)
+        marks = chart.locator(f"[fill='{color}']").first
+        looks.add((stroke, dashes, marks.evaluate("(mark) => mark.tagName + (mark.getAttribute('points') || '').split(' ').length")))
+        boxes.nth(number).focus()
+        page.keyboard.press("Space")
+        check(not lines.first.is_visible(), f"run {number} is still shown")
+        page.keyboard.press("Space")
+        check(lines.first.is_visible(), f"run {number} is not shown again")
+    check(len({look[0] for look in looks}) == min(boxes.count(), 8), f"colors of lines: {looks}")
+    check(len({look[1:] for look in looks}) == boxes.count(), f"dashes and marks of lines: {looks}")
+
+
 def main():
     report, out = Path(sys.argv[1]).resolve(), Path(sys.argv[2])
     out.mkdir(parents=True, exist_ok=True)
@@ -65,15 +88,17 @@ def main():
                 wide = page.evaluate("document.documentElement.scrollWidth")
                 check(wide <= size[0], f"{name}: {wide} pixels wide, expected at most {size[0]}")
                 check(page.locator("main script").count() == 0, "markup in a sentence")
-                unnamed = page.locator("svg:not([aria-label])").count()
+                unnamed = page.locator("svg:not([aria-label]):not([aria-hidden])").count()
                 check(unnamed == 0, f"{unnamed} charts without a name")
                 if page.locator(".map").count():
                     check_map(page)
-                page.screenshot(path=out / f"{name}-{scheme}.png", full_page=True)
+                if page.locator(".legend").count():
+                    check_legend(page)
+                page.screenshot(path=out / f"{report.stem}-{name}-{scheme}.png", full_page=True)
                 check(not seen, f"{name}, {scheme}: {seen}")
                 page.close()
         page, _ = open_page(browser, report, SIZES["wide"], "light")
-        page.pdf(path=out / "print.pdf", format="A4")
+        page.pdf(path=out / f"{report.stem}.pdf", format="A4")
         browser.close()
     print(f"{report.name}: opened narrow and wide, in light and dark; nothing on its console")
 

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
-# Opens report.html in a browser, as report_browser.py says: that of a run on hostile sentences.
+# Opens pages in a browser, as report_browser.py says: report.html of a run on hostile sentences, and
+# the page that compares it with others, one of which has a hostile name.
 #
 #     report_browser.sh PYTHON OUT
 #
@@ -21,3 +22,9 @@ target/debug/simcse pretrain "$out/hostile.txt" --size tiny --max-steps 3 --voca
 target/debug/simcse train "$out/hostile.txt" --model "$out/base" --batch-size 16 --epochs 2 --learning-rate 1e-3 --hold-out 40 \
   --eval-steps 10 --logging-steps 10 --output-dir "$out/run" 2> /dev/null
 "$python" tools/peer/report_browser.py "$out/run/report.html" "$out/screenshots"
+for rate in 1e-3 1e-2; do
+  target/debug/simcse train "$out/hostile.txt" --model "$out/base" --batch-size 8 --max-steps 12 --learning-rate "$rate" --hold-out 40 \
+    --eval-steps 4 --logging-steps 4 --output-dir "$out/other/<b>rate&amp; $rate" 2> /dev/null
+done
+target/debug/simcse report "$out/run" "$out/other" --output "$out/runs.html"
+"$python" tools/peer/report_browser.py "$out/runs.html" "$out/screenshots"

@@ -13,6 +13,7 @@ pub(crate) mod manuals;
 pub(crate) mod paraphrases;
 pub(crate) mod pretrain;
 pub(crate) mod report;
+pub(crate) mod runs;
 pub(crate) mod search;
 pub(crate) mod similarity;
 pub(crate) mod sweep;

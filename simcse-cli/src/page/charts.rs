@@ -12,6 +12,7 @@ use plotters::prelude::*;
 use simcse_model::io::figure;
 
 use crate::page::html::escaped;
+use crate::page::styles::{Marker, Style};
 
 const SCALE: u32 = 10;
 const WIDTH: u32 = 480 * SCALE;
@@ -23,14 +24,24 @@ const FONT: u32 = 19 * SCALE;
 /// The colors that the style sheet replaces.
 const TEXT: RGBColor = RGBColor(1, 1, 1);
 const GRID: RGBColor = RGBColor(2, 2, 2);
-const FIRST: RGBColor = RGBColor(3, 3, 3);
 const SECOND: RGBColor = RGBColor(4, 4, 4);
 
 /// The most points of a line: more cannot be told apart.
 const POINTS: usize = 400;
+/// A line that is alone has a mark at every point, unless it has more points than this.
+const MARKED: usize = 30;
+/// How many marks each of several lines has.
+const MARKS: usize = 6;
 
 /// Points (x, y).
 pub(super) type Points = [(f64, f64)];
+
+/// A line of a chart. `intervals` are drawn as bars: (step, low, high).
+pub(super) struct Line<'a> {
+    pub(super) points: &'a Points,
+    pub(super) intervals: &'a [(f64, f64, f64)],
+    pub(super) style: Style,
+}
 
 /// How the values of a chart are laid out.
 #[derive(Clone, Copy, PartialEq)]
@@ -42,54 +53,112 @@ pub(super) enum Axis {
     Logarithmic,
 }
 
-/// One quantity, step by step. `intervals` are drawn as bars: (step, low, high).
-pub(super) fn line(title: &str, points: &Points, intervals: &[(f64, f64, f64)], axis: Axis) -> String {
-    let points = thinned(points);
-    let ends = intervals.iter().flat_map(|&(_, low, high)| [low, high]);
-    let values = || points.iter().map(|&(_, y)| y).chain(ends.clone());
-    let x = range(points.iter().map(|&(x, _)| x));
+/// One quantity, step by step.
+pub(super) fn lines(title: &str, lines: &[Line], axis: Axis) -> String {
+    let thin: Vec<_> = lines.iter().map(|line| thinned(line.points)).collect();
+    let thin: Vec<_> = lines.iter().zip(&thin).map(|(line, points)| Line { points, ..*line }).collect();
+    let points = || thin.iter().flat_map(|line| line.points);
+    let ends = || thin.iter().flat_map(|line| line.intervals).flat_map(|&(_, low, high)| [low, high]);
+    let values = || points().map(|&(_, y)| y).chain(ends());
+    let x = range(points().map(|&(x, _)| x));
     let lowest = values().fold(f64::INFINITY, f64::min);
     let highest = values().fold(0.0, f64::max);
     let draw = |svg: &mut String| match axis {
         Axis::Logarithmic if lowest > 0.0 && highest > 10.0 * lowest => {
-            draw_line(svg, &points, intervals, x.clone(), (0.8 * lowest..1.25 * highest).log_scale())
+            draw_lines(svg, &thin, x.clone(), (0.8 * lowest..1.25 * highest).log_scale())
         }
-        Axis::Share => draw_line(svg, &points, intervals, x.clone(), 0.0..1.05),
-        _ => draw_line(svg, &points, intervals, x.clone(), padded(range(values()))),
+        Axis::Share => draw_lines(svg, &thin, x.clone(), 0.0..1.05),
+        _ => draw_lines(svg, &thin, x.clone(), padded(range(values()))),
     };
     finished(title, draw)
 }
 
-fn draw_line<Y>(svg: &mut String, points: &Points, intervals: &[(f64, f64, f64)], x: Range<f64>, y: Y) -> Drawn
+fn draw_lines<Y>(svg: &mut String, lines: &[Line], x: Range<f64>, y: Y) -> Drawn
 where
     Y: AsRangedCoord<Value = f64>,
     Y::CoordDescType: Ranged<ValueType = f64> + ValueFormatter<f64>,
 {
     let mut chart = axes(svg, x, y, &|step| format!("{step:.0}"))?;
-    let bars = intervals.iter().map(|&(x, low, high)| PathElement::new(vec![(x, low), (x, high)], stroke(FIRST, 2)));
-    chart.draw_series(bars)?;
-    chart.draw_series(LineSeries::new(points.iter().copied(), stroke(FIRST, 2)))?;
-    if points.len() <= 30 {
-        chart.draw_series(points.iter().map(|&at| Circle::new(at, 3 * SCALE, FIRST.filled())))?;
+    for (number, Line { points, intervals, style }) in lines.iter().enumerate() {
+        let bars =
+            intervals.iter().map(|&(x, low, high)| PathElement::new(vec![(x, low), (x, high)], stroke(style.color, 2)));
+        chart.draw_series(bars)?;
+        chart.draw_series(LineSeries::new(points.iter().copied(), stroke(style.color, 2)))?;
+        draw_marks(&mut chart, marked(points, number, lines.len()), 3, *style)?;
     }
     chart.plotting_area().present()?;
     Ok(())
 }
 
-/// The way of two quantities, from an open circle to a full one.
-pub(super) fn path(title: &str, points: &Points) -> String {
-    let x = padded(range(points.iter().map(|&(x, _)| x)));
-    let y = padded(range(points.iter().map(|&(_, y)| y)));
+/// A short piece of a line with a mark, for a legend.
+pub(super) fn swatch(style: Style) -> String {
+    let draw = |svg: &mut String| -> Drawn {
+        let root = SVGBackend::with_string(svg, (44 * SCALE, 14 * SCALE)).into_drawing_area();
+        let mut chart = ChartBuilder::on(&root).build_cartesian_2d(-1.0..1.0, -1.0..1.0)?;
+        chart.draw_series([PathElement::new(vec![(-1.0, 0.0), (1.0, 0.0)], stroke(style.color, 2))])?;
+        draw_marks(&mut chart, std::iter::once((0.0, 0.0)), 3, style)?;
+        root.present()?;
+        Ok(())
+    };
+    finished("", draw).replacen(
+        "class=\"chart\" role=\"img\" aria-label=\"\"",
+        "class=\"swatch\" aria-hidden=\"true\"",
+        1,
+    )
+}
+
+/// The ways of two quantities, from an open circle to a large mark.
+pub(super) fn paths(title: &str, lines: &[Line]) -> String {
+    let points = || lines.iter().flat_map(|line| line.points);
+    let x = padded(range(points().map(|&(x, _)| x)));
+    let y = padded(range(points().map(|&(_, y)| y)));
     finished(title, |svg| {
         let mut chart = axes(svg, x.clone(), y.clone(), &|value| short(*value))?;
-        chart.draw_series(LineSeries::new(points.iter().copied(), stroke(FIRST, 2)))?;
-        let inner = points.iter().skip(1);
-        chart.draw_series(inner.map(|&at| Circle::new(at, 3 * SCALE, FIRST.filled())))?;
-        chart.draw_series(points.first().map(|&at| Circle::new(at, 6 * SCALE, stroke(FIRST, 2))))?;
-        chart.draw_series(points.last().map(|&at| Circle::new(at, 6 * SCALE, FIRST.filled())))?;
+        for (number, Line { points, style, .. }) in lines.iter().enumerate() {
+            chart.draw_series(LineSeries::new(points.iter().copied(), stroke(style.color, 2)))?;
+            draw_marks(&mut chart, marked(points, number, lines.len()).skip(1), 3, *style)?;
+            let first = points.first().map(|&at| Circle::new(at, 6 * SCALE, stroke(style.color, 2)));
+            chart.draw_series(first)?;
+            draw_marks(&mut chart, points.last().copied().into_iter(), 6, *style)?;
+        }
         chart.plotting_area().present()?;
         Ok(())
     })
+}
+
+/// The points of a line that get a mark. Those of several lines are at different places, so that
+/// one does not hide the other.
+fn marked(points: &Points, number: usize, lines: usize) -> impl Iterator<Item = (f64, f64)> {
+    let (first, every) = match (lines, points.len()) {
+        (1, 0..=MARKED) => (0, 1),
+        (1, count) => (count, 1),
+        (_, count) if count <= 2 * MARKS => (0, 1),
+        (_, count) => (count / MARKS * number / lines, count / MARKS),
+    };
+    points.iter().copied().skip(first).step_by(every)
+}
+
+/// Marks of a line, of about this radius.
+fn draw_marks<'a, Y: Ranged<ValueType = f64>>(
+    chart: &mut Chart<'a, Y>,
+    points: impl Iterator<Item = (f64, f64)>,
+    size: u32,
+    Style { color, marker }: Style,
+) -> Drawn {
+    let corners: &[(i32, i32)] = match marker {
+        Marker::Circle => {
+            chart.draw_series(points.map(|at| Circle::new(at, size * SCALE, color.filled())))?;
+            return Ok(());
+        }
+        Marker::Square => &[(-1, -1), (1, -1), (1, 1), (-1, 1)],
+        Marker::Up => &[(0, -2), (2, 1), (-2, 1)],
+        Marker::Down => &[(0, 2), (2, -1), (-2, -1)],
+        Marker::Diamond => &[(0, -2), (2, 0), (0, 2), (-2, 0)],
+    };
+    let radius = (size * SCALE) as i32;
+    let corners: Vec<_> = corners.iter().map(|&(x, y)| (x * radius, y * radius)).collect();
+    chart.draw_series(points.map(|at| EmptyElement::at(at) + Polygon::new(corners.clone(), color.filled())))?;
+    Ok(())
 }
 
 /// Two histograms over the same range, as outlines: counts in equally wide ranges of `x`.
@@ -112,7 +181,7 @@ pub(super) fn histograms(title: &str, x: Range<f64>, before: &[u64], after: &[u6
     };
     finished(title, |svg| {
         let mut chart = axes(svg, shown.clone(), 0.0..1.05 * highest, &|value| short(*value))?;
-        for (bars, color) in [(before, SECOND), (after, FIRST)] {
+        for (bars, color) in [(before, SECOND), (after, Style::ONE.color)] {
             chart.draw_series(LineSeries::new(outline(bars), stroke(color, 2)))?;
         }
         chart.plotting_area().present()?;
@@ -129,7 +198,9 @@ pub(super) fn map(title: &str, points: &[[f64; 2]], texts: &[String]) -> String 
             ChartBuilder::on(&root).margin(4 * SCALE).build_cartesian_2d(-largest..largest, -largest..largest)?;
         let through = [vec![(-largest, 0.0), (largest, 0.0)], vec![(0.0, -largest), (0.0, largest)]];
         chart.draw_series(through.map(|line| PathElement::new(line, stroke(GRID, 1))))?;
-        chart.draw_series(points.iter().map(|&[x, y]| Circle::new((x, y), 5 * SCALE, FIRST.mix(0.75).filled())))?;
+        chart.draw_series(
+            points.iter().map(|&[x, y]| Circle::new((x, y), 5 * SCALE, Style::ONE.color.mix(0.75).filled())),
+        )?;
         root.present()?;
         Ok(())
     });
@@ -255,16 +326,27 @@ mod tests {
         let cases: [&Points; 5] =
             [&[], &[(1.0, 0.0)], &[(0.0, 5.0), (1.0, 5.0)], &[(0.0, 1e-9), (9.0, 1e9)], &[(0.0, -1.0), (1e7, 2e12)]];
         for points in cases {
+            let one = || Line { points, intervals: &[], style: Style::ONE };
             for axis in [Axis::Linear, Axis::Share, Axis::Logarithmic] {
-                let svg = line("a < b", points, &[], axis);
+                let svg = lines("a < b", &[one()], axis);
                 assert!(svg.starts_with("<svg class=\"chart\" role=\"img\" aria-label=\"a &lt; b\""), "{svg}");
                 assert!(svg.trim_end().ends_with("</svg>"), "{points:?}");
             }
-            assert!(path("way", points).contains("</svg>"));
+            assert!(paths("way", &[one()]).contains("</svg>"));
         }
         assert!(histograms("none", -1.0..1.0, &[], &[]).contains("</svg>"));
         let many: Vec<_> = (0..100_000).map(|i| (f64::from(i), f64::from(i % 7))).collect();
-        assert!(line("many", &many, &[], Axis::Linear).len() < 20_000);
+        let line = |number| Line { points: &many, intervals: &[], style: Style::of(number) };
+        assert!(lines("many", &[line(0)], Axis::Linear).len() < 20_000);
+        let svg = lines("ten", &(0..10).map(line).collect::<Vec<_>>(), Axis::Linear);
+        assert!(svg.len() < 100_000, "{} bytes", svg.len());
+        for number in 0..10 {
+            let color = Style::of(number).placeholder();
+            assert!(
+                svg.contains(&format!("stroke=\"{color}\"")) && svg.contains(&format!("fill=\"{color}\"")),
+                "{color}"
+            );
+        }
     }
 
     #[test]

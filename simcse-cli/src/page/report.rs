@@ -1,68 +1,35 @@
-//! The page as a whole.
+//! The page of one run.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use simcse_model::io::write_bytes;
 
 use crate::error::Failure;
-use crate::page::html::escaped;
-use crate::page::log::Log;
+use crate::page::document::{Part, document};
 use crate::page::pictures::Pictures;
 use crate::page::sections;
+use crate::runs::log::Log;
+use crate::runs::record::Record;
 
 /// The name of the page in a run's output directory.
-const FILE: &str = "report.html";
+pub(crate) const FILE: &str = "report.html";
 
-const STYLE: &str = include_str!("style.css");
-const SCRIPT: &str = include_str!("script.js");
-
-/// Writes the page of the run in `output` into that directory, in one go, and returns its path.
+/// Writes the page of the run in `output` to `path`, in one go. `log` is that of the run, and
 /// `pictures` are those of its probe.
 ///
 /// # Errors
-/// As [`Log::read`]; if the page cannot be written.
-pub(crate) fn write(output: &Path, pictures: &Pictures) -> Result<PathBuf, Failure> {
-    let page = page(&output.display().to_string(), &Log::read(output)?, pictures);
-    let path = output.join(FILE);
-    write_bytes(&path, page.as_bytes())?;
-    Ok(path)
-}
-
-fn page(name: &str, log: &Log, pictures: &Pictures) -> String {
-    let parts = [
-        ("warnings", "Warnings", sections::warnings(log)),
-        ("scores", "Scores", sections::scores(log)),
-        ("training", "Training", sections::training(log)),
-        ("embeddings", "Embeddings", sections::embeddings(log, pictures)),
-        ("map", "Map of sentences", sections::maps(pictures)),
-        ("neighbors", "Nearest neighbors", sections::neighbors(pictures)),
-        ("settings", "Settings", sections::record(log)),
+/// As [`Record::read`]; if the page cannot be written.
+pub(crate) fn write(output: &Path, log: &Log, pictures: &Pictures, path: &Path) -> Result<(), Failure> {
+    let record = Record::read(output)?;
+    let parts = vec![
+        Part::new("warnings", "Warnings", sections::warnings(log)),
+        Part::new("scores", "Scores", sections::scores(log)),
+        Part::new("training", "Training", sections::training(log)),
+        Part::new("embeddings", "Embeddings", sections::embeddings(log, pictures)),
+        Part::new("map", "Map of sentences", sections::maps(pictures)),
+        Part::new("neighbors", "Nearest neighbors", sections::neighbors(pictures)),
+        Part::new("settings", "Settings", sections::record(&record)),
     ];
-    let parts: Vec<_> = parts.into_iter().filter(|(_, _, html)| !html.is_empty()).collect();
-    let link = |(id, heading, _): &(&str, &str, String)| format!("<a href=\"#{id}\">{heading}</a>");
-    let section = |(id, heading, html): &(&str, &str, String)| {
-        let hint = match *id {
-            "map" => {
-                "<p id=\"hint\">Point at a dot, or select a map and press the arrow keys, to read its sentence.</p>\
-                 <output id=\"sentence\" for=\"hint\"></output>"
-            }
-            _ => "",
-        };
-        format!(
-            "<section aria-labelledby=\"{id}\"><h2 id=\"{id}\">{heading}</h2>{hint}<div class=\"grid\">{html}</div></section>\n"
-        )
-    };
-    format!(
-        "<!DOCTYPE html>\n<html lang=\"en\"><head><meta charset=\"utf-8\">\n\
-         <meta http-equiv=\"Content-Security-Policy\" content=\"default-src 'none'; style-src 'unsafe-inline'; \
-         script-src 'unsafe-inline'\">\n\
-         <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
-         <title>simcse: {name}</title>\n<style>{STYLE}</style></head>\n<body>\n\
-         <header><h1>{name}</h1>{summary}<nav aria-label=\"Parts of this page\">{links}</nav></header>\n<main>\n\
-         {sections}</main>\n<script>{SCRIPT}</script>\n</body></html>\n",
-        name = escaped(name),
-        summary = sections::summary(log),
-        links = parts.iter().map(link).collect::<Vec<_>>().join(" "),
-        sections = parts.iter().map(section).collect::<String>(),
-    )
+    let page = document(&output.display().to_string(), &sections::summary(log), parts, "");
+    Ok(write_bytes(path, page.as_bytes())?)
 }

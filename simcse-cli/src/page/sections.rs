@@ -5,17 +5,21 @@ use std::fmt::Write;
 use simcse_eval::Picture;
 use simcse_model::io::{figure, format_bytes};
 
-use crate::page::charts::{Axis, Points, histograms, line, map, path, rows};
+use crate::page::charts::{Axis, Line, Points, histograms, lines, map, paths, rows};
 use crate::page::html::{escaped, sentence, table};
-use crate::page::log::{Log, Step, series};
+use crate::page::measures::{Measure, PROBE, TRAINING, main_figures, way};
 use crate::page::pictures::{Pictures, Shot};
+use crate::page::styles::Style;
+use crate::report::duration;
+use crate::runs::log::{Given, Log, series};
+use crate::runs::record::Record;
 
 /// What is wrong with the run, in order.
 pub(super) fn warnings(log: &Log) -> String {
     if log.warnings.is_empty() {
         return "<p class=\"fine\">No warnings.</p>".to_owned();
     }
-    let item = |given: &crate::page::log::Given| {
+    let item = |given: &Given| {
         let when = if given.step == 0 { "before the first step".to_owned() } else { format!("step {}", given.step) };
         format!(
             "<li><strong>{}</strong> <span>({when})</span><br>{}</li>",
@@ -48,41 +52,20 @@ pub(super) fn summary(log: &Log) -> String {
     format!("<dl class=\"summary\">{}</dl>", items.into_iter().map(item).collect::<String>())
 }
 
-fn duration(seconds: f64) -> String {
-    match seconds {
-        seconds if seconds < 90.0 => format!("{seconds:.0} s"),
-        seconds if seconds < 5400.0 => format!("{:.0} min", seconds / 60.0),
-        seconds => format!("{:.1} h", seconds / 3600.0),
-    }
-}
-
 /// Scores over the run, with their 95% intervals.
 pub(super) fn scores(log: &Log) -> String {
-    let mut names: Vec<&String> = Vec::new();
-    for name in log.evaluations.iter().flat_map(|line| line.keys()) {
-        let is_figure = name.starts_with("eval_") && !name.ends_with("_interval");
-        if is_figure && !names.contains(&name) {
-            names.push(name);
-        }
-    }
-    let is_main =
-        |name: &&&String| ["map", "spearman_cosine", "corruption_mrr"].iter().any(|main| name.ends_with(main));
-    let mut main: Vec<_> = names.iter().filter(is_main).collect();
-    if main.is_empty() {
-        main.extend(names.first());
-    }
     let mut html = String::new();
-    for name in main {
-        let interval = format!("{name}_interval");
-        let bounds = log.evaluations.iter().filter_map(|line| {
-            let [low, high] = line.get(&interval)?.as_array()?.as_slice() else { return None };
-            Some((line.get("step")?.as_f64()?, low.as_f64()?, high.as_f64()?))
+    for name in main_figures(std::iter::once(log)) {
+        let Some(figure) = log.development().into_iter().find(|figure| figure.name == name) else { continue };
+        let points: Vec<_> = figure.scores.iter().map(|score| (score.step as f64, score.value)).collect();
+        let bounds = figure.scores.iter().filter_map(|score| {
+            let [low, high] = score.interval?;
+            Some((score.step as f64, low, high))
         });
-        let bounds: Vec<_> = bounds.collect();
-        let points = series(&log.evaluations, name);
-        let title = name.trim_start_matches("eval_");
-        let note = if bounds.is_empty() { "by step" } else { "higher is better; bars are 95% intervals" };
-        html += &figure_of(title, note, &line(title, &points, &bounds, Axis::Linear), &points);
+        let intervals: Vec<_> = bounds.collect();
+        let note = if intervals.is_empty() { "by step" } else { "higher is better; bars are 95% intervals" };
+        let line = Line { points: &points, intervals: &intervals, style: Style::ONE };
+        html += &figure_of(&name, note, &lines(&name, &[line], Axis::Linear), &points);
     }
     html + &final_scores(log)
 }
@@ -108,31 +91,22 @@ fn final_scores(log: &Log) -> String {
     if rows.is_empty() { String::new() } else { table("First and last scores", &["", "first", "last"], &rows) }
 }
 
-/// What the steps show: loss, accuracy, learning rate, norm and speed.
+/// What the steps show.
 pub(super) fn training(log: &Log) -> String {
-    let of = |value: fn(&Step) -> Option<f64>| -> Vec<(f64, f64)> {
-        log.steps.iter().filter_map(|step| Some((step.step as f64, value(step)?))).collect()
-    };
-    let charts = [
-        ("Loss", "before each update; lower is better", of(|step| step.loss), Axis::Logarithmic),
-        (
-            "In-batch accuracy",
-            "share of anchors that find their positive in the batch; higher is better",
-            of(|step| step.in_batch_accuracy),
-            Axis::Share,
-        ),
-        ("Learning rate", "of each update", of(|step| Some(step.learning_rate)), Axis::Linear),
-        ("Gradient norm", "before clipping", of(|step| step.grad_norm), Axis::Logarithmic),
-        ("Throughput", "sentences per second", of(|step| Some(step.sentences_per_second)), Axis::Linear),
-        (
-            "Memory",
-            "the most so far, in megabytes",
-            series(&log.probes, "peak_memory_bytes").into_iter().map(|(step, bytes)| (step, bytes / 1e6)).collect(),
-            Axis::Linear,
-        ),
-    ];
-    let shown = charts.iter().filter(|(_, _, points, _)| !points.is_empty());
-    shown.map(|(title, note, points, axis)| figure_of(title, note, &line(title, points, &[], *axis), points)).collect()
+    measured(&TRAINING, log)
+}
+
+/// A chart of each quantity that the run has.
+fn measured(measures: &[Measure], log: &Log) -> String {
+    let drawn = measures.iter().map(|Measure { title, note, points, axis }| {
+        let points = points(log);
+        if points.is_empty() {
+            return String::new();
+        }
+        let line = Line { points: &points, intervals: &[], style: Style::ONE };
+        figure_of(title, note, &lines(title, &[line], *axis), &points)
+    });
+    drawn.collect()
 }
 
 /// What was measured on the probe.
@@ -140,24 +114,14 @@ pub(super) fn embeddings(log: &Log, pictures: &Pictures) -> String {
     if log.probes.is_empty() {
         return String::new();
     }
-    let of = |name| series(&log.probes, name);
-    let [alignment, uniformity] = ["probe_alignment", "probe_uniformity"].map(of);
-    let way: Vec<_> = uniformity.iter().zip(&alignment).map(|(&(_, x), &(_, y))| (x, y)).collect();
+    let way = Line { points: &way(log), intervals: &[], style: Style::ONE };
     let mut html = figure_of(
         "Alignment against uniformity",
         "alignment upward, uniformity to the right; lower is better for both; it begins at the open circle",
-        &path("Alignment against uniformity", &way),
+        &paths("Alignment against uniformity", &[way]),
         &[],
     );
-    let charts = [
-        ("Mean cosine of different sentences", "near 1, the embeddings have collapsed", of("probe_mean_cosine")),
-        ("Effective rank", "how many directions the embeddings use", of("probe_effective_rank")),
-        ("Alignment", "distance of embeddings that belong together; lower is better", alignment),
-        ("Uniformity", "how evenly the embeddings are spread; lower is better", uniformity),
-    ];
-    for (title, note, points) in charts {
-        html += &figure_of(title, note, &line(title, &points, &[], Axis::Linear), &points);
-    }
+    html += &measured(&PROBE, log);
     let empty = Vec::new();
     let cosines = |shot: &Option<Shot>| shot.as_ref().map_or(empty.clone(), |shot| shot.picture.cosines.clone());
     let (before, after) = (cosines(&pictures.before), cosines(&pictures.after));
@@ -209,25 +173,12 @@ fn listed(pictures: &Pictures, picture: &Picture, index: usize) -> String {
 }
 
 /// The record of the run.
-pub(super) fn record(log: &Log) -> String {
-    let mut html = String::new();
-    let mut rows: Vec<Vec<String>> = Vec::new();
-    let mut section = "run".to_owned();
-    let mut close = |section: &str, rows: &mut Vec<Vec<String>>| {
-        if !rows.is_empty() {
-            html += &table(&escaped(section), &[], &std::mem::take(rows));
-        }
+pub(super) fn record(record: &Record) -> String {
+    let row = |(name, text): &(String, String)| vec![escaped(name), escaped(text)];
+    let of = |(title, rows): &(String, Vec<(String, String)>)| {
+        table(&escaped(title), &[], &rows.iter().map(row).collect::<Vec<_>>())
     };
-    for text in log.record.lines() {
-        if let Some(name) = text.strip_prefix('[') {
-            close(&section, &mut rows);
-            section = name.trim_matches(|c| c == '[' || c == ']').to_owned();
-        } else if let Some((key, value)) = text.split_once(" = ") {
-            rows.push(vec![escaped(key), escaped(value)]);
-        }
-    }
-    close(&section, &mut rows);
-    html
+    record.sections().iter().map(of).collect()
 }
 
 /// A chart with its title, and its numbers as a table for those who do not see it.

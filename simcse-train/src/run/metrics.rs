@@ -1,8 +1,12 @@
-//! The line that a step adds to `metrics.jsonl`.
+//! The line that a step adds to `metrics.jsonl`, and the lines that are there.
 
+use std::fs::File;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
 use std::time::Duration;
 
 use serde::Serialize;
+use serde_json::{Map, Value};
 
 use crate::draws::Draw;
 use crate::step::batch::TokenizedBatch;
@@ -81,4 +85,19 @@ impl StepRecord {
             tokens_per_second,
         }
     }
+}
+
+/// The lines of a log, in order.
+pub(crate) fn logged(log: &Path) -> io::Result<impl Iterator<Item = io::Result<Map<String, Value>>>> {
+    let lines = BufReader::new(File::open(log)?).lines();
+    Ok(lines.map(|line| Ok(serde_json::from_str(&line?)?)))
+}
+
+/// The single values of a line, in order: of an interval `x`, they are `x_low` and `x_high`.
+pub(crate) fn named_values(line: &Map<String, Value>) -> Vec<(String, &Value)> {
+    let each = line.iter().flat_map(|(name, value)| match value.as_array().map(Vec::as_slice) {
+        Some([low, high]) => vec![(format!("{name}_low"), low), (format!("{name}_high"), high)],
+        _ => vec![(name.clone(), value)],
+    });
+    each.collect()
 }

@@ -12,6 +12,7 @@ mod model_card;
 pub(crate) mod output;
 pub(crate) mod progress;
 pub(crate) mod provenance;
+mod reports;
 mod rotation;
 pub(crate) mod summary;
 
@@ -28,10 +29,11 @@ use crate::optim::adamw::AdamW;
 use crate::run::checkpoint::{Checkpoint, State, load_weights, write_model};
 use crate::run::metrics::StepRecord;
 use crate::run::output::{
-    METRICS, OutputDirectory, check_unoccupied, entries, open, require_space, set_aside, step_of,
+    EVENTS, METRICS, OutputDirectory, check_unoccupied, entries, open, require_space, set_aside, step_of,
 };
 use crate::run::progress::Progress;
 use crate::run::provenance::{Provenance, RUN_TOML};
+use crate::run::reports::Reports;
 use crate::run::rotation::{Rule, rotate};
 use crate::run::summary::Summary;
 use crate::settings::Settings;
@@ -42,6 +44,7 @@ pub struct RunDirectory {
     output: OutputDirectory,
     provenance: Provenance,
     metrics: File,
+    reports: Reports,
     /// The checkpoint that the run resumes from.
     resumed: Option<Checkpoint>,
     /// The step of the last checkpoint.
@@ -70,7 +73,7 @@ impl RunDirectory {
         provenance.id = format!("{:x}-{:x}", now.as_nanos(), std::process::id());
         provenance.write(path)?;
         let metrics = open_metrics(path)?;
-        Ok((Self { output, provenance, metrics, resumed: None, saved: None }, aside))
+        Ok((Self { output, provenance, metrics, reports: Reports::default(), resumed: None, saved: None }, aside))
     }
 
     /// Resumes from a checkpoint in `output`, with its provenance or one with more steps. Temporary
@@ -91,7 +94,7 @@ impl RunDirectory {
         let mut metrics = open_metrics(path)?;
         cut_back(&mut metrics, &checkpoint.progress).map_err(Error::write(&path.join(METRICS)))?;
         let saved = Some(checkpoint.step());
-        Ok((Self { output, provenance, metrics, resumed: Some(checkpoint), saved }, aside))
+        Ok((Self { output, provenance, metrics, reports: Reports::default(), resumed: Some(checkpoint), saved }, aside))
     }
 
     /// Checks that a run may start in `path`: nothing is there that a run would write, except
@@ -134,17 +137,30 @@ impl RunDirectory {
         Ok(checkpoint.progress.clone())
     }
 
-    pub(crate) fn log_step(&mut self, record: &StepRecord) -> Result<()> {
-        self.log(&json!(record))
+    /// Opens what other programs read of the run, and returns what cannot be opened.
+    pub(crate) fn open_reports(&mut self) -> Vec<Error> {
+        let done = self.resumed.as_ref().map_or(0, Checkpoint::step);
+        let Provenance { settings, .. } = &self.provenance;
+        let (reports, failed) = Reports::open(self.path(), settings.report_to, &self.provenance.to_toml(), done);
+        self.reports = reports;
+        failed
     }
 
-    /// Logs the figures of a model, or a warning.
-    pub(crate) fn log_figures(&mut self, line: Map<String, Value>) -> Result<()> {
-        self.log(&Value::Object(line))
+    /// Logs a step; see [`RunDirectory::log_figures`].
+    pub(crate) fn log_step(&mut self, record: &StepRecord) -> Result<Vec<Error>> {
+        let Value::Object(line) = json!(record) else { unreachable!("a record has names") };
+        self.log_figures(line)
     }
 
-    fn log(&mut self, line: &Value) -> Result<()> {
-        self.metrics.write_all(format!("{line}\n").as_bytes()).map_err(Error::write(&self.path().join(METRICS)))
+    /// Logs the figures of a model, or a warning. Returns the failures to report it elsewhere.
+    ///
+    /// # Errors
+    /// [`Error::Write`] if the log itself cannot be written.
+    pub(crate) fn log_figures(&mut self, line: Map<String, Value>) -> Result<Vec<Error>> {
+        let path = self.path().join(METRICS);
+        let text = Value::Object(line.clone()).to_string() + "\n";
+        self.metrics.write_all(text.as_bytes()).map_err(Error::write(&path))?;
+        Ok(self.reports.add(&line))
     }
 
     /// Writes `checkpoint-<step>/` and returns its path, or `None` if it exists already.
@@ -192,12 +208,16 @@ fn set_aside_after(output: &Path, step: u64) -> Result<Vec<PathBuf>> {
     later.map(|(_, entry)| set_aside(&entry.path())).collect()
 }
 
-/// Sets aside the log and the record of a run without a checkpoint, if it completed a step, and
-/// returns their new names. The record is renamed last: it is what identifies the log as a run's.
+/// Sets aside the log, the record and TensorBoard's files of a run without a checkpoint, if it
+/// completed a step, and returns their new names. The record is renamed last: it is what identifies
+/// the others as a run's.
 fn set_aside_unsaved(output: &Path) -> Result<Vec<PathBuf>> {
-    let logged = fs::symlink_metadata(output.join(METRICS)).is_ok_and(|log| log.len() > 0);
-    let names = if logged { &[METRICS, RUN_TOML][..] } else { &[] };
-    names.iter().map(|name| set_aside(&output.join(name))).collect()
+    if fs::symlink_metadata(output.join(METRICS)).map_or(0, |log| log.len()) == 0 {
+        return Ok(Vec::new());
+    }
+    let events = entries(output)?.into_iter().map(|(name, _)| name).filter(|name| name.starts_with(EVENTS));
+    let names = events.chain([METRICS, RUN_TOML].map(str::to_owned));
+    names.map(|name| set_aside(&output.join(name))).collect()
 }
 
 fn open_metrics(output: &Path) -> Result<File> {

@@ -14,8 +14,12 @@ use crate::run::provenance::{Provenance, RUN_TOML};
 const LOCK: &str = ".lock";
 /// The log of a run.
 pub(crate) const METRICS: &str = "metrics.jsonl";
+/// The log as a table.
+pub(crate) const METRICS_CSV: &str = "metrics.csv";
+/// What the names of TensorBoard's files begin with.
+pub(crate) const EVENTS: &str = "events.out.tfevents.";
 /// What the program keeps next to the log: what a run looks like.
-const SHOWN: [&str; 2] = ["probe.json", "report.html"];
+const SHOWN: [&str; 3] = ["probe.json", "report.html", METRICS_CSV];
 /// The files of the final model that mark a directory as occupied.
 const MODEL: [&str; 4] = ["model.safetensors", "config.json", "modules.json", "README.md"];
 
@@ -111,7 +115,8 @@ pub(crate) fn check_unoccupied(path: &Path) -> Result<()> {
     };
     let recorded = entries.iter().any(is_record);
     let occupies = |name: &String| {
-        let of_a_run = [RUN_TOML, METRICS].contains(&name.as_str()) || SHOWN.contains(&name.as_str());
+        let of_a_run =
+            [RUN_TOML, METRICS].contains(&name.as_str()) || SHOWN.contains(&name.as_str()) || name.starts_with(EVENTS);
         MODEL.contains(&name.as_str())
             || ModelDirectory::is_module(name)
             || name.starts_with("checkpoint-")
@@ -133,11 +138,12 @@ pub(crate) fn no_checkpoint(path: &Path, rejected: Vec<Error>) -> Error {
 }
 
 /// Renames `path` to the first free name among `path.old`, `path.old.2`, … and returns that name.
+/// TensorBoard reads every file with `tfevents` in its name, so that is left out of the new one.
 ///
 /// # Errors
 /// [`Error::Write`].
 pub(crate) fn set_aside(path: &Path) -> Result<PathBuf> {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    let name = path.file_name().unwrap_or_default().to_string_lossy().replace("tfevents.", "");
     let numbers = (1..).map(|number| if number == 1 { String::new() } else { format!(".{number}") });
     let mut names = numbers.map(|number| path.with_file_name(format!("{name}.old{number}")));
     let old = names.find(|old| fs::symlink_metadata(old).is_err()).expect("numbers without end");

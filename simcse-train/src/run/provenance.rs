@@ -25,6 +25,9 @@ pub struct Provenance {
     pub version: String,
     /// The instruction set of the kernels, because others give other bits.
     pub instruction_set: String,
+    /// Steps of the whole run; 0 in records of earlier versions.
+    #[serde(default)]
+    pub total_steps: u64,
     /// Where the inputs are.
     pub inputs: Inputs,
     /// The model that was trained.
@@ -188,9 +191,16 @@ impl DataSource {
 
 impl Provenance {
     /// The record of a run that starts now, with a model of this digest.
-    pub(crate) fn of(sources: &Sources, model_digest: String, examples: &Examples, settings: &Settings) -> Self {
+    pub(crate) fn of(
+        sources: &Sources,
+        model_digest: String,
+        examples: &Examples,
+        settings: &Settings,
+        total_steps: u64,
+    ) -> Self {
         Self {
             id: String::new(),
+            total_steps,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             instruction_set: Isa::detected().name().to_owned(),
             inputs: sources.inputs.clone(),
@@ -232,8 +242,15 @@ impl Provenance {
     /// # Panics
     /// If the settings were not [checked](Settings::check): TOML has no integers from 2^63 on.
     pub(crate) fn write(&self, dir: &Path) -> Result<()> {
-        let text = toml::to_string(self).expect("settings are TOML");
-        Ok(simcse_model::io::write_bytes(&dir.join(RUN_TOML), text.as_bytes())?)
+        Ok(simcse_model::io::write_bytes(&dir.join(RUN_TOML), self.to_toml().as_bytes())?)
+    }
+
+    /// The content of the file.
+    ///
+    /// # Panics
+    /// As [`Provenance::write`].
+    pub(crate) fn to_toml(&self) -> String {
+        toml::to_string(self).expect("settings are TOML")
     }
 
     /// Checks that the examples are those that the run was started with.

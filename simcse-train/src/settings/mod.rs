@@ -16,7 +16,7 @@ mod values;
 pub use recipe::Recipe;
 pub use setting::Setting;
 pub use table::Settings;
-pub use values::{Direction, Mlp, Rounding, Training};
+pub use values::{Direction, Mlp, ReportTo, Rounding, Training};
 
 #[cfg(test)]
 #[path = "tests/settings.rs"]

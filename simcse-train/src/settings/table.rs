@@ -6,7 +6,7 @@ use simcse_tensor::{Hardness, Partition, Rows};
 use crate::data::batches::BatchSampler;
 use crate::settings::recipe::Recipe;
 use crate::settings::setting::{Setting, Value, optional, settings};
-use crate::settings::values::{Direction, Mlp, Rounding, Training};
+use crate::settings::values::{Direction, Mlp, ReportTo, Rounding, Training};
 
 /// The largest integer of TOML.
 pub(super) const LARGEST: u64 = i64::MAX as u64;
@@ -196,6 +196,10 @@ settings! {
         /// uniformity, mean cosine and effective rank
         logging_steps: Option<u64> = None, "N" default "as many as take about 0.5% of the time",
             "1 or more" if |&steps| within(steps);
+
+        /// What else the lines of metrics.jsonl are written to, separated by commas: tensorboard,
+        /// event files in the output directory; csv, metrics.csv; all of these, or none
+        report_to: ReportTo = ReportTo::NONE, "NAMES" default "none", "names of reports" if |_| true;
 
         /// Steps between checkpoints; the last step always has one
         save_steps: u64 = 500, "N", "1 or more" if |&steps| within(Some(steps));

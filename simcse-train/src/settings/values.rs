@@ -98,6 +98,49 @@ impl Named for Mlp {
     }
 }
 
+/// What else the lines of `metrics.jsonl` are written to, for other programs. transformers:
+/// `report_to` of `TrainingArguments`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ReportTo {
+    /// Event files, for TensorBoard.
+    pub tensorboard: bool,
+    /// `metrics.csv`, for spreadsheets.
+    pub csv: bool,
+}
+
+impl ReportTo {
+    /// Everything.
+    pub const ALL: Self = Self { tensorboard: true, csv: true };
+    /// Nothing.
+    pub const NONE: Self = Self { tensorboard: false, csv: false };
+
+    /// The same, and what `name` stands for.
+    fn and(self, name: &str) -> std::result::Result<Self, String> {
+        match name {
+            "tensorboard" => Ok(Self { tensorboard: true, ..self }),
+            "csv" => Ok(Self { csv: true, ..self }),
+            "all" => Ok(Self::ALL),
+            "none" => Ok(self),
+            _ => Err("tensorboard, csv, all or none, separated by commas (services such as W&B read what tensorboard \
+                      writes: `wandb sync DIR`)"
+                .to_owned()),
+        }
+    }
+}
+
+impl Value for ReportTo {
+    /// A list of names, or several in one text.
+    fn from_toml(value: &toml::Value) -> std::result::Result<Self, String> {
+        shown(value).split(',').try_fold(Self::NONE, |found, name| found.and(name.trim()))
+    }
+
+    fn to_toml(&self) -> Option<toml::Value> {
+        let names = [(self.tensorboard, "tensorboard"), (self.csv, "csv")];
+        let chosen: Vec<_> = names.into_iter().filter(|(chosen, _)| *chosen).map(|(_, name)| name).collect();
+        (!chosen.is_empty()).then(|| chosen.into())
+    }
+}
+
 /// Settings whose values are chosen by name.
 macro_rules! named_values {
     ($($Type:ty),*) => {$(

@@ -60,7 +60,8 @@ pub(crate) struct TrainArgs {
     pub(crate) output_dir: Option<PathBuf>,
     /// Resume from a checkpoint directory or, with `auto`, from the newest complete one in
     /// --output-dir. Sentences, model and settings are the run's own; flags that are given must
-    /// agree with them, except that --epochs and --max-steps may be raised
+    /// agree with them, except that --epochs and --max-steps may be raised, and --report-to may
+    /// change
     #[arg(long, value_name = "DIR", value_parser = PathBufValueParser::new())]
     pub(crate) resume_from_checkpoint: Option<PathBuf>,
     /// Skip sentences of fewer than N characters, and pairs and triplets with such a text [default:

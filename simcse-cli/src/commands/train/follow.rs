@@ -10,6 +10,7 @@ use simcse_train::{Examples, Probed, Settings, Trainer, Training};
 use crate::error::Failure;
 use crate::page::pictures::Pictures;
 use crate::page::report;
+use crate::runs::log::Log;
 
 /// The seed of the probe's dropout: the same in all runs, so that their figures can be compared.
 const SEED: u64 = 42;
@@ -19,6 +20,8 @@ pub(super) struct Follow {
     output: PathBuf,
     probe: Option<Probe>,
     pictures: Pictures,
+    /// What has been read of the run's log.
+    log: Log,
     /// Whether the page is older than the log in a way that matters.
     pub(super) is_old: bool,
 }
@@ -36,7 +39,7 @@ impl Follow {
             0 => Pictures { sentences: sentences.to_vec(), ..Pictures::default() },
             _ => Pictures::resumed(&output, sentences),
         };
-        Self { output, probe, pictures, is_old: false }
+        Self { output, probe, pictures, log: Log::default(), is_old: false }
     }
 
     /// How many texts a measurement encodes.
@@ -61,7 +64,8 @@ impl Follow {
         if self.probe.is_some() {
             self.pictures.write(&self.output)?;
         }
-        report::write(&self.output, &self.pictures).map(drop)
+        self.log.read_on(&self.output)?;
+        report::write(&self.output, &self.log, &self.pictures, &self.output.join(report::FILE))
     }
 }
 

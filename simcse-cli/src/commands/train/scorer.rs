@@ -8,6 +8,7 @@ use simcse_train::{Evaluation, EvaluationSource, Figures, MaskedFigures, Masking
 use crate::commands::train::args::TrainArgs;
 use crate::commands::train::eval_sets::EvalSet;
 use crate::error::Failure;
+use crate::runs::figures::has_labels;
 use crate::stop;
 
 /// A development set under the name that the run gives it.
@@ -148,7 +149,6 @@ impl Scored {
     /// If there is no such figure: the names that there are.
     pub(super) fn metric(&self, name: &str) -> Result<(f64, bool), String> {
         let found = self.metrics.iter().find(|(found, _)| name.is_empty() || found == name);
-        let has_labels = |name: &str| !name.starts_with("unlabeled_") && !name.starts_with("mlm_");
         found.map(|(name, value)| (*value, has_labels(name))).ok_or_else(|| {
             let names: Vec<_> = self.metrics.iter().map(|(name, _)| name.as_str()).collect();
             names.join(", ")

@@ -184,6 +184,10 @@ impl Callbacks for Watcher {
         self.follow.is_old = true;
     }
 
+    fn on_report_failed(&mut self, error: &Error) {
+        self.warn(&format!("--report-to: {error}; the run goes on without it"));
+    }
+
     fn on_set_aside(&mut self, paths: &[PathBuf]) {
         let names: Vec<_> = paths.iter().map(|path| path.display().to_string()).collect();
         self.note(&format!("the earlier run's files were renamed to {}", names.join(" and ")));

@@ -193,6 +193,27 @@ fn a_text_is_taken_unchanged_and_an_empty_one_is_none() {
 }
 
 #[test]
+fn reports_are_named_as_in_transformers() {
+    let of = |text: &str| {
+        let mut settings = Settings::default();
+        settings.set("report_to", text).map(|()| settings.report_to).map_err(|error| error.to_string())
+    };
+    assert_eq!(of("all"), Ok(ReportTo::ALL));
+    assert_eq!(of("none"), Ok(ReportTo::NONE));
+    assert_eq!(of("csv, tensorboard"), Ok(ReportTo::ALL));
+    assert_eq!(of("tensorboard"), Ok(ReportTo { tensorboard: true, csv: false }));
+    let refused = of("tensorboard,wandb").unwrap_err();
+    assert!(
+        refused.starts_with("--report-to: expected tensorboard, csv, all or none, separated by commas"),
+        "{refused}"
+    );
+    let read = |text: &str| toml::from_str::<Settings>(text).map(|settings| settings.report_to).ok();
+    for text in ["report_to = \"csv,tensorboard\"", "report_to = [\"all\"]"] {
+        assert_eq!(read(text), Some(ReportTo::ALL), "{text}");
+    }
+}
+
+#[test]
 fn written_settings_are_read_back() {
     let numbers = Settings {
         max_steps: Some(7),
@@ -203,6 +224,7 @@ fn written_settings_are_read_back() {
         directions: vec![Direction::QueryToDoc, Direction::DocToDoc],
         matryoshka_dims: vec![384, 64],
         matryoshka_weights: vec![1.0, 0.3],
+        report_to: ReportTo { csv: true, ..ReportTo::NONE },
         seed: LARGEST,
         ..Settings::default()
     };

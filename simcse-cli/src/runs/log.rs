@@ -1,7 +1,7 @@
-//! `metrics.jsonl` and `run.toml`, as far as a page shows them.
+//! `metrics.jsonl`, as far as it is shown.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, ErrorKind, Read};
+use std::io::{BufRead, BufReader, Read, Seek, SeekFrom};
 use std::path::Path;
 
 use serde::Deserialize;
@@ -10,8 +10,8 @@ use simcse_model::io::MAX_LINE;
 
 use crate::error::Failure;
 
-const METRICS: &str = "metrics.jsonl";
-const RECORD: &str = "run.toml";
+/// The name of the file in a run's directory.
+pub(super) const METRICS: &str = "metrics.jsonl";
 
 /// What a run has logged.
 #[derive(Debug, Default)]
@@ -22,8 +22,8 @@ pub(crate) struct Log {
     /// Figures of development and test sets.
     pub(crate) evaluations: Vec<Map<String, Value>>,
     pub(crate) warnings: Vec<Given>,
-    /// The run's record, as text.
-    pub(crate) record: String,
+    /// How many lines and bytes of the file have been read.
+    read: (usize, u64),
 }
 
 /// The figures of a step; what is not finite is `None`.
@@ -52,32 +52,47 @@ pub(crate) struct Given {
 }
 
 impl Log {
-    /// Reads the log and the record in `output`. A last line that is incomplete, because the run
-    /// is writing it, is left out.
+    /// Reads the log in `output`. A last line that is incomplete, because the run is writing it, is
+    /// left out.
     ///
     /// # Errors
     /// If there is no log, or a line is not one of a run.
     pub(crate) fn read(output: &Path) -> Result<Self, Failure> {
+        let mut log = Self::default();
+        log.read_on(output)?;
+        Ok(log)
+    }
+
+    /// Reads what has been added to the log in `output` since it was read the last time.
+    ///
+    /// # Errors
+    /// As [`Log::read`].
+    pub(crate) fn read_on(&mut self, output: &Path) -> Result<(), Failure> {
         let path = output.join(METRICS);
         let failed =
             |found: String| Failure::Failed(format!("{}: expected the log of a run, found {found}", path.display()));
-        let file = File::open(&path).map_err(|error| failed(error.to_string()))?;
+        let mut file = File::open(&path).map_err(|error| failed(error.to_string()))?;
+        let length = file.metadata().map_err(|error| failed(error.to_string()))?.len();
+        if length < self.read.1 {
+            *self = Self::default();
+        }
+        file.seek(SeekFrom::Start(self.read.1)).map_err(|error| failed(error.to_string()))?;
         let mut lines = BufReader::new(file);
-        let mut log = Self { record: record(output)?, ..Self::default() };
         let mut line = Vec::new();
-        for number in 1.. {
+        loop {
             line.clear();
+            let number = self.read.0 + 1;
             let most = MAX_LINE as u64 + 1;
             lines.by_ref().take(most).read_until(b'\n', &mut line).map_err(|error| failed(error.to_string()))?;
             if line.len() > MAX_LINE {
                 return Err(failed(format!("more than {MAX_LINE} bytes in line {number}")));
             }
             if !line.ends_with(b"\n") {
-                break;
+                return Ok(());
             }
-            log.add(&line).map_err(|error| failed(format!("in line {number}: {error}")))?;
+            self.add(&line).map_err(|error| failed(format!("in line {number}: {error}")))?;
+            self.read = (number, self.read.1 + line.len() as u64);
         }
-        Ok(log)
     }
 
     fn add(&mut self, line: &[u8]) -> serde_json::Result<()> {
@@ -95,17 +110,8 @@ impl Log {
     }
 }
 
-/// The record in `output`; nothing if there is none.
-fn record(output: &Path) -> Result<String, Failure> {
-    let path = output.join(RECORD);
-    match std::fs::read_to_string(&path) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(String::new()),
-        read => read.map_err(|error| Failure::Failed(format!("{}: {error}", path.display()))),
-    }
-}
-
 /// The values of a figure, with the steps after which it has them.
-pub(super) fn series(lines: &[Map<String, Value>], name: &str) -> Vec<(f64, f64)> {
+pub(crate) fn series(lines: &[Map<String, Value>], name: &str) -> Vec<(f64, f64)> {
     lines.iter().filter_map(|line| Some((line.get("step")?.as_f64()?, line.get(name)?.as_f64()?))).collect()
 }
 
@@ -128,6 +134,18 @@ mod tests {
         assert_eq!((log.warnings[0].warning.as_str(), log.steps[0].step, log.steps[0].loss), ("few-batches", 1, None));
         assert_eq!(series(&log.probes, "probe_uniformity"), [(0.0, -1.0)]);
         assert_eq!(series(&log.evaluations, "eval_map"), [(1.0, 0.25)]);
+
+        // The torn line is completed, and another one is added.
+        let more = r#"ch":0.2,"eval_map":0.5}"#.to_owned() + "\n" + r#"{"step":3,"epoch":0.3,"eval_map":0.75}"# + "\n";
+        std::fs::write(dir.path().join(METRICS), lines.join("\n") + &more).unwrap();
+        let mut log = log;
+        log.read_on(dir.path()).unwrap();
+        assert_eq!(series(&log.evaluations, "eval_map"), [(1.0, 0.25), (2.0, 0.5), (3.0, 0.75)]);
+        assert_eq!((log.warnings.len(), log.steps.len(), log.probes.len()), (1, 1, 1));
+        // A log that was cut back is read from its beginning.
+        std::fs::write(dir.path().join(METRICS), lines[..3].join("\n") + "\n").unwrap();
+        log.read_on(dir.path()).unwrap();
+        assert_eq!((log.warnings.len(), log.steps.len(), log.evaluations.len()), (1, 1, 0));
 
         std::fs::write(dir.path().join(METRICS), "{\"step\":\n").unwrap();
         let Err(Failure::Failed(message)) = Log::read(dir.path()) else { panic!("expected an error") };
