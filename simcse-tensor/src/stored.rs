@@ -174,7 +174,8 @@ fn dot<S: Simd>(s: S, a: &[f32], b: &[f32]) -> f32 {
     s.sum(s.add(s.add(sums[0], sums[1]), s.add(sums[2], sums[3])))
 }
 
-/// The compiler turns this loop into vector instructions of the set that the kernel is compiled for.
+/// The compiler turns this loop into vector instructions of the set that the kernel is compiled
+/// for.
 #[inline(always)]
 fn decode_int8(values: &[i8], out: &mut [f32]) {
     for (out, &value) in out.iter_mut().zip(values) {

@@ -55,7 +55,7 @@ pub use memory::MemoryPlan;
 pub use run::RunDirectory;
 pub use run::checkpoint::Checkpoint;
 pub use run::metrics::StepRecord;
-pub use run::output::OutputDirectory;
+pub use run::output::{OutputDirectory, checkpoint_size};
 pub use run::provenance::{EvaluationSource, Inputs, ModelSource, Provenance, SetDigest, SetInput, Sources};
 pub use run::summary::Summary;
 pub use settings::{Direction, Mlp, Recipe, ReportTo, Rounding, Setting, Settings, Training};

@@ -20,7 +20,7 @@ use crate::optim::schedule::LinearSchedule;
 use crate::run::RunDirectory;
 use crate::run::checkpoint::{Checkpoint, State};
 use crate::run::metrics::StepRecord;
-use crate::run::output::{OutputDirectory, check_space, checkpoint_size};
+use crate::run::output::{OutputDirectory, check_space};
 use crate::run::provenance::{Provenance, Sources, model_digest};
 use crate::run::summary::Summary;
 use crate::scoring::{evaluate, log_step, probe, test, warn};
@@ -262,11 +262,6 @@ impl Trainer {
     /// What the tokenizer reports.
     pub fn rehearse(mut self, steps: u32) -> Result<Measured> {
         measure_prepared(&mut self.encoder, &self.examples, &self.settings, steps)
-    }
-
-    /// The bytes that the run writes at most: of one checkpoint, and of the final model.
-    pub fn sizes_on_disk(&self) -> (u64, u64) {
-        (checkpoint_size(&self.encoder), self.encoder.size_on_disk())
     }
 
     /// Trains to the end and writes the final model and its checkpoints to the output directory.

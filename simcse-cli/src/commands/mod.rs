@@ -1,8 +1,8 @@
 //! One file or folder for each subcommand: its arguments, its help, and what it does.
 //!
 //! A command knows the libraries and the files of this crate that commands share. It must not know
-//! another command, except for `pretrain`, whose runs are runs of `train` with another objective, and
-//! `sweep`, which starts processes of `train`.
+//! another command, except for `pretrain`, whose runs are runs of `train` with another objective,
+//! and `sweep`, which starts processes of `train`.
 
 pub(crate) mod bench;
 pub(crate) mod encode;

@@ -22,9 +22,9 @@ const QUERIES: usize = 1024;
 /// Which rows of a corpus may be found.
 pub type Filter<'a> = &'a (dyn Fn(usize) -> bool + Sync);
 
-/// For each of `queries`, (Q, C), the `k` rows of `vectors` with the highest cosine similarity, best
-/// first; of equally similar ones, the first. `filter`, if there is one, says which rows count.
-/// `first` is the number of the first row, for corpora that are searched in parts.
+/// For each of `queries`, (Q, C), the `k` rows of `vectors` with the highest cosine similarity,
+/// best first; of equally similar ones, the first. `filter`, if there is one, says which rows
+/// count. `first` is the number of the first row, for corpora that are searched in parts.
 ///
 /// sentence-transformers: `util.semantic_search` with `cos_sim`.
 ///

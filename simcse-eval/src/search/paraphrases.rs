@@ -77,8 +77,8 @@ fn keep_best(pairs: &mut Vec<Pair>, most: usize) {
 }
 
 /// Groups of `least` or more rows that have a cosine similarity of `threshold` or more to one of
-/// them, which comes first; the others follow by similarity. Largest groups first; no row is in two.
-/// `go_on` is as in [`paraphrases`].
+/// them, which comes first; the others follow by similarity. Largest groups first; no row is in
+/// two. `go_on` is as in [`paraphrases`].
 ///
 /// sentence-transformers: `util.community_detection`.
 ///
@@ -97,7 +97,7 @@ pub fn communities(
     least: usize,
     mut go_on: impl FnMut(usize) -> bool,
 ) -> Option<Vec<Vec<usize>>> {
-    let mut found: Vec<Vec<u32>> = Vec::new();
+    let mut found: Vec<(usize, Vec<u32>)> = Vec::new();
     for rows in parts(0..vectors.len(), ROWS) {
         let mut near: Vec<Vec<(f32, u32)>> = vec![Vec::new(); rows.len()];
         for columns in parts(0..vectors.len(), COLUMNS) {
@@ -107,23 +107,27 @@ pub fn communities(
             });
             near.iter_mut().zip(of_part).for_each(|(near, part)| near.extend(part));
         }
-        let large = near.into_iter().filter(|near| near.len() >= least);
-        found.extend(large.map(|mut near| {
+        let large = rows.clone().zip(near).filter(|(_, near)| near.len() >= least);
+        found.extend(large.map(|(center, mut near)| {
             near.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
-            near.into_iter().map(|(_, row)| row).collect()
+            (center, near.into_iter().map(|(_, row)| row).collect())
         }));
         if !go_on(rows.end) {
             return None;
         }
     }
-    found.sort_by_key(|community| std::cmp::Reverse(community.len()));
+    found.sort_by_key(|(_, near)| std::cmp::Reverse(near.len()));
     let mut taken = vec![false; vectors.len()];
     let mut kept: Vec<Vec<usize>> = Vec::new();
-    for community in found {
-        let free: Vec<usize> = community.into_iter().map(|row| row as usize).filter(|&row| !taken[row]).collect();
-        if free.len() >= least.max(1) {
-            free.iter().for_each(|&row| taken[row] = true);
-            kept.push(free);
+    for (center, near) in found {
+        if taken[center] {
+            continue;
+        }
+        let others = near.into_iter().map(|row| row as usize).filter(|&row| row != center && !taken[row]);
+        let community: Vec<usize> = std::iter::once(center).chain(others).collect();
+        if community.len() >= least {
+            community.iter().for_each(|&row| taken[row] = true);
+            kept.push(community);
         }
     }
     kept.sort_by_key(|community| std::cmp::Reverse(community.len()));

@@ -1,8 +1,8 @@
 //! `simcse sweep`: many runs of `simcse train`, and a table of what came out.
 //!
 //! Each run is a process of its own, with its arguments in `NAME.toml`, its directory `NAME/`, and
-//! its results in `NAME.json`, which appears when it has ended well. So the sweep's state is what is
-//! on disk: the same command goes on where it was stopped or killed.
+//! its results in `NAME.json`, which appears when it has ended well. So the sweep's state is what
+//! is on disk: the same command goes on where it was stopped or killed.
 //!
 //! | file | what it knows |
 //! |---|---|
@@ -235,8 +235,8 @@ impl Sweep {
         Ok(())
     }
 
-    /// Carries out the runs that are not done, and writes the table after each. Returns the names of
-    /// those that failed.
+    /// Carries out the runs that are not done, and writes the table after each. Returns the names
+    /// of those that failed.
     fn carry_out(&self) -> Result<Vec<String>, Failure> {
         create_directory(&self.output).map_err(Failure::writing(self.output.display()))?;
         let mut failed = Vec::new();

@@ -6,7 +6,7 @@ use std::time::{Duration, Instant};
 use indicatif::HumanDuration;
 use serde_json::{Value, json};
 use simcse_model::io::{excerpt, format_bytes};
-use simcse_train::{MemoryPlan, Setting, Settings, Trainer, Training};
+use simcse_train::{MemoryPlan, Setting, Settings, Trainer, Training, checkpoint_size};
 
 use crate::commands::train::scorer::Scorer;
 use crate::commands::train::time_left::TimeLeft;
@@ -77,7 +77,7 @@ impl Forecast {
 
         let settings = trainer.settings().clone();
         let (steps, done) = (trainer.total_steps(), trainer.done());
-        let (checkpoint_bytes, model_bytes) = trainer.sizes_on_disk();
+        let (checkpoint_bytes, model_bytes) = (checkpoint_size(encoder), encoder.size_on_disk());
         let measured = trainer.rehearse(STEPS)?;
         // Gradients of several batches are added before an update.
         let batches = settings.gradient_accumulation_steps as f64;

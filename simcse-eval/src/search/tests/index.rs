@@ -92,24 +92,28 @@ fn damage_is_an_error() {
     let good: Vec<_> = [INDEX, VECTORS, RECORDS].map(|name| (name, fs::read(dir.path().join(name)).unwrap())).into();
     let index = String::from_utf8(good[0].1.clone()).unwrap();
     let cases: [(&str, Vec<u8>, &str); 9] = [
-        (INDEX, b"{".to_vec(), "expected the description of an index, found EOF"),
-        (INDEX, index.replace("\"format\": 1", "\"format\": 2").into(), "expected format 1, found 2"),
-        (INDEX, index.replace("\"f16\"", "\"f8\"").into(), "expected storage f32, f16 or int8, found f8"),
+        (INDEX, b"{".to_vec(), "index.json: expected the description of an index, found EOF"),
+        (INDEX, index.replace("\"format\": 1", "\"format\": 2").into(), "index.json: expected format 1, found 2"),
+        (INDEX, index.replace("\"f16\"", "\"f8\"").into(), "index.json: expected storage f32, f16 or int8, found f8"),
         (
             INDEX,
             index.replace("\"dimension\": 2", "\"dimension\": 0").into(),
-            "expected rows that come from its sources",
+            "index.json: expected rows that come from its sources",
         ),
-        (INDEX, index.replace("\"dimension\": 2", "\"dimension\": 3").into(), "expected 12 bytes for 2 rows, found 8"),
-        (VECTORS, vec![0; 7], "expected 8 bytes for 2 rows, found 7"),
-        (VECTORS, [&[0, 0x7c][..], &[0; 6]].concat(), "expected finite values, found NaN or infinity"),
-        (RECORDS, b"\n".to_vec(), "expected 2 records in "),
-        (RECORDS, vec![b' '; good[2].1.len()], "expected 2 records in "),
+        (
+            INDEX,
+            index.replace("\"dimension\": 2", "\"dimension\": 3").into(),
+            "vectors.bin: expected 12 bytes for 2 rows, found 8",
+        ),
+        (VECTORS, vec![0; 7], "vectors.bin: expected 8 bytes for 2 rows, found 7"),
+        (VECTORS, [&[0, 0x7c][..], &[0; 6]].concat(), "vectors.bin: expected finite values, found NaN or infinity"),
+        (RECORDS, b"\n".to_vec(), "records.jsonl: expected 2 records in "),
+        (RECORDS, vec![b' '; good[2].1.len()], "records.jsonl: expected 2 records in "),
     ];
     for (name, content, expected) in cases {
         fs::write(dir.path().join(name), content).unwrap();
         let error = Index::open(dir.path()).and_then(|mut index| index.vectors(0..2)).unwrap_err().to_string();
-        assert!(error.contains(name) && error.contains(expected), "{error}");
+        assert!(error.contains(expected), "{error}");
         good.iter().for_each(|(name, content)| fs::write(dir.path().join(name), content).unwrap());
     }
     let text = String::from_utf8(good[2].1.clone()).unwrap();
