@@ -90,6 +90,9 @@ fn innermost<'a>(command: &'a Command, matches: &'a ArgMatches) -> (&'a Command,
     found.map_or((command, matches), |(command, matches)| innermost(command, matches))
 }
 
+/// Arguments from one place, with their values.
+type Layer<'a> = Vec<(&'a Arg, Vec<OsString>, Origin)>;
+
 /// A command line that is being completed.
 struct Layers {
     given: Vec<OsString>,
@@ -130,7 +133,7 @@ impl Layers {
     }
 
     /// Adds the arguments that were not given before, and do not conflict with one that was.
-    fn add(&mut self, command: &Command, layer: Vec<(&Arg, Vec<OsString>, Origin)>) -> Result<(), Failure> {
+    fn add(&mut self, command: &Command, layer: Layer) -> Result<(), Failure> {
         let before = self.origins.0.clone();
         let conflict =
             |a: &Arg, b: &Arg| command.get_arg_conflicts_with(a).iter().any(|arg| arg.get_id() == b.get_id());
@@ -183,10 +186,10 @@ impl Layers {
 }
 
 /// The arguments in a file.
-fn of_file<'a>(command: &'a Command, path: &Path) -> Result<Vec<(&'a Arg, Vec<OsString>, Origin)>, Failure> {
+fn of_file<'a>(command: &'a Command, path: &Path) -> Result<Layer<'a>, Failure> {
     let failed = |what: String| Failure::Failed(format!("{}: {what}", path.display()));
     let table = read_toml(path)?;
-    let mut layer: Vec<(&Arg, Vec<OsString>, Origin)> = Vec::new();
+    let mut layer = Layer::new();
     for (key, value) in table {
         let arg = find(command, &key).map_err(&failed)?;
         let texts = texts(&value).ok_or_else(|| {
