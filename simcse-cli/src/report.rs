@@ -63,7 +63,7 @@ pub(crate) fn note(text: &str) {
 
 /// Warns on standard error: everything that is wrong, but does not end the command, is said here.
 pub(crate) fn warn(text: &str) {
-    write_line("warning: ", Style::new().yellow().bold(), text);
+    write_line("warning: ", Style::new().magenta().bold(), text);
 }
 
 /// Says on standard error why the command failed.
