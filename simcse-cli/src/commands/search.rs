@@ -12,7 +12,7 @@ use rustyline::error::ReadlineError;
 use serde_json::{Map, Value, json};
 use simcse_eval::{Hit, Index, Record, Search, Vectors};
 use simcse_model::hub::user_cache_dir;
-use simcse_model::io::printable;
+use simcse_model::io::{create_directory, printable};
 use simcse_model::{Prompt, SentenceEncoder};
 use simcse_train::ModelSource;
 
@@ -205,7 +205,9 @@ impl Searcher<'_> {
                 Err(error) => return Err(error.into()),
             }
         }
-        let _ = editor.save_history(&history); // a history is a convenience
+        // A history is a convenience: without a place for it, there is none.
+        let _ = history.parent().map(create_directory);
+        let _ = editor.save_history(&history);
         Ok(())
     }
 }
