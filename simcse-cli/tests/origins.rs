@@ -23,12 +23,7 @@ eval_rerank = [\"dev.jsonl\", \"again=dev.jsonl\"]
 ";
 
 fn workspace() -> Workspace {
-    let workspace = runs::workspace();
-    workspace.put("in.txt", runs::sentences(64));
-    workspace.put(
-        "dev.jsonl",
-        "{\"query\": \"slow wifi\", \"positive\": [\"wifi slow boot\"], \"negative\": [\"how to boot\", \"the sound\"]}\n",
-    );
+    let workspace = runs::workspace_with_dev();
     workspace.put("c.toml", FILE);
     workspace
 }

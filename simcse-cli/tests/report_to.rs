@@ -5,6 +5,7 @@
 mod common;
 #[path = "common/events.rs"]
 mod events;
+#[expect(dead_code, reason = "other tests use more of it")]
 #[path = "common/runs.rs"]
 mod runs;
 

@@ -2,6 +2,7 @@
 
 #[expect(dead_code, reason = "other tests use more of it")]
 mod common;
+#[expect(dead_code, reason = "other tests use more of it")]
 #[path = "common/runs.rs"]
 mod runs;
 

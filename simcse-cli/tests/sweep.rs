@@ -36,12 +36,7 @@ values = [{ batch_size = 8, value = 0.5 }]
 const NAMES: [&str; 4] = ["batch_size-4_seed-1", "batch_size-4_seed-2", "batch_size-8_seed-1", "batch_size-8_seed-2"];
 
 fn workspace() -> Workspace {
-    let workspace = runs::workspace();
-    workspace.put("in.txt", runs::sentences(64));
-    workspace.put(
-        "dev.jsonl",
-        "{\"query\": \"slow wifi\", \"positive\": [\"wifi slow boot\"], \"negative\": [\"how to boot\", \"the sound\"]}\n",
-    );
+    let workspace = runs::workspace_with_dev();
     workspace.put("s.toml", FILE);
     workspace
 }

@@ -1,6 +1,7 @@
 //! `simcse train`, with a tiny model that the tests make.
 
 mod common;
+#[expect(dead_code, reason = "other tests use more of it")]
 #[path = "common/runs.rs"]
 mod runs;
 

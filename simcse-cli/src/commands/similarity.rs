@@ -4,8 +4,8 @@ use std::path::PathBuf;
 
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
+use ndarray::Array2;
 use serde_json::json;
-use simcse_model::SentenceEncoder;
 use simcse_model::io::Texts;
 
 use crate::args::{JsonArgs, ModelArgs, PromptArgs};
@@ -53,13 +53,26 @@ pub(crate) struct SimilarityArgs {
 pub(crate) fn run(args: &SimilarityArgs) -> Result<(), Failure> {
     let pairs = args.pairs.as_ref().map(|path| read_pairs(path, &args.text_columns)).transpose()?;
     let encoder = load(&args.model.model, args.model.precision.get())?;
-    match (pairs, &args.left, &args.right) {
-        (Some((left, right)), ..) => print_pairs(args, &encoder, &left, &right),
-        (None, Some(left), Some(right)) => {
-            print_matrix(args, &encoder, &read_texts(left, None)?, &read_texts(right, None)?)
-        }
-        _ => print_pairs(args, &encoder, &args.texts[..1], &args.texts[1..]),
+    let prompt = args.prompt.resolve(&encoder)?;
+    let unit_rows = |texts: &[String]| {
+        let vectors = encode(&encoder, prompt, texts)?;
+        Ok::<_, Failure>(vectors.decoded(0..vectors.len()))
+    };
+    if let (Some(left), Some(right)) = (&args.left, &args.right) {
+        let [left, right] = [read_texts(left, None)?, read_texts(right, None)?];
+        return print_matrix(&unit_rows(&left)?, &unit_rows(&right)?, args.json.json);
     }
+    let (left, right) = pairs.unwrap_or_else(|| (args.texts[..1].to_vec(), args.texts[1..].to_vec()));
+    let [rows, columns] = [unit_rows(&left)?, unit_rows(&right)?];
+    for (((a, b), row), column) in left.iter().zip(&right).zip(rows.rows()).zip(columns.rows()) {
+        let similarity = row.dot(&column);
+        if args.json.json {
+            report::print_json(&json!({ "sentence1": a, "sentence2": b, "similarity": similarity }))?;
+        } else {
+            report::print(&format!("{similarity:.6}"))?;
+        }
+    }
+    Ok(())
 }
 
 /// The texts on both sides of a table of pairs.
@@ -78,36 +91,11 @@ fn read_pairs(path: &std::path::Path, columns: &[String]) -> Result<(Vec<String>
     Ok((left, right))
 }
 
-/// One similarity for each pair.
-fn print_pairs(
-    args: &SimilarityArgs,
-    encoder: &SentenceEncoder,
-    left: &[String],
-    right: &[String],
-) -> Result<(), Failure> {
-    let [rows, columns] = both(args, encoder, left, right)?;
-    for (((a, b), row), column) in left.iter().zip(right).zip(rows.rows()).zip(columns.rows()) {
-        let similarity = row.dot(&column);
-        if args.json.json {
-            report::print_json(&json!({ "sentence1": a, "sentence2": b, "similarity": similarity }))?;
-        } else {
-            report::print(&format!("{similarity:.6}"))?;
-        }
-    }
-    Ok(())
-}
-
-/// A line for each text on the left, with the similarities to those on the right.
-fn print_matrix(
-    args: &SimilarityArgs,
-    encoder: &SentenceEncoder,
-    left: &[String],
-    right: &[String],
-) -> Result<(), Failure> {
-    let [rows, columns] = both(args, encoder, left, right)?;
-    for row in rows.rows() {
-        let similarities = columns.dot(&row);
-        if args.json.json {
+/// A line for each row on the left, with its similarities to those on the right.
+fn print_matrix(left: &Array2<f32>, right: &Array2<f32>, is_json: bool) -> Result<(), Failure> {
+    for row in left.rows() {
+        let similarities = right.dot(&row);
+        if is_json {
             report::print_json(&similarities.to_vec())?;
         } else {
             let texts: Vec<_> = similarities.iter().map(|similarity| format!("{similarity:.6}")).collect();
@@ -115,19 +103,4 @@ fn print_matrix(
         }
     }
     Ok(())
-}
-
-/// Unit vectors of both sides.
-fn both(
-    args: &SimilarityArgs,
-    encoder: &SentenceEncoder,
-    left: &[String],
-    right: &[String],
-) -> Result<[ndarray::Array2<f32>; 2], Failure> {
-    let prompt = args.prompt.resolve(encoder)?;
-    let side = |texts: &[String]| {
-        let vectors = encode(encoder, prompt, texts)?;
-        Ok::<_, Failure>(vectors.decoded(0..vectors.len()))
-    };
-    Ok([side(left)?, side(right)?])
 }

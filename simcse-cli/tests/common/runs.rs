@@ -20,6 +20,17 @@ pub(crate) fn workspace() -> Workspace {
     workspace
 }
 
+/// A workspace with 64 sentences in `in.txt` and a development set in `dev.jsonl`.
+pub(crate) fn workspace_with_dev() -> Workspace {
+    let workspace = Workspace::new();
+    workspace.put("in.txt", sentences(64));
+    workspace.put(
+        "dev.jsonl",
+        "{\"query\": \"slow wifi\", \"positive\": [\"wifi slow boot\"], \"negative\": [\"how to boot\", \"the sound\"]}\n",
+    );
+    workspace
+}
+
 /// Runs the command with settings for tiny data, and returns its standard output.
 #[track_caller]
 pub(crate) fn train(workspace: &Workspace, arguments: &str) -> String {

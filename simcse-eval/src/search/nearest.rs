@@ -7,7 +7,7 @@ use rayon::prelude::*;
 use simcse_tensor::{Addend, Precision, gemm};
 
 use crate::metrics::unit_rows::unit_rows;
-use crate::search::vectors::Vectors;
+use crate::search::vectors::{Vectors, parts};
 use crate::similarity::judge::Hit;
 use crate::similarity::top::Top;
 
@@ -98,7 +98,8 @@ impl Search {
             }
             (tops, scores)
         };
-        let found = parts(vectors.len()).into_par_iter().fold(|| (empty(), Vec::new()), search);
+        let found =
+            parts(0..vectors.len(), ROWS).collect::<Vec<_>>().into_par_iter().fold(|| (empty(), Vec::new()), search);
         let join = |mut a: Vec<Top>, b: Vec<Top>| {
             a.iter_mut().zip(b).for_each(|(a, b)| b.into_sorted().into_iter().for_each(|hit| a.push(hit)));
             a
@@ -112,7 +113,7 @@ impl Search {
     fn add_many(&mut self, vectors: &Vectors, filter: Option<Filter>) {
         let (width, done) = (vectors.width(), self.done);
         let mut scores = Vec::new();
-        for rows in parts(vectors.len()) {
+        for rows in parts(0..vectors.len(), ROWS) {
             let decoded = vectors.decoded(rows.clone());
             let blocks = self.queries.axis_chunks_iter(Axis(0), QUERIES).zip(self.tops.chunks_mut(QUERIES));
             for (queries, tops) in blocks {
@@ -123,11 +124,6 @@ impl Search {
             }
         }
     }
-}
-
-/// The rows of a corpus in parts of at most [`ROWS`].
-fn parts(rows: usize) -> Vec<Range<usize>> {
-    (0..rows).step_by(ROWS).map(|start| start..rows.min(start + ROWS)).collect()
 }
 
 /// Offers the scores of rows, of which the first has the number `first`, to a query.

@@ -6,7 +6,7 @@ use std::ops::Range;
 use rayon::prelude::*;
 use simcse_tensor::{Addend, Precision, gemm};
 
-use crate::search::vectors::Vectors;
+use crate::search::vectors::{Vectors, parts};
 
 /// Rows that are compared with [`COLUMNS`] rows at a time.
 const ROWS: usize = 1024;
@@ -147,11 +147,6 @@ fn scores<T: Send>(
     gemm(Precision::F32, left.view(), right.t(), Addend::Zero, &[vectors.width()], &mut scores);
     let each = scores.par_chunks(columns.len()).enumerate();
     each.map(|(row, scores)| of_row(rows.start + row, columns.start, scores)).collect()
-}
-
-fn parts(range: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {
-    let end = range.end;
-    range.step_by(size).map(move |start| start..end.min(start + size))
 }
 
 #[cfg(test)]

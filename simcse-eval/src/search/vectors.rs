@@ -1,5 +1,7 @@
 //! Vectors of length 1, kept in as little memory as wished.
 
+use std::ops::Range;
+
 use half::f16;
 use ndarray::ArrayView2;
 use simcse_model::Named;
@@ -161,7 +163,7 @@ impl Vectors {
     /// # Panics
     /// If there are fewer rows.
     #[must_use]
-    pub fn to_bytes(&self, range: std::ops::Range<usize>) -> Vec<u8> {
+    pub fn to_bytes(&self, range: Range<usize>) -> Vec<u8> {
         let of = range.start * self.width..range.end * self.width;
         match &self.rows {
             Rows::F32(values) => values[of].iter().flat_map(|value| value.to_le_bytes()).collect(),
@@ -213,10 +215,16 @@ impl Vectors {
     /// # Panics
     /// If there are fewer rows.
     #[must_use]
-    pub fn decoded(&self, range: std::ops::Range<usize>) -> ndarray::Array2<f32> {
+    pub fn decoded(&self, range: Range<usize>) -> ndarray::Array2<f32> {
         let mut rows = ndarray::Array2::zeros((range.len(), self.width));
         let out = rows.as_slice_mut().expect("a new matrix is contiguous");
         self.stored().slice(range, self.width).decode(self.width, out);
         rows
     }
+}
+
+/// A range of rows in parts of at most `size`.
+pub(super) fn parts(rows: Range<usize>, size: usize) -> impl Iterator<Item = Range<usize>> {
+    let end = rows.end;
+    rows.step_by(size).map(move |start| start..end.min(start + size))
 }

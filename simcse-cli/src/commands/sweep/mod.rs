@@ -190,7 +190,6 @@ impl Sweep {
     /// Prints what each run that is not done yet will take, and all of them together. Runs that
     /// differ in the seed alone are measured once.
     fn forecast(&self) -> Result<(), Failure> {
-        let scratch = tempfile::tempdir()?;
         let mut measured: Vec<(Table, Value)> = Vec::new();
         let mut total = 0.0;
         let width = self.runs.iter().map(|run| run.name.len()).max().unwrap_or(0);
@@ -200,25 +199,15 @@ impl Sweep {
                 report::note(&format!("{:width$}  done", run.name));
                 continue;
             }
-            let known = measured.iter().find(|(group, _)| *group == run.group()).map(|(_, value)| value.clone());
-            let value = match known {
-                Some(value) => value,
+            let known = measured.iter().position(|(group, _)| *group == run.group());
+            let known = match known {
+                Some(known) => known,
                 None => {
-                    let config = scratch.path().join("run.toml");
-                    let mut arguments = self.arguments(run);
-                    arguments.insert(
-                        "output_dir".to_owned(),
-                        scratch.path().join("out").to_string_lossy().into_owned().into(),
-                    );
-                    fs::write(&config, arguments.to_string())?;
-                    match child::train(&config, &["--dry-run"], true)? {
-                        Ended::Well(value) => measured.push((run.group(), value.clone())),
-                        Ended::Stopped => return Err(Failure::Stopped("stopped".to_owned())),
-                        Ended::Badly(_) => return Err(Failure::Failed(format!("{} cannot be run", run.name))),
-                    }
-                    measured.last().expect("one was added").1.clone()
+                    measured.push((run.group(), self.dry_run(run)?));
+                    measured.len() - 1
                 }
             };
+            let value = &measured[known].1;
             let number = |name: &str| value[name].as_f64().unwrap_or(0.0);
             total += number("seconds");
             let time = HumanDuration(Duration::from_secs_f64(number("seconds")));
@@ -233,6 +222,21 @@ impl Sweep {
             self.output.display()
         ));
         Ok(())
+    }
+
+    /// What `simcse train --dry-run` prints of a run, which is tried in a directory of its own.
+    fn dry_run(&self, run: &Run) -> Result<Value, Failure> {
+        let scratch = tempfile::tempdir()?;
+        let config = scratch.path().join("run.toml");
+        let mut arguments = self.arguments(run);
+        let output = scratch.path().join("out").to_string_lossy().into_owned();
+        arguments.insert("output_dir".to_owned(), output.into());
+        fs::write(&config, arguments.to_string())?;
+        match child::train(&config, &["--dry-run"], true)? {
+            Ended::Well(value) => Ok(value),
+            Ended::Stopped => Err(Failure::Stopped("stopped".to_owned())),
+            Ended::Badly(_) => Err(Failure::Failed(format!("{} cannot be run", run.name))),
+        }
     }
 
     /// Carries out the runs that are not done, and writes the table after each. Returns the names
