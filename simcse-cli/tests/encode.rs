@@ -197,7 +197,7 @@ fn the_extension_names_the_format() {
     let workspace = Workspace::new();
     for name in ["out.txt", "out", ".npy"] {
         let error = workspace.error(&format!("encode --model model - --output {name}"), 2);
-        assert!(error.contains(".npy, .jsonl or .safetensors"), "{error}");
+        assert!(error.contains(".npy, .jsonl, .safetensors or .arrow"), "{error}");
     }
     fs::create_dir(workspace.path("dir.npy")).unwrap();
     let error = workspace.error("encode --model model - --output dir.npy", 2);

@@ -55,6 +55,7 @@ pub use scores::{Figure, Scores, Unit};
 pub use search::index::{Description, Index, IndexWriter, Record, Source};
 pub use search::nearest::{Filter, Search, nearest};
 pub use search::paraphrases::{Pair, communities, paraphrases};
+pub use search::quantization::{Quantized, Ranges, ValueType};
 pub use search::vectors::{Storage, Vectors};
 pub use set::{EvaluationSet, LeftOut, SetKind};
 pub use sets::{Aggregation, Bm25Scores, Labels, Positives, Reranking, Retrieval, SentEval, Sts, Triplets};

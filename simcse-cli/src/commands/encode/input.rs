@@ -49,12 +49,17 @@ impl Input {
         Ok(Some(count))
     }
 
-    /// Sends all sentences in chunks, until the receiver is gone, and returns the warnings about
-    /// them.
-    pub(crate) fn send(&self, chunks: &SyncSender<Chunk>) -> Result<Vec<String>, RecordError> {
+    /// Sends all sentences except the first `skipped` in chunks, until the receiver is gone, and
+    /// returns the warnings about them.
+    pub(crate) fn send(&self, skipped: usize, chunks: &SyncSender<Chunk>) -> Result<Vec<String>, RecordError> {
         let mut texts = self.open()?;
         let mut chunk = Chunk::default();
         let mut bytes = 0;
+        for _ in 0..skipped {
+            if texts.next_text()?.is_none() {
+                break;
+            }
+        }
         while let Some(line) = texts.next_text()? {
             bytes += line.text.len();
             chunk.texts.push(line.text.to_owned());
@@ -66,7 +71,9 @@ impl Input {
                 bytes = 0;
             }
         }
-        let _ = chunks.send(chunk);
+        if !chunk.texts.is_empty() {
+            let _ = chunks.send(chunk);
+        }
         Ok(texts.warnings())
     }
 
@@ -81,7 +88,8 @@ impl Input {
         Texts::open(&self.path, self.column.as_deref())
     }
 
-    fn is_read_twice(&self) -> bool {
+    /// Whether its sentences can be read more than once.
+    pub(crate) fn is_read_twice(&self) -> bool {
         let special = || fs::metadata(&self.path).is_ok_and(|file| !file.is_file() && !file.is_dir());
         !is_standard_input(&self.path) && !special()
     }

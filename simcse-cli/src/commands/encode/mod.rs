@@ -1,42 +1,54 @@
 //! `simcse encode`: the embeddings of the sentences in a file.
 
+mod arrow;
+mod format;
 mod input;
 mod output;
+mod pass;
 
-use std::io::{self, BufWriter, IsTerminal, Write};
-use std::path::PathBuf;
-use std::sync::mpsc::{RecvTimeoutError, sync_channel};
-use std::time::{Duration, Instant};
-use std::{panic, thread};
+use std::io::{self, IsTerminal};
+use std::path::{Path, PathBuf};
+use std::time::Instant;
 
 use clap::Args;
 use clap::builder::{NonEmptyStringValueParser, OsStringValueParser, TypedValueParser};
 use indicatif::ProgressBar;
+use ndarray::{Axis, Slice};
 use serde::Serialize;
-use simcse_eval::metrics::unit_rows;
-use simcse_model::{BufferPool, Prompt, SentenceEncoder};
+use simcse_eval::{Ranges, ValueType};
+use simcse_model::{BufferPool, Named};
 
-use crate::args::{JsonArgs, ModelArgs, PromptArgs};
-use crate::commands::encode::input::{Chunk, Input};
-use crate::commands::encode::output::{Format, Output, write_file};
+use crate::args::{JsonArgs, ModelArgs, PromptArgs, named};
+use crate::commands::encode::format::{Layout, Row};
+use crate::commands::encode::input::Input;
+use crate::commands::encode::output::{Output, Sink, replace};
+use crate::commands::encode::pass::Encoding;
 use crate::error::Failure;
 use crate::inputs::load;
 use crate::progress;
-use crate::report::{self, STANDARD_OUTPUT, counted};
+use crate::report::{self, counted};
 use crate::stop;
 
-/// How often to check for a stop while waiting for a pipe.
-const PAUSE: Duration = Duration::from_millis(50);
+/// With fewer embeddings than this, sentences beyond their ranges are likely.
+const FEW_FOR_RANGES: usize = 100;
 
 const HELP: &str = "\
 Every line of a text file, and every record of a .csv, .tsv or .jsonl file, gives one row, including \
 empty ones. Texts are not trimmed.
 
-  .npy          a float32 matrix, for numpy.load
+  .npy          a matrix, for numpy.load
   .jsonl        one line {\"text\": \"…\", \"embedding\": [0.1, …]} per sentence
-  .safetensors  one float32 tensor, `embeddings`
+  .safetensors  one tensor, `embeddings`
+  .arrow        columns `text` and `embedding`, for pandas.read_feather, polars.read_ipc and others
 
-An existing file is replaced once the new one is complete.
+An existing file is replaced once the new one is complete. With --append, rows are added to it every
+few seconds instead, and after a kill the same command goes on: no row is lost or written twice.
+
+  --output-dtype  bytes per value  as in sentence-transformers
+  f32             4                encode
+  f16             2                encode, then astype(numpy.float16)
+  int8, uint8     1                quantize_embeddings, with the ranges of --calibration
+  binary, ubinary 1/8              quantize_embeddings
 
 A model's default prompt, if it has one, is put in front of every sentence, as in
 sentence-transformers; \"text\" in the output is the line without it.
@@ -45,6 +57,8 @@ Examples:
   simcse encode --model output/my-model titles.txt --output titles.npy
   simcse encode --model intfloat/e5-small-v2 q.txt --prompt 'query: ' -o q.npy
   simcse encode --model output/my-model pairs.csv --text-column sent0 -o pairs.npy
+  simcse encode --model output/my-model titles.txt --truncate-dim 128 --output-dtype binary -o bits.npy
+  simcse encode --model output/my-model ten-million.txt.gz --append -o embeddings.npy
   zcat titles.txt.gz | simcse encode --model output/my-model -o - | head -1";
 
 #[derive(Debug, Args)]
@@ -59,13 +73,26 @@ pub(crate) struct EncodeArgs {
     /// number from 1 [default: the one named text, sentence, sent0, anchor or the like]
     #[arg(long, value_name = "COLUMN", value_parser = NonEmptyStringValueParser::new())]
     text_column: Option<String>,
-    /// File to write, in the format of its extension: .npy, .jsonl or .safetensors; - for standard
-    /// output, as .jsonl
+    /// File to write, in the format of its extension: .npy, .jsonl, .safetensors or .arrow; - for
+    /// standard output, as .jsonl
     #[arg(long, short, value_name = "FILE", value_parser = OsStringValueParser::new().try_map(Output::parse))]
     output: Output,
+    /// Keep only the first values of each embedding, for models trained with --matryoshka-dims
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..))]
+    truncate_dim: Option<u32>,
     /// Scale every embedding to length 1, like normalize_embeddings in sentence-transformers
     #[arg(long)]
     normalize: bool,
+    /// What values are written as: f32, f16, int8, uint8, binary or ubinary [default: f32]
+    #[arg(long, value_name = "NAME", value_parser = named::<ValueType>)]
+    output_dtype: Option<ValueType>,
+    /// Sentences whose embeddings give the smallest and largest value of each dimension, for int8
+    /// and uint8 [default: the input, which is then encoded twice]
+    #[arg(long, value_name = "FILE")]
+    calibration: Option<PathBuf>,
+    /// Keep the rows of the output, which must be those of the first sentences, and add the others
+    #[arg(long)]
+    append: bool,
     #[command(flatten)]
     prompt: PromptArgs,
     #[command(flatten)]
@@ -77,6 +104,8 @@ struct EncodeReport<'a> {
     sentences: usize,
     /// Sentences longer than the model's maximum length.
     cut: usize,
+    /// Rows that the output had before.
+    kept: usize,
     dimension: usize,
     seconds: f64,
     sentences_per_second: f64,
@@ -89,49 +118,61 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
         let message = "no sentences: name a file with one sentence per line, or pipe them in (simcse encode --help)";
         return Err(Failure::Usage(message.to_owned()));
     }
-    let input = Input { path: args.input.unwrap_or_else(|| "-".into()), column: args.text_column };
+    let path = args.input.clone().unwrap_or_else(|| "-".into());
+    let input = Input { path, column: args.text_column.clone() };
     args.output.refuse(&input.path)?;
+    let calibration = calibration(&args, &input)?;
     let sentences = input.count()?;
     let encoder = load(&args.model.model, args.model.precision.get())?;
-    let dimension = encoder.dimension();
+    let dimension = args.truncate_dim.map_or(encoder.dimension(), |dimension| dimension as usize);
+    if dimension > encoder.dimension() {
+        let most = encoder.dimension();
+        return Err(Failure::Usage(format!("--truncate-dim: expected 1 to {most} values, found {dimension}")));
+    }
     let prompt = args.prompt.resolve(&encoder)?;
+    let mut encoding =
+        Encoding { encoder: &encoder, prompt, dimension, normalize: args.normalize, pool: BufferPool::new(), cut: 0 };
+    let ranges = calibration.map(|calibration| ranges(&mut encoding, &calibration)).transpose()?;
 
     let started = Instant::now();
-    let (name, format) = match &args.output {
-        Output::StandardOutput => (STANDARD_OUTPUT.to_owned(), Format::Jsonl),
-        Output::File(path, format) => (path.display().to_string(), *format),
-    };
+    let format = args.output.format();
+    let layout = Layout { format, value_type: args.output_dtype.unwrap_or_default(), ranges, dimension };
     let to_terminal = matches!(args.output, Output::StandardOutput) && io::stdout().is_terminal();
     let bar = if to_terminal { ProgressBar::hidden() } else { progress::sentences_bar(sentences) };
-    let mut encoding = Encoding {
-        encoder: &encoder,
-        prompt,
-        normalize: args.normalize,
-        input: &input,
-        output: &name,
-        format,
-        bar,
-        pool: BufferPool::new(),
-        written: 0,
-        cut: 0,
-    };
-    // A partial file is removed before the process stops.
+    // A partial file is removed, or its rows are kept, before the process stops.
     let _deferred = matches!(args.output, Output::File(..)).then(stop::defer);
-    let sentences = match &args.output {
-        Output::StandardOutput => encoding.write(&mut BufWriter::new(io::stdout().lock()))?,
-        Output::File(path, _) => write_file(path, format, dimension, |file| encoding.write(file))?,
+    let mut adding = Adding { encoding, input: &input, bar };
+    let name = args.output.name();
+    let result = match &args.output {
+        Output::StandardOutput => adding.add_all(&mut Sink::standard_output(layout), None),
+        Output::File(path, _) if args.append => adding.append(path, layout),
+        Output::File(path, _) => replace(path, layout, |sink| adding.add_all(sink, None)),
     };
+    let Rows { kept, added: sentences } = result.map_err(|failure| match failure {
+        Failure::Stopped(_) if !args.append => Failure::Stopped(format!("stopped; {name} was not written")),
+        failure => failure,
+    })?;
 
     let seconds = started.elapsed().as_secs_f64();
     let sentences_per_second = if sentences == 0 { 0.0 } else { sentences as f64 / seconds };
-    let cut = encoding.cut;
+    let cut = adding.encoding.cut;
     if args.json.json {
         let prompt = prompt.text;
-        return report::print_json(&EncodeReport { sentences, cut, dimension, seconds, sentences_per_second, prompt });
+        return report::print_json(&EncodeReport {
+            sentences,
+            cut,
+            kept,
+            dimension,
+            seconds,
+            sentences_per_second,
+            prompt,
+        });
     }
     let embeddings = counted(sentences, "embedding", "embeddings");
+    let after = if kept == 0 { String::new() } else { format!(" after the {kept} that were there") };
     report::note(&format!(
-        "{embeddings}, {dimension} wide, written to {name} in {seconds:.1} s ({sentences_per_second:.0} sentences/s)"
+        "{embeddings}, {dimension} wide, written to {name}{after} in {seconds:.1} s ({sentences_per_second:.0} \
+         sentences/s)"
     ));
     if cut > 0 {
         let most = encoder.directory.max_seq_length;
@@ -143,61 +184,101 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
     Ok(())
 }
 
-struct Encoding<'a> {
-    encoder: &'a SentenceEncoder,
-    prompt: Prompt<'a>,
-    normalize: bool,
-    input: &'a Input,
-    /// What errors call the output.
-    output: &'a str,
-    format: Format,
-    bar: ProgressBar,
-    pool: BufferPool,
-    written: usize,
-    cut: usize,
+/// The sentences that `--output-dtype` needs for ranges.
+fn calibration(args: &EncodeArgs, input: &Input) -> Result<Option<Input>, Failure> {
+    let value_type = args.output_dtype.unwrap_or_default();
+    let usage = |message: String| Err(Failure::Usage(message));
+    match &args.calibration {
+        _ if args.append && !args.output.grows() => usage(format!(
+            "--append: expected a file that ends in .npy, .jsonl or .safetensors, found {}",
+            args.output.name()
+        )),
+        Some(_) if !value_type.needs_ranges() => {
+            usage(format!("--calibration: is for --output-dtype int8 and uint8, found {}", value_type.name()))
+        }
+        Some(path) => Ok(Some(Input { path: path.clone(), column: args.text_column.clone() })),
+        None if !value_type.needs_ranges() => Ok(None),
+        None if args.append || !input.is_read_twice() => usage(format!(
+            "--output-dtype {}: needs --calibration FILE if sentences are appended or can be read only once",
+            value_type.name()
+        )),
+        None => Ok(Some(input.clone())),
+    }
 }
 
-impl Encoding<'_> {
-    /// Writes the embeddings of all sentences and returns their number.
-    fn write(&mut self, out: &mut impl Write) -> Result<usize, Failure> {
-        let input = self.input.clone();
-        let (sender, chunks) = sync_channel(1);
-        // On its own thread, because reading a pipe may block forever.
-        let reader = thread::spawn(move || input.send(&sender));
-        loop {
-            if stop::requested() {
-                return Err(Failure::Stopped(format!("stopped; {} was not written", self.output)));
-            }
-            match chunks.recv_timeout(PAUSE) {
-                Ok(chunk) => self.write_chunk(out, &chunk)?,
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-        }
-        let warnings = reader.join().unwrap_or_else(|panic| panic::resume_unwind(panic))?;
-        self.input.warn_late(&warnings);
-        Ok(self.written)
-    }
-
-    /// Encodes and writes the next sentences.
-    fn write_chunk(&mut self, out: &mut impl Write, Chunk { texts, lines }: &Chunk) -> Result<(), Failure> {
-        let tokens = self.encoder.tokenize_with_prompt(self.prompt, texts)?;
-        let mut embeddings = self.encoder.encode_tokens_after(self.prompt.excluded, &tokens.ids, &mut self.pool);
-        if let Some(row) = embeddings.rows().into_iter().position(|row| row.iter().any(|value| !value.is_finite())) {
+/// The ranges of the embeddings of sentences.
+fn ranges(encoding: &mut Encoding, input: &Input) -> Result<Ranges, Failure> {
+    let bar = progress::sentences_bar(input.count()?);
+    let mut ranges = Ranges::default();
+    encoding.pass(input, 0, &bar, |_, embeddings| {
+        ranges.add(embeddings.view());
+        Ok(())
+    })?;
+    bar.finish_and_clear();
+    encoding.cut = 0;
+    match ranges.count() {
+        count @ 0..2 => {
             return Err(Failure::Failed(format!(
-                "{}, line {}: the model gives an embedding with NaN or infinite values: its weights are damaged or \
-                 too large",
-                self.input.name(),
-                lines[row]
+                "{}: expected two or more sentences for the ranges of values, found {count}",
+                input.name()
             )));
         }
-        if self.normalize {
-            embeddings = unit_rows(embeddings.view());
+        count @ 2..FEW_FOR_RANGES => report::warn(&format!(
+            "{}: the ranges of values come from only {count} embeddings, and others may lie outside",
+            input.name()
+        )),
+        _ => {}
+    }
+    Ok(ranges)
+}
+
+/// Sentences on their way into a file.
+struct Adding<'a> {
+    encoding: Encoding<'a>,
+    input: &'a Input,
+    bar: ProgressBar,
+}
+
+/// Rows that a file had, and those that it got.
+struct Rows {
+    kept: usize,
+    added: usize,
+}
+
+impl Adding<'_> {
+    /// Adds the sentences after those that a file has.
+    fn append(&mut self, path: &Path, layout: Layout) -> Result<Rows, Failure> {
+        let (mut sink, last) = Sink::append(path, layout)?;
+        let added = self.add_all(&mut sink, last);
+        // Also what was encoded before an error.
+        sink.commit()?;
+        added.map_err(|failure| match failure {
+            Failure::Stopped(_) => {
+                let rows = counted(sink.rows(), "row", "rows");
+                Failure::Stopped(format!("stopped after {rows}; the same command goes on"))
+            }
+            failure => failure,
+        })
+    }
+
+    /// Adds all sentences except those whose rows are there, of which the last one is `last`.
+    fn add_all(&mut self, sink: &mut Sink, mut last: Option<Row>) -> Result<Rows, Failure> {
+        let kept = sink.rows();
+        let skipped = kept - usize::from(last.is_some());
+        self.bar.inc(skipped as u64);
+        self.encoding.pass(self.input, skipped, &self.bar, |chunk, embeddings| {
+            let known = usize::from(last.is_some());
+            if let Some(last) = last.take() {
+                sink.check_last(&last, &chunk.texts[0], embeddings.row(0))?;
+            }
+            sink.write(&chunk.texts[known..], embeddings.slice_axis(Axis(0), Slice::from(known..)))
+        })?;
+        if last.is_some() {
+            return Err(Failure::Failed(format!(
+                "{}: expected the {kept} sentences whose embeddings are in the output, found fewer",
+                self.input.name()
+            )));
         }
-        self.format.write_rows(out, texts, embeddings.view()).map_err(Failure::writing(self.output))?;
-        self.bar.inc(texts.len() as u64);
-        self.written += texts.len();
-        self.cut += tokens.cut;
-        Ok(())
+        Ok(Rows { kept, added: sink.rows() - kept })
     }
 }

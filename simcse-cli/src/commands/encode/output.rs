@@ -1,21 +1,27 @@
-//! Files of embeddings: NumPy, safetensors, JSON lines.
-//!
-//! Rows are written as they are computed. The header's length does not depend on their number, so
-//! the header is overwritten at the end, when the number is known.
+//! Where embeddings go: to standard output, to a file that is replaced once it is complete, or to
+//! the end of a file.
 
 use std::ffi::OsString;
-use std::fs::{self, File};
-use std::io::{self, BufWriter, Seek, Write};
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, BufRead, BufReader, BufWriter, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
-use ndarray::ArrayView2;
+use ndarray::{ArrayView1, ArrayView2};
 use same_file::Handle;
-use serde::Serialize;
-use serde_json::json;
-use simcse_model::io::{is_standard_input, write_atomically};
+use simcse_eval::ValueType;
+use simcse_model::Named;
+use simcse_model::io::{atomically, excerpt, is_standard_input, sync_parent};
 
+use crate::commands::encode::arrow::ArrowFile;
+use crate::commands::encode::format::{Format, Layout, Row};
 use crate::error::Failure;
 use crate::report::STANDARD_OUTPUT;
+
+/// How often rows are made part of a file that grows.
+const COMMIT: Duration = Duration::from_secs(5);
+/// Bytes that are written at a time.
+const BUFFER: usize = 1 << 20;
 
 /// The value of `--output`.
 #[derive(Debug, Clone)]
@@ -23,24 +29,6 @@ pub(crate) enum Output {
     /// `-`: JSON lines.
     StandardOutput,
     File(PathBuf, Format),
-}
-
-/// The format that an extension selects.
-#[derive(Debug, Clone, Copy)]
-pub(crate) enum Format {
-    /// NumPy's format, version 1.0: `<f4`, C order.
-    Npy,
-    /// One object with `text` and `embedding` per line.
-    Jsonl,
-    /// One tensor, `embeddings`.
-    Safetensors,
-}
-
-/// A line of JSON lines.
-#[derive(Serialize)]
-struct JsonLine<'a> {
-    text: &'a str,
-    embedding: &'a [f32],
 }
 
 impl Output {
@@ -54,12 +42,33 @@ impl Output {
             Some("npy") => Format::Npy,
             Some("jsonl") => Format::Jsonl,
             Some("safetensors") => Format::Safetensors,
-            _ => return Err("expected a name ending in .npy, .jsonl or .safetensors, or -".to_owned()),
+            Some("arrow") => Format::Arrow,
+            _ => return Err("expected a name ending in .npy, .jsonl, .safetensors or .arrow, or -".to_owned()),
         };
         if path.is_dir() {
             return Err("expected a file, found a directory".to_owned());
         }
         Ok(Self::File(path, format))
+    }
+
+    /// What messages call it.
+    pub(crate) fn name(&self) -> String {
+        match self {
+            Self::StandardOutput => STANDARD_OUTPUT.to_owned(),
+            Self::File(path, _) => path.display().to_string(),
+        }
+    }
+
+    pub(crate) fn format(&self) -> Format {
+        match self {
+            Self::StandardOutput => Format::Jsonl,
+            Self::File(_, format) => *format,
+        }
+    }
+
+    /// Whether rows can be added to one that is there.
+    pub(crate) fn grows(&self) -> bool {
+        matches!(self, Self::File(_, Format::Npy | Format::Jsonl | Format::Safetensors))
     }
 
     /// Refuses to overwrite the input while it is read, or to append to it forever.
@@ -76,11 +85,7 @@ impl Output {
         if !is_file || input != output {
             return Ok(());
         }
-        let name = match self {
-            Self::StandardOutput => STANDARD_OUTPUT.to_owned(),
-            Self::File(path, _) => path.display().to_string(),
-        };
-        Err(Failure::Usage(format!("--output: expected a file other than the input, found the input: {name}")))
+        Err(Failure::Usage(format!("--output: expected a file other than the input, found the input: {}", self.name())))
     }
 }
 
@@ -89,86 +94,210 @@ fn regular(path: &Path) -> io::Result<Handle> {
     if fs::metadata(path)?.is_file() { Handle::from_path(path) } else { Err(io::Error::other("not a regular file")) }
 }
 
-impl Format {
-    /// The bytes in front of `rows` embeddings of `dimension` values.
-    fn header(self, rows: usize, dimension: usize) -> Vec<u8> {
-        /// NumPy requires a multiple of 64, safetensors of 8; the largest numbers fit.
-        const LEN: usize = 192;
-        match self {
-            Self::Jsonl => Vec::new(),
-            Self::Npy => {
-                let prefix = b"\x93NUMPY\x01\x00";
-                let text = LEN - prefix.len() - size_of::<u16>();
-                let header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({rows}, {dimension}), }}");
-                let header = format!("{header:<width$}\n", width = text - 1);
-                [&prefix[..], &(text as u16).to_le_bytes(), header.as_bytes()].concat()
-            }
-            Self::Safetensors => {
-                let text = LEN - size_of::<u64>();
-                let bytes = rows * dimension * size_of::<f32>();
-                let tensor = json!({ "dtype": "F32", "shape": [rows, dimension], "data_offsets": [0, bytes] });
-                let header = format!("{:<text$}", json!({ "embeddings": tensor }).to_string());
-                [&(text as u64).to_le_bytes(), header.as_bytes()].concat()
-            }
-        }
-    }
-
-    /// Writes `embeddings`, (S, C), of `texts`, (S).
-    pub(crate) fn write_rows(
-        self,
-        out: &mut impl Write,
-        texts: &[String],
-        embeddings: ArrayView2<f32>,
-    ) -> io::Result<()> {
-        for (text, row) in texts.iter().zip(embeddings.rows()) {
-            match self {
-                Self::Jsonl => {
-                    let embedding = row.as_slice().expect("rows in C order");
-                    serde_json::to_writer(&mut *out, &JsonLine { text, embedding })?;
-                    out.write_all(b"\n")?;
-                }
-                Self::Npy | Self::Safetensors => {
-                    row.iter().try_for_each(|value| out.write_all(&value.to_le_bytes()))?;
-                }
-            }
-        }
-        out.flush()
-    }
+/// Rows on their way to a file or to standard output.
+pub(crate) struct Sink {
+    out: Out,
+    name: String,
+    layout: Layout,
+    rows: usize,
+    /// When the rows became part of the file the last time, if that is to happen on the way.
+    committed: Option<Instant>,
 }
 
-/// Writes a file of embeddings that is either complete or not there. `write` writes the rows and
-/// returns their number.
-pub(crate) fn write_file(
-    path: &Path,
-    format: Format,
-    dimension: usize,
-    write: impl FnOnce(&mut BufWriter<File>) -> Result<usize, Failure>,
-) -> Result<usize, Failure> {
-    let mut result = Ok(0);
-    let written = write_atomically(path, |file| {
-        file.write_all(&format.header(0, dimension))?;
-        result = write(file);
-        let Ok(rows) = result else {
-            return Err(io::Error::other("no rows")); // removes the file; `result` says why
+enum Out {
+    StandardOutput(BufWriter<io::StdoutLock<'static>>),
+    File(BufWriter<File>),
+    Arrow(ArrowFile),
+}
+
+impl Sink {
+    pub(crate) fn standard_output(layout: Layout) -> Self {
+        let out = Out::StandardOutput(BufWriter::new(io::stdout().lock()));
+        Self { out, name: STANDARD_OUTPUT.to_owned(), layout, rows: 0, committed: None }
+    }
+
+    /// A new file, which errors call `name`.
+    fn create(mut file: File, name: &Path, layout: Layout) -> io::Result<Self> {
+        file.write_all(&layout.header(0))?;
+        let file = BufWriter::with_capacity(BUFFER, file);
+        let out = match layout.format {
+            Format::Arrow => Out::Arrow(ArrowFile::create(file, &layout)?),
+            _ => Out::File(file),
         };
-        file.rewind()?;
-        file.write_all(&format.header(rows, dimension))
-    });
-    let rows = result?;
-    written.map_err(|error| Failure::Failed(format!("cannot write {error}")))?;
-    Ok(rows)
+        Ok(Self { out, name: name.display().to_string(), layout, rows: 0, committed: None })
+    }
+
+    /// The end of a file, with its last row; what follows the rows that its header states, or the
+    /// last whole line, is cut off. A file that is missing is created.
+    pub(crate) fn append(path: &Path, layout: Layout) -> Result<(Self, Option<Row>), Failure> {
+        let failed = |error| Failure::writing(path.display())(error);
+        let mut options = OpenOptions::new();
+        let mut file = options.read(true).write(true).create(true).truncate(false).open(path).map_err(failed)?;
+        if file.try_lock().is_err() {
+            let message = format!("{}: expected a file that nobody writes, found it locked", path.display());
+            return Err(Failure::Failed(message));
+        }
+        let (rows, last) = match file.metadata().map_err(failed)?.len() {
+            0 => {
+                file.write_all(&layout.header(0)).and_then(|()| sync_parent(path)).map_err(failed)?;
+                (0, None)
+            }
+            bytes => existing(&mut file, bytes, path, &layout)?,
+        };
+        let end = file.stream_position().map_err(failed)?;
+        file.set_len(end).map_err(failed)?;
+        let out = Out::File(BufWriter::with_capacity(BUFFER, file));
+        let name = path.display().to_string();
+        Ok((Self { out, name, layout, rows, committed: Some(Instant::now()) }, last))
+    }
+
+    /// The rows that are there.
+    pub(crate) fn rows(&self) -> usize {
+        self.rows
+    }
+
+    /// Refuses a last row that is not that of `text` and its embedding, (C).
+    pub(crate) fn check_last(&self, last: &Row, text: &str, embedding: ArrayView1<f32>) -> Result<(), Failure> {
+        let expected = self.layout.quantize(embedding).to_f32();
+        let differs = |what: &str| {
+            Failure::Failed(format!(
+                "{}, row {}: expected the {what} of sentence {}, \"{}\", found another: the sentences, the model or \
+                 its options have changed",
+                self.name,
+                self.rows,
+                self.rows,
+                excerpt(text, 80)
+            ))
+        };
+        if last.text.as_ref().is_some_and(|last| last != text) {
+            return Err(differs("text"));
+        }
+        let bits = matches!(self.layout.value_type, ValueType::Binary | ValueType::Ubinary);
+        let largest = expected.iter().fold(0.0, |largest: f32, value| largest.max(value.abs()));
+        let rounding = if bits { 0.0 } else { largest / 100.0 };
+        let pairs = expected.iter().zip(&last.embedding);
+        let same = pairs.filter(|(a, b)| (*a - *b).abs() <= rounding).count();
+        // Another processor rounds differently.
+        if last.embedding.len() != expected.len() || 10 * same < 9 * expected.len() {
+            return Err(differs("embedding"));
+        }
+        Ok(())
+    }
+
+    /// Writes the rows of `texts`, (S): `embeddings`, (S, C).
+    pub(crate) fn write(&mut self, texts: &[String], embeddings: ArrayView2<f32>) -> Result<(), Failure> {
+        let layout = &self.layout;
+        let mut rows = texts.iter().zip(embeddings.rows());
+        let written = match &mut self.out {
+            Out::StandardOutput(out) => {
+                rows.try_for_each(|(text, row)| layout.write(out, text, row)).and_then(|()| out.flush())
+            }
+            Out::File(file) => rows.try_for_each(|(text, row)| layout.write(file, text, row)),
+            Out::Arrow(file) => file.write(texts, rows.map(|(_, row)| layout.quantize(row))),
+        };
+        written.map_err(Failure::writing(&self.name))?;
+        self.rows += texts.len();
+        if self.committed.is_some_and(|committed| committed.elapsed() > COMMIT) {
+            self.commit()?;
+            self.committed = Some(Instant::now());
+        }
+        Ok(())
+    }
+
+    /// Makes all rows part of the file: they are on disk before the header counts them.
+    pub(crate) fn commit(&mut self) -> Result<(), Failure> {
+        self.try_commit().map_err(Failure::writing(&self.name))
+    }
+
+    fn try_commit(&mut self) -> io::Result<()> {
+        let writer = match &mut self.out {
+            Out::StandardOutput(_) => return Ok(()),
+            Out::Arrow(file) => return file.finish()?.sync_data(),
+            Out::File(writer) => writer,
+        };
+        writer.flush()?;
+        let mut file = writer.get_ref();
+        file.sync_data()?;
+        let header = self.layout.header(self.rows);
+        if !header.is_empty() {
+            file.rewind()?;
+            file.write_all(&header)?;
+            file.seek(SeekFrom::End(0))?;
+            file.sync_data()?;
+        }
+        Ok(())
+    }
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn headers_are_equally_long_for_any_number_of_rows() {
-        for format in [Format::Npy, Format::Jsonl, Format::Safetensors] {
-            let most = format.header(usize::MAX >> 17, 1 << 14);
-            assert_eq!(most.len(), format.header(0, 1).len());
-            assert_eq!(most.len() % 64, 0);
+/// Counts the rows of a file of `bytes` bytes, and returns the last one; the file's position is
+/// behind it.
+fn existing(file: &mut File, bytes: u64, path: &Path, layout: &Layout) -> Result<(usize, Option<Row>), Failure> {
+    let failed = |error| Failure::writing(path.display())(error);
+    let damaged = |found: &str| {
+        let expected = match layout.row_bytes() {
+            None => "lines with a text and an embedding".to_owned(),
+            Some(_) => format!(
+                "embeddings of {} values as {}, written by this command",
+                layout.dimension,
+                layout.value_type.name()
+            ),
+        };
+        Failure::Failed(format!("{}: expected {expected}, found {found}", path.display()))
+    };
+    let (rows, last) = match layout.row_bytes() {
+        None => last_line(file).map_err(failed)?,
+        Some(row) => {
+            let mut header = vec![0; layout.header_bytes()];
+            file.read_exact(&mut header).map_err(|_| damaged(&format!("{bytes} bytes")))?;
+            let rows = layout.rows_of(&header).ok_or_else(|| damaged("another header"))?;
+            let end = (header.len() + rows * row) as u64;
+            if bytes < end {
+                return Err(damaged(&format!("{bytes} bytes instead of {end}")));
+            }
+            let mut last = vec![0; row * rows.min(1)];
+            file.seek(SeekFrom::Start(end - last.len() as u64)).map_err(failed)?;
+            file.read_exact(&mut last).map_err(failed)?;
+            (rows, last)
         }
+    };
+    match rows {
+        0 => Ok((0, None)),
+        _ => Ok((rows, Some(layout.read(&last).ok_or_else(|| damaged("another last line"))?))),
     }
+}
+
+/// Counts the whole lines of a file, and returns the last one; the file's position is behind it.
+fn last_line(file: &mut File) -> io::Result<(usize, Vec<u8>)> {
+    let mut reader = BufReader::with_capacity(1 << 20, &mut *file);
+    let (mut count, mut end) = (0, 0);
+    let (mut line, mut last) = (Vec::new(), Vec::new());
+    loop {
+        line.clear();
+        end += reader.read_until(b'\n', &mut line)? as u64;
+        if line.last() != Some(&b'\n') {
+            break;
+        }
+        count += 1;
+        std::mem::swap(&mut line, &mut last);
+    }
+    file.seek(SeekFrom::Start(end - line.len() as u64))?;
+    Ok((count, last))
+}
+
+/// Replaces a file by what `write` writes into a new one, or leaves it as it was.
+pub(crate) fn replace<T>(
+    path: &Path,
+    layout: Layout,
+    write: impl FnOnce(&mut Sink) -> Result<T, Failure>,
+) -> Result<T, Failure> {
+    let mut outcome = None;
+    let written = atomically(path, |temporary| {
+        let mut sink = Sink::create(File::create_new(temporary)?, path, layout)?;
+        let result = outcome.insert(write(&mut sink));
+        // Removes the file; `outcome` says why.
+        if result.is_err() { Err(io::Error::other("no rows")) } else { sink.try_commit() }
+    });
+    let outcome = outcome.transpose()?;
+    written.and_then(|()| sync_parent(path)).map_err(Failure::writing(path.display()))?;
+    Ok(outcome.expect("rows were written"))
 }
