@@ -80,6 +80,22 @@ pub(crate) fn read_texts(path: &Path, column: Option<&str>) -> Result<Vec<String
     Ok(texts)
 }
 
+/// The texts on both sides of a table of pairs.
+pub(crate) fn read_pairs(path: &Path, columns: &[String]) -> Result<(Vec<String>, Vec<String>), Failure> {
+    let mut texts = Texts::open_columns(path, columns)?;
+    if texts.columns() != 2 {
+        let found = texts.columns();
+        let message = "expected two columns of texts (--text-columns A,B)";
+        return Err(Failure::Failed(format!("{}: {message}, found {found}", path.display())));
+    }
+    let (mut left, mut right) = (Vec::new(), Vec::new());
+    while let Some(pair) = texts.next_texts()? {
+        left.push(pair[0].clone());
+        right.push(pair[1].clone());
+    }
+    Ok((left, right))
+}
+
 /// The vectors of texts. Equal texts are encoded once.
 pub(crate) fn encode(encoder: &SentenceEncoder, prompt: Prompt, texts: &[String]) -> Result<Vectors, Failure> {
     let bar = progress::sentences_bar(Some(texts.len() as u64));

@@ -41,6 +41,7 @@ use commands::eval::EvalArgs;
 use commands::fetch::FetchArgs;
 use commands::index::IndexArgs;
 use commands::manuals::{CompletionsArgs, ManArgs};
+use commands::mine::MineArgs;
 use commands::paraphrases::{ClusterArgs, ParaphrasesArgs};
 use commands::pretrain::PretrainArgs;
 use commands::report::ReportArgs;
@@ -102,6 +103,8 @@ enum Command {
     Paraphrases(ParaphrasesArgs),
     /// Find groups of similar sentences in a corpus
     Cluster(ClusterArgs),
+    /// Find hard negatives for pairs
+    Mine(MineArgs),
     /// Show a run, or several, on one page
     Report(ReportArgs),
     /// List runs, or compare two
@@ -151,6 +154,7 @@ fn run(cli: Cli, origins: &Origins) -> Result<(), Failure> {
         Command::Search(args) => commands::search::run(&args),
         Command::Paraphrases(args) => commands::paraphrases::run_paraphrases(&args),
         Command::Cluster(args) => commands::paraphrases::run_cluster(&args),
+        Command::Mine(args) => commands::mine::run(&args),
         Command::Report(args) => commands::report::run(&args),
         Command::Sweep(args) => commands::sweep::run(&args),
         Command::Runs(args) => commands::runs::run(&args),

@@ -10,6 +10,7 @@ pub(crate) mod eval;
 pub(crate) mod fetch;
 pub(crate) mod index;
 pub(crate) mod manuals;
+pub(crate) mod mine;
 pub(crate) mod paraphrases;
 pub(crate) mod pretrain;
 pub(crate) mod report;

@@ -6,10 +6,9 @@ use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use ndarray::Array2;
 use serde_json::json;
-use simcse_model::io::Texts;
 
 use crate::args::{JsonArgs, ModelArgs, PromptArgs};
-use crate::corpus::{encode, read_texts};
+use crate::corpus::{encode, read_pairs, read_texts};
 use crate::error::Failure;
 use crate::inputs::load;
 use crate::report;
@@ -73,22 +72,6 @@ pub(crate) fn run(args: &SimilarityArgs) -> Result<(), Failure> {
         }
     }
     Ok(())
-}
-
-/// The texts on both sides of a table of pairs.
-fn read_pairs(path: &std::path::Path, columns: &[String]) -> Result<(Vec<String>, Vec<String>), Failure> {
-    let mut texts = Texts::open_columns(path, columns)?;
-    if texts.columns() != 2 {
-        let found = texts.columns();
-        let message = "expected two columns of texts (--text-columns A,B)";
-        return Err(Failure::Failed(format!("{}: {message}, found {found}", path.display())));
-    }
-    let (mut left, mut right) = (Vec::new(), Vec::new());
-    while let Some(pair) = texts.next_texts()? {
-        left.push(pair[0].clone());
-        right.push(pair[1].clone());
-    }
-    Ok((left, right))
 }
 
 /// A line for each row on the left, with its similarities to those on the right.
