@@ -1,10 +1,11 @@
-"""Compares `simcse search`, `paraphrases` and `cluster` with sentence-transformers.
+"""Compares `simcse search`, `paraphrases`, `cluster` and `mine` with sentence-transformers.
 
     search.py PROGRAM MODEL CORPUS QUERIES
 
 CORPUS and QUERIES have one text per line. For each query, the scores of the best rows must be those of
 `util.semantic_search` to 1e-5, and the rows the same wherever scores differ by more. Pairs are compared with
-`util.paraphrase_mining_embeddings`, groups with `util.community_detection`.
+`util.paraphrase_mining_embeddings`, groups with `util.community_detection`,
+hard negatives for pairs of a query and the row with its number with `util.mine_hard_negatives`.
 """
 
 import json
@@ -13,6 +14,7 @@ import sys
 import tempfile
 
 import torch
+from datasets import Dataset
 from sentence_transformers import SentenceTransformer, util
 
 TOLERANCE = 1e-5
@@ -78,6 +80,27 @@ def main():
         same = sum(sorted(a) == sorted(b) for a, b in zip(ours, theirs))
         assert len(ours) == len(theirs) and same == len(ours), (len(ours), len(theirs), same)
         print(f"cluster: {len(ours)} groups, all the same")
+
+        with open(f"{directory}/pairs.jsonl", "w", encoding="utf-8") as file:
+            for pair in zip(queries, corpus):
+                file.write(json.dumps(dict(zip(["anchor", "positive"], pair))) + "\n")
+        run(program, "mine", f"{directory}/pairs.jsonl", "--corpus", corpus_file, "--model", model_dir, "--range-min", "1",
+            "--max-score", "0.6", "--scores", "--output", f"{directory}/triplets.jsonl")
+        ours = [json.loads(line) for line in lines(f"{directory}/triplets.jsonl")]
+        pairs = Dataset.from_dict({"anchor": queries, "positive": corpus[: len(queries)]})
+        theirs = util.mine_hard_negatives(pairs, model, corpus=corpus, range_min=1, max_score=0.6, output_scores=True,
+                                          verbose=False)
+        assert len(ours) == len(theirs) > len(queries), (len(ours), len(theirs))
+        worst = 0.0
+        for found, expected in zip(ours, theirs):
+            difference = max(abs(found[f"{name}_score"] - score)
+                             for name, score in zip(["positive", "negative"], expected["scores"]))
+            worst = max(worst, difference)
+            assert all(found[name] == expected[name] for name in ["anchor", "positive"]), (found, expected)
+        assert worst <= TOLERANCE, worst
+        same = sum(found["negative"] == expected["negative"] for found, expected in zip(ours, theirs))
+        assert same >= 0.99 * len(ours), same  # the others are ties but for rounding
+        print(f"mine: {same} of {len(ours)} triplets are the same, scores differ by {worst:.1e}")
 
 
 if __name__ == "__main__":
