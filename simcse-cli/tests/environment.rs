@@ -13,7 +13,7 @@ fn an_unknown_instruction_set_is_refused_before_anything_else() {
         assert_eq!(output.status.code(), Some(2), "{arguments}");
         assert_eq!(
             text(&output.stderr),
-            "error: SIMCSE_ISA: expected portable, avx2, avx512 or amx, found avx1024\n",
+            "error: SIMCSE_ISA: expected portable, neon, avx2, avx512 or amx, found avx1024\n",
             "{arguments}"
         );
         assert_eq!(text(&output.stdout), "", "{arguments}");

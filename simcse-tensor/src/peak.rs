@@ -17,6 +17,8 @@ use crate::gemm::words::TwoBf16;
 use crate::gemm::words::{OneF32, Words};
 use crate::named::Named;
 use crate::precision::Precision;
+#[cfg(target_arch = "aarch64")]
+use crate::simd::Neon;
 #[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512};
 use crate::simd::{Isa, KernelOn, Portable, Simd};
@@ -64,6 +66,8 @@ fn multiply_adds(precision: Precision) -> f64 {
         (Isa::Avx512 | Isa::Amx, Precision::F32) => Avx512::<false>::call(OnVectors(OneF32)),
         #[cfg(target_arch = "x86_64")]
         (Isa::Avx2, Precision::F32) => Avx2::call(OnVectors(OneF32)),
+        #[cfg(target_arch = "aarch64")]
+        (Isa::Neon, Precision::F32) => Neon::call(OnVectors(OneF32)),
         (_, Precision::F32) => Portable::call(OnVectors(OneF32)),
         (isa, Precision::Bf16) => panic!("peak: no bf16 products on {}", isa.name()),
     }

@@ -1,38 +1,49 @@
-//! The micro-kernels that there are for x86-64: which vectors, which words, and tiles of which
+//! The micro-kernels that there are: which vectors, which words, and tiles of which
 //! size.
 
 #![allow(unsafe_code)]
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use ndarray::ArrayView2;
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use crate::gemm::amx;
 use crate::gemm::micro_kernel::Vectors;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use crate::gemm::micro_kernel::{Accumulators, MicroKernel};
-#[cfg(target_os = "linux")]
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use crate::gemm::packing::pack;
-#[cfg(target_os = "linux")]
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use crate::gemm::prefetch::Prefetch;
-use crate::gemm::words::{OneF32, TwoBf16};
-#[cfg(target_os = "linux")]
+use crate::gemm::words::OneF32;
+#[cfg(target_arch = "x86_64")]
+use crate::gemm::words::TwoBf16;
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 use crate::simd::Isa;
+#[cfg(target_arch = "aarch64")]
+use crate::simd::Neon;
+#[cfg(target_arch = "x86_64")]
 use crate::simd::{Avx2, Avx512};
 
+/// f32 with NEON: 24 of its 32 registers for sums, four for a row of B.
+#[cfg(target_arch = "aarch64")]
+pub(crate) type NeonF32 = Vectors<Neon, OneF32, 6, 2>;
 /// f32 with AVX2.
+#[cfg(target_arch = "x86_64")]
 pub(crate) type Avx2F32 = Vectors<Avx2, OneF32, 6, 2>;
 /// f32 with AVX-512.
+#[cfg(target_arch = "x86_64")]
 pub(crate) type Avx512F32 = Vectors<Avx512<false>, OneF32, 14, 2>;
 /// bf16 with AVX-512.
+#[cfg(target_arch = "x86_64")]
 pub(crate) type Avx512Bf16 = Vectors<Avx512<true>, TwoBf16, 14, 2>;
 
 /// bf16 with AMX: four tiles of sums.
-#[cfg(target_os = "linux")]
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 #[derive(Clone, Copy)]
 pub(crate) struct AmxBf16(());
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_arch = "x86_64", target_os = "linux"))]
 impl MicroKernel for AmxBf16 {
     type S = Avx512<true>;
     type W = TwoBf16;

@@ -18,18 +18,18 @@
 mod addend;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod amx;
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+#[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code))]
 mod blocked;
-#[cfg(target_arch = "x86_64")]
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod instances;
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+#[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code))]
 mod micro_kernel;
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+#[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code))]
 mod packing;
 mod portable;
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+#[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code))]
 mod prefetch;
-#[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+#[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code))]
 mod tile;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
 pub(crate) mod words;
@@ -91,6 +91,8 @@ pub fn gemm(
         (Isa::Avx512 | Isa::Amx, Precision::F32) => blocked::gemm::<instances::Avx512F32>(a, b, addend, k_ends, c),
         #[cfg(target_arch = "x86_64")]
         (Isa::Avx2, Precision::F32) => blocked::gemm::<instances::Avx2F32>(a, b, addend, k_ends, c),
+        #[cfg(target_arch = "aarch64")]
+        (Isa::Neon, Precision::F32) => blocked::gemm::<instances::NeonF32>(a, b, addend, k_ends, c),
         (_, Precision::F32) => portable::gemm(a, b, addend, k_ends, c),
         (isa, Precision::Bf16) => panic!("gemm: no bf16 products on {}", isa.name()),
     }
@@ -107,6 +109,8 @@ pub fn gemm_scratch_bytes(precision: Precision, k: usize, n: usize) -> usize {
         (Isa::Avx512 | Isa::Amx, Precision::F32) => blocked::scratch::<instances::Avx512F32>(k, n),
         #[cfg(target_arch = "x86_64")]
         (Isa::Avx2, Precision::F32) => blocked::scratch::<instances::Avx2F32>(k, n),
+        #[cfg(target_arch = "aarch64")]
+        (Isa::Neon, Precision::F32) => blocked::scratch::<instances::NeonF32>(k, n),
         _ => portable::scratch(k, n),
     };
     words * size_of::<f32>()

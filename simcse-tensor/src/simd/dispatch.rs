@@ -1,5 +1,7 @@
 //! Runs a kernel's instance for this processor.
 
+#[cfg(target_arch = "aarch64")]
+use crate::simd::arm::Neon;
 use crate::simd::isa::Isa;
 use crate::simd::portable::Portable;
 use crate::simd::vector::{Kernel, Simd};
@@ -13,6 +15,8 @@ pub(crate) fn dispatch<K: Kernel>(kernel: K) -> K::Output {
         Isa::Avx512 | Isa::Amx => Avx512::<false>::call(kernel),
         #[cfg(target_arch = "x86_64")]
         Isa::Avx2 => Avx2::call(kernel),
+        #[cfg(target_arch = "aarch64")]
+        Isa::Neon => Neon::call(kernel),
         _ => Portable::call(kernel),
     }
 }

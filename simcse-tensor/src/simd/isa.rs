@@ -11,6 +11,8 @@ use crate::named::{Named, UnknownName};
 pub enum Isa {
     /// Whatever the compilation target has; matrix products by the crate matrixmultiply.
     Portable,
+    /// NEON, which all aarch64 processors have.
+    Neon,
     /// AVX2 with fused multiply-add.
     Avx2,
     /// AVX-512: `f`, `bw`, `dq` and `vl`, and for bf16 products `bf16` where present.
@@ -21,11 +23,12 @@ pub enum Isa {
 
 impl Named for Isa {
     /// From the most basic to the best.
-    const ALL: &'static [Self] = &[Self::Portable, Self::Avx2, Self::Avx512, Self::Amx];
+    const ALL: &'static [Self] = &[Self::Portable, Self::Neon, Self::Avx2, Self::Avx512, Self::Amx];
 
     fn name(self) -> &'static str {
         match self {
             Self::Portable => "portable",
+            Self::Neon => "neon",
             Self::Avx2 => "avx2",
             Self::Avx512 => "avx512",
             Self::Amx => "amx",
@@ -64,7 +67,7 @@ impl Isa {
     /// The number of f32 values in a vector.
     pub(crate) fn lanes(self) -> usize {
         match self {
-            Self::Portable | Self::Avx2 => 8,
+            Self::Portable | Self::Neon | Self::Avx2 => 8,
             Self::Avx512 | Self::Amx => 16,
         }
     }
@@ -73,6 +76,7 @@ impl Isa {
         #[cfg(target_arch = "x86_64")]
         return match self {
             Isa::Portable => true,
+            Isa::Neon => false,
             Isa::Avx2 => is_x86_feature_detected!("avx2") && is_x86_feature_detected!("fma"),
             Isa::Avx512 => {
                 Isa::Avx2.is_present()
@@ -84,7 +88,7 @@ impl Isa {
             Isa::Amx => Isa::Avx512.is_present() && is_x86_feature_detected!("avx512bf16") && has_amx(),
         };
         #[cfg(not(target_arch = "x86_64"))]
-        return self == Isa::Portable;
+        return self == Isa::Portable || self == Isa::Neon && cfg!(target_arch = "aarch64");
     }
 }
 
