@@ -24,7 +24,7 @@ use crate::commands::serve::metrics::Metrics;
 
 /// Tokens that are encoded together, unless one text has more. Larger batches are not faster, but
 /// whoever comes meanwhile waits longer.
-pub(crate) const BATCH_TOKENS: usize = 2048;
+pub(crate) const BATCH_TOKENS: usize = 1024;
 /// Bytes of text that are tokenized between two batches.
 const TOKENIZED_BYTES: usize = 1 << 20;
 

@@ -19,9 +19,12 @@
     const meter = element('meter');
     meter.value = Math.max(0, score);
     meter.setAttribute('aria-hidden', 'true');
-    li.append(element('span', score.toFixed(4), 'score'), element('bdi', text), meter);
+    const [left, right] = [element('div'), element('div')];
+    left.append(element('span', score.toFixed(4), 'score'), meter);
+    right.append(element('bdi', text, 'text'));
     const others = Object.entries(fields).map(([name, value]) => `${name}: ${value}`).join(' · ');
-    if (others) li.append(element('bdi', others, 'fields'));
+    if (others) right.append(element('bdi', others, 'fields'));
+    li.append(left, right);
     return li;
   };
   // Shows in a section what `find` gives for its form. Of several requests, the last one counts.
