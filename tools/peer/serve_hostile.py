@@ -74,7 +74,7 @@ async def cut_request(reader, writer):
 
 
 async def cut_answer(reader, writer):
-    writer.write(embed(["gone before the answer"] * 50))
+    writer.write(embed(["gone before the answer"] * 20))
     await asyncio.sleep(random.random() / 20)
 
 
@@ -86,7 +86,7 @@ async def half_answer(reader, writer):
 async def no_reader(reader, writer):
     writer.transport.pause_reading()
     for _ in range(30):
-        writer.write(embed(["never read"] * 20))
+        writer.write(embed(["never read"] * 8))
         await asyncio.sleep(0.3)
 
 

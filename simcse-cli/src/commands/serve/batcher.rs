@@ -3,7 +3,7 @@
 //! Requests go to one queue, and one thread computes: it takes all that waits, up to
 //! [`BATCH_TOKENS`], and encodes it in one pass without padding. While it computes, the next batch
 //! gathers, so batches grow with the load, and a request that comes alone does not wait for
-//! company. Requests take turns text by text: a short one does not wait for all of a long one.
+//! company. Requests take turns of a few texts: a short one does not wait for all of a long one.
 //!
 //! An embedding's bits depend on its text alone, so answers do not depend on what else there is.
 
@@ -25,6 +25,8 @@ use crate::commands::serve::metrics::Metrics;
 /// Tokens that are encoded together, unless one text has more. Larger batches are not faster, but
 /// whoever comes meanwhile waits longer.
 pub(crate) const BATCH_TOKENS: usize = 1024;
+/// Tokens after which the next request has its turn: a few short texts are done at once.
+const TURN_TOKENS: usize = 64;
 /// Bytes of text that are tokenized between two batches.
 const TOKENIZED_BYTES: usize = 1 << 20;
 
@@ -242,23 +244,27 @@ fn tokenized(encoder: &SentenceEncoder, Job { texts, answer }: Job) -> Option<Ru
     Some(Running { ids: tokens.ids, next: 0, excluded, encoded, answer })
 }
 
-/// How many texts of each request the next batch takes: in turns, one of each, until it is full.
-/// Only requests with as many excluded tokens as the first one can join it.
+/// How many texts of each request the next batch takes: in turns of [`TURN_TOKENS`], until it is
+/// full. Only requests with as many excluded tokens as the first one can join it.
 fn shares(running: &VecDeque<Running>) -> Vec<usize> {
     let mut shares = vec![0; running.len()];
     let mut tokens = 0;
     loop {
         let before = tokens;
         for (request, share) in running.iter().zip(&mut shares) {
-            let Some(ids) = request.ids.get(request.next + *share) else { continue };
             if request.excluded != running[0].excluded {
                 continue;
             }
-            if tokens > 0 && tokens + ids.len() > BATCH_TOKENS {
-                return shares;
+            let begin = tokens;
+            while let Some(ids) = request.ids.get(request.next + *share)
+                && tokens < begin + TURN_TOKENS
+            {
+                if tokens > 0 && tokens + ids.len() > BATCH_TOKENS {
+                    return shares;
+                }
+                tokens += ids.len();
+                *share += 1;
             }
-            tokens += ids.len();
-            *share += 1;
         }
         if tokens == before {
             return shares;
@@ -282,8 +288,8 @@ mod tests {
     #[test]
     fn requests_take_turns() {
         let long = BATCH_TOKENS / 4;
-        let running = VecDeque::from([request(&[long; 9], 0), request(&[5], 0), request(&[7, 7], 0)]);
-        assert_eq!(shares(&running), [3, 1, 2]);
+        let running = VecDeque::from([request(&[long; 9], 0), request(&[5; 3], 0), request(&[7; 40], 0)]);
+        assert_eq!(shares(&running), [3, 3, 30], "three turns; the fourth text of the first does not fit");
         let running = VecDeque::from([request(&[3 * BATCH_TOKENS], 0), request(&[5], 0)]);
         assert_eq!(shares(&running), [1, 0], "a text that is longer than a batch is one");
     }

@@ -12,7 +12,7 @@ use crate::commands::serve::memory::{Claim, Memory};
 
 /// Bytes of a body that is too large which are read before the answer: a client that is still
 /// sending when the connection is closed may not see why.
-const SKIPPED: usize = 1 << 26;
+const SKIPPED: usize = 1 << 23;
 
 /// How bodies are read.
 #[derive(Debug)]

@@ -141,7 +141,7 @@ mod tests {
             (b"{", "EOF"),
             (b"\xff\xfe", "expected value"),
             (b"{\"a\": \"\xff\"}", "invalid unicode"),
-            (br#"{"a": "\ud800"}"#, "surrogate"),
+            (br#"{"a": "\ud800"}"#, "hex escape"),
             (b"{\"a\": 1e999}", "out of range"),
             (b"{\"a\": NaN}", "expected value"),
             (b"{} {}", "trailing"),
