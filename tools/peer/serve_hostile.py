@@ -74,19 +74,19 @@ async def cut_request(reader, writer):
 
 
 async def cut_answer(reader, writer):
-    writer.write(embed(["gone before the answer"] * 20))
+    writer.write(embed(["gone before the answer"] * 5))
     await asyncio.sleep(random.random() / 20)
 
 
 async def half_answer(reader, writer):
-    writer.write(embed(["half an answer"] * 5))
+    writer.write(embed(["half an answer"]))
     await reader.read(100)
 
 
 async def no_reader(reader, writer):
     writer.transport.pause_reading()
     for _ in range(30):
-        writer.write(embed(["never read"] * 8))
+        writer.write(b"GET / HTTP/1.1\r\nhost: localhost\r\n\r\n" * 100)
         await asyncio.sleep(0.3)
 
 

@@ -141,6 +141,7 @@ fn server(args: &ServeArgs, address: SocketAddr) -> Result<Server, Failure> {
     }
     let (encoder, metrics) = (Arc::new(encoder), Arc::new(Metrics::new()));
     Ok(Server {
+        page: page::html(&name, searcher.as_ref().map(Searcher::rows)).into(),
         digest: ModelSource::of(&name, &encoder).sha256,
         batcher: Batcher::start(encoder.clone(), args.limits.max_queue as usize, metrics.clone())?,
         encoder,

@@ -23,11 +23,11 @@ pub(crate) async fn page(State(server): State<Arc<Server>>) -> Response {
         (header::CONTENT_SECURITY_POLICY, HeaderValue::from_static(POLICY)),
         (header::X_CONTENT_TYPE_OPTIONS, HeaderValue::from_static("nosniff")),
     ];
-    (headers, html(&server.model, server.searcher.as_ref().map(|searcher| searcher.rows()))).into_response()
+    (headers, server.page.clone()).into_response()
 }
 
 /// The page of a model, and of an index of `rows`, if there is one.
-fn html(model: &str, rows: Option<usize>) -> String {
+pub(crate) fn html(model: &str, rows: Option<usize>) -> String {
     let (shown, rows) = match rows {
         Some(rows) => ("search", format!("{rows} texts to search")),
         None => ("similarity", "no index: start the server with <code>--index</code> to search".to_owned()),

@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::http::{HeaderValue, header};
 use axum::response::Response;
+use bytes::Bytes;
 use serde::Serialize;
 use simcse_model::SentenceEncoder;
 
@@ -29,6 +30,8 @@ pub(crate) struct Server {
     pub(crate) limits: LimitArgs,
     pub(crate) bodies: BodyLimits,
     pub(crate) metrics: Arc<Metrics>,
+    /// The page to try it.
+    pub(crate) page: Bytes,
     /// The only name, apart from `localhost` and addresses, by which clients may call this server;
     /// `None` for any.
     pub(crate) only_name: Option<String>,
