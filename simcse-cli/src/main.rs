@@ -7,6 +7,7 @@
 //! | `inputs.rs`, `corpus.rs` | the models, data sets and texts that arguments name |
 //! | `args.rs`, `setting_args.rs` | arguments that several commands share; flags of settings |
 //! | `origins.rs` | arguments from the environment and from files |
+//! | `hits.rs` | searches of an index: its model, filters, and hits as JSON |
 //! | `figures.rs` | figures with their intervals, as text and as JSON |
 //! | `runs/` | runs on disk: finding them, their settings, their logs and figures |
 //! | `page/` | `report.html`, which shows a run, and the page that shows several |
@@ -21,6 +22,7 @@ mod corpus;
 mod download_progress;
 mod error;
 mod figures;
+mod hits;
 mod inputs;
 mod origins;
 mod page;
@@ -47,6 +49,7 @@ use commands::pretrain::PretrainArgs;
 use commands::report::ReportArgs;
 use commands::runs::RunsArgs;
 use commands::search::SearchArgs;
+use commands::serve::ServeArgs;
 use commands::similarity::SimilarityArgs;
 use commands::sweep::SweepArgs;
 use commands::train::TrainArgs;
@@ -99,6 +102,8 @@ enum Command {
     Index(IndexArgs),
     /// Find the texts of an index that are most similar to a query
     Search(SearchArgs),
+    /// Answer requests for embeddings and searches over HTTP
+    Serve(ServeArgs),
     /// Find the most similar pairs of sentences in a corpus
     Paraphrases(ParaphrasesArgs),
     /// Find groups of similar sentences in a corpus
@@ -152,6 +157,7 @@ fn run(cli: Cli, origins: &Origins) -> Result<(), Failure> {
         Command::Similarity(args) => commands::similarity::run(&args),
         Command::Index(args) => commands::index::run(&args),
         Command::Search(args) => commands::search::run(&args),
+        Command::Serve(args) => commands::serve::run(&args),
         Command::Paraphrases(args) => commands::paraphrases::run_paraphrases(&args),
         Command::Cluster(args) => commands::paraphrases::run_cluster(&args),
         Command::Mine(args) => commands::mine::run(&args),

@@ -19,7 +19,8 @@ fn every_command_has_a_manual_page_with_its_flags() {
     for flag in ["--learning-rate", "--eval-rerank", "--config", "--threads"] {
         assert!(page.contains(&flag.replace('-', "\\-")), "{flag}");
     }
-    for command in ["pretrain", "eval", "eval-sts", "encode", "report", "sweep", "fetch", "bench", "completions", "man"]
+    for command in
+        ["pretrain", "eval", "eval-sts", "encode", "serve", "report", "sweep", "fetch", "bench", "completions", "man"]
     {
         let page = fs::read_to_string(workspace.path(&format!("pages/simcse-{command}.1"))).unwrap();
         assert!(page.contains(".SH NAME") && page.contains(".SH OPTIONS"), "{command}");

@@ -16,6 +16,7 @@ pub(crate) mod pretrain;
 pub(crate) mod report;
 pub(crate) mod runs;
 pub(crate) mod search;
+pub(crate) mod serve;
 pub(crate) mod similarity;
 pub(crate) mod sweep;
 pub(crate) mod train;

@@ -9,16 +9,15 @@ use console::Style;
 use ndarray::ArrayView2;
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
-use serde_json::{Map, Value, json};
-use simcse_eval::{Hit, Index, Record, Search, Vectors};
+use simcse_eval::{Hit, Index, Search, Vectors};
 use simcse_model::hub::user_cache_dir;
 use simcse_model::io::{create_directory, printable};
 use simcse_model::{Prompt, SentenceEncoder};
-use simcse_train::ModelSource;
 
 use crate::args::{JsonArgs, PrecisionArgs, PromptArgs};
 use crate::corpus::{embeddings, read_texts};
 use crate::error::Failure;
+use crate::hits::{allowed, check_model, hits_json, id};
 use crate::inputs::load;
 use crate::{report, stop};
 
@@ -74,13 +73,7 @@ pub(crate) fn run(args: &SearchArgs) -> Result<(), Failure> {
     let index = Index::open(&args.index)?;
     let name = args.model.as_ref().unwrap_or(&index.description.model);
     let encoder = load(name, args.precision.get())?;
-    let digest = ModelSource::of(name, &encoder).sha256;
-    if digest != index.description.model_sha256 {
-        return Err(Failure::Failed(format!(
-            "{name}: expected the model that the index was made with, whose weights have the digest {}, found {digest}",
-            index.description.model_sha256
-        )));
-    }
+    check_model(&index, name, &encoder)?;
     let prompt = args.prompt.given(&encoder)?.unwrap_or(encoder.directory.prompts.query());
     let prompt = encoder.prompt(prompt)?;
     let allowed = allowed(&index, &args.filter)?;
@@ -98,16 +91,6 @@ pub(crate) fn run(args: &SearchArgs) -> Result<(), Failure> {
         searcher.answer(&[line?])?;
     }
     Ok(())
-}
-
-/// Which rows the filter lets through; `None` for all.
-fn allowed(index: &Index, filter: &[(String, String)]) -> Result<Option<Vec<bool>>, Failure> {
-    if filter.is_empty() {
-        return Ok(None);
-    }
-    let holds = |record: &Record| filter.iter().all(|(name, value)| record.get(name) == Some(value));
-    let rows = (0..index.rows()).map(|row| Ok(holds(&index.record(row)?)));
-    rows.collect::<Result<_, Failure>>().map(Some)
 }
 
 /// An index that answers queries.
@@ -128,7 +111,7 @@ impl Searcher<'_> {
         let found = self.search(embeddings.view())?;
         for (query, hits) in queries.iter().zip(found) {
             if self.args.json.json {
-                self.print_json(&hits)?;
+                report::print_json(&hits_json(&self.index, &hits)?)?;
             } else {
                 self.print_text(query, &hits, queries.len() > 1)?;
             }
@@ -152,24 +135,6 @@ impl Searcher<'_> {
             search.add(&self.index.vectors(start..rows.min(start + step))?, filter);
         }
         Ok(search.finish())
-    }
-
-    /// An array of hits.
-    fn print_json(&self, hits: &[Hit]) -> Result<(), Failure> {
-        let mut array = Vec::new();
-        for (rank, hit) in hits.iter().enumerate() {
-            let record = self.index.record(hit.index)?;
-            let mut object = Map::new();
-            object.insert("rank".to_owned(), json!(rank + 1));
-            object.insert("score".to_owned(), json!(hit.score));
-            object.insert("text".to_owned(), record.text().into());
-            object.insert("id".to_owned(), id(&record).map_or(json!(hit.index), Value::from));
-            for (name, value) in record.fields() {
-                object.entry(name.clone()).or_insert_with(|| value.clone());
-            }
-            array.push(Value::Object(object));
-        }
-        report::print_json(&array)
     }
 
     /// A line for each hit, with the query above if there are several.
@@ -210,9 +175,4 @@ impl Searcher<'_> {
         let _ = editor.save_history(&history);
         Ok(())
     }
-}
-
-/// What the corpus calls a record.
-fn id(record: &Record) -> Option<&str> {
-    ["id", "_id"].iter().find_map(|name| record.get(name))
 }

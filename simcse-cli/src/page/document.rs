@@ -2,7 +2,7 @@
 
 use crate::page::html::escaped;
 
-const STYLE: &str = include_str!("style.css");
+pub(crate) const STYLE: &str = include_str!("style.css");
 const SCRIPT: &str = include_str!("script.js");
 
 /// A part of a page, as HTML, with its heading.

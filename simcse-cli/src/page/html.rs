@@ -9,7 +9,7 @@ const LONGEST: usize = 300;
 
 /// Text that a browser shows as it is: nothing in it is markup, and control characters, such as
 /// those that change the direction of what follows, are escaped.
-pub(super) fn escaped(text: &str) -> String {
+pub(crate) fn escaped(text: &str) -> String {
     let mut shown = String::new();
     for c in excerpt(text, LONGEST).chars() {
         match c {

@@ -7,8 +7,8 @@
 //! This room knows runs on disk and HTML. It must not know how a run is carried out.
 
 mod charts;
-mod document;
-mod html;
+pub(crate) mod document;
+pub(crate) mod html;
 mod measures;
 pub(crate) mod pictures;
 pub(crate) mod report;

@@ -1,0 +1,58 @@
+//! Searches of an index: its model, the rows that a filter lets through, and hits as JSON.
+//!
+//! This file knows the libraries. It must not know any one command.
+
+use rayon::prelude::*;
+use serde_json::{Map, Value, json};
+use simcse_eval::{Hit, Index, Record};
+use simcse_model::SentenceEncoder;
+use simcse_train::ModelSource;
+
+use crate::error::Failure;
+
+/// Refuses to search an index with another model than the one that it was made with. `name` is what
+/// the user calls the model.
+pub(crate) fn check_model(index: &Index, name: &str, encoder: &SentenceEncoder) -> Result<(), Failure> {
+    let digest = ModelSource::of(name, encoder).sha256;
+    if digest == index.description.model_sha256 {
+        return Ok(());
+    }
+    Err(Failure::Failed(format!(
+        "{name}: expected the model that the index was made with, whose weights have the digest {}, found {digest}",
+        index.description.model_sha256
+    )))
+}
+
+/// Which rows the filter lets through: those whose fields have all these values; `None` for all
+/// rows.
+pub(crate) fn allowed(index: &Index, filter: &[(String, String)]) -> Result<Option<Vec<bool>>, Failure> {
+    if filter.is_empty() {
+        return Ok(None);
+    }
+    let holds = |record: &Record| filter.iter().all(|(name, value)| record.get(name) == Some(value));
+    let rows = (0..index.rows()).into_par_iter().map(|row| Ok(holds(&index.record(row)?)));
+    rows.collect::<Result<_, Failure>>().map(Some)
+}
+
+/// What the corpus calls a record.
+pub(crate) fn id(record: &Record) -> Option<&str> {
+    ["id", "_id"].iter().find_map(|name| record.get(name))
+}
+
+/// An array of hits, best first.
+pub(crate) fn hits_json(index: &Index, hits: &[Hit]) -> Result<Value, Failure> {
+    let mut array = Vec::new();
+    for (rank, hit) in hits.iter().enumerate() {
+        let record = index.record(hit.index)?;
+        let mut object = Map::new();
+        object.insert("rank".to_owned(), json!(rank + 1));
+        object.insert("score".to_owned(), json!(hit.score));
+        object.insert("text".to_owned(), record.text().into());
+        object.insert("id".to_owned(), id(&record).map_or(json!(hit.index), Value::from));
+        for (name, value) in record.fields() {
+            object.entry(name.clone()).or_insert_with(|| value.clone());
+        }
+        array.push(Value::Object(object));
+    }
+    Ok(Value::Array(array))
+}
