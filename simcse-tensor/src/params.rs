@@ -151,6 +151,15 @@ impl Layout {
         &self.parameters
     }
 
+    /// The parameters in a section.
+    pub fn within(&self, slot: Slot) -> impl Iterator<Item = &Parameter> {
+        let section = slot.range();
+        self.parameters.iter().filter(move |parameter| {
+            let range = parameter.range();
+            section.start <= range.start && range.end <= section.end
+        })
+    }
+
     /// The number of values in a buffer of this layout.
     pub fn len(&self) -> usize {
         self.len
