@@ -32,7 +32,12 @@ const PAGE: usize = 4096;
 ///
 /// # Errors
 /// [`Error::Io`](crate::Error::Io).
-pub(super) fn write(path: &Path, graph: &GraphProto, mut tensors: Vec<(TensorProto, Data)>, largest: usize) -> Result<()> {
+pub(super) fn write(
+    path: &Path,
+    graph: &GraphProto,
+    mut tensors: Vec<(TensorProto, Data)>,
+    largest: usize,
+) -> Result<()> {
     if encoded_len(graph, &tensors) > largest {
         let data_path = with_suffix(path, "_data");
         place(&mut tensors, &data_path);

@@ -155,12 +155,7 @@ impl<'a> Graph<'a> {
     }
 
     /// The result of an operator with attributes.
-    pub(super) fn op_with(
-        &mut self,
-        operator: &'static str,
-        inputs: &[Value],
-        attributes: &[Attribute],
-    ) -> Value {
+    pub(super) fn op_with(&mut self, operator: &'static str, inputs: &[Value], attributes: &[Attribute]) -> Value {
         self.node(operator, inputs, attributes, 1)[0]
     }
 
@@ -214,7 +209,12 @@ impl<'a> Graph<'a> {
 
     /// The graph whose output is `value`, (batch_size, sequence_length, `width`), under another
     /// name: everything but the initializers, and these.
-    pub(super) fn finish(mut self, value: Value, name: &str, width: usize) -> (GraphProto, Vec<(TensorProto, Data<'a>)>) {
+    pub(super) fn finish(
+        mut self,
+        value: Value,
+        name: &str,
+        width: usize,
+    ) -> (GraphProto, Vec<(TensorProto, Data<'a>)>) {
         self.names[value.0] = name.to_owned();
         let names = &self.names;
         let names_of = |values: &[Value]| values.iter().map(|value| names[value.0].clone()).collect();

@@ -111,6 +111,7 @@ mod tests {
     #[test]
     fn buckets_are_those_of_the_reference() {
         let begins = [0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 23, 32, 46, 64, 91];
+        assert_eq!(begins.last(), Some(&RelativeBias::LAST_DISTANCE));
         for distance in 0..600 {
             let expected = begins.iter().filter(|&&begin| begin <= distance).count() - 1;
             assert_eq!(RelativeBias::bucket(-distance), expected, "before, {distance}");
