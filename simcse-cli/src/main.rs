@@ -40,6 +40,7 @@ use simcse_model::Isa;
 use commands::bench::BenchArgs;
 use commands::encode::EncodeArgs;
 use commands::eval::EvalArgs;
+use commands::export::ExportArgs;
 use commands::fetch::FetchArgs;
 use commands::index::IndexArgs;
 use commands::manuals::{CompletionsArgs, ManArgs};
@@ -116,6 +117,8 @@ enum Command {
     Runs(RunsArgs),
     /// Train with all combinations of some settings, and make a table of the results
     Sweep(SweepArgs),
+    /// Write a model for ONNX Runtime
+    Export(ExportArgs),
     /// Download data
     Fetch(FetchArgs),
     /// Measure where the time of a training step goes
@@ -164,6 +167,7 @@ fn run(cli: Cli, origins: &Origins) -> Result<(), Failure> {
         Command::Report(args) => commands::report::run(&args),
         Command::Sweep(args) => commands::sweep::run(&args),
         Command::Runs(args) => commands::runs::run(&args),
+        Command::Export(args) => commands::export::run(&args),
         Command::Fetch(args) => commands::fetch::run(args),
         Command::Bench(args) => commands::bench::run(args),
         Command::Completions(args) => commands::manuals::complete(&args, Cli::command()),

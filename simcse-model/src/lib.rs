@@ -47,6 +47,7 @@
 //!   nothing else of this crate, neither files nor texts.
 //! - `tokenizer`: texts to token ids, as transformers would compute them.
 //! - `directory`: the files of a model directory, with `config.json` and the weights.
+//! - `onnx`: the encoder as a graph of ONNX.
 //! - [`hub`]: models by name.
 //! - [`io`]: files, lines of text, and foreign text in messages. It knows nothing of models.
 
@@ -60,6 +61,7 @@ mod encoder;
 mod error;
 mod masked_lm;
 mod network;
+mod onnx;
 mod random;
 mod saving;
 mod sentence_encoder;

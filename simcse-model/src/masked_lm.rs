@@ -100,7 +100,7 @@ impl SentenceEncoder {
     /// If the model has no head.
     pub fn vocabulary(&self) -> [Slot; 2] {
         let head = self.network.mlm_head.as_ref().expect("the model has a head for masked language modeling");
-        [self.network.encoder.word_embeddings(), head.bias]
+        [self.network.encoder.word_embeddings, head.bias]
     }
 
     /// The embeddings and biases themselves.

@@ -30,16 +30,23 @@ impl SentenceEncoder {
         self.directory.write(dir)?;
         let encoder = &self.layout().parameters()[..self.network.encoder_tensors];
         write_safetensors(&ModelDirectory::weights_path(dir), self.named(encoder), &self.rest.carried)?;
+        self.save_dense(dir)?;
+        match &self.layout().parameters()[self.network.head_tensors.clone()] {
+            [] => Ok(()),
+            head => write_safetensors(&ModelDirectory::mlm_head_path(dir), self.named(head), &[]),
+        }
+    }
+
+    /// Writes the weights of the dense layers into the directory that
+    /// [`ModelDirectory::write`] wrote.
+    pub(crate) fn save_dense(&self, dir: &Path) -> Result<()> {
         for (layer, path) in self.network.dense.iter().zip(self.directory.dense_weights_paths(dir)) {
             let bias = layer.bias.map(|bias| (BIAS, vec![bias.rows()], self.params.slice(bias)));
             let weight = (WEIGHT, vec![layer.weight.rows(), layer.weight.cols()], self.params.slice(layer.weight));
             let tensors: Vec<_> = [weight].into_iter().chain(bias).collect();
             write_safetensors(&path, tensors.iter().map(|(name, shape, values)| (*name, &shape[..], *values)), &[])?;
         }
-        match &self.layout().parameters()[self.network.head_tensors.clone()] {
-            [] => Ok(()),
-            head => write_safetensors(&ModelDirectory::mlm_head_path(dir), self.named(head), &[]),
-        }
+        Ok(())
     }
 
     /// Reads the weights of the same model from a directory that [`save`](Self::save) wrote. The

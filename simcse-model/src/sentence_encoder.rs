@@ -145,7 +145,7 @@ impl SentenceEncoder {
 
     /// The input embeddings of the vocabulary's tokens, (V, E).
     pub fn word_embeddings(&self) -> ArrayView2<'_, f32> {
-        self.params.matrix(self.network.encoder.word_embeddings())
+        self.params.matrix(self.network.encoder.word_embeddings)
     }
 
     /// The number of values in an embedding: `C`, unless a dense layer follows pooling.

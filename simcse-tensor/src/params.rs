@@ -105,6 +105,7 @@ impl Slot {
 /// let bias = layout.push("dense.bias", &[2], false, true);
 /// assert_eq!(layout.len(), 8);
 /// assert_eq!(layout.parameters()[1].range(), 6..8);
+/// assert_eq!(layout.within(bias).collect::<Vec<_>>(), [&layout.parameters()[1]]);
 ///
 /// let mut params = Params::zeros(Arc::new(layout));
 /// params.slice_mut(bias).copy_from_slice(&[0.5, -0.5]);
@@ -149,6 +150,15 @@ impl Layout {
     /// The parameters, in the order of the buffers.
     pub fn parameters(&self) -> &[Parameter] {
         &self.parameters
+    }
+
+    /// The parameters in a section.
+    pub fn within(&self, slot: Slot) -> impl Iterator<Item = &Parameter> {
+        let section = slot.range();
+        self.parameters.iter().filter(move |parameter| {
+            let range = parameter.range();
+            section.start <= range.start && range.end <= section.end
+        })
     }
 
     /// The number of values in a buffer of this layout.

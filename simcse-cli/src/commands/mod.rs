@@ -7,6 +7,7 @@
 pub(crate) mod bench;
 pub(crate) mod encode;
 pub(crate) mod eval;
+pub(crate) mod export;
 pub(crate) mod fetch;
 pub(crate) mod index;
 pub(crate) mod manuals;

@@ -51,14 +51,14 @@ pub(crate) fn push_norm(layout: &mut Layout, config: &ModelConfig, name: &str, s
 /// The parameters of one layer.
 #[derive(Clone, Debug)]
 pub(crate) struct Layer {
-    number: usize,
-    query_key_value: Dense,
-    attention_output: Dense,
+    pub(crate) number: usize,
+    pub(crate) query_key_value: Dense,
+    pub(crate) attention_output: Dense,
     /// `None` in a first layer with LayerNorm first.
-    attention_norm: Option<Norm>,
-    intermediate: Dense,
-    output: Dense,
-    output_norm: Norm,
+    pub(crate) attention_norm: Option<Norm>,
+    pub(crate) intermediate: Dense,
+    pub(crate) output: Dense,
+    pub(crate) output_norm: Norm,
 }
 
 impl Layer {

@@ -11,7 +11,7 @@
 pub(crate) mod batch;
 pub(crate) mod distances;
 pub(crate) mod dropout;
-mod layer;
+pub(crate) mod layer;
 pub(crate) mod mlm_head;
 pub(crate) mod work;
 
@@ -37,19 +37,19 @@ use crate::encoder::layer::{Dense, Layer, push_norm};
 #[derive(Clone, Debug)]
 pub struct Encoder {
     config: ModelConfig,
-    word_embeddings: Slot,
+    pub(crate) word_embeddings: Slot,
     /// Families with rotary positions have none.
-    position_embeddings: Option<Slot>,
+    pub(crate) position_embeddings: Option<Slot>,
     /// Every token is of type 0; some families have none.
-    token_type_embeddings: Option<Slot>,
-    embeddings_norm: Norm,
+    pub(crate) token_type_embeddings: Option<Slot>,
+    pub(crate) embeddings_norm: Norm,
     /// From the embeddings' width to that of the layers, if they differ.
-    embeddings_project: Option<Dense>,
+    pub(crate) embeddings_project: Option<Dense>,
     /// The table of relative positions, (buckets, H), in families that have one.
-    relative_attention_bias: Option<Slot>,
-    layers: Vec<Layer>,
+    pub(crate) relative_attention_bias: Option<Slot>,
+    pub(crate) layers: Vec<Layer>,
     /// In families with LayerNorm first.
-    final_norm: Option<Norm>,
+    pub(crate) final_norm: Option<Norm>,
 }
 
 impl Encoder {
@@ -98,11 +98,6 @@ impl Encoder {
     /// The shape of the encoder.
     pub fn config(&self) -> &ModelConfig {
         &self.config
-    }
-
-    /// The word embeddings, (V, E).
-    pub(crate) fn word_embeddings(&self) -> Slot {
-        self.word_embeddings
     }
 
     /// The last hidden states, (N, C).

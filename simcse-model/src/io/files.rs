@@ -173,6 +173,52 @@ pub fn create_directory(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Makes the directory `path` in one step: `fill` writes and syncs its files under the name
+/// `.name.partial` in the same place, which is then renamed. So readers see all of the directory or
+/// none of it, even if the machine crashes, and once this returns, it survives that. An empty
+/// directory is replaced.
+///
+/// # Errors
+/// Those of `fill`, and the operating system's as `failed` makes them. Nothing is left on disk
+/// then.
+///
+/// ```
+/// use simcse_model::io::{directory_atomically, write_bytes};
+///
+/// let dir = tempfile::tempdir()?;
+/// let path = dir.path().join("model");
+/// let failed = |source| simcse_model::Error::Io { file: path.clone(), source };
+/// directory_atomically(&path, failed, |partial| write_bytes(&partial.join("weights"), b"..."))?;
+/// assert!(path.join("weights").exists());
+/// # Ok::<(), Box<dyn std::error::Error>>(())
+/// ```
+pub fn directory_atomically<E>(
+    path: &Path,
+    failed: impl Fn(io::Error) -> E,
+    fill: impl FnOnce(&Path) -> std::result::Result<(), E>,
+) -> std::result::Result<(), E> {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(path.file_name().unwrap_or_default());
+    name.push(".partial");
+    let partial = path.with_file_name(name);
+
+    // A killed process may have left one.
+    if fs::symlink_metadata(&partial).is_ok() {
+        uninterrupted(|| fs::remove_dir_all(&partial)).map_err(&failed)?;
+    }
+    // The order matters. Everything is written and synced under the partial name. The rename is
+    // atomic. Syncing the parent makes the rename itself durable: only then may the caller rely on
+    // it.
+    let written = create_directory(&partial).map_err(&failed).and_then(|()| fill(&partial)).and_then(|()| {
+        let renamed = uninterrupted(|| fs::rename(&partial, path));
+        renamed.and_then(|()| sync_parent(path)).map_err(&failed)
+    });
+    if written.is_err() && partial.exists() {
+        let _ = uninterrupted(|| fs::remove_dir_all(&partial)).and_then(|()| sync_parent(&partial));
+    }
+    written
+}
+
 /// Repeats `call` while signals interrupt it. The standard library does this only for reading,
 /// writing, opening, and syncing.
 ///

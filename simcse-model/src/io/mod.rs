@@ -25,7 +25,9 @@ pub(crate) mod records;
 pub(crate) mod text;
 
 pub use columns::Texts;
-pub use files::{atomically, create_directory, sync_parent, uninterrupted, write_atomically, write_bytes};
+pub use files::{
+    atomically, create_directory, directory_atomically, sync_parent, uninterrupted, write_atomically, write_bytes,
+};
 pub use json::json_kind;
 pub use lines::{Line, LineError, Lines, MAX_LINE, is_standard_input, source_name};
 pub use records::{Record, RecordError, RecordFormat, Records};

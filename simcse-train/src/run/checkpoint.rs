@@ -7,19 +7,16 @@
 //! `mlp.safetensors`, because they are not part of the model. `run.toml` records what the run is
 //! made of, and `manifest.json` shows that the checkpoint is complete and undamaged.
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use simcse_model::SentenceEncoder;
-use simcse_model::io::{create_directory, sync_parent, uninterrupted};
+use simcse_model::io::directory_atomically;
 
 use crate::error::{Error, Result};
 use crate::optim::adamw::{AdamW, check_finite};
 use crate::run::manifest::Manifest;
 use crate::run::model_card;
-use crate::run::output::{
-    checkpoint_size, entries, no_checkpoint, partial_name, remove_directory, require_space, step_of,
-};
+use crate::run::output::{checkpoint_size, entries, no_checkpoint, require_space, step_of};
 use crate::run::progress::Progress;
 use crate::run::provenance::Provenance;
 use crate::run::summary::Summary;
@@ -153,27 +150,16 @@ impl Checkpoint {
         let name = name(state.progress.global_step);
         require_space(output, &name, checkpoint_size(state.encoder))?;
 
-        // The order matters. Everything is written and synced under a partial name, so that a
-        // reader never sees half a checkpoint under its real one. The rename is atomic. Syncing the
-        // parent makes the rename itself durable: only then may the caller report the checkpoint
-        // and delete old ones.
+        // Once this returns, old checkpoints may be deleted.
         let checkpoint = output.join(&name);
-        let partial = output.join(partial_name(&name));
-        let written = Self::fill(&partial, provenance, state).and_then(|()| {
-            let renamed = uninterrupted(|| fs::rename(&partial, &checkpoint));
-            renamed.and_then(|()| sync_parent(&checkpoint)).map_err(Error::write(&checkpoint))
-        });
-        if written.is_err() && partial.exists() {
-            let _ = remove_directory(&partial);
-        }
-        written.map(|()| checkpoint)
+        directory_atomically(&checkpoint, Error::write(&checkpoint), |partial| Self::fill(partial, provenance, state))?;
+        Ok(checkpoint)
     }
 
     /// Writes the files. The manifest comes last, so that a directory with a manifest has all its
     /// files; writing it also syncs the directory.
     fn fill(dir: &Path, provenance: &Provenance, state: &State) -> Result<()> {
         let State { encoder, optimizer, progress, total_steps } = state;
-        create_directory(dir).map_err(Error::write(dir))?;
         write_model(dir, provenance, encoder, &Summary::of(progress, &provenance.settings))?;
         if encoder.has_training_mlp() {
             encoder.save_training_mlp(&dir.join(TRAINING_MLP))?;

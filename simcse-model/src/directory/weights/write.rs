@@ -57,12 +57,17 @@ impl TensorData<'_> {
     fn write(&self, writer: &mut impl Write) -> std::io::Result<()> {
         match self {
             Self::Bytes(bytes) => writer.write_all(bytes),
-            Self::Floats(values) => values.chunks(CHUNK / size_of::<f32>()).try_for_each(|values| {
-                let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
-                writer.write_all(&bytes)
-            }),
+            Self::Floats(values) => write_floats(writer, values),
         }
     }
+}
+
+/// Writes numbers as little-endian bytes.
+pub(crate) fn write_floats(writer: &mut impl Write, values: &[f32]) -> std::io::Result<()> {
+    values.chunks(CHUNK / size_of::<f32>()).try_for_each(|values| {
+        let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
+        writer.write_all(&bytes)
+    })
 }
 
 /// Writes f32 tensors (name, shape, row-major values) and the carried tensors as a safetensors file

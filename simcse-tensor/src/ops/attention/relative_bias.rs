@@ -24,9 +24,12 @@ impl RelativeBias {
     /// `B`, the number of buckets: half for keys before their query, half for the others.
     pub const BUCKETS: usize = 32;
 
+    /// The distance from which on all keys are in the same bucket.
+    pub const LAST_DISTANCE: isize = 91;
+
     /// The bucket of a key that is `offset` tokens after its query: one bucket for each distance
-    /// below 8, then ever wider ones, and the last from a distance of 91 on.
-    fn bucket(offset: isize) -> usize {
+    /// below 8, then ever wider ones, and the last from a distance of [`LAST_DISTANCE`](Self::LAST_DISTANCE) on.
+    pub fn bucket(offset: isize) -> usize {
         const HALF: usize = RelativeBias::BUCKETS / 2;
         const EXACT: usize = HALF / 2;
         let distance = offset.unsigned_abs();
@@ -108,6 +111,7 @@ mod tests {
     #[test]
     fn buckets_are_those_of_the_reference() {
         let begins = [0, 1, 2, 3, 4, 5, 6, 7, 8, 12, 16, 23, 32, 46, 64, 91];
+        assert_eq!(begins.last(), Some(&RelativeBias::LAST_DISTANCE));
         for distance in 0..600 {
             let expected = begins.iter().filter(|&&begin| begin <= distance).count() - 1;
             assert_eq!(RelativeBias::bucket(-distance), expected, "before, {distance}");

@@ -38,11 +38,16 @@ impl Rotary {
     pub fn new(theta: f32, size: usize, positions: usize) -> Self {
         assert!(size.is_multiple_of(2), "rotary: a head of {size} values has no halves");
         let half = size / 2;
-        let power = |d: usize| f64::from(theta).powf(f64::from((2 * d) as f32 / size as f32)) as f32;
-        let frequencies: Vec<f32> = (0..half).map(|d| 1.0 / power(d)).collect();
+        let frequencies = Self::frequencies(theta, size);
         let angles = |position: usize| frequencies.iter().map(move |frequency| f64::from(position as f32 * frequency));
         let row = |position| angles(position).map(f64::cos).chain(angles(position).map(f64::sin));
         Self { half, table: (0..positions).flat_map(row).map(|value| value as f32).collect() }
+    }
+
+    /// By which angle each pair of a head's values is rotated from one position to the next, (D/2).
+    pub fn frequencies(theta: f32, size: usize) -> Vec<f32> {
+        let power = |d: usize| f64::from(theta).powf(f64::from((2 * d) as f32 / size as f32)) as f32;
+        (0..size / 2).map(|d| 1.0 / power(d)).collect()
     }
 
     /// The number of values in a head (D).
