@@ -4,23 +4,33 @@
 
 use rayon::prelude::*;
 use serde_json::{Map, Value, json};
-use simcse_eval::{Hit, Index, Record};
-use simcse_model::SentenceEncoder;
+use simcse_eval::{Hit, Index, IndexModel, Record};
+use simcse_model::{Named, SentenceEncoder};
 use simcse_train::ModelSource;
 
 use crate::error::Failure;
 
+/// What an index says about the model of its texts. `name` is what the user calls it.
+pub(crate) fn index_model(name: &str, encoder: &SentenceEncoder) -> IndexModel {
+    let directory = &encoder.directory;
+    let terms = directory.layer_mix.as_ref().map(|mix| mix.terms().map(|(layer, w)| format!("{w} × layer {layer}")));
+    let layers = terms.map_or(String::new(), |terms| format!(" of {}", terms.collect::<Vec<_>>().join(" + ")));
+    let case = if directory.do_lower_case { ", lower-cased" } else { "" };
+    let prompt = if directory.include_prompt { "" } else { ", without the prompt's tokens" };
+    let (pooling, most) = (directory.pooling.name(), directory.max_seq_length);
+    let settings = format!("{pooling} pooling{layers}{prompt}, at most {most} tokens{case}");
+    IndexModel { name: name.to_owned(), sha256: ModelSource::of(name, encoder).sha256, settings }
+}
+
 /// Refuses to search an index with another model than the one that it was made with. `name` is what
 /// the user calls the model.
 pub(crate) fn check_model(index: &Index, name: &str, encoder: &SentenceEncoder) -> Result<(), Failure> {
-    let digest = ModelSource::of(name, encoder).sha256;
-    if digest == index.description.model_sha256 {
-        return Ok(());
+    match index.description.index_model().difference(&index_model(name, encoder)) {
+        None => Ok(()),
+        Some((expected, found)) => Err(Failure::Failed(format!(
+            "{name}: expected the model that the index was made with, {expected}, found {found}"
+        ))),
     }
-    Err(Failure::Failed(format!(
-        "{name}: expected the model that the index was made with, whose weights have the digest {}, found {digest}",
-        index.description.model_sha256
-    )))
 }
 
 /// Which rows the filter lets through: those whose fields have all these values; `None` for all

@@ -5,7 +5,7 @@ mod common;
 
 use std::fs;
 
-use common::{Workspace, text};
+use common::{Workspace, encoder, text};
 use serde_json::Value;
 
 const TEXTS: [&str; 8] = [
@@ -130,7 +130,12 @@ fn another_model_or_a_changed_corpus_is_refused() {
     let other = workspace.error("search --index index --query boot --model tuned", 1);
     assert!(other.contains("tuned: expected the model that the index was made with"), "{other}");
     let other = workspace.error("index corpus.txt --model tuned --output index", 1);
-    assert!(other.contains("expected a model with the digest "), "{other}");
+    assert!(other.contains("expected weights with the digest "), "{other}");
+    let mut encoder = encoder();
+    encoder.directory.max_seq_length = 8;
+    encoder.save(&workspace.path("short")).unwrap();
+    let short = workspace.error("search --index index --query boot --model short", 1);
+    assert!(short.ends_with("mean pooling, at most 16 tokens, found mean pooling, at most 8 tokens"), "{short}");
     workspace.put("corpus.txt", "something else\n");
     let changed = workspace.error("index corpus.txt --model model --output index", 1);
     assert!(

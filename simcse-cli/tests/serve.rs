@@ -150,7 +150,7 @@ fn bad_requests_get_errors_that_say_why() {
     }
     assert!(server.post("/embed", b"{\"inputs\": \"\xff\"}").error(400).contains("invalid unicode"));
     let json = server.post("/embed", r#"{"inputs": []}"#).json();
-    assert_eq!(json, json!({ "error": "`inputs` cannot be empty", "error_type": "empty" }));
+    assert_eq!(json, json!({ "error": "`inputs` cannot be empty", "error_type": "Empty" }));
 
     // OpenAI's are objects, and status 400.
     let json = server.post("/v1/embeddings", r#"{"input": [[1, 2]], "model": "x"}"#).json();
@@ -241,7 +241,7 @@ fn a_full_queue_is_said_and_a_client_that_goes_away_frees_it() {
     long.write_all(&long_request()).unwrap();
     await_queue(&server, |queue| queue == MANY);
     let full = server.post("/embed", r#"{"inputs": "x"}"#);
-    assert_eq!(full.json(), json!({ "error": "Model is overloaded", "error_type": "overloaded" }));
+    assert_eq!(full.json(), json!({ "error": "Model is overloaded", "error_type": "Overloaded" }));
     assert!(full.status == 429 && full.head.contains("retry-after: 1"), "{}", full.head);
     let error = server.post("/v1/embeddings", r#"{"input": "x"}"#).json();
     assert_eq!(error["error"]["code"], "rate_limit_exceeded");

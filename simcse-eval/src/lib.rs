@@ -52,7 +52,7 @@ pub use data::{ColumnList, Columns, HeldOut, RowOptions, SentEvalTask, Split, St
 pub use error::Error;
 pub use metrics::MetricError;
 pub use scores::{Figure, Scores, Unit};
-pub use search::index::{Description, Index, IndexWriter, Record, Source};
+pub use search::index::{Description, Index, IndexModel, IndexWriter, Record, Source};
 pub use search::mining::{Mined, Mining, Sampling, Triplet};
 pub use search::nearest::{Filter, Search, nearest};
 pub use search::paraphrases::{Pair, communities, paraphrases};

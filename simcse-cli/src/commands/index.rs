@@ -12,11 +12,11 @@ use serde_json::json;
 use simcse_eval::{Description, Index, IndexWriter, Record, Storage, Vectors};
 use simcse_model::io::{Texts, excerpt, format_bytes, source_name};
 use simcse_model::{Named, Prompt, SentenceEncoder};
-use simcse_train::ModelSource;
 
 use crate::args::{JsonArgs, ModelArgs, PromptArgs, named};
 use crate::corpus::embeddings;
 use crate::error::Failure;
+use crate::hits::index_model;
 use crate::inputs::load;
 use crate::report::{self, counted};
 use crate::{progress, stop};
@@ -74,8 +74,8 @@ pub(crate) fn run(args: &IndexArgs) -> Result<(), Failure> {
     let existing = args.output.join("index.json").exists().then(|| Index::open(&args.output)).transpose()?;
     let stored = existing.as_ref().map(|index| index.description.storage());
     let storage = args.storage.or(stored).unwrap_or_default();
-    let model = ModelSource::of(&args.model.model, &encoder);
-    let wanted = Description::new(&model.name, &model.sha256, prompt.text, storage, encoder.dimension());
+    let model = index_model(&args.model.model, &encoder);
+    let wanted = Description::new(model, prompt.text, storage, encoder.dimension());
     let mut writer = IndexWriter::open(&args.output, &wanted)?;
     let name = source_name(&args.corpus);
     let skipped = begin(&mut writer, &name, args.append)?;

@@ -44,6 +44,8 @@ pub struct Description {
     pub model: String,
     /// SHA-256 of its weights.
     pub model_sha256: String,
+    /// What else its embeddings depend on, in words: how it pools, and the length that it cuts at.
+    pub model_settings: String,
     /// What was put in front of each text.
     pub prompt: String,
     /// How values are stored: a name of [`Storage`].
@@ -69,14 +71,46 @@ pub struct Source {
     pub is_complete: bool,
 }
 
+/// A model that encodes an index's texts or queries.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct IndexModel {
+    /// As the user named it.
+    pub name: String,
+    /// As [`Description::model_sha256`].
+    pub sha256: String,
+    /// As [`Description::model_settings`].
+    pub settings: String,
+}
+
+impl IndexModel {
+    /// Why `other` gives other embeddings than this model, whatever their names: what is expected,
+    /// and what the other one has.
+    #[must_use]
+    pub fn difference(&self, other: &Self) -> Option<(String, String)> {
+        if self.sha256 != other.sha256 {
+            return Some((format!("weights with the digest {}", self.sha256), other.sha256.clone()));
+        }
+        (self.settings != other.settings).then(|| (self.settings.clone(), other.settings.clone()))
+    }
+}
+
 impl Description {
+    /// The model that encoded the texts.
+    #[must_use]
+    pub fn index_model(&self) -> IndexModel {
+        let [name, sha256, settings] = [&self.model, &self.model_sha256, &self.model_settings].map(String::clone);
+        IndexModel { name, sha256, settings }
+    }
+
     /// An index without rows.
     #[must_use]
-    pub fn new(model: &str, model_sha256: &str, prompt: &str, storage: Storage, dimension: usize) -> Self {
+    pub fn new(model: IndexModel, prompt: &str, storage: Storage, dimension: usize) -> Self {
+        let IndexModel { name, sha256, settings } = model;
         Self {
             format: FORMAT,
-            model: model.to_owned(),
-            model_sha256: model_sha256.to_owned(),
+            model: name,
+            model_sha256: sha256,
+            model_settings: settings,
             prompt: prompt.to_owned(),
             storage: storage.name().to_owned(),
             dimension,
@@ -288,14 +322,15 @@ impl IndexWriter {
             true => Description::read(directory)?,
             false => wanted.clone(),
         };
-        let found = [&description.model_sha256, &description.prompt, &description.storage];
-        let expected = [&wanted.model_sha256, &wanted.prompt, &wanted.storage];
-        let names = ["a model with the digest", "the prompt", "values stored as"];
-        for ((name, found), expected) in names.into_iter().zip(found).zip(expected) {
-            if found != expected {
-                let path = directory.join(INDEX);
-                return Err(Error::Index { path, expected: format!("{name} {expected}"), found: found.clone() });
-            }
+        let refuse = |expected, found| Err(Error::Index { path: directory.join(INDEX), expected, found });
+        if let Some((expected, found)) = wanted.index_model().difference(&description.index_model()) {
+            return refuse(expected, found);
+        }
+        if wanted.prompt != description.prompt {
+            return refuse(format!("the prompt {}", wanted.prompt), description.prompt);
+        }
+        if wanted.storage != description.storage {
+            return refuse(format!("values stored as {}", wanted.storage), description.storage);
         }
         let path = directory.join(RECORDS);
         let records = open(&path).map_err(Error::io(&path))?;

@@ -83,12 +83,12 @@ impl ErrorKind {
     /// text-embeddings-inference's `error_type`; it has none for errors of HTTP.
     fn error_type(self) -> &'static str {
         match self {
-            Self::Empty => "empty",
-            Self::Tokenizer => "tokenizer",
-            Self::Backend => "backend",
-            Self::Overloaded => "overloaded",
-            Self::Unhealthy => "unhealthy",
-            _ => "validation",
+            Self::Empty => "Empty",
+            Self::Tokenizer => "Tokenizer",
+            Self::Backend => "Backend",
+            Self::Overloaded => "Overloaded",
+            Self::Unhealthy => "Unhealthy",
+            _ => "Validation",
         }
     }
 
@@ -169,6 +169,6 @@ mod tests {
         let (head, body) = text.split_once("\r\n\r\n").unwrap();
         assert!(head.starts_with("HTTP/1.1 408 Request Timeout\r\n"), "{head}");
         assert!(head.contains(&format!("content-length: {}\r\n", body.len())), "{head}");
-        assert_eq!(body, r#"{"error":"too slow","error_type":"validation"}"#);
+        assert_eq!(body, r#"{"error":"too slow","error_type":"Validation"}"#);
     }
 }

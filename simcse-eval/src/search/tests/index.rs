@@ -7,7 +7,11 @@ use ndarray::array;
 use super::*;
 
 fn description() -> Description {
-    Description::new("a model", "abc", "", Storage::F16, 2)
+    Description::new(model("abc", "mean pooling"), "", Storage::F16, 2)
+}
+
+fn model(sha256: &str, settings: &str) -> IndexModel {
+    IndexModel { name: "a model".to_owned(), sha256: sha256.to_owned(), settings: settings.to_owned() }
 }
 
 fn record(text: &str) -> Record {
@@ -75,10 +79,13 @@ fn another_index_or_another_writer_is_refused() {
     );
     drop(writer);
     let before = fs::read(dir.path().join(VECTORS)).unwrap();
+    let same = || model("abc", "mean pooling");
+    let of = |model, prompt, storage| Description::new(model, prompt, storage, 2);
     for (wanted, expected) in [
-        (Description::new("m", "xyz", "", Storage::F16, 2), "expected a model with the digest xyz, found abc"),
-        (Description::new("m", "abc", "query: ", Storage::F16, 2), "expected the prompt query: , found "),
-        (Description::new("m", "abc", "", Storage::F32, 2), "expected values stored as f32, found f16"),
+        (of(model("xyz", "mean pooling"), "", Storage::F16), "expected weights with the digest xyz, found abc"),
+        (of(model("abc", "cls pooling"), "", Storage::F16), "expected cls pooling, found mean pooling"),
+        (of(same(), "query: ", Storage::F16), "expected the prompt query: , found "),
+        (of(same(), "", Storage::F32), "expected values stored as f32, found f16"),
     ] {
         assert!(message(&wanted).ends_with(expected), "{}", message(&wanted));
     }
