@@ -44,7 +44,7 @@ fn nothing_is_overwritten_and_what_is_wrong_is_named() {
     );
     let unknown = workspace.error("export --model model --format tflite --output out", 2);
     assert!(unknown.contains("'tflite'") && unknown.contains("expected onnx"), "{unknown}");
-    workspace.error("export --model none --format onnx --output out", 2);
+    workspace.error("export --model ./none --format onnx --output out", 2);
     fs::remove_file(workspace.path("model/model.safetensors")).unwrap();
     let missing = workspace.error("export --model model --format onnx --output out", 1);
     assert!(missing.contains("model.safetensors"), "{missing}");

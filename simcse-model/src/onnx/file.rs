@@ -82,8 +82,8 @@ fn with_suffix(path: &Path, suffix: &str) -> PathBuf {
     path.with_file_name(name)
 }
 
-/// Gives all weights a place in an external file. Constants stay in the graph, because the shapes of
-/// other values may depend on them.
+/// Gives all weights a place in an external file. Constants stay in the graph, because the shapes
+/// of other values may depend on them.
 fn place(tensors: &mut [(TensorProto, Data)], path: &Path) {
     let mut offset = 0;
     let location = path.file_name().unwrap_or_default().to_string_lossy();

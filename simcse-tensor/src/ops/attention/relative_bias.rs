@@ -28,7 +28,7 @@ impl RelativeBias {
     pub const LAST_DISTANCE: isize = 91;
 
     /// The bucket of a key that is `offset` tokens after its query: one bucket for each distance
-    /// below 8, then ever wider ones, and the last from a distance of [`LAST_DISTANCE`](Self::LAST_DISTANCE) on.
+    /// below 8, then ever wider ones, and the last from [`LAST_DISTANCE`](Self::LAST_DISTANCE) on.
     pub fn bucket(offset: isize) -> usize {
         const HALF: usize = RelativeBias::BUCKETS / 2;
         const EXACT: usize = HALF / 2;
