@@ -2,9 +2,9 @@
 # Installs the wheel into a clean environment and runs the tests of the Python module there, next to the
 # peer's sentence-transformers.
 #
-#     tools/peer/wheel.sh PEER_PYTHON MODEL DIR
+#     tools/peer/wheel.sh PEER_PYTHON MODEL DIR [PROGRAM]
 #
-# DIR keeps the environments from run to run.
+# DIR keeps what was installed from run to run. PROGRAM is packed in place of a static one.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 peer=$1 model=$2 dir=$3
@@ -12,7 +12,7 @@ if [[ ! -x $dir/build/bin/maturin ]]; then
   "$peer" -m venv "$dir/build"
   "$dir/build/bin/pip" install -q "maturin>=1.9,<2"
 fi
-tools/release/wheel.sh "$dir/build/bin/python" "$dir/dist"
+tools/release/wheel.sh "$dir/build/bin/python" "$dir/dist" "${@:4}"
 rm -rf "$dir/clean"
 "$peer" -m venv "$dir/clean"
 "$dir/clean/bin/pip" install -q "$dir"/dist/simcse-*.whl mypy pytest
