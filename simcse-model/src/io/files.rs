@@ -179,22 +179,23 @@ pub fn create_directory(path: &Path) -> io::Result<()> {
 /// directory is replaced.
 ///
 /// # Errors
-/// Those of `fill`, and the operating system's as `failed` makes them. Nothing is left on disk
-/// then.
+/// Those of `fill`, and the operating system's, about a path, as `failed` makes them. Nothing is
+/// left on disk then.
 ///
 /// ```
+/// use std::path::Path;
 /// use simcse_model::io::{directory_atomically, write_bytes};
 ///
 /// let dir = tempfile::tempdir()?;
 /// let path = dir.path().join("model");
-/// let failed = |source| simcse_model::Error::Io { file: path.clone(), source };
+/// let failed = |file: &Path, source| simcse_model::Error::Io { file: file.to_path_buf(), source };
 /// directory_atomically(&path, failed, |partial| write_bytes(&partial.join("weights"), b"..."))?;
 /// assert!(path.join("weights").exists());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn directory_atomically<E>(
     path: &Path,
-    failed: impl Fn(io::Error) -> E,
+    failed: impl Fn(&Path, io::Error) -> E,
     fill: impl FnOnce(&Path) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
     let mut name = std::ffi::OsString::from(".");
@@ -204,14 +205,15 @@ pub fn directory_atomically<E>(
 
     // A killed process may have left one.
     if fs::symlink_metadata(&partial).is_ok() {
-        uninterrupted(|| fs::remove_dir_all(&partial)).map_err(&failed)?;
+        uninterrupted(|| fs::remove_dir_all(&partial)).map_err(|error| failed(&partial, error))?;
     }
     // The order matters. Everything is written and synced under the partial name. The rename is
     // atomic. Syncing the parent makes the rename itself durable: only then may the caller rely on
     // it.
-    let written = create_directory(&partial).map_err(&failed).and_then(|()| fill(&partial)).and_then(|()| {
+    let created = create_directory(&partial).map_err(|error| failed(&partial, error));
+    let written = created.and_then(|()| fill(&partial)).and_then(|()| {
         let renamed = uninterrupted(|| fs::rename(&partial, path));
-        renamed.and_then(|()| sync_parent(path)).map_err(&failed)
+        renamed.and_then(|()| sync_parent(path)).map_err(|error| failed(path, error))
     });
     if written.is_err() && partial.exists() {
         let _ = uninterrupted(|| fs::remove_dir_all(&partial)).and_then(|()| sync_parent(&partial));
