@@ -105,7 +105,7 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    pub(crate) fn io(file: &Path) -> impl Fn(io::Error) -> Self + '_ {
+    pub(crate) fn io(file: &Path) -> impl FnOnce(io::Error) -> Self + '_ {
         |source| Self::Io { file: file.to_path_buf(), source }
     }
 

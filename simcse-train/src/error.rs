@@ -209,8 +209,9 @@ pub enum Error {
 pub type Result<T> = std::result::Result<T, Error>;
 
 impl Error {
-    pub(crate) fn write(path: &Path) -> impl Fn(io::Error) -> Self + '_ {
-        |source| Self::Write { path: path.to_path_buf(), source }
+    pub(crate) fn write(path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_path_buf();
+        move |source| Self::Write { path, source }
     }
 }
 

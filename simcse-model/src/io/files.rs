@@ -158,18 +158,22 @@ pub fn sync_parent(_: &Path) -> io::Result<()> {
 /// # Ok::<(), std::io::Error>(())
 /// ```
 pub fn create_directory(path: &Path) -> io::Result<()> {
+    match (create_one_directory(path), path.parent()) {
+        // The parents first, from the top down, so that each is synced into a directory that is
+        // durable.
+        (Err(error), Some(parent)) if error.kind() == ErrorKind::NotFound => {
+            create_directory(parent)?;
+            create_one_directory(path)
+        }
+        (created, _) => created,
+    }
+}
+
+fn create_one_directory(path: &Path) -> io::Result<()> {
     match uninterrupted(|| fs::create_dir(path)) {
         Ok(()) => sync_parent(path),
         Err(error) if error.kind() == ErrorKind::AlreadyExists && fs::symlink_metadata(path)?.is_dir() => Ok(()),
-        Err(error) => match path.parent() {
-            // The parents first, from the top down, so that each is synced into a directory that is
-            // durable.
-            Some(parent) if error.kind() == ErrorKind::NotFound => {
-                create_directory(parent)?;
-                create_directory(path)
-            }
-            _ => Err(error),
-        },
+        Err(error) => Err(error),
     }
 }
 
@@ -179,22 +183,23 @@ pub fn create_directory(path: &Path) -> io::Result<()> {
 /// directory is replaced.
 ///
 /// # Errors
-/// Those of `fill`, and the operating system's as `failed` makes them. Nothing is left on disk
-/// then.
+/// Those of `fill`, and the operating system's, about a path, as `failed` makes them. Nothing is
+/// left on disk then.
 ///
 /// ```
+/// use std::path::Path;
 /// use simcse_model::io::{directory_atomically, write_bytes};
 ///
 /// let dir = tempfile::tempdir()?;
 /// let path = dir.path().join("model");
-/// let failed = |source| simcse_model::Error::Io { file: path.clone(), source };
+/// let failed = |file: &Path, source| simcse_model::Error::Io { file: file.to_path_buf(), source };
 /// directory_atomically(&path, failed, |partial| write_bytes(&partial.join("weights"), b"..."))?;
 /// assert!(path.join("weights").exists());
 /// # Ok::<(), Box<dyn std::error::Error>>(())
 /// ```
 pub fn directory_atomically<E>(
     path: &Path,
-    failed: impl Fn(io::Error) -> E,
+    failed: impl Fn(&Path, io::Error) -> E,
     fill: impl FnOnce(&Path) -> std::result::Result<(), E>,
 ) -> std::result::Result<(), E> {
     let mut name = std::ffi::OsString::from(".");
@@ -204,14 +209,15 @@ pub fn directory_atomically<E>(
 
     // A killed process may have left one.
     if fs::symlink_metadata(&partial).is_ok() {
-        uninterrupted(|| fs::remove_dir_all(&partial)).map_err(&failed)?;
+        uninterrupted(|| fs::remove_dir_all(&partial)).map_err(|error| failed(&partial, error))?;
     }
     // The order matters. Everything is written and synced under the partial name. The rename is
     // atomic. Syncing the parent makes the rename itself durable: only then may the caller rely on
     // it.
-    let written = create_directory(&partial).map_err(&failed).and_then(|()| fill(&partial)).and_then(|()| {
+    let created = create_directory(&partial).map_err(|error| failed(&partial, error));
+    let written = created.and_then(|()| fill(&partial)).and_then(|()| {
         let renamed = uninterrupted(|| fs::rename(&partial, path));
-        renamed.and_then(|()| sync_parent(path)).map_err(&failed)
+        renamed.and_then(|()| sync_parent(path)).map_err(|error| failed(path, error))
     });
     if written.is_err() && partial.exists() {
         let _ = uninterrupted(|| fs::remove_dir_all(&partial)).and_then(|()| sync_parent(&partial));
@@ -285,5 +291,31 @@ mod tests {
         std::os::unix::fs::symlink(&there, dir.path().join("elsewhere")).unwrap();
         create_directory(&there).unwrap();
         assert_eq!(create_directory(&dir.path().join("elsewhere")).unwrap_err().kind(), ErrorKind::AlreadyExists);
+    }
+
+    #[test]
+    #[cfg(target_os = "linux")]
+    fn where_no_directory_can_be_made_there_is_an_error() {
+        // This file system says that a directory is missing, whatever there is.
+        let error = create_directory(Path::new("/proc/none/below")).unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::NotFound);
+    }
+
+    #[test]
+    fn a_directory_appears_whole_or_not_at_all() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("model");
+        let failed = |_: &Path, error| error;
+        // What a killed process has left.
+        fs::create_dir(dir.path().join(".model.partial")).unwrap();
+        fs::write(dir.path().join(".model.partial/old"), "x").unwrap();
+        let fill = |partial: &Path| fs::write(partial.join("new"), "x");
+        let stopped = |partial: &Path| fill(partial).and(Err(io::Error::other("no")));
+        directory_atomically(&path, failed, stopped).unwrap_err();
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 0);
+        directory_atomically(&path, failed, fill).unwrap();
+        directory_atomically(&path, failed, fill).unwrap_err(); // it is not empty
+        let names = |dir: &Path| fs::read_dir(dir).unwrap().map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>();
+        assert_eq!((names(dir.path()), names(&path)), (vec!["model".into()], vec!["new".into()]));
     }
 }

@@ -65,15 +65,19 @@ impl SentenceEncoder {
     pub fn export_onnx(mut self, dir: &Path) -> Result<PathBuf> {
         Self::check_export(dir)?;
         let mix = self.directory.layer_mix.take();
-        directory_atomically(dir, Error::io(dir), |partial| {
-            self.directory.write(partial)?;
-            self.save_dense(partial)?;
-            let folder = partial.join(FOLDER);
-            create_directory(&folder).map_err(Error::io(&folder))?;
-            let (graph, hidden) = EncoderGraph::build(&self.network.encoder, mix.as_ref(), &self.params);
-            let (graph, tensors) = graph.finish(hidden, OUTPUT, self.config().hidden_size);
-            file::write(&folder.join(FILE), &graph, tensors, file::LARGEST)
-        })?;
+        directory_atomically(
+            dir,
+            |path, error| Error::io(path)(error),
+            |partial| {
+                self.directory.write(partial)?;
+                self.save_dense(partial)?;
+                let folder = partial.join(FOLDER);
+                create_directory(&folder).map_err(Error::io(&folder))?;
+                let (graph, hidden) = EncoderGraph::build(&self.network.encoder, mix.as_ref(), &self.params);
+                let (graph, tensors) = graph.finish(hidden, OUTPUT, self.config().hidden_size);
+                file::write(&folder.join(FILE), &graph, tensors, file::LARGEST)
+            },
+        )?;
         Ok(dir.join(FOLDER).join(FILE))
     }
 }

@@ -152,7 +152,11 @@ impl Checkpoint {
 
         // Once this returns, old checkpoints may be deleted.
         let checkpoint = output.join(&name);
-        directory_atomically(&checkpoint, Error::write(&checkpoint), |partial| Self::fill(partial, provenance, state))?;
+        directory_atomically(
+            &checkpoint,
+            |path, error| Error::write(path)(error),
+            |partial| Self::fill(partial, provenance, state),
+        )?;
         Ok(checkpoint)
     }
 
