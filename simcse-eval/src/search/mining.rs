@@ -132,7 +132,8 @@ impl Mining {
     /// };
     /// let corpus = unit(array![[1.0, 0.1], [1.0, 0.2], [0.0, 1.0]]);
     /// let mining = Mining { num_negatives: 1, ..Mining::default() };
-    /// let mined = mining.mine(&unit(array![[1.0, 0.0]]), &corpus, &[vec![0]], &[None], 1, |_| true);
+    /// let query = unit(array![[1.0, 0.0]]);
+    /// let mined = mining.mine(&query, &corpus, &[vec![0]], &[None], 1, |_| true);
     /// assert_eq!(mined.expect("it went on").triplets[0].negative, 1);
     /// ```
     ///

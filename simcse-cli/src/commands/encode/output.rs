@@ -107,7 +107,7 @@ pub(crate) struct Sink {
 enum Out {
     StandardOutput(BufWriter<io::StdoutLock<'static>>),
     File(BufWriter<File>),
-    Arrow(ArrowFile),
+    Arrow(Box<ArrowFile>),
 }
 
 impl Sink {
@@ -121,7 +121,7 @@ impl Sink {
         file.write_all(&layout.header(0))?;
         let file = BufWriter::with_capacity(BUFFER, file);
         let out = match layout.format {
-            Format::Arrow => Out::Arrow(ArrowFile::create(file, &layout)?),
+            Format::Arrow => Out::Arrow(Box::new(ArrowFile::create(file, &layout)?)),
             _ => Out::File(file),
         };
         Ok(Self { out, name: name.display().to_string(), layout, rows: 0, committed: None })
