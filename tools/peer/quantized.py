@@ -16,7 +16,7 @@ from safetensors.numpy import load_file
 from sentence_transformers import SentenceTransformer
 from sentence_transformers.util import quantize_embeddings
 
-DIMENSION = 100  # the last byte of binary embeddings has four bits
+DIMENSION = 52  # the last byte of binary embeddings has four bits
 
 
 def main():

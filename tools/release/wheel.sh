@@ -15,4 +15,5 @@ program=${3:-$out/simcse}
 scripts=python/simcse.data/scripts
 mkdir -p "$scripts"
 install -m 755 "$program" "$scripts/simcse"
+export CARGO_TARGET_DIR=${CARGO_TARGET_DIR:-$PWD/target}
 "$python" -m maturin build --profile dev --manifest-path python/Cargo.toml --out "$out"
