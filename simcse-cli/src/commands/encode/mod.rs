@@ -121,6 +121,11 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
     let path = args.input.clone().unwrap_or_else(|| "-".into());
     let input = Input { path, column: args.text_column.clone() };
     args.output.refuse(&input.path)?;
+    if args.append && !args.output.grows() {
+        let found = args.output.name();
+        let message = format!("--append: expected a file that ends in .npy, .jsonl or .safetensors, found {found}");
+        return Err(Failure::Usage(message));
+    }
     let calibration = calibration(&args, &input)?;
     let sentences = input.count()?;
     let encoder = load(&args.model.model, args.model.precision.get())?;
@@ -154,34 +159,37 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
     })?;
 
     let seconds = started.elapsed().as_secs_f64();
-    let sentences_per_second = if sentences == 0 { 0.0 } else { sentences as f64 / seconds };
-    let cut = adding.encoding.cut;
+    let report = EncodeReport {
+        sentences,
+        cut: adding.encoding.cut,
+        kept,
+        dimension,
+        seconds,
+        sentences_per_second: if sentences == 0 { 0.0 } else { sentences as f64 / seconds },
+        prompt: prompt.text,
+    };
     if args.json.json {
-        let prompt = prompt.text;
-        return report::print_json(&EncodeReport {
-            sentences,
-            cut,
-            kept,
-            dimension,
-            seconds,
-            sentences_per_second,
-            prompt,
-        });
+        return report::print_json(&report);
     }
-    let embeddings = counted(sentences, "embedding", "embeddings");
-    let after = if kept == 0 { String::new() } else { format!(" after the {kept} that were there") };
-    report::note(&format!(
-        "{embeddings}, {dimension} wide, written to {name}{after} in {seconds:.1} s ({sentences_per_second:.0} \
-         sentences/s)"
-    ));
-    if cut > 0 {
-        let most = encoder.directory.max_seq_length;
-        report::note(&format!(
-            "{} longer than {most} tokens and truncated",
-            counted(cut, "sentence was", "sentences were")
-        ));
-    }
+    report.print(&name, encoder.directory.max_seq_length);
     Ok(())
+}
+
+impl EncodeReport<'_> {
+    /// Says what was written to `name`, with sentences of at most `most` tokens.
+    fn print(&self, name: &str, most: usize) {
+        let &Self { sentences, cut, kept, dimension, seconds, sentences_per_second, .. } = self;
+        let embeddings = counted(sentences, "embedding", "embeddings");
+        let after = if kept == 0 { String::new() } else { format!(" after the {kept} that were there") };
+        report::note(&format!(
+            "{embeddings}, {dimension} wide, written to {name}{after} in {seconds:.1} s ({sentences_per_second:.0} \
+             sentences/s)"
+        ));
+        if cut > 0 {
+            let sentences = counted(cut, "sentence was", "sentences were");
+            report::note(&format!("{sentences} longer than {most} tokens and truncated"));
+        }
+    }
 }
 
 /// The sentences that `--output-dtype` needs for ranges.
@@ -189,10 +197,6 @@ fn calibration(args: &EncodeArgs, input: &Input) -> Result<Option<Input>, Failur
     let value_type = args.output_dtype.unwrap_or_default();
     let usage = |message: String| Err(Failure::Usage(message));
     match &args.calibration {
-        _ if args.append && !args.output.grows() => usage(format!(
-            "--append: expected a file that ends in .npy, .jsonl or .safetensors, found {}",
-            args.output.name()
-        )),
         Some(_) if !value_type.needs_ranges() => {
             usage(format!("--calibration: is for --output-dtype int8 and uint8, found {}", value_type.name()))
         }
