@@ -7,13 +7,10 @@ use numpy::PyReadonlyArray2;
 use pyo3::exceptions::PyIndexError;
 use pyo3::prelude::*;
 use pyo3::types::PyDict;
-use simcse_eval::{Record, Search};
+use simcse_eval::Record;
 
 use crate::errors::exception;
 use crate::nearest::{Found, check, found};
-
-/// Bytes of vectors that are in memory at a time.
-const PART: u64 = 256 << 20;
 
 /// A corpus on disk, made by `simcse index`.
 #[pyclass(frozen)]
@@ -61,16 +58,8 @@ impl Index {
     fn search<'py>(&self, py: Python<'py>, queries: PyReadonlyArray2<'py, f32>, k: usize) -> PyResult<Found<'py>> {
         check(&queries, self.dimension)?;
         let queries = queries.as_array();
-        let hits = py.detach(|| {
-            let mut index = self.index.lock().expect("a search does not panic");
-            let mut search = Search::new(queries, k);
-            let step = ((PART * self.rows as u64) / index.vector_bytes().max(1)).max(1) as usize;
-            for start in (0..self.rows).step_by(step) {
-                search.add(&index.vectors(start..self.rows.min(start + step))?, None);
-            }
-            Ok(search.finish())
-        });
-        Ok(found(py, &hits.map_err(|error: simcse_eval::Error| exception(error))?, k.min(self.rows)))
+        let hits = py.detach(|| self.index.lock().expect("a search does not panic").nearest(queries, k, None));
+        Ok(found(py, &hits.map_err(exception)?, k.min(self.rows)))
     }
 }
 

@@ -2,8 +2,8 @@
 
 use std::path::PathBuf;
 
-use ndarray::{Array2, Axis};
-use numpy::{IntoPyArray, PyArray2};
+use ndarray::Axis;
+use numpy::IntoPyArray;
 use pyo3::exceptions::{PyUserWarning, PyValueError};
 use pyo3::ffi::c_str;
 use pyo3::prelude::*;
@@ -32,7 +32,10 @@ impl Model {
     fn new(py: Python<'_>, model: PathBuf, precision: &str) -> PyResult<Self> {
         let precision = Precision::from_name_or_auto(precision).map_err(exception)?;
         if !precision.is_available() {
-            return Err(PyValueError::new_err(format!("precision: this processor does not multiply {}", precision.name())));
+            return Err(PyValueError::new_err(format!(
+                "precision: this processor does not multiply {}",
+                precision.name()
+            )));
         }
         let mut encoder = load(py, model)?;
         encoder.precision = precision;
@@ -81,7 +84,7 @@ impl Model {
         if is_one {
             return Ok(embeddings.index_axis_move(Axis(0), 0).into_pyarray(py).into_any());
         }
-        Ok(array(py, embeddings).into_any())
+        Ok(embeddings.into_pyarray(py).into_any())
     }
 
     /// Writes a directory that sentence-transformers loads.
@@ -98,9 +101,4 @@ pub(crate) fn load(py: Python<'_>, model: PathBuf) -> PyResult<SentenceEncoder> 
         PyErr::warn(py, &py.get_type::<PyUserWarning>(), &warning, 1)?;
     }
     Ok(encoder)
-}
-
-/// A NumPy matrix that takes over the memory of `rows`.
-fn array(py: Python<'_>, rows: Array2<f32>) -> Bound<'_, PyArray2<f32>> {
-    rows.into_pyarray(py)
 }

@@ -37,7 +37,9 @@ pub(crate) fn search<'py>(
 pub(crate) fn check(queries: &PyReadonlyArray2<f32>, width: usize) -> PyResult<()> {
     if queries.shape()[1] != width {
         let found = queries.shape()[1];
-        return Err(PyValueError::new_err(format!("queries: expected {width} columns as in the corpus, found {found}")));
+        return Err(PyValueError::new_err(format!(
+            "queries: expected {width} columns as in the corpus, found {found}"
+        )));
     }
     check_finite("queries", queries.as_array())
 }

@@ -9,7 +9,7 @@ use console::Style;
 use ndarray::ArrayView2;
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
-use simcse_eval::{Hit, Index, Search, Vectors};
+use simcse_eval::{Filter, Hit, Index, Vectors, nearest};
 use simcse_model::hub::user_cache_dir;
 use simcse_model::io::{create_directory, printable};
 use simcse_model::{Prompt, SentenceEncoder};
@@ -20,9 +20,6 @@ use crate::error::Failure;
 use crate::hits::{allowed, check_model, hits_json, id};
 use crate::inputs::load;
 use crate::{report, stop};
-
-/// Bytes of vectors that are in memory at a time, unless the index is kept.
-const PART: u64 = 256 << 20;
 
 const HELP: &str = "\
 Finds, for each query, the texts with the highest cosine similarity, by comparing it with all of them.
@@ -121,20 +118,12 @@ impl Searcher<'_> {
 
     /// The hits of each query. What is not kept is read part by part.
     fn search(&mut self, queries: ArrayView2<f32>) -> Result<Vec<Vec<Hit>>, Failure> {
-        let mut search = Search::new(queries, self.args.top_k);
         let allowed = self.allowed.as_ref().map(|allowed| |row: usize| allowed[row]);
-        let filter = allowed.as_ref().map(|allowed| allowed as &(dyn Fn(usize) -> bool + Sync));
-        if let Some(vectors) = &self.kept {
-            search.add(vectors, filter);
-            return Ok(search.finish());
+        let filter = allowed.as_ref().map(|allowed| allowed as Filter);
+        match &self.kept {
+            Some(vectors) => Ok(nearest(vectors, queries, self.args.top_k, filter)),
+            None => Ok(self.index.nearest(queries, self.args.top_k, filter)?),
         }
-        let rows = self.index.rows();
-        let bytes = self.index.vector_bytes().max(1);
-        let step = ((PART * rows as u64).div_ceil(bytes) as usize).max(1);
-        for start in (0..rows).step_by(step) {
-            search.add(&self.index.vectors(start..rows.min(start + step))?, filter);
-        }
-        Ok(search.finish())
     }
 
     /// A line for each hit, with the query above if there are several.

@@ -6,7 +6,9 @@ use ndarray::{ArrayView2, Axis};
 use rayon::prelude::*;
 use simcse_tensor::{Addend, Precision, gemm};
 
+use crate::error::Error;
 use crate::metrics::unit_rows::unit_rows;
+use crate::search::index::Index;
 use crate::search::vectors::{Vectors, parts};
 use crate::similarity::judge::Hit;
 use crate::similarity::top::Top;
@@ -123,6 +125,33 @@ impl Search {
                 each.for_each(|(top, scores)| offer(top, scores, done + rows.start, filter));
             }
         }
+    }
+}
+
+impl Index {
+    /// For each of `queries`, (Q, C), the `k` rows with the highest cosine similarity, as
+    /// [`nearest()`] finds them. Vectors are read and compared part by part, so that memory does
+    /// not depend on the number of rows.
+    ///
+    /// # Errors
+    /// As [`Index::vectors`].
+    ///
+    /// # Panics
+    /// If the queries have another width.
+    pub fn nearest(
+        &mut self,
+        queries: ArrayView2<f32>,
+        k: usize,
+        filter: Option<Filter>,
+    ) -> Result<Vec<Vec<Hit>>, Error> {
+        /// Bytes of vectors that are in memory at a time.
+        const PART: u64 = 256 << 20;
+        let mut search = Search::new(queries, k);
+        let step = ((PART * self.rows() as u64).div_ceil(self.vector_bytes().max(1)) as usize).max(1);
+        for rows in parts(0..self.rows(), step) {
+            search.add(&self.vectors(rows)?, filter);
+        }
+        Ok(search.finish())
     }
 }
 

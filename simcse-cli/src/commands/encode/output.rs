@@ -268,7 +268,7 @@ fn existing(file: &mut File, bytes: u64, path: &Path, layout: &Layout) -> Result
 
 /// Counts the whole lines of a file, and returns the last one; the file's position is behind it.
 fn last_line(file: &mut File) -> io::Result<(usize, Vec<u8>)> {
-    let mut reader = BufReader::with_capacity(1 << 20, &mut *file);
+    let mut reader = BufReader::with_capacity(BUFFER, &mut *file);
     let (mut count, mut end) = (0, 0);
     let (mut line, mut last) = (Vec::new(), Vec::new());
     loop {
