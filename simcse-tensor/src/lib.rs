@@ -37,7 +37,7 @@
 //! let y = tape.linear(x, weight, bias);
 //! let pooled = tape.pooling(y, Pooling::Mean);
 //! let embeddings = tape.normalize(pooled);
-//! let loss = tape.contrastive(embeddings, &ContrastiveLoss::simcse(20.0));
+//! let loss = tape.contrastive(embeddings, &ContrastiveLoss::simcse(20.0), 0..2);
 //! assert!(tape.value(loss)[[0, 0]] < 1e-6); // each sentence finds its second view
 //!
 //! // Backward: from the loss, whose gradient is 1, to the parameters.

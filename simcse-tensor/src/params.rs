@@ -269,6 +269,16 @@ impl<Of> Flat<Of> {
         runs(&range, |page| self.touched[page] || other.touched[page])
     }
 
+    /// Whether each [`PAGE`] has been touched.
+    pub fn touched_pages(&self) -> &[bool] {
+        &self.touched
+    }
+
+    /// Touches the chosen pages, too; their values stay as they are.
+    pub fn touch(&mut self, chosen: impl Fn(usize) -> bool) {
+        self.touched.iter_mut().enumerate().for_each(|(page, touched)| *touched |= chosen(page));
+    }
+
     /// Whether everything in a section is 0 because it has not been touched.
     pub fn is_untouched(&self, range: Range<usize>) -> bool {
         !self.touched[pages(&range)].contains(&true)

@@ -177,6 +177,18 @@ pub enum Error {
         /// The output directory.
         path: PathBuf,
     },
+    /// The ranks of a run are not about to do the same.
+    #[error("{what} differ{}: expected {expected}, as on rank 0, found {found} on rank {rank}", if what.ends_with('s') { "" } else { "s" })]
+    Ranks {
+        /// What differs.
+        what: &'static str,
+        /// The first rank that differs from rank 0.
+        rank: usize,
+        /// What rank 0 has.
+        expected: String,
+        /// What that rank has.
+        found: String,
+    },
     /// The file system is full, or nearly so.
     #[error(
         "{}: {what} needs {:.3} GB, found {:.3} GB free: free some space, then start or resume",

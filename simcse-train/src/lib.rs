@@ -28,6 +28,7 @@
 pub mod data;
 pub mod memory;
 pub mod optim;
+pub mod ranks;
 
 mod callbacks;
 mod draws;

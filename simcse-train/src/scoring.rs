@@ -11,6 +11,7 @@ use crate::draws::Draw;
 use crate::error::{Error, Result};
 use crate::evaluation::Figures;
 use crate::memory::peak_memory;
+use crate::ranks::Ranks;
 use crate::run::RunDirectory;
 use crate::run::metrics::StepRecord;
 use crate::run::progress::Progress;
@@ -92,12 +93,13 @@ pub(crate) fn warn(
 /// Scores the final model on the test set.
 pub(crate) fn test(
     encoder: &SentenceEncoder,
+    ranks: &Ranks,
     progress: &Progress,
     run: &mut RunDirectory,
     callbacks: &mut dyn Callbacks,
 ) -> Result<Option<Figures>> {
     let evaluation = callbacks.test(encoder)?;
-    if callbacks.stop_requested() {
+    if ranks.any(callbacks.stop_requested()) {
         return Err(Error::Stopped { step: progress.global_step, path: run.path().to_path_buf() });
     }
     let Some(evaluation) = evaluation else { return Ok(None) };

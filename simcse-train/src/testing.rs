@@ -6,6 +6,7 @@ use simcse_tensor::rng::Philox;
 use crate::step::batch::TokenizedBatch;
 
 const VOCABULARY: usize = 300;
+const SPECIAL: [&str; 5] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"];
 
 /// An encoder with `layers` layers of hidden size `width`, and heads of size 16.
 pub(crate) fn encoder(architecture: Architecture, layers: usize, width: usize) -> SentenceEncoder {
@@ -20,7 +21,9 @@ pub(crate) fn encoder(architecture: Architecture, layers: usize, width: usize) -
         initializer_range: 0.05,
         ..ModelConfig::defaults(architecture)
     };
-    let tokenizer = Tokenizer::word_piece(&["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]"], true).unwrap();
+    let words: Vec<String> = (SPECIAL.len()..VOCABULARY).map(|id| format!("word{id}")).collect();
+    let words: Vec<&str> = SPECIAL.into_iter().chain(words.iter().map(String::as_str)).collect();
+    let tokenizer = Tokenizer::word_piece(&words, true).unwrap();
     SentenceEncoder::random(ModelDirectory::new(config, tokenizer, Pooling::Mean, 32).unwrap(), 1)
 }
 

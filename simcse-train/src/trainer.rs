@@ -14,9 +14,10 @@ use crate::data::examples::Examples;
 use crate::draws::{Draws, total_steps};
 use crate::error::{Error, Result};
 use crate::measure::{Measured, measure_prepared};
-use crate::memory::{MemoryPlan, SAMPLE, plan_memory};
+use crate::memory::{Conditions, MemoryPlan, SAMPLE, plan_memory};
 use crate::optim::adamw::{AdamW, clip_scale, gradient_norm};
 use crate::optim::schedule::LinearSchedule;
+use crate::ranks::{Ranks, same};
 use crate::run::RunDirectory;
 use crate::run::checkpoint::{Checkpoint, State};
 use crate::run::metrics::StepRecord;
@@ -76,6 +77,9 @@ pub struct Trainer {
     /// Where model, examples and evaluation sets come from. This goes into the run's record;
     /// nothing is read from there.
     pub sources: Sources,
+    /// The processes that train together. Each of them has the same model, examples and settings,
+    /// and calls the same methods; only the first one writes.
+    pub ranks: Ranks,
     encoder: SentenceEncoder,
     examples: Examples,
     settings: Settings,
@@ -177,7 +181,17 @@ impl Trainer {
         start: Start,
     ) -> Result<Self> {
         let draws = Draws::new(&settings, &encoder, examples, start.epochs())?;
-        Ok(Self { sources, encoder, examples: examples.clone(), settings, total_steps, start, draws, memory: None })
+        Ok(Self {
+            sources,
+            ranks: Ranks::default(),
+            encoder,
+            examples: examples.clone(),
+            settings,
+            total_steps,
+            start,
+            draws,
+            memory: None,
+        })
     }
 
     /// The model, with the settings applied.
@@ -234,8 +248,9 @@ impl Trainer {
     /// [`Error::NothingToLearn`]; what the tokenizer reports.
     pub fn plan_memory(&mut self, evaluated: usize, limit: Option<u64>) -> Result<MemoryPlan> {
         let steps = self.total_steps - self.done();
-        let Self { encoder, examples, settings, draws, .. } = self;
-        let plan = plan_memory(settings, encoder, examples, draws, steps, evaluated, limit)?;
+        let Self { ranks, encoder, examples, settings, draws, .. } = self;
+        let conditions = Conditions { ranks, steps, evaluated, limit };
+        let plan = plan_memory(settings, encoder, examples, draws, conditions)?;
         self.settings.mini_batch_tokens = plan.mini_batch_tokens;
         self.memory = Some(plan);
         Ok(plan)
@@ -275,14 +290,14 @@ impl Trainer {
         };
         let found = self.warnings()?;
         let mut run = self.open(callbacks)?;
-        let Self { mut encoder, examples, settings, total_steps, mut draws, .. } = self;
+        let Self { ranks, mut encoder, examples, settings, total_steps, mut draws, .. } = self;
 
         let schedule = LinearSchedule { warmup_steps: settings.warmup_steps_of(total_steps), total_steps };
         let objectives = settings.objectives(&encoder.directory.tokenizer, examples.columns())?;
         let mut optimizer = AdamW::new(encoder.params.layout(), settings.weight_decay, settings.adam_epsilon);
         let mut progress = run.restore(&mut optimizer)?;
         let mut grads = Grads::zeros(encoder.params.layout().clone());
-        let mut buffers = memory.buffers().excluding(encoder.prompt(&settings.prompt)?.excluded);
+        let mut buffers = memory.buffers().excluding(encoder.prompt(&settings.prompt)?.excluded).across(ranks.clone());
         let rules = Rules::new(&settings, &objectives, examples.columns(), encoder.dimension(), total_steps);
         let logging_steps = settings.logging_interval(examples.columns(), callbacks.probed_texts());
         warn(found, &mut progress, &mut run, callbacks)?;
@@ -297,7 +312,7 @@ impl Trainer {
                 && evaluate(&encoder, (&settings, &rules), &mut progress, &mut run, callbacks)?;
             let best = improved && settings.load_best_model_at_end;
             let last = at_end || progress.out_of_patience(&settings);
-            let stopping = callbacks.stop_requested();
+            let stopping = ranks.any(callbacks.stop_requested());
             if best || stopping || (step > 0 && due(step, Some(settings.save_steps), last)) {
                 let state = State { encoder: &encoder, optimizer: &optimizer, progress: &progress, total_steps };
                 run.save_checkpoint(&state)?.inspect(|checkpoint| callbacks.on_save(checkpoint));
@@ -310,6 +325,7 @@ impl Trainer {
                 break;
             }
 
+            ranks.take_traffic();
             let started = Instant::now();
             let draw = draws.next(&encoder)?;
             let batches = &draw.batches;
@@ -326,7 +342,10 @@ impl Trainer {
                 optimizer.update(&mut encoder.params, &grads, learning_rate, scale);
             }
 
-            let record = StepRecord::new(step + 1, &draw, found, learning_rate, norm, started.elapsed());
+            let record = StepRecord {
+                traffic: ranks.take_traffic(),
+                ..StepRecord::new(step + 1, &draw, found, learning_rate, norm, started.elapsed())
+            };
             log_step((&record, &draw), &rules, &mut progress, &mut run, callbacks)?;
             if due(step + 1, Some(logging_steps), step + 1 == total_steps) {
                 probe(&encoder, &rules, &mut progress, &mut run, callbacks)?;
@@ -342,7 +361,7 @@ impl Trainer {
         if let Some(best) = best.filter(|&best| best != progress.global_step) {
             run.load_weights(best, &mut encoder)?;
         }
-        let test = test(&encoder, &progress, &mut run, callbacks)?;
+        let test = test(&encoder, &ranks, &progress, &mut run, callbacks)?;
         let summary = Summary { test, ..Summary::of(&progress, &settings) };
         run.save_model(&encoder, &summary)?;
         Ok(Trained { encoder, summary })
@@ -354,17 +373,29 @@ impl Trainer {
         let total_steps = self.total_steps;
         let nowhere = Start::New { output: PathBuf::new(), model_digest: String::new() };
         let start = std::mem::replace(&mut self.start, nowhere);
+        let done = start.done();
+        let provenance = match &start {
+            Start::New { model_digest, .. } => {
+                Provenance::of(sources, model_digest.clone(), examples, settings, total_steps)
+            }
+            Start::Resumed(_, checkpoint) => {
+                Provenance { settings: settings.clone(), total_steps, ..checkpoint.provenance.clone() }
+            }
+        };
+        let provenance = Provenance { ranks: self.ranks.size(), ..provenance };
+        same::check(&self.ranks, &provenance, done)?;
         let (mut run, aside) = match start {
-            Start::New { output, model_digest } => {
+            Start::New { output, .. } if !self.ranks.is_first() => {
+                (RunDirectory::follow(&output, provenance, None), Vec::new())
+            }
+            Start::Resumed(output, checkpoint) if !self.ranks.is_first() => {
+                (RunDirectory::follow(output.path(), provenance, Some(*checkpoint)), Vec::new())
+            }
+            Start::New { output, .. } => {
                 check_space(&output, encoder)?;
-                let provenance = Provenance::of(sources, model_digest, examples, settings, total_steps);
                 RunDirectory::create(&output, provenance)?
             }
-            Start::Resumed(output, checkpoint) => {
-                let recorded = checkpoint.provenance.clone();
-                let provenance = Provenance { settings: settings.clone(), total_steps, ..recorded };
-                RunDirectory::resume(output, *checkpoint, provenance)?
-            }
+            Start::Resumed(output, checkpoint) => RunDirectory::resume(output, *checkpoint, provenance)?,
         };
         if !aside.is_empty() {
             callbacks.on_set_aside(&aside);

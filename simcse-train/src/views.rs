@@ -96,6 +96,7 @@ impl Repetition {
 #[cfg(test)]
 mod tests {
     use std::cell::RefCell;
+    use std::ops::Range;
 
     use ndarray::{Array2, s};
     use simcse_model::{Architecture, DropoutPlan, Precision};
@@ -193,6 +194,7 @@ mod tests {
         fn loss_and_gradient(
             &self,
             embeddings: Array2<f32>,
+            _: Range<usize>,
             _: u32,
             _: Precision,
             _: &mut BufferPool,

@@ -116,8 +116,9 @@ fn losses_and_gradients_are_those_of_sentence_transformers_and_of_the_papers() {
         let expected = rows(&tensors, &format!("gradient.{number}"));
         // The number of the batch, which decides its noise.
         let batch = number as u32;
+        let examples = 0..embeddings.nrows() / case.columns;
         let (loss, gradient) =
-            case.objective().loss_and_gradient(embeddings, batch, Precision::F32, &mut BufferPool::new());
+            case.objective().loss_and_gradient(embeddings, examples, batch, Precision::F32, &mut BufferPool::new());
         let error = (f64::from(loss) - case.loss).abs();
         assert!(error <= BOUND * case.loss.max(1.0), "{case:?}: found {loss}");
         let error = largest((&gradient - &expected).view());

@@ -1,5 +1,6 @@
 //! Operations on sentences: one row for each, and the loss of them all.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use ndarray::Array2;
@@ -56,10 +57,13 @@ impl Tape<'_> {
     /// anchors, the rows `B..2B` their positives, and the others their hard negatives, column by
     /// column. sentence-transformers: `MultipleNegativesRankingLoss`.
     ///
+    /// The loss is a sum of a term for each example. Only the terms of `examples` are computed;
+    /// `0..B` are all.
+    ///
     /// # Panics
     /// If the number of rows is not a multiple of the number of columns, which is at least 2, and 3
     /// with `off_dropout`.
-    pub fn contrastive(&mut self, z: Var, loss: &ContrastiveLoss) -> Var {
+    pub fn contrastive(&mut self, z: Var, loss: &ContrastiveLoss, examples: Range<usize>) -> Var {
         let (rows, width) = self.value(z).dim();
         let columns = loss.columns;
         let fits = rows.is_multiple_of(columns) && (columns == 3 || !loss.off_dropout);
@@ -70,7 +74,7 @@ impl Tape<'_> {
         let mut noise = self.buffers.take(loss.noise.map_or(0, |noise| noise.count), width);
         let loss = time(Part::LOSS, || {
             loss.noise.inspect(|drawn| drawn.write(&mut noise));
-            contrastive::forward(self.precision, self.value(z), &noise, loss, &mut similarities, &mut dz)
+            contrastive::forward(self.precision, self.value(z), &noise, loss, examples, &mut similarities, &mut dz)
         });
         self.buffers.give(similarities);
         self.buffers.give(noise);

@@ -49,6 +49,7 @@ use crate::data::examples::Examples;
 use crate::draws::Draws;
 use crate::error::{Error, Result};
 use crate::memory::vocabulary::Vocabulary;
+use crate::ranks::Ranks;
 use crate::settings::Settings;
 use crate::step::batch::TokenizedBatch;
 use crate::step::buffers::StepBuffers;
@@ -92,12 +93,22 @@ impl MemoryPlan {
     }
 }
 
-/// Forecasts the memory of a run's next `steps` steps. If whole batches would not fit and the
+/// What a plan depends on, apart from model, data and settings.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Conditions<'a> {
+    /// Who shares the work, and perhaps the memory.
+    pub(crate) ranks: &'a Ranks,
+    /// Steps to come.
+    pub(crate) steps: u64,
+    /// The number of texts in the largest set that the run evaluates on.
+    pub(crate) evaluated: usize,
+    /// In bytes; by default it is what the process uses now, apart from pages of files, plus what
+    /// is available, which ranks on the same host share.
+    pub(crate) limit: Option<u64>,
+}
+
+/// Forecasts the memory of a run's next steps. If whole batches would not fit and the
 /// settings do not request pieces, it finds the largest pieces that fit.
-///
-/// `evaluated` is the number of texts in the largest set that the run evaluates on. `limit` is in
-/// bytes; by default it is what the process uses now, apart from pages of files, plus what is
-/// available.
 ///
 /// # Errors
 /// [`Error::Memory`] with the largest setting that fits; what the tokenizer reports.
@@ -106,16 +117,19 @@ pub(crate) fn plan_memory(
     encoder: &SentenceEncoder,
     examples: &Examples,
     draws: &mut Draws,
-    steps: u64,
-    evaluated: usize,
-    limit: Option<u64>,
+    Conditions { ranks, steps, evaluated, limit }: Conditions,
 ) -> Result<MemoryPlan> {
-    let longest = Longest::of(settings, encoder, examples, draws, steps)?;
+    let mut longest = Longest::of(settings, encoder, examples, draws, steps)?;
+    if ranks.size() > 1 {
+        // A share ends with a whole sentence.
+        longest.batch = longest.batch.div_ceil(ranks.size()) + longest.sentence;
+    }
     // What loading and tokenizing freed must not count as resident: the run will use those pages
     // again.
     simcse_tensor::give_back_pages();
     let resident = system::resident().unwrap_or(encoder.params.layout().len() as u64 * F32);
-    let limit = limit.or_else(system::limit);
+    let available = || Some(resident + system::limit()?.saturating_sub(resident) / ranks.on_this_host() as u64);
+    let limit = limit.or_else(available);
     let demand = Demand::of(settings, encoder, examples, &longest, evaluated, resident);
     simcse_tensor::give_back_pages(); // and what the probe freed
     let (mini_batch_tokens, peak) = demand.fit(settings, limit.unwrap_or(u64::MAX))?;

@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::draws::Draw;
+use crate::ranks::Traffic;
 use crate::step::batch::TokenizedBatch;
 use crate::step::gradient::StepLoss;
 
@@ -50,6 +51,9 @@ pub struct StepRecord {
     pub sentences_per_second: f64,
     /// Tokens per second; those of a sentence count once.
     pub tokens_per_second: f64,
+    /// What this rank exchanged with others; not in the file unless there are any.
+    #[serde(flatten)]
+    pub traffic: Option<Traffic>,
 }
 
 impl StepRecord {
@@ -83,6 +87,7 @@ impl StepRecord {
             step_seconds,
             sentences_per_second,
             tokens_per_second,
+            traffic: None,
         }
     }
 }

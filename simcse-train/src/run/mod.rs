@@ -43,7 +43,8 @@ use crate::settings::Settings;
 pub struct RunDirectory {
     output: OutputDirectory,
     provenance: Provenance,
-    metrics: File,
+    /// `None` on ranks that do not write.
+    metrics: Option<File>,
     reports: Reports,
     /// The checkpoint that the run resumes from.
     resumed: Option<Checkpoint>,
@@ -72,8 +73,15 @@ impl RunDirectory {
         let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
         provenance.id = format!("{:x}-{:x}", now.as_nanos(), std::process::id());
         provenance.write(path)?;
-        let metrics = open_metrics(path)?;
+        let metrics = Some(open_metrics(path)?);
         Ok((Self { output, provenance, metrics, reports: Reports::default(), resumed: None, saved: None }, aside))
+    }
+
+    /// The directory of a run that another rank starts or resumes. Nothing is ever written.
+    pub(crate) fn follow(path: &Path, provenance: Provenance, resumed: Option<Checkpoint>) -> Self {
+        let saved = resumed.as_ref().map(Checkpoint::step);
+        let output = OutputDirectory::follow(path);
+        Self { output, provenance, metrics: None, reports: Reports::default(), resumed, saved }
     }
 
     /// Resumes from a checkpoint in `output`, with its provenance or one with more steps. Temporary
@@ -94,6 +102,7 @@ impl RunDirectory {
         let mut metrics = open_metrics(path)?;
         cut_back(&mut metrics, &checkpoint.progress).map_err(Error::write(&path.join(METRICS)))?;
         let saved = Some(checkpoint.step());
+        let metrics = Some(metrics);
         Ok((Self { output, provenance, metrics, reports: Reports::default(), resumed: Some(checkpoint), saved }, aside))
     }
 
@@ -139,6 +148,9 @@ impl RunDirectory {
 
     /// Opens what other programs read of the run, and returns what cannot be opened.
     pub(crate) fn open_reports(&mut self) -> Vec<Error> {
+        if !self.output.is_locked() {
+            return Vec::new();
+        }
         let done = self.resumed.as_ref().map_or(0, Checkpoint::step);
         let Provenance { settings, .. } = &self.provenance;
         let (reports, failed) = Reports::open(self.path(), settings.report_to, &self.provenance.to_toml(), done);
@@ -159,7 +171,8 @@ impl RunDirectory {
     pub(crate) fn log_figures(&mut self, line: Map<String, Value>) -> Result<Vec<Error>> {
         let path = self.path().join(METRICS);
         let text = Value::Object(line.clone()).to_string() + "\n";
-        self.metrics.write_all(text.as_bytes()).map_err(Error::write(&path))?;
+        let Some(metrics) = &mut self.metrics else { return Ok(Vec::new()) };
+        metrics.write_all(text.as_bytes()).map_err(Error::write(&path))?;
         Ok(self.reports.add(&line))
     }
 
@@ -169,15 +182,18 @@ impl RunDirectory {
         if self.saved == Some(global_step) {
             return Ok(None);
         }
-        // A resumed run keeps the log up to the checkpoint, so the log must be on disk before it.
-        self.metrics.sync_data().map_err(Error::write(&self.path().join(METRICS)))?;
-        let checkpoint = Checkpoint::write(self.path(), &self.provenance, state)?;
         self.saved = Some(global_step);
-        Ok(Some(checkpoint))
+        let Some(metrics) = &self.metrics else { return Ok(None) };
+        // A resumed run keeps the log up to the checkpoint, so the log must be on disk before it.
+        metrics.sync_data().map_err(Error::write(&self.path().join(METRICS)))?;
+        Checkpoint::write(self.path(), &self.provenance, state).map(Some)
     }
 
     /// Deletes the checkpoints that are no longer needed.
     pub(crate) fn rotate(&self, progress: &Progress) -> Result<()> {
+        if !self.output.is_locked() {
+            return Ok(());
+        }
         let Settings { save_total_limit, save_steps, load_best_model_at_end, .. } = self.provenance.settings;
         let best = progress.best_global_step.filter(|_| load_best_model_at_end);
         let rule = Rule {
@@ -197,6 +213,9 @@ impl RunDirectory {
 
     /// Writes the final model into the output directory itself.
     pub(crate) fn save_model(&self, encoder: &SentenceEncoder, summary: &Summary) -> Result<()> {
+        if !self.output.is_locked() {
+            return Ok(());
+        }
         require_space(self.path(), "the final model", encoder.size_on_disk())?;
         write_model(self.path(), &self.provenance, encoder, summary)
     }

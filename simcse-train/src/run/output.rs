@@ -37,7 +37,8 @@ const MODEL: [&str; 4] = ["model.safetensors", "config.json", "modules.json", "R
 #[derive(Debug)]
 pub struct OutputDirectory {
     path: PathBuf,
-    _lock: File,
+    /// `None` if another process holds it.
+    lock: Option<File>,
 }
 
 impl OutputDirectory {
@@ -54,11 +55,11 @@ impl OutputDirectory {
         let file = open(options.read(true).write(true).create(true).truncate(false), &lock);
         let file = file.map_err(Error::write(&lock))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_path_buf(), _lock: file }),
+            Ok(()) => Ok(Self { path: path.to_path_buf(), lock: Some(file) }),
             Err(TryLockError::WouldBlock) => Err(Error::Locked { path: path.to_path_buf() }),
             // Some file systems do not support locks.
             Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
-                Ok(Self { path: path.to_path_buf(), _lock: file })
+                Ok(Self { path: path.to_path_buf(), lock: Some(file) })
             }
             Err(TryLockError::Error(error)) => Err(Error::write(&lock)(error)),
         }
@@ -73,6 +74,17 @@ impl OutputDirectory {
             return Err(no_checkpoint(path, Vec::new()));
         }
         Self::lock(path)
+    }
+
+    /// The directory of a run of several [ranks](crate::ranks), as it is to all but the first of
+    /// them: they read from it, and write nothing.
+    pub fn follow(path: &Path) -> Self {
+        Self { path: path.to_path_buf(), lock: None }
+    }
+
+    /// Whether this process may write.
+    pub(crate) fn is_locked(&self) -> bool {
+        self.lock.is_some()
     }
 
     /// Whether `path` is or was locked by a run.

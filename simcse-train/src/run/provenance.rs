@@ -25,6 +25,10 @@ pub struct Provenance {
     pub version: String,
     /// The instruction set of the kernels, because others give other bits.
     pub instruction_set: String,
+    /// The number of processes that train together, because sums over another number have other
+    /// last bits.
+    #[serde(default = "one")]
+    pub ranks: usize,
     /// Steps of the whole run; 0 in records of earlier versions.
     #[serde(default)]
     pub total_steps: u64,
@@ -38,6 +42,10 @@ pub struct Provenance {
     pub evaluation: EvaluationSource,
     /// Every setting, as resolved.
     pub settings: Settings,
+}
+
+fn one() -> usize {
+    1
 }
 
 /// Where the inputs of a run are, so that they need not be named again to resume it. With neither
@@ -203,6 +211,7 @@ impl Provenance {
             total_steps,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             instruction_set: Isa::detected().name().to_owned(),
+            ranks: 1,
             inputs: sources.inputs.clone(),
             model: ModelSource { name: sources.model.clone(), on_hub: sources.on_hub, sha256: model_digest },
             data: DataSource::of(examples, sources.exclude_by.clone()),

@@ -2,8 +2,10 @@
 
 use simcse_tensor::BufferPool;
 
-/// What stays the same from step to step: buffers, the largest piece that they are for, and the
-/// tokens that pooling excludes.
+use crate::ranks::Ranks;
+
+/// What stays the same from step to step: buffers, the largest piece that they are for, the tokens
+/// that pooling excludes, and the processes that share the work.
 ///
 /// ```
 /// # mod common { include!(concat!(env!("CARGO_MANIFEST_DIR"), "/tests/common/small_model.rs")); }
@@ -34,6 +36,8 @@ pub struct StepBuffers {
     pub(crate) activations: BufferPool,
     /// For the whole batch.
     pub(crate) embeddings: BufferPool,
+    /// Who encodes what of a batch.
+    pub(crate) ranks: Ranks,
     /// The gradient of a product with the vocabulary.
     pub(crate) products: Vec<f32>,
 }
@@ -59,6 +63,13 @@ impl StepBuffers {
     #[must_use]
     pub fn excluding(self, excluded: usize) -> Self {
         Self { excluded, ..self }
+    }
+
+    /// The same, for this process's share of steps that several take together. The functions that
+    /// compute gradients must then be called on every rank, with the same arguments.
+    #[must_use]
+    pub fn across(self, ranks: Ranks) -> Self {
+        Self { ranks, ..self }
     }
 
     /// The number of leading tokens that pooling excludes.

@@ -11,6 +11,10 @@
 //!
 //! A piece consists of whole blocks of sentences ([`Rows::blocks`]). Parameter gradients are sums
 //! over blocks, added in order, so pieces of every size give the same bits.
+//!
+//! With several [ranks](crate::ranks), each encodes its share of the rows in this way. In between,
+//! it gets the others' embeddings and computes the terms of its own examples in the loss; at the
+//! end, the gradients of all are summed.
 
 use ndarray::s;
 use simcse_model::{DropoutPlan, SentenceEncoder};
@@ -115,6 +119,7 @@ pub fn mean_gradient(
         accuracies.extend(found.in_batch_accuracy);
         masked_lm.extend(found.masked_lm);
     }
+    buffers.ranks.sum(grads);
     if batches.len() > 1 {
         grads.scale(share);
     }
@@ -126,7 +131,7 @@ pub fn mean_gradient(
     }
 }
 
-/// Adds the gradient of all objectives of one batch to `grads`.
+/// Adds this rank's part of the gradient of all objectives of one batch to `grads`.
 pub(crate) fn accumulate(
     encoder: &SentenceEncoder,
     batch: &TokenizedBatch,
@@ -151,7 +156,7 @@ pub(crate) fn accumulate(
 }
 
 /// Adds the gradient of the loss of one batch to `grads`, and returns the loss. [`StepBuffers`] has
-/// an example.
+/// an example. With several ranks, the gradient is the sum of what each of them adds.
 ///
 /// # Panics
 /// If there are no examples, or the objective is for another number of views.
@@ -163,28 +168,42 @@ pub fn accumulate_gradient(
     buffers: &mut StepBuffers,
     grads: &mut Grads,
 ) -> f32 {
-    let StepBuffers { mini_batch_tokens, excluded, activations, embeddings: pool, .. } = buffers;
+    assert!(!batch.is_empty(), "a batch has examples");
+    let StepBuffers { mini_batch_tokens, excluded, activations, embeddings: pool, ranks, .. } = buffers;
     let (views, streams) = batch.rows();
-    let pieces = pieces(encoder.config(), &views, &streams, blocks_in(*mini_batch_tokens));
-    let (first, rest) = pieces.split_first().expect("a batch has examples");
+    let shares = ranks.shares(views.iter().map(|ids| ids.len()));
+    let own = shares[ranks.rank()].clone();
+    let pieces = pieces(encoder.config(), &views, &streams, own, blocks_in(*mini_batch_tokens));
 
     // The first piece is encoded last, because its recording must stay until the loss is known, and
-    // while it does, no other piece can use the buffers.
+    // while it does, no other piece can use the buffers. A rank has none if there are fewer rows
+    // than ranks.
     let mut embeddings = pool.take(batch.views() * batch.len(), encoder.dimension()); // (K·B, C)
+    let (first, rest) = pieces.split_at(pieces.len().min(1));
     for piece in rest {
         let (tape, encoded) = encode(piece, encoder, *excluded, dropout, activations, false);
         embeddings.slice_mut(s![piece.sentences.clone(), ..]).assign(tape.value(encoded));
     }
-    let (tape, encoded) = encode(first, encoder, *excluded, dropout, activations, true);
-    embeddings.slice_mut(s![first.sentences.clone(), ..]).assign(tape.value(encoded));
+    let mut recorded = None;
+    if let [piece] = first {
+        let (tape, encoded) = encode(piece, encoder, *excluded, dropout, activations, true);
+        embeddings.slice_mut(s![piece.sentences.clone(), ..]).assign(tape.value(encoded));
+        recorded = Some((tape, encoded, piece));
+    }
+    ranks.gather_rows(&mut embeddings, &shares);
 
     // The gradient is (K·B, C), too.
     let number = dropout.map_or(0, |plan| plan.step);
-    let (loss, dembeddings) = objective.loss_and_gradient(embeddings, number, encoder.precision, pool);
+    let examples = ranks.part(batch.len());
+    let (loss, mut dembeddings) = objective.loss_and_gradient(embeddings, examples, number, encoder.precision, pool);
+    let loss = ranks.sum_loss(loss);
+    ranks.reduce_rows(&mut dembeddings, &shares);
 
     // Backward in the order of the pieces: the sums of parameter gradients are over blocks in this
     // order, whatever the size of the pieces.
-    tape.backward(&[(encoded, dembeddings.slice(s![first.sentences.clone(), ..]))], grads);
+    recorded.into_iter().for_each(|(tape, encoded, piece): (Tape, Var, &Piece)| {
+        tape.backward(&[(encoded, dembeddings.slice(s![piece.sentences.clone(), ..]))], grads);
+    });
     for piece in rest {
         let (tape, encoded) = encode(piece, encoder, *excluded, dropout, activations, true);
         tape.backward(&[(encoded, dembeddings.slice(s![piece.sentences.clone(), ..]))], grads);
@@ -260,7 +279,13 @@ mod tests {
             let whole = run(None, PROMPT);
             let views = [sentences.texts(), sentences.texts()].concat();
             let embeddings = encoder.encode_tokens_after(PROMPT, &views, &mut BufferPool::new());
-            let (expected, _) = OBJECTIVE.loss_and_gradient(embeddings, 0, encoder.precision, &mut BufferPool::new());
+            let (expected, _) = OBJECTIVE.loss_and_gradient(
+                embeddings,
+                0..sentences.len(),
+                0,
+                encoder.precision,
+                &mut BufferPool::new(),
+            );
             assert!((whole.0 - expected).abs() < 1e-5, "{pooling:?}: {}, expected {expected}", whole.0);
             assert!(whole == run(Some(512), PROMPT), "{pooling:?}: pieces give other bits");
             // The last token is never one of the prompt.

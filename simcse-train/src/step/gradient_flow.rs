@@ -6,7 +6,7 @@ use simcse_tensor::{BufferPool, Grads};
 use crate::error::{Error, Result};
 use crate::step::batch::TokenizedBatch;
 use crate::step::buffers::StepBuffers;
-use crate::step::gradient::{Objectives, accumulate};
+use crate::step::gradient::{Objectives, mean_gradient};
 
 /// Examples that the check uses, at most.
 const EXAMPLES: usize = 16;
@@ -52,8 +52,7 @@ pub fn check_gradient_flow(
     if has_views && (dropout.hidden > 0.0 || dropout.attention > 0.0) {
         views_differ(encoder, &batch.texts()[0], buffers.excluded(), dropout)?;
     }
-    grads.clear();
-    accumulate(encoder, &batch, dropout, objectives, buffers, grads);
+    mean_gradient(encoder, &[batch], |_| *dropout, objectives, buffers, grads);
     for tensor in grads.layout().parameters().iter().filter(|tensor| tensor.trainable) {
         let values = &grads.values()[tensor.range()];
         let problem = if values.iter().any(|g| !g.is_finite()) {

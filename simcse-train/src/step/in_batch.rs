@@ -2,6 +2,7 @@
 //! and the loss of a model that tells nothing apart.
 
 use std::cell::Cell;
+use std::ops::Range;
 
 use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
@@ -39,13 +40,14 @@ impl Objective for Observed<'_> {
     fn loss_and_gradient(
         &self,
         embeddings: Array2<f32>,
+        examples: Range<usize>,
         batch: u32,
         precision: Precision,
         buffers: &mut BufferPool,
     ) -> (f32, Array2<f32>) {
         let rows = (1 + self.others) * self.batch_size;
         self.accuracy.set(in_batch_accuracy(embeddings.slice(s![..rows, ..]), self.batch_size));
-        self.objective.loss_and_gradient(embeddings, batch, precision, buffers)
+        self.objective.loss_and_gradient(embeddings, examples, batch, precision, buffers)
     }
 }
 
@@ -75,7 +77,7 @@ pub(crate) fn in_batch_accuracy(embeddings: ArrayView2<f32>, batch_size: usize) 
 /// `views` views each: ln B for the plain contrastive loss.
 pub(crate) fn loss_of_chance(objective: &dyn Objective, examples: usize, views: usize, width: usize) -> f64 {
     let same = Array2::from_elem((views * examples, width), 1.0);
-    let (loss, _) = objective.loss_and_gradient(same, 0, Precision::F32, &mut BufferPool::new());
+    let (loss, _) = objective.loss_and_gradient(same, 0..examples, 0, Precision::F32, &mut BufferPool::new());
     loss.into()
 }
 

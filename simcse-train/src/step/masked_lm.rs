@@ -16,6 +16,7 @@ use simcse_model::{BufferPool, DropoutPlan, SentenceEncoder};
 use simcse_tensor::rng::Philox;
 use simcse_tensor::{Grads, Predictions, VocabularyLoss};
 
+use crate::ranks::Ranks;
 use crate::step::buffers::StepBuffers;
 use crate::step::masking::{Masked, Masking};
 use crate::step::pieces::{Piece, blocks_in, pieces};
@@ -89,10 +90,11 @@ impl MaskedTexts {
         self.texts.iter().map(|text| text.labels.len()).sum()
     }
 
-    /// Pieces of `blocks` blocks of sentences.
-    fn pieces(&self, encoder: &SentenceEncoder, blocks: usize) -> Vec<Piece> {
+    /// Pieces of `blocks` blocks of the texts that this rank encodes.
+    fn pieces(&self, encoder: &SentenceEncoder, ranks: &Ranks, blocks: usize) -> Vec<Piece> {
         let ids: Vec<&[u32]> = self.texts.iter().map(|text| &*text.ids).collect();
-        pieces(encoder.config(), &ids, &self.streams, blocks)
+        let share = ranks.shares(ids.iter().map(|ids| ids.len())).swap_remove(ranks.rank());
+        pieces(encoder.config(), &ids, &self.streams, share, blocks)
     }
 
     /// The rows of a piece's masked tokens, and what was there.
@@ -105,7 +107,7 @@ impl MaskedTexts {
 }
 
 impl MaskedLm {
-    /// Masks the views of a batch and adds their gradient to `grads`.
+    /// Masks the views of a batch and adds this rank's part of their gradient to `grads`.
     pub(crate) fn accumulate(
         &self,
         encoder: &SentenceEncoder,
@@ -120,7 +122,8 @@ impl MaskedLm {
 }
 
 /// Adds the gradient of `weight` times the mean loss of the masked tokens to `grads`. transformers:
-/// `BertForMaskedLM` and similar classes.
+/// `BertForMaskedLM` and similar classes. With several ranks, the gradient is the sum of what each
+/// of them adds.
 ///
 /// # Panics
 /// If the model has no head for masked language modeling.
@@ -137,11 +140,11 @@ pub fn accumulate_masked_gradient(
         return MaskedFigures::default();
     }
     let [embeddings, bias] = encoder.vocabulary();
-    let StepBuffers { mini_batch_tokens, activations, products, .. } = buffers;
+    let StepBuffers { mini_batch_tokens, activations, products, ranks, .. } = buffers;
     products.clear();
     products.resize(embeddings.rows() * embeddings.cols(), 0.0);
     let mut found = Predictions::default();
-    for piece in texts.pieces(encoder, blocks_in(*mini_batch_tokens)) {
+    for piece in texts.pieces(encoder, ranks, blocks_in(*mini_batch_tokens)) {
         let (selected, labels) = texts.selected(&piece);
         if selected.is_empty() {
             continue;
@@ -156,7 +159,7 @@ pub fn accumulate_masked_gradient(
     }
     let sums = grads.slice_mut(embeddings).par_iter_mut().zip(&*products);
     sums.for_each(|(sum, product)| *sum += product);
-    figures(found, tokens)
+    figures(ranks.sum_figures([found.sum, found.correct as f64]), tokens)
 }
 
 /// How well a model predicts masked tokens of texts, without dropout. Which ones are masked is a
@@ -171,7 +174,7 @@ pub fn score_masked_lm(encoder: &SentenceEncoder, texts: &[Vec<u32>], masking: &
     let mut buffers = BufferPool::new();
     let mut found = Predictions::default();
     let blocks = SentenceEncoder::ENCODED_TOKENS / simcse_tensor::Rows::BLOCK;
-    for piece in texts.pieces(encoder, blocks) {
+    for piece in texts.pieces(encoder, &Ranks::default(), blocks) {
         let (selected, labels) = texts.selected(&piece);
         if !selected.is_empty() {
             let mut tape = encoder.tape(&mut buffers, &piece.batch, false);
@@ -179,7 +182,7 @@ pub fn score_masked_lm(encoder: &SentenceEncoder, texts: &[Vec<u32>], masking: &
             loss(encoder, &labels, 1.0).forward(tape.value(states), tape.rows(states), &mut found);
         }
     }
-    figures(found, texts.tokens())
+    figures([found.sum, found.correct as f64], texts.tokens())
 }
 
 fn loss<'a>(encoder: &'a SentenceEncoder, labels: &'a [u32], scale: f32) -> VocabularyLoss<'a> {
@@ -187,7 +190,7 @@ fn loss<'a>(encoder: &'a SentenceEncoder, labels: &'a [u32], scale: f32) -> Voca
     VocabularyLoss { embeddings, bias, labels, scale, precision: encoder.precision }
 }
 
-fn figures(found: Predictions, tokens: usize) -> MaskedFigures {
-    let mean = |sum: f64| sum / tokens.max(1) as f64;
-    MaskedFigures { loss: mean(found.sum), accuracy: mean(found.correct as f64), tokens }
+fn figures(sums: [f64; 2], tokens: usize) -> MaskedFigures {
+    let [loss, accuracy] = sums.map(|sum| sum / tokens.max(1) as f64);
+    MaskedFigures { loss, accuracy, tokens }
 }

@@ -12,3 +12,7 @@ pub(crate) mod masked_lm;
 pub(crate) mod masking;
 pub(crate) mod objectives;
 pub(crate) mod pieces;
+
+#[cfg(test)]
+#[path = "tests/across_ranks.rs"]
+mod tests;

@@ -20,14 +20,20 @@ pub(crate) fn blocks_in(mini_batch_tokens: Option<usize>) -> usize {
     mini_batch_tokens.map_or(usize::MAX, |tokens| (tokens / Rows::BLOCK).max(1))
 }
 
-/// Splits sentences, given as token ids with their streams, into pieces of `length` blocks. The
-/// blocks that are left make the last piece, not the first: in a contrastive step, the first piece
-/// is encoded only once, so it should be a full one.
-pub(crate) fn pieces(config: &ModelConfig, sentences: &[&[u32]], streams: &[u32], length: usize) -> Vec<Piece> {
-    let rows = Rows::new(sentences.iter().map(|ids| ids.len()), streams.to_vec());
+/// Splits the sentences of `share`, of those of a batch given as token ids with their streams, into
+/// pieces of `length` blocks. The blocks that are left make the last piece, not the first: in a
+/// contrastive step, the first piece is encoded only once, so it should be a full one.
+pub(crate) fn pieces(
+    config: &ModelConfig,
+    sentences: &[&[u32]],
+    streams: &[u32],
+    share: Range<usize>,
+    length: usize,
+) -> Vec<Piece> {
+    let rows = Rows::new(sentences[share.clone()].iter().map(|ids| ids.len()), streams[share.clone()].to_vec());
     let blocks: Vec<Range<usize>> = rows.blocks().collect();
     let piece = |run: &[Range<usize>]| {
-        let range = run[0].start..run[run.len() - 1].end;
+        let range = share.start + run[0].start..share.start + run[run.len() - 1].end;
         let batch = TokenBatch::new(config, &sentences[range.clone()], streams[range.clone()].to_vec());
         Piece { sentences: range, batch }
     };
@@ -49,7 +55,7 @@ mod tests {
         let tokens = 2 * sentences.texts().iter().map(Vec::len).sum::<usize>();
         let longest = sentences.texts().iter().map(Vec::len).max().unwrap();
         for most in [512, 1024, 2000, 3000, tokens] {
-            let pieces = pieces(&config, &views, &streams, blocks_in(Some(most)));
+            let pieces = pieces(&config, &views, &streams, 0..views.len(), blocks_in(Some(most)));
             let (last, others) = pieces.split_last().unwrap();
             let fullest = most / Rows::BLOCK * Rows::BLOCK;
             let emptiest = most / Rows::BLOCK * (Rows::BLOCK - longest);

@@ -1,6 +1,6 @@
 /// A BERT of one layer with random weights, and a tokenizer trained on `texts`. The documentation's
 /// examples include this function.
-pub fn small_model(texts: &[impl AsRef<str> + Sync]) -> simcse_model::SentenceEncoder {
+pub(crate) fn small_model(texts: &[impl AsRef<str> + Sync]) -> simcse_model::SentenceEncoder {
     use simcse_model::{Architecture, ModelConfig, ModelDirectory, Pooling, SentenceEncoder, Tokenizer};
 
     let tokenizer = Tokenizer::byte_level_bpe(texts, 300).unwrap();

@@ -19,6 +19,8 @@ pub(crate) mod example;
 pub(crate) mod loss;
 pub(crate) mod noise;
 
+use std::ops::Range;
+
 use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
 
@@ -47,7 +49,8 @@ pub(crate) fn similarities_shape(loss: &ContrastiveLoss, size: usize) -> (usize,
     (ROWS.min(size), loss.widths(size).iter().sum())
 }
 
-/// Returns the loss and writes its gradient `dz` (K·B, C), using `similarities`, whose shape is
+/// Returns the terms of `examples` in the loss, which is the sum of a term for each of `0..B`, and
+/// writes their gradient `dz` (K·B, C), using `similarities`, whose shape is
 /// [`similarities_shape`], as working memory. `noise` (M, C) are the rows of
 /// [`ContrastiveLoss::noise`].
 pub(crate) fn forward(
@@ -55,6 +58,7 @@ pub(crate) fn forward(
     z: &Array2<f32>,
     noise: &Array2<f32>,
     loss: &ContrastiveLoss,
+    examples: Range<usize>,
     similarities: &mut Array2<f32>,
     dz: &mut Array2<f32>,
 ) -> f32 {
@@ -64,8 +68,8 @@ pub(crate) fn forward(
     let dz = flat_mut(dz);
     dz.fill(0.0);
     let mut sum = 0.0;
-    for first in (0..size).step_by(ROWS) {
-        let count = ROWS.min(size - first);
+    for first in examples.clone().step_by(ROWS) {
+        let count = ROWS.min(examples.end - first);
         let mut rest = flat_mut(similarities);
         let mut parts = loss.widths(size).map(|width| {
             let (part, after) = std::mem::take(&mut rest).split_at_mut(count * width);

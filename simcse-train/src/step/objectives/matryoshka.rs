@@ -1,5 +1,7 @@
 //! Matryoshka representation learning (Kusupati et al. 2022): embeddings that may be truncated.
 
+use std::ops::Range;
+
 use ndarray::{Array2, s};
 use simcse_tensor::{BufferPool, Precision};
 
@@ -18,7 +20,7 @@ use crate::step::objectives::objective::Objective;
 /// let embeddings = array![[1.0, 2.0], [3.0, 1.0], [1.0, 2.0], [3.0, 1.0]];
 /// let objective = Matryoshka { loss: inner, dimensions: vec![(2, 1.0), (1, 0.5)] };
 /// let mut buffers = BufferPool::new();
-/// let (loss, _) = objective.loss_and_gradient(embeddings, 0, Precision::F32, &mut buffers);
+/// let (loss, _) = objective.loss_and_gradient(embeddings, 0..2, 0, Precision::F32, &mut buffers);
 /// // All first values are positive, so their cosine is 1 and the loss is ln 2.
 /// let of_two = (1.0 + (20.0 * (5.0 / 50.0f32.sqrt() - 1.0)).exp()).ln();
 /// assert!((loss - (of_two + 0.5 * 2.0f32.ln())).abs() < 1e-4);
@@ -37,6 +39,7 @@ impl<L: Objective> Objective for Matryoshka<L> {
     fn loss_and_gradient(
         &self,
         embeddings: Array2<f32>,
+        examples: Range<usize>,
         batch: u32,
         precision: Precision,
         buffers: &mut BufferPool,
@@ -49,7 +52,7 @@ impl<L: Objective> Objective for Matryoshka<L> {
             assert!(dimension <= width, "matryoshka: {dimension} of {width} values");
             let mut truncated = buffers.take(rows, dimension);
             truncated.assign(&embeddings.slice(s![.., ..dimension]));
-            let (value, part) = self.loss.loss_and_gradient(truncated, batch, precision, buffers);
+            let (value, part) = self.loss.loss_and_gradient(truncated, examples.clone(), batch, precision, buffers);
             sum += weight * value;
             gradient.slice_mut(s![.., ..dimension]).scaled_add(weight, &part);
             buffers.give(part);

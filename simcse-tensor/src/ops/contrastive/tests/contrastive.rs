@@ -1,15 +1,16 @@
+use std::ops::Range;
 use std::sync::Arc;
 
 use ndarray::{Array2, ArrayView1, Axis, s};
 use proptest::prelude::*;
 
 use super::*;
-use crate::Rows;
 use crate::named::Named;
 use crate::ops::contrastive::loss::{Directions, Hardness, Partition};
 use crate::ops::contrastive::noise::Noise;
 use crate::ops::testing::{Case, check, input};
 use crate::rng::Philox;
+use crate::{BufferPool, Grads, Params, Rows, Tape};
 
 /// The logit of a positive or of a negative with this cosine.
 fn logit(cosine: f64, positive: bool, loss: &ContrastiveLoss) -> f64 {
@@ -131,10 +132,38 @@ fn check_loss(loss: ContrastiveLoss, size: usize, width: usize, seed: u64) {
     let shape = (loss.columns * size, width);
     let case = Case { rows: Arc::new(Rows::default()), inputs: vec![shape], params: vec![], seed };
     let base = input(&case, 0).mapv(f64::from);
-    check(&case, |tape, z, _| tape.contrastive(z[0], &loss), |z, _| oracle(&z[0], &base, &loss));
+    check(&case, |tape, z, _| tape.contrastive(z[0], &loss, 0..size), |z, _| oracle(&z[0], &base, &loss));
+}
+
+/// The terms of `examples` in the loss of `z`, and their gradient.
+fn terms(loss: &ContrastiveLoss, z: &Array2<f32>, examples: Range<usize>) -> (f32, Array2<f32>) {
+    let params = Params::zeros(Arc::default());
+    let mut buffers = BufferPool::new();
+    let mut tape = Tape::new(&params, &mut buffers, Arc::new(Rows::default()), true);
+    let z = tape.input(z.clone());
+    let terms = tape.contrastive(z, loss, examples);
+    let value = tape.value(terms)[[0, 0]];
+    let mut grads = Grads::zeros(Arc::default());
+    (value, tape.backward(&[(terms, ndarray::arr2(&[[1.0]]).view())], &mut grads).take(z))
 }
 
 proptest! {
+    /// The terms of any two parts of the examples add up to those of all.
+    #[test]
+    fn the_loss_is_a_sum_over_examples(loss in variants(), size in 1..12usize, middle in 0..12usize, seed: u64) {
+        let case =
+            Case { rows: Arc::new(Rows::default()), inputs: vec![(loss.columns * size, 5)], params: vec![], seed };
+        let z = input(&case, 0);
+        let middle = middle.min(size);
+        let (value, gradient) = terms(&loss, &z, 0..size);
+        let (first, second) = (terms(&loss, &z, 0..middle), terms(&loss, &z, middle..size));
+        prop_assert!((first.0 + second.0 - value).abs() <= 1e-5 * value.abs().max(1.0));
+        let largest = gradient.iter().fold(1.0f32, |largest, value| largest.max(value.abs()));
+        for ((a, b), whole) in first.1.iter().zip(&second.1).zip(&gradient) {
+            prop_assert!((a + b - whole).abs() <= 1e-5 * largest, "{a} + {b}, not {whole}");
+        }
+    }
+
     /// Over up to four blocks of rows.
     #[test]
     fn the_default_agrees_with_f64(size in 1..18usize, width in 1..9usize, seed: u64) {

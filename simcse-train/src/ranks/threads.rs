@@ -1,0 +1,85 @@
+//! Ranks that are threads of one process: for tests, and to try out code for several ranks.
+
+use std::fmt;
+use std::ops::Range;
+use std::sync::{Arc, Barrier, Mutex, PoisonError};
+
+use crate::ranks::{Communicator, Ranks, at};
+
+/// `size` ranks, each of which may be moved to a thread of its own. [`Ranks`] has an example.
+///
+/// # Panics
+/// If there are no ranks.
+#[must_use]
+pub fn threads(size: usize) -> Vec<Ranks> {
+    assert!(size > 0, "at least one rank");
+    let desk = Arc::new(Desk { given: Mutex::new(vec![Vec::new(); size]), arrived: Barrier::new(size) });
+    let hosts = vec!["this process".to_owned(); size];
+    let rank = |rank| Ranks::new(Thread { rank, size, desk: Arc::clone(&desk) }, hosts.clone());
+    (0..size).map(rank).collect()
+}
+
+/// Where ranks leave what they give.
+struct Desk {
+    given: Mutex<Vec<Vec<u8>>>,
+    arrived: Barrier,
+}
+
+struct Thread {
+    rank: usize,
+    size: usize,
+    desk: Arc<Desk>,
+}
+
+impl fmt::Debug for Thread {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "rank {} of {} threads", self.rank, self.size)
+    }
+}
+
+fn bytes(values: &[f32]) -> Vec<u8> {
+    values.iter().flat_map(|value| value.to_le_bytes()).collect()
+}
+
+fn copy(from: &[u8], to: &mut [f32]) {
+    assert_eq!(from.len(), size_of_val(to), "values exchanged");
+    for (to, from) in to.iter_mut().zip(from.chunks_exact(size_of::<f32>())) {
+        *to = f32::from_le_bytes(from.try_into().expect("four bytes"));
+    }
+}
+
+impl Communicator for Thread {
+    fn rank(&self) -> usize {
+        self.rank
+    }
+
+    fn size(&self) -> usize {
+        self.size
+    }
+
+    fn all_gather(&self, own: &[f32], counts: &[usize], all: &mut [f32]) {
+        for (rank, given) in self.all_gather_bytes(&bytes(own)).iter().enumerate() {
+            copy(given, &mut all[at(counts, rank)]);
+        }
+    }
+
+    fn all_to_all(&self, values: &[f32], counts: &[usize], received: &mut [f32]) {
+        let Range { start, end } = at(counts, self.rank);
+        let own = start * size_of::<f32>()..end * size_of::<f32>();
+        let given = self.all_gather_bytes(&bytes(values));
+        for (part, given) in received.chunks_exact_mut((end - start).max(1)).zip(given) {
+            copy(&given[own.clone()], part);
+        }
+    }
+
+    fn all_gather_bytes(&self, own: &[u8]) -> Vec<Vec<u8>> {
+        let Desk { given, arrived } = &*self.desk;
+        let given = || given.lock().unwrap_or_else(PoisonError::into_inner);
+        given()[self.rank] = own.to_vec();
+        arrived.wait();
+        let all = given().clone();
+        // Nobody may give the next thing before everybody has this one.
+        arrived.wait();
+        all
+    }
+}
