@@ -12,6 +12,7 @@
 //! | `runs/` | runs on disk: finding them, their settings, their logs and figures |
 //! | `page/` | `report.html`, which shows a run, and the page that shows several |
 //! | `report.rs`, `progress.rs`, `download_progress.rs` | what the user sees: lines, tables, bars |
+//! | `ranks.rs` | the processes that a launcher has started to train together |
 //! | `error.rs`, `stop.rs` | why a command ends early |
 //!
 //! No mathematics and no file formats: those are the libraries'.
@@ -27,6 +28,7 @@ mod inputs;
 mod origins;
 mod page;
 mod progress;
+mod ranks;
 mod report;
 mod runs;
 mod setting_args;
@@ -149,6 +151,10 @@ fn run(cli: Cli, origins: &Origins) -> Result<(), Failure> {
         (_, true) => Verbosity::Verbose,
         _ => Verbosity::Normal,
     });
+    ranks::check_launched(matches!(cli.command, Command::Train(_) | Command::Pretrain(_)))?;
+    if ranks::is_follower() {
+        report::set_verbosity(Verbosity::Silent);
+    }
     if let Some(threads) = cli.threads {
         rayon::ThreadPoolBuilder::new().num_threads(threads.into()).build_global()?;
     }
@@ -183,6 +189,7 @@ fn exit_status(failure: Failure) -> ExitCode {
         Failure::Usage(_) => 2,
         Failure::Stopped(_) => stop::STATUS,
     };
+    ranks::let_the_first_speak();
     match failure {
         Failure::Stopped(message) => report::note(&message),
         Failure::Failed(message) | Failure::Usage(message) => report::error(&message),

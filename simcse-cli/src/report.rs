@@ -20,6 +20,9 @@ pub(crate) const STANDARD_OUTPUT: &str = "standard output";
 
 /// Prints lines of data.
 pub(crate) fn print(text: &str) -> Result<(), Failure> {
+    if !prints(Verbosity::Quiet) {
+        return Ok(());
+    }
     let mut out = io::stdout().lock();
     writeln!(out, "{text}").and_then(|()| out.flush()).map_err(Failure::writing(STANDARD_OUTPUT))
 }
@@ -33,6 +36,8 @@ pub(crate) fn print_json(object: &impl Serialize) -> Result<(), Failure> {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 #[repr(u8)]
 pub(crate) enum Verbosity {
+    /// Errors, and no data on standard output.
+    Silent,
     /// Warnings and errors.
     Quiet,
     /// Also what happens, and progress bars.
@@ -63,7 +68,9 @@ pub(crate) fn note(text: &str) {
 
 /// Warns on standard error: everything that is wrong, but does not end the command, is said here.
 pub(crate) fn warn(text: &str) {
-    write_line("warning: ", Style::new().magenta().bold(), text);
+    if prints(Verbosity::Quiet) {
+        write_line("warning: ", Style::new().magenta().bold(), text);
+    }
 }
 
 /// Says on standard error why the command failed.

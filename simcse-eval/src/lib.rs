@@ -60,6 +60,6 @@ pub use search::quantization::{Quantized, Ranges, ValueType};
 pub use search::vectors::{Storage, Vectors};
 pub use set::{EvaluationSet, LeftOut, SetKind};
 pub use sets::{Aggregation, Bm25Scores, Labels, Positives, Reranking, Retrieval, SentEval, Sts, Triplets};
-pub use similarity::{Cosine, Encoded, Given, Hit, Lexical, Similarity, WordEmbeddings};
+pub use similarity::{Cosine, Embedder, Encoded, Given, Hit, Lexical, Role, Similarity, WordEmbeddings};
 pub use statistics::{Interval, Sample};
 pub use unlabeled::{Counterparts, Neighbor, Picture, Probe, ProbeScores, Unlabeled, UnlabeledScores};

@@ -14,6 +14,7 @@ use crate::args::{ConfigArgs, JsonArgs, named, size};
 use crate::commands::train::{self, EvalSetArgs, NewModel, TrainArgs};
 use crate::error::Failure;
 use crate::origins::Origins;
+use crate::ranks::RankArgs;
 use crate::setting_args::{OfPretraining, SettingArgs};
 
 const HELP: &str = "\
@@ -85,6 +86,8 @@ pub(crate) struct PretrainArgs {
     #[arg(long)]
     dry_run: bool,
     #[command(flatten)]
+    ranks: RankArgs,
+    #[command(flatten)]
     config: ConfigArgs,
     #[command(flatten)]
     json: JsonArgs,
@@ -111,6 +114,7 @@ pub(crate) fn run(args: PretrainArgs, origins: &Origins) -> Result<(), Failure> 
         eval_sets: args.eval_sets,
         hold_out: args.hold_out,
         dry_run: args.dry_run,
+        ranks: args.ranks,
         config: args.config,
         json: args.json,
     };

@@ -2,6 +2,7 @@
 
 use simcse_model::Named;
 use simcse_model::io::{excerpt, format_bytes};
+use simcse_train::ranks::Ranks;
 use simcse_train::{MemoryPlan, Settings, Trainer, Training};
 
 use crate::report::{self, counted};
@@ -13,6 +14,7 @@ const COLUMNS: usize = 200;
 
 /// Describes the run that is about to start.
 pub(super) fn announce(trainer: &Trainer, plan: &MemoryPlan) {
+    describe_ranks(&trainer.ranks);
     describe_examples(trainer);
     describe_model(trainer);
     describe_settings(trainer.settings());
@@ -23,6 +25,13 @@ pub(super) fn announce(trainer: &Trainer, plan: &MemoryPlan) {
         trainer.output().display()
     ));
     report::note(&memory_note(plan, trainer.settings().mini_batch_tokens));
+}
+
+fn describe_ranks(ranks: &Ranks) {
+    if ranks.size() > 1 {
+        let hosts = counted(ranks.hosts(), "host", "hosts");
+        report::note(&format!("{} ranks on {hosts}, each with its share of every batch", ranks.size()));
+    }
 }
 
 fn describe_examples(trainer: &Trainer) {

@@ -10,6 +10,7 @@ use simcse_train::{Inputs, Settings};
 
 use crate::args::{ConfigArgs, JsonArgs, named, size};
 use crate::commands::train::eval_sets::EvalSetArgs;
+use crate::ranks::RankArgs;
 use crate::setting_args::{OfTraining, SettingArgs};
 
 const HELP: &str = "\
@@ -90,6 +91,8 @@ pub(crate) struct TrainArgs {
     /// memory, what will be written, and the time, for which two steps are measured
     #[arg(long)]
     pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) ranks: RankArgs,
     #[command(flatten)]
     pub(crate) config: ConfigArgs,
     #[command(flatten)]

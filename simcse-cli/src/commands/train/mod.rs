@@ -6,6 +6,7 @@
 mod announce;
 mod args;
 mod data;
+mod divided;
 mod dry_run;
 mod embedded;
 mod eval_sets;
@@ -18,9 +19,12 @@ mod scorer;
 mod time_left;
 mod watcher;
 
-use std::path::Path;
+use std::ffi::OsString;
+use std::os::unix::ffi::{OsStrExt, OsStringExt};
+use std::path::{Path, PathBuf};
 
 use simcse_model::{Named, SentenceEncoder};
+use simcse_train::ranks::Ranks;
 use simcse_train::{Error, RunDirectory, Settings, Sources, Trained, Trainer, Training};
 
 use crate::error::Failure;
@@ -28,7 +32,7 @@ use crate::inputs::load;
 use crate::origins::Origins;
 use crate::report::{Message, Verbosity, counted};
 use crate::stop;
-use crate::{progress, report};
+use crate::{progress, ranks, report};
 use announce::announce;
 pub(crate) use args::TrainArgs;
 use data::Data;
@@ -55,12 +59,30 @@ pub(crate) fn run_pretraining(args: TrainArgs, origins: &Origins, new: &dyn NewM
 }
 
 fn run_with(args: TrainArgs, origins: &Origins, training: Training, new: &dyn NewModel) -> Result<(), Failure> {
+    let ranks = ranks::join(args.ranks)?;
+    let ended = run_on(&ranks, args, origins, training, new);
+    if matches!(ended, Ok(()) | Err(Failure::Stopped(_))) {
+        ranks::leave();
+    }
+    ended
+}
+
+fn run_on(
+    ranks: &Ranks,
+    args: TrainArgs,
+    origins: &Origins,
+    training: Training,
+    new: &dyn NewModel,
+) -> Result<(), Failure> {
+    if args.dry_run && ranks.size() > 1 {
+        return Err(Failure::Usage("--dry-run: start one process, without a launcher".to_owned()));
+    }
     let json = args.json.json;
     let is_dry_run = args.dry_run;
     let memory_limit = args.memory_limit;
     let Prepared { data, mut trainer, notes } = match args.resume_from_checkpoint.clone() {
-        None => prepare(&args, training, new)?,
-        Some(from) => resume::prepare(&from, args, training)?,
+        None => prepare(ranks, &args, training, new)?,
+        Some(from) => resume::prepare(ranks, &from, args, training)?,
     };
     let follow = Follow::new(&trainer);
     let plan = trainer.plan_memory(data.scorer.texts().max(follow.texts()), memory_limit)?;
@@ -83,7 +105,8 @@ fn run_with(args: TrainArgs, origins: &Origins, training: Training, new: &dyn Ne
     let settings = trainer.settings().clone();
     let bar = progress::steps_bar(trainer.total_steps()).with_position(trainer.done());
     let masking = trainer.masking()?;
-    let scorer = Scorer { choose_best_by: settings.choose_best_by.clone(), masking, ..data.scorer };
+    let choose_best_by = settings.choose_best_by.clone();
+    let scorer = Scorer { choose_best_by, masking, ranks: ranks.clone(), ..data.scorer };
     let mut watcher = Watcher::new(scorer, follow, bar, TimeLeft::new(trainer.total_steps(), &settings));
     let trained = {
         let _deferred = stop::defer();
@@ -117,9 +140,13 @@ fn run_with(args: TrainArgs, origins: &Origins, training: Training, new: &dyn Ne
 }
 
 /// A new run.
-fn prepare(args: &TrainArgs, training: Training, new: &dyn NewModel) -> Result<Prepared, Failure> {
+fn prepare(ranks: &Ranks, args: &TrainArgs, training: Training, new: &dyn NewModel) -> Result<Prepared, Failure> {
     let output = args.output();
-    RunDirectory::check_free(&output)?;
+    // The first rank's default name is everyone's.
+    let output = PathBuf::from(OsString::from_vec(ranks.all_gather(output.as_os_str().as_bytes()).swap_remove(0)));
+    if ranks.is_first() {
+        RunDirectory::check_free(&output)?;
+    }
     let data = Data::read(args)?;
     let (name, encoder, mut settings) = match &args.model {
         Some(name) => {
@@ -141,6 +168,7 @@ fn prepare(args: &TrainArgs, training: Training, new: &dyn NewModel) -> Result<P
     args.set_prompt(&mut settings, &encoder.directory.prompts)?;
     let notes = notes_on_inputs(&name, &encoder, &settings, &data);
     let mut trainer = Trainer::new(encoder, &data.examples, settings, output)?;
+    trainer.ranks = ranks.clone();
     trainer.sources = Sources {
         on_hub: args.model.is_some() && !Path::new(&name).is_dir(),
         model: name,

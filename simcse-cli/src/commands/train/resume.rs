@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use simcse_model::{Isa, ModelDirectory, Named};
 use simcse_train::optim::schedule::LinearSchedule;
+use simcse_train::ranks::Ranks;
 use simcse_train::{
     Checkpoint, Error, ModelSource, OutputDirectory, Provenance, Settings, Trainer, Training, total_steps,
 };
@@ -16,12 +17,17 @@ use crate::commands::train::eval_sets::EvalSet;
 use crate::commands::train::prepared::Prepared;
 use crate::error::Failure;
 use crate::inputs::load;
-use crate::report::{self, Message};
+use crate::report::{self, Message, counted};
 
 /// Resumes `from` a checkpoint directory, or `auto`. Everything is checked before anything is
 /// written.
-pub(super) fn prepare(from: &Path, mut args: TrainArgs, training: Training) -> Result<Prepared, Failure> {
-    let (output, checkpoint) = open(from, args.output_dir.as_deref())?;
+pub(super) fn prepare(
+    ranks: &Ranks,
+    from: &Path,
+    mut args: TrainArgs,
+    training: Training,
+) -> Result<Prepared, Failure> {
+    let (output, checkpoint) = open(ranks, from, args.output_dir.as_deref())?;
     let recorded = checkpoint.provenance.clone();
     let path = checkpoint.path().to_path_buf();
     check_command(training, recorded.settings.objective, &path)?;
@@ -34,14 +40,15 @@ pub(super) fn prepare(from: &Path, mut args: TrainArgs, training: Training) -> R
     recorded.check_same_evaluation(&data.scorer.source()?)?;
     let before = total_steps(&recorded.settings, &data.examples)?;
 
-    let trainer = Trainer::resume(output, checkpoint, &data.examples, settings)?;
+    let mut trainer = Trainer::resume(output, checkpoint, &data.examples, settings)?;
+    trainer.ranks = ranks.clone();
     let resuming = format!("resuming from {} after step {}", path.display(), trainer.done());
     let mut notes = vec![Message::Note(resuming)];
     if trainer.total_steps() > before {
         let schedule = new_schedule(trainer.settings(), before, trainer.total_steps(), trainer.done());
         notes.push(Message::Note(schedule));
     }
-    notes.extend(other_bits(&recorded).into_iter().map(Message::Warning));
+    notes.extend(other_bits(&recorded, ranks.size()).into_iter().map(Message::Warning));
     Ok(Prepared { data, trainer, notes })
 }
 
@@ -60,13 +67,17 @@ fn check_command(given: Training, recorded: Training, path: &Path) -> Result<(),
 }
 
 /// The run's locked directory, and the checkpoint.
-fn open(from: &Path, output_dir: Option<&Path>) -> Result<(OutputDirectory, Checkpoint), Failure> {
+fn open(ranks: &Ranks, from: &Path, output_dir: Option<&Path>) -> Result<(OutputDirectory, Checkpoint), Failure> {
+    let lock = |path: &Path| match ranks.is_first() {
+        true => OutputDirectory::lock_existing(path),
+        false => Ok(OutputDirectory::follow(path)),
+    };
     if from == Path::new("auto") {
         let Some(output) = output_dir else {
             let message = "--resume-from-checkpoint auto: say which run with --output-dir";
             return Err(Failure::Usage(message.to_owned()));
         };
-        let output = OutputDirectory::lock_existing(output)?;
+        let output = lock(output)?;
         let (checkpoint, rejected) = Checkpoint::newest(output.path())?;
         for error in rejected {
             report::warn(&format!("{error}: falling back to {}", checkpoint.path().display()));
@@ -82,7 +93,7 @@ fn open(from: &Path, output_dir: Option<&Path>) -> Result<(OutputDirectory, Chec
         )));
     }
     let checkpoint = Checkpoint::open(from)?;
-    Ok((OutputDirectory::lock_existing(parent)?, checkpoint))
+    Ok((lock(parent)?, checkpoint))
 }
 
 /// Completes the arguments from the run's record. Arguments that are given must agree with it.
@@ -143,9 +154,16 @@ fn new_schedule(settings: &Settings, before: u64, total_steps: u64, done: u64) -
     )
 }
 
-/// Warnings, if this program will not continue the run to the same bits.
-fn other_bits(recorded: &Provenance) -> Vec<String> {
+/// Warnings, if this program, on this number of ranks, will not continue the run to the same bits.
+fn other_bits(recorded: &Provenance, ranks: usize) -> Vec<String> {
     let mut warnings = Vec::new();
+    if recorded.ranks != ranks {
+        warnings.push(format!(
+            "the run was on {}, this is {}: the result will differ in its last bits",
+            counted(recorded.ranks, "rank", "ranks"),
+            counted(ranks, "rank", "ranks")
+        ));
+    }
     let isa = Isa::detected().name();
     if recorded.instruction_set != isa {
         warnings.push(format!(

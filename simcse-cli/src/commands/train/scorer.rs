@@ -3,9 +3,11 @@
 use serde_json::Value;
 use simcse_eval::{Cosine, Encoded, EvaluationSet, Figure, Scores, Unlabeled, UnlabeledScores};
 use simcse_model::SentenceEncoder;
+use simcse_train::ranks::Ranks;
 use simcse_train::{Evaluation, EvaluationSource, Figures, MaskedFigures, Masking, SetDigest, score_masked_lm};
 
 use crate::commands::train::args::TrainArgs;
+use crate::commands::train::divided::Divided;
 use crate::commands::train::eval_sets::EvalSet;
 use crate::error::Failure;
 use crate::runs::figures::has_labels;
@@ -31,6 +33,8 @@ pub(super) struct Scorer {
     /// The figure that models are compared by, without `eval_`; empty for the first one of the
     /// first set.
     pub(super) choose_best_by: String,
+    /// Who encodes what.
+    pub(super) ranks: Ranks,
 }
 
 impl Scorer {
@@ -80,25 +84,29 @@ impl Scorer {
             return Ok(None);
         }
         let mut scored = Scored::default();
-        let mut judge = judge(encoder);
+        let mut judge = judge(encoder, &self.ranks);
         for DevSet { given, set } in &self.sets {
             let Some(scores) = set.score(&mut judge)? else { return Ok(None) };
             scored.add(&given.prefix(), scores);
         }
         if let Some(set) = &self.unlabeled {
-            let Some(scores) = set.evaluate_while(encoder, |_| !stop::requested())? else { return Ok(None) };
+            // Every rank does this by itself.
+            let scores = set.evaluate_while(encoder, |_| !stop::requested())?;
+            let stopped = self.ranks.any(scores.is_none());
+            let Some(scores) = scores.filter(|_| !stopped) else { return Ok(None) };
             scored.add_unlabeled(&scores);
             if let Some(masking) = &self.masking {
                 scored.add_masked_lm(masked_lm(encoder, set.texts(), masking)?);
             }
         }
-        Ok((!stop::requested()).then_some(scored))
+        Ok((!self.ranks.any(stop::requested())).then_some(scored))
     }
 }
 
 /// Judges similarity by the embeddings of `encoder`, until a stop is requested.
-pub(super) fn judge(encoder: &SentenceEncoder) -> Cosine<Encoded<'_>> {
-    Cosine::of(Encoded::new(encoder).going_on_while(|_| !stop::requested()))
+fn judge<'a>(encoder: &'a SentenceEncoder, ranks: &Ranks) -> Cosine<Divided<Encoded<'a>>> {
+    let embedder = Encoded::new(encoder).going_on_while(|_| !stop::requested());
+    Cosine::of(Divided { embedder, ranks: ranks.clone() })
 }
 
 /// The figures of one evaluation.
@@ -188,8 +196,9 @@ pub(super) fn figures(scores: &Scores, prefix: &str) -> Figures {
 pub(super) fn test(
     set: &dyn EvaluationSet,
     encoder: &SentenceEncoder,
+    ranks: &Ranks,
 ) -> Result<Option<Evaluation>, simcse_eval::Error> {
-    let Some(scores) = set.score(&mut judge(encoder))? else { return Ok(None) };
+    let Some(scores) = set.score(&mut judge(encoder, ranks))? else { return Ok(None) };
     let main = &scores.main().sample;
     let metric = main.value().unwrap_or(main.lowest());
     Ok(Some(Evaluation { figures: figures(&scores, "test"), metric, has_labels: true }))

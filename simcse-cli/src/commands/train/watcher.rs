@@ -114,6 +114,9 @@ impl Watcher {
     /// Writes the page that shows the run. The run matters more: a failure is a warning, the first
     /// time.
     pub(super) fn write_page(&mut self) {
+        if !self.scorer.ranks.is_first() {
+            return;
+        }
         let Err(Failure::Failed(message)) = self.follow.write() else { return };
         if !self.write_failed {
             self.warn(&format!("the page that shows the run: {message}"));
@@ -165,7 +168,7 @@ impl Callbacks for Watcher {
 
     fn test(&mut self, encoder: &SentenceEncoder) -> simcse_train::Result<Option<Evaluation>> {
         match &self.scorer.test {
-            Some(set) => test(&**set, encoder).map_err(failed),
+            Some(set) => test(&**set, encoder, &self.scorer.ranks).map_err(failed),
             None => Ok(None),
         }
     }
