@@ -35,6 +35,36 @@ fn a_model_becomes_a_directory_with_a_graph() {
 }
 
 #[test]
+fn a_model_becomes_a_directory_of_half_the_size_that_every_command_reads() {
+    let workspace = Workspace::new();
+    let report: Value = serde_json::from_str(
+        &workspace.stdout("export --model model --format safetensors --dtype f16 --output half --json"),
+    )
+    .unwrap();
+    assert_eq!(
+        (&report["format"], &report["path"], &report["dtype"]),
+        (&"safetensors".into(), &"half/model.safetensors".into(), &"f16".into())
+    );
+    let weights = fs::metadata(workspace.path("half/model.safetensors")).unwrap().len();
+    assert_eq!(report["bytes"], weights);
+    assert!(weights < fs::metadata(workspace.path("model/model.safetensors")).unwrap().len() * 6 / 10);
+
+    let similarity = |model: &str| -> f64 {
+        let printed = workspace.stdout(&format!("similarity --model {model} slow boot"));
+        printed.trim().parse().unwrap()
+    };
+    assert!((similarity("model") - similarity("half")).abs() < 1e-3);
+    workspace.stdout("export --model half --format onnx --output onnx");
+
+    // As f32, it is the model as training would save it.
+    workspace.stdout("export --model model --format safetensors --output whole");
+    let [whole, model] = ["whole", "model"].map(|dir| fs::read(workspace.path(dir).join("model.safetensors")).unwrap());
+    assert!(whole == model);
+    let wrong = workspace.error("export --model model --format onnx --dtype f16 --output out", 2);
+    assert_eq!(wrong, "error: --dtype: expected f32 with --format onnx, found f16");
+}
+
+#[test]
 fn nothing_is_overwritten_and_what_is_wrong_is_named() {
     let workspace = Workspace::new();
     let occupied = workspace.error("export --model model --format onnx --output model", 1);
@@ -43,7 +73,7 @@ fn nothing_is_overwritten_and_what_is_wrong_is_named() {
             .starts_with("error: model: expected a directory that is empty or does not exist yet, found: one with ")
     );
     let unknown = workspace.error("export --model model --format tflite --output out", 2);
-    assert!(unknown.contains("'tflite'") && unknown.contains("expected onnx"), "{unknown}");
+    assert!(unknown.contains("'tflite'") && unknown.contains("expected onnx or safetensors"), "{unknown}");
     workspace.error("export --model ./none --format onnx --output out", 2);
     fs::remove_file(workspace.path("model/model.safetensors")).unwrap();
     let missing = workspace.error("export --model model --format onnx --output out", 1);

@@ -4,6 +4,8 @@
 mod common;
 
 use std::fs;
+use std::io::{BufRead, BufReader, Write};
+use std::process::Stdio;
 
 use common::{Workspace, encoder, text};
 use serde_json::Value;
@@ -70,6 +72,33 @@ fn hits_are_those_of_comparing_everything() {
     // From a pipe, as text.
     let output = text(&workspace.run_with("search --index index --top-k 1", b"slow boot\nthe sound\n").stdout);
     assert_eq!(output, "  1  1.0000  slow boot\n  1  1.0000  the sound\n");
+}
+
+#[test]
+fn piped_lines_are_answered_in_order_alone_or_together() {
+    const SEARCH: &str = "search --index index --top-k 3 --json";
+    let workspace = workspace();
+    workspace.stdout("index corpus.txt --model model --output index");
+    let queries: Vec<String> = (0..1500).map(|i| format!("{} {}", TEXTS[i % 8], TEXTS[i / 8 % 8])).collect();
+    workspace.put("queries.txt", queries.join("\n"));
+    let together = workspace.stdout(&format!("{SEARCH} --queries queries.txt"));
+    let piped = workspace.run_with(SEARCH, queries.join("\n").as_bytes());
+    assert!(text(&piped.stdout) == together, "{}", text(&piped.stderr));
+
+    // Each line is answered before the next one is sent.
+    let mut child = workspace.command(SEARCH).stdin(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    let mut answers = BufReader::new(child.stdout.take().unwrap()).lines();
+    for (query, expected) in queries[..5].iter().zip(together.lines()) {
+        writeln!(input, "{query}").unwrap();
+        assert_eq!(answers.next().unwrap().unwrap(), expected);
+    }
+    drop(input);
+    assert!(answers.next().is_none() && child.wait().unwrap().success());
+
+    // What is in front of a line that is no text is answered.
+    let broken = workspace.run_with(SEARCH, &[queries[0].as_bytes(), b"\n\xff\n"].concat());
+    assert_eq!((text(&broken.stdout).lines().next(), broken.status.code()), (together.lines().next(), Some(1)));
 }
 
 #[test]

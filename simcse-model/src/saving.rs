@@ -9,7 +9,7 @@ use simcse_tensor::{Layout, Parameter};
 use crate::directory::ModelDirectory;
 use crate::directory::dense::{BIAS, WEIGHT, take_weights};
 use crate::directory::weights::file::WeightsFile;
-use crate::directory::weights::write::{CarriedTensor, write_safetensors};
+use crate::directory::weights::write::{CarriedTensor, WeightType, write_safetensors, write_safetensors_as};
 use crate::error::Result;
 use crate::sentence_encoder::SentenceEncoder;
 
@@ -27,24 +27,32 @@ impl SentenceEncoder {
     /// # Errors
     /// [`Error::Io`](crate::Error::Io).
     pub fn save(&self, dir: &Path) -> Result<()> {
-        self.directory.write(dir)?;
+        self.write(dir, WeightType::F32)
+    }
+
+    /// What [`save`](Self::save) writes, with weights of another type. Those of a mix of layers,
+    /// one for each layer, stay f32.
+    pub(crate) fn write(&self, dir: &Path, weights: WeightType) -> Result<()> {
+        self.directory.write_with(dir, weights)?;
         let encoder = &self.layout().parameters()[..self.network.encoder_tensors];
-        write_safetensors(&ModelDirectory::weights_path(dir), self.named(encoder), &self.rest.carried)?;
-        self.save_dense(dir)?;
+        let path = ModelDirectory::weights_path(dir);
+        write_safetensors_as(weights, &path, self.named(encoder), &self.rest.carried)?;
+        self.save_dense(dir, weights)?;
         match &self.layout().parameters()[self.network.head_tensors.clone()] {
             [] => Ok(()),
-            head => write_safetensors(&ModelDirectory::mlm_head_path(dir), self.named(head), &[]),
+            head => write_safetensors_as(weights, &ModelDirectory::mlm_head_path(dir), self.named(head), &[]),
         }
     }
 
     /// Writes the weights of the dense layers into the directory that
     /// [`ModelDirectory::write`] wrote.
-    pub(crate) fn save_dense(&self, dir: &Path) -> Result<()> {
+    pub(crate) fn save_dense(&self, dir: &Path, weights: WeightType) -> Result<()> {
         for (layer, path) in self.network.dense.iter().zip(self.directory.dense_weights_paths(dir)) {
             let bias = layer.bias.map(|bias| (BIAS, vec![bias.rows()], self.params.slice(bias)));
             let weight = (WEIGHT, vec![layer.weight.rows(), layer.weight.cols()], self.params.slice(layer.weight));
             let tensors: Vec<_> = [weight].into_iter().chain(bias).collect();
-            write_safetensors(&path, tensors.iter().map(|(name, shape, values)| (*name, &shape[..], *values)), &[])?;
+            let tensors = tensors.iter().map(|(name, shape, values)| (*name, &shape[..], *values));
+            write_safetensors_as(weights, &path, tensors, &[])?;
         }
         Ok(())
     }

@@ -1,9 +1,10 @@
 #!/usr/bin/env bash
 # Trains models for ten steps and checks that sentence-transformers computes the same from what was
 # written: embeddings of 1,000 sentences with the final directory and of 50 with its checkpoint, and
-# for the first model MAP on a reranking set. Then embeddings of 50 sentences by the last model with
-# every mode of pooling, with each mix of layers, with and without the layer of SimCSE's authors, and
-# with the head of masked language modeling next to it.
+# for the first model MAP on a reranking set, and embeddings with weights exported in half precision.
+# Then embeddings of 50 sentences by the last model with every mode of pooling, with each mix of layers,
+# with and without the layer of SimCSE's authors, and with the head of masked language modeling next to
+# it.
 #
 #     tools/peer/interop.sh PYTHON SENTENCES.txt RERANK.jsonl MODEL_DIR...
 #
@@ -18,14 +19,21 @@ trap 'rm -rf "$work"' EXIT
 cargo build -q -p simcse-cli
 simcse=target/debug/simcse
 
-# compare DIR LINES: encodes the first LINES sentences with both, and puts the peer's report into
-# $theirs.
+# report WHAT A.npy B.npy [LIMIT]: prints how much embeddings differ, and fails if that is too much.
+report() {
+  local differences
+  differences=$("$python" tools/peer/compare_embeddings.py "${@:2}") || { echo "$1: $differences: too much"; exit 1; }
+  echo "$1: $differences"
+}
+
+# compare DIR LINES [LIMIT]: encodes the first LINES sentences with both, and puts the peer's report into
+# $theirs. The peer gets the arguments of $options.
 compare() {
   head -n "$2" "$sentences" > "$work/sentences.txt"
   "$simcse" encode "$work/sentences.txt" --model "$1" --output "$work/ours.npy" 2> /dev/null
   theirs=$("$python" tools/peer/evaluate.py "$1" --encode "$work/sentences.txt" --out "$work/theirs.npy" \
-    "${reranking[@]}" 2> /dev/null | tail -n 1)
-  echo "$name $(basename "$1"): $("$python" tools/peer/compare_embeddings.py "$work/ours.npy" "$work/theirs.npy")"
+    "${options[@]}" 2> /dev/null | tail -n 1)
+  report "$name $(basename "$1")" "$work/ours.npy" "$work/theirs.npy" "${@:3}"
 }
 
 first=yes
@@ -36,9 +44,9 @@ for model in "$@"; do
   if [[ $model == default ]]; then task=(); fi
   "$simcse" train "${task[@]}" --output-dir "$out" --max-steps "$steps" --batch-size "${BATCH_SIZE:-16}" \
     > /dev/null 2> "$work/log" || { cat "$work/log"; exit 1; }
-  reranking=()
+  options=()
   compare "$out/checkpoint-$steps" 50
-  if [[ $first ]]; then reranking=(--rerank "$rerank"); fi
+  if [[ $first ]]; then options=(--rerank "$rerank"); fi
   compare "$out" 1000
   if [[ $first ]]; then
     ours=$("$simcse" eval askubuntu --model "$out" --data "$rerank" --json 2> /dev/null)
@@ -49,18 +57,28 @@ ours, theirs = json.loads(ours)["map"], json.loads(theirs)[rerank]["map"]
 print(f"{name}: MAP {ours:.6f} here, {theirs:.6f} by sentence-transformers")
 sys.exit(abs(ours - theirs) > 1e-4)
 PYTHON
+    cp "$work/ours.npy" "$work/whole.npy"
+    "$simcse" export --model "$out" --format safetensors --dtype f16 --output "$work/half" 2> /dev/null
+    name="$name with weights of half precision"
+    options=(--dtype float32)
+    compare "$work/half" 1000
+    report "$name and as trained" "$work/ours.npy" "$work/whole.npy" 1e-3
+    # All of the peer's arithmetic is in half precision, too.
+    name="$name, computed in it"
+    options=()
+    compare "$work/half" 50 5e-3
   fi
   first=
   rm -rf "$out"
 done
 
-reranking=()
-for options in "--pooling "{cls,max,mean_sqrt_len_tokens,weightedmean,lasttoken} \
+options=()
+for flags in "--pooling "{cls,max,mean_sqrt_len_tokens,weightedmean,lasttoken} \
   "--pooled-layers "{avg_top2,avg_first_last} "--pooling cls --mlp "{always,only_train} \
   "--pooled-layers avg_top2 --pooling max --mlp always"; do
-  name="$(basename "$model") with $options"
+  name="$(basename "$model") with $flags"
   # shellcheck disable=SC2086
-  "$simcse" train "${task[@]}" $options --output-dir "$out" --max-steps 2 --batch-size 8 \
+  "$simcse" train "${task[@]}" $flags --output-dir "$out" --max-steps 2 --batch-size 8 \
     > /dev/null 2> "$work/log" || { cat "$work/log"; exit 1; }
   compare "$out" 50
   rm -rf "$out"

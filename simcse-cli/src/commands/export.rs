@@ -1,13 +1,13 @@
 //! `simcse export`: a model for other programs.
 
-use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
+use std::{fs, io};
 
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use serde_json::json;
 use simcse_model::io::format_bytes;
-use simcse_model::{Named, Precision, SentenceEncoder};
+use simcse_model::{Named, Precision, SentenceEncoder, WeightType};
 
 use crate::args::{JsonArgs, named};
 use crate::error::Failure;
@@ -15,7 +15,8 @@ use crate::inputs::load;
 use crate::report;
 
 const HELP: &str = "\
-The directory is one that sentence-transformers loads with ONNX Runtime instead of PyTorch:
+With --format onnx, the directory is one that sentence-transformers loads with ONNX Runtime instead of
+PyTorch:
 
   model = SentenceTransformer(\"output/onnx\", backend=\"onnx\")
 
@@ -24,21 +25,27 @@ that a saved model has: configuration, tokenizer, pooling and what follows it, p
 weights are in onnx/model.onnx_data. There is no model.safetensors: keep the model that was exported, to
 train it further.
 
-Example:
-  simcse export --model output/my-model --format onnx --output output/onnx";
+With --format safetensors, it is a directory such as training writes, with weights of half the size if
+--dtype is f16; every command here reads them.
+
+Examples:
+  simcse export --model output/my-model --format onnx --output output/onnx
+  simcse export --model output/my-model --format safetensors --dtype f16 --output output/half";
 
 /// What a model can be exported to.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Copy, Debug, PartialEq)]
 enum Format {
     Onnx,
+    Safetensors,
 }
 
 impl Named for Format {
-    const ALL: &'static [Self] = &[Self::Onnx];
+    const ALL: &'static [Self] = &[Self::Onnx, Self::Safetensors];
 
     fn name(self) -> &'static str {
         match self {
             Self::Onnx => "onnx",
+            Self::Safetensors => "safetensors",
         }
     }
 }
@@ -49,9 +56,12 @@ pub(crate) struct ExportArgs {
     /// The model: a sentence-transformers or Hugging Face directory, or a name on the hub
     #[arg(long, value_name = "MODEL", value_parser = NonEmptyStringValueParser::new())]
     model: String,
-    /// What to export the model to: onnx, for ONNX Runtime
+    /// What to export the model to: onnx, for ONNX Runtime, or safetensors, for PyTorch
     #[arg(long, value_name = "NAME", value_parser = named::<Format>)]
     format: Format,
+    /// The type of the weights of safetensors: f32 or f16
+    #[arg(long, value_name = "NAME", default_value = "f32", value_parser = named::<WeightType>)]
+    dtype: WeightType,
     /// Directory to write, which is empty or does not exist yet; it appears complete or not at all
     #[arg(long, short, value_name = "DIR")]
     output: PathBuf,
@@ -60,26 +70,42 @@ pub(crate) struct ExportArgs {
 }
 
 pub(crate) fn run(args: &ExportArgs) -> Result<(), Failure> {
+    if args.format == Format::Onnx && args.dtype != WeightType::F32 {
+        let message = "--dtype: expected f32 with --format onnx, found";
+        return Err(Failure::Usage(format!("{message} {}", args.dtype.name())));
+    }
     SentenceEncoder::check_export(&args.output)?;
     let encoder = load(&args.model, Precision::F32)?;
-    let path = match args.format {
-        Format::Onnx => encoder.export_onnx(&args.output)?,
+    let opset = SentenceEncoder::ONNX_OPSET;
+    let (path, detail) = match args.format {
+        Format::Onnx => (encoder.export_onnx(&args.output)?, format!("operators of version {opset}")),
+        Format::Safetensors => {
+            let path = encoder.export_safetensors(&args.output, args.dtype)?;
+            (path, format!("weights as {}", args.dtype.name()))
+        }
     };
-    let mut bytes = 0;
-    for entry in fs::read_dir(path.parent().expect("a file in a folder"))? {
-        bytes += entry?.metadata()?.len();
-    }
+    let bytes = size(&path)?;
     if args.json.json {
-        let report = json!({
-            "format": args.format.name(), "path": path, "bytes": bytes, "opset": SentenceEncoder::ONNX_OPSET,
-        });
+        let mut report = json!({ "format": args.format.name(), "path": path, "bytes": bytes });
+        match args.format {
+            Format::Onnx => report["opset"] = json!(opset),
+            Format::Safetensors => report["dtype"] = json!(args.dtype.name()),
+        }
         return report::print_json(&report);
     }
-    report::note(&format!(
-        "{}: {}, operators of version {}",
-        path.display(),
-        format_bytes(bytes),
-        SentenceEncoder::ONNX_OPSET
-    ));
+    report::note(&format!("{}: {}, {detail}", path.display(), format_bytes(bytes)));
     Ok(())
+}
+
+/// The bytes of a file of weights, and of those with a longer name next to it, which go with it.
+fn size(path: &Path) -> io::Result<u64> {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    let mut bytes = 0;
+    for entry in fs::read_dir(path.parent().unwrap_or(path))? {
+        let entry = entry?;
+        if entry.file_name().as_encoded_bytes().starts_with(name) {
+            bytes += entry.metadata()?.len();
+        }
+    }
+    Ok(bytes)
 }

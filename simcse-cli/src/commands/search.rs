@@ -2,14 +2,15 @@
 
 use std::io::{self, BufRead, IsTerminal};
 use std::path::PathBuf;
+use std::sync::mpsc::{Receiver, sync_channel};
+use std::{iter, thread};
 
 use clap::Args;
 use clap::builder::NonEmptyStringValueParser;
 use console::Style;
-use ndarray::ArrayView2;
 use rustyline::DefaultEditor;
 use rustyline::error::ReadlineError;
-use simcse_eval::{Filter, Hit, Index, Vectors, nearest};
+use simcse_eval::{Filter, Hit, Index, Search, Vectors};
 use simcse_model::hub::user_cache_dir;
 use simcse_model::io::{create_directory, printable};
 use simcse_model::{Prompt, SentenceEncoder};
@@ -21,10 +22,13 @@ use crate::hits::{allowed, check_model, hits_json, id};
 use crate::inputs::load;
 use crate::{report, stop};
 
+/// The most lines of a pipe that are answered at a time.
+const LINES: usize = 1000;
+
 const HELP: &str = "\
 Finds, for each query, the texts with the highest cosine similarity, by comparing it with all of them.
 Without --query and --queries, queries are read from standard input, one per line; on a terminal, with
-a prompt and a history.
+a prompt and a history. Lines that have arrived by the time one is answered are answered together.
 
 Examples:
   simcse search --index questions --query \"no sound after the update\"
@@ -67,6 +71,9 @@ fn condition(text: &str) -> Result<(String, String), String> {
 }
 
 pub(crate) fn run(args: &SearchArgs) -> Result<(), Failure> {
+    // While the model is loaded, lines can arrive.
+    let is_piped = args.queries.is_none() && args.query.is_empty() && !io::stdin().is_terminal();
+    let lines = is_piped.then(lines_of_pipe);
     let index = Index::open(&args.index)?;
     let name = args.model.as_ref().unwrap_or(&index.description.model);
     let encoder = load(name, args.precision.get())?;
@@ -75,19 +82,24 @@ pub(crate) fn run(args: &SearchArgs) -> Result<(), Failure> {
     let prompt = encoder.prompt(prompt)?;
     let allowed = allowed(&index, &args.filter)?;
     let mut searcher = Searcher { args, index, encoder: &encoder, prompt, allowed, kept: None };
+    if let Some(lines) = lines {
+        return searcher.answer_lines(&lines);
+    }
     if let Some(path) = &args.queries {
         return searcher.answer(&read_texts(path, None)?);
     }
     if !args.query.is_empty() {
         return searcher.answer(&args.query);
     }
-    if io::stdin().is_terminal() {
-        return searcher.converse();
-    }
-    for line in io::stdin().lock().lines() {
-        searcher.answer(&[line?])?;
-    }
-    Ok(())
+    searcher.converse()
+}
+
+/// The lines of standard input, read by another thread.
+fn lines_of_pipe() -> Receiver<io::Result<String>> {
+    let (sender, lines) = sync_channel(LINES);
+    // It ends with the input, or when nobody receives any more.
+    thread::spawn(move || io::stdin().lock().lines().try_for_each(|line| sender.send(line)));
+    lines
 }
 
 /// An index that answers queries.
@@ -105,25 +117,50 @@ impl Searcher<'_> {
     /// Prints the hits of each query.
     fn answer(&mut self, queries: &[String]) -> Result<(), Failure> {
         let embeddings = embeddings(self.encoder, self.prompt, queries)?;
-        let found = self.search(embeddings.view())?;
-        for (query, hits) in queries.iter().zip(found) {
-            if self.args.json.json {
-                report::print_json(&hits_json(&self.index, &hits)?)?;
-            } else {
-                self.print_text(query, &hits, queries.len() > 1)?;
+        let found = self.search(Search::new(embeddings.view(), self.args.top_k))?;
+        self.print(queries, found, queries.len() > 1)
+    }
+
+    /// Prints the hits of each line. The index is read once for all lines that have arrived; what
+    /// is printed does not depend on how many they are.
+    fn answer_lines(&mut self, lines: &Receiver<io::Result<String>>) -> Result<(), Failure> {
+        while let Ok(first) = lines.recv() {
+            let arrived = iter::once(first).chain(lines.try_iter()).take(LINES);
+            let mut broken = None;
+            let queries: Vec<String> =
+                arrived.map_while(|line| line.map_err(|error| broken = Some(error)).ok()).collect();
+            let embeddings = embeddings(self.encoder, self.prompt, &queries)?;
+            let found = self.search(Search::new(embeddings.view(), self.args.top_k).by_products())?;
+            self.print(&queries, found, false)?;
+            if let Some(error) = broken {
+                return Err(error.into());
             }
         }
         Ok(())
     }
 
     /// The hits of each query. What is not kept is read part by part.
-    fn search(&mut self, queries: ArrayView2<f32>) -> Result<Vec<Vec<Hit>>, Failure> {
+    fn search(&mut self, mut search: Search) -> Result<Vec<Vec<Hit>>, Failure> {
         let allowed = self.allowed.as_ref().map(|allowed| |row: usize| allowed[row]);
         let filter = allowed.as_ref().map(|allowed| allowed as Filter);
         match &self.kept {
-            Some(vectors) => Ok(nearest(vectors, queries, self.args.top_k, filter)),
-            None => Ok(self.index.nearest(queries, self.args.top_k, filter)?),
+            Some(vectors) => {
+                search.add(vectors, filter);
+                Ok(search.finish())
+            }
+            None => Ok(self.index.search(search, filter)?),
         }
+    }
+
+    fn print(&self, queries: &[String], found: Vec<Vec<Hit>>, are_several: bool) -> Result<(), Failure> {
+        for (query, hits) in queries.iter().zip(found) {
+            if self.args.json.json {
+                report::print_json(&hits_json(&self.index, &hits)?)?;
+            } else {
+                self.print_text(query, &hits, are_several)?;
+            }
+        }
+        Ok(())
     }
 
     /// A line for each hit, with the query above if there are several.

@@ -56,6 +56,8 @@ pub struct Search {
     /// Of unit length, (Q, C).
     queries: ndarray::Array2<f32>,
     tops: Vec<Top>,
+    /// Whether queries are so few that rows are compared as they are stored.
+    are_few: bool,
     /// Rows that were compared.
     done: usize,
 }
@@ -64,7 +66,15 @@ impl Search {
     /// Searches the `k` most similar rows for each of `queries`, (Q, C).
     #[must_use]
     pub fn new(queries: ArrayView2<f32>, k: usize) -> Self {
-        Self { queries: unit_rows(queries), tops: vec![Top::new(k); queries.nrows()], done: 0 }
+        let are_few = queries.nrows() <= FEW;
+        Self { queries: unit_rows(queries), tops: vec![Top::new(k); queries.nrows()], are_few, done: 0 }
+    }
+
+    /// Multiplies matrices even for a few queries, which is slower, but gives a query's scores the
+    /// same bits whatever other queries there are.
+    #[must_use]
+    pub fn by_products(self) -> Self {
+        Self { are_few: false, ..self }
     }
 
     /// Compares the next rows of the corpus; `filter` gets numbers that count from its first row.
@@ -73,7 +83,7 @@ impl Search {
     /// If the queries have another width.
     pub fn add(&mut self, vectors: &Vectors, filter: Option<Filter>) {
         assert_eq!(self.queries.ncols(), vectors.width(), "queries and rows of the same width");
-        if self.tops.len() <= FEW {
+        if self.are_few {
             self.add_few(vectors, filter)
         } else {
             self.add_many(vectors, filter)
@@ -130,8 +140,7 @@ impl Search {
 
 impl Index {
     /// For each of `queries`, (Q, C), the `k` rows with the highest cosine similarity, as
-    /// [`nearest()`] finds them. Vectors are read and compared part by part, so that memory does
-    /// not depend on the number of rows.
+    /// [`nearest()`] finds them.
     ///
     /// # Errors
     /// As [`Index::vectors`].
@@ -144,9 +153,20 @@ impl Index {
         k: usize,
         filter: Option<Filter>,
     ) -> Result<Vec<Vec<Hit>>, Error> {
+        self.search(Search::new(queries, k), filter)
+    }
+
+    /// The hits of a search over all rows. Vectors are read and compared part by part, so that
+    /// memory does not depend on the number of rows.
+    ///
+    /// # Errors
+    /// As [`Index::vectors`].
+    ///
+    /// # Panics
+    /// If the queries have another width.
+    pub fn search(&mut self, mut search: Search, filter: Option<Filter>) -> Result<Vec<Vec<Hit>>, Error> {
         /// Bytes of vectors that are in memory at a time.
         const PART: u64 = 256 << 20;
-        let mut search = Search::new(queries, k);
         let step = ((PART * self.rows() as u64).div_ceil(self.vector_bytes().max(1)) as usize).max(1);
         for rows in parts(0..self.rows(), step) {
             search.add(&self.vectors(rows)?, filter);

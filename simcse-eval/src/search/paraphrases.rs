@@ -1,6 +1,7 @@
 //! What is similar within a corpus: pairs, and communities.
 
 use std::cmp::Ordering;
+use std::mem;
 use std::ops::Range;
 
 use rayon::prelude::*;
@@ -9,8 +10,8 @@ use simcse_tensor::{Addend, Precision, gemm};
 use crate::search::vectors::{Vectors, parts};
 
 /// Rows that are compared with [`COLUMNS`] rows at a time.
-const ROWS: usize = 1024;
-const COLUMNS: usize = 4096;
+const ROWS: usize = if cfg!(test) { 16 } else { 1024 };
+const COLUMNS: usize = if cfg!(test) { 24 } else { 4096 };
 
 /// Two rows of a corpus.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -45,15 +46,8 @@ pub fn paraphrases(
     let mut bar = threshold;
     for rows in parts(0..vectors.len(), ROWS) {
         for columns in parts(rows.start..vectors.len(), COLUMNS) {
-            let found = scores(vectors, &rows, &columns, |row, first, scores| {
-                // Below the row itself, pairs have been seen from the other side.
-                let skipped = (row + 1).saturating_sub(first).min(scores.len());
-                let pairs = scores.iter().enumerate().skip(skipped).filter(|(_, score)| **score >= bar);
-                pairs
-                    .map(|(at, &score)| Pair { first: row, second: first + at, score: score + 0.0 })
-                    .collect::<Vec<_>>()
-            });
-            kept.extend(found.into_iter().flatten());
+            let found = similar(vectors, &rows, &columns, bar);
+            kept.extend(found.filter(|pair| pair.first < pair.second));
             if kept.len() >= 2 * most.max(1) + COLUMNS {
                 keep_best(&mut kept, most);
                 bar = bar.max(kept.last().map_or(bar, |worst| worst.score));
@@ -78,7 +72,10 @@ fn keep_best(pairs: &mut Vec<Pair>, most: usize) {
 
 /// Groups of `least` or more rows that have a cosine similarity of `threshold` or more to one of
 /// them, which comes first; the others follow by similarity. Largest groups first; no row is in
-/// two. `go_on` is as in [`paraphrases`].
+/// two. `go_on` is as in [`paraphrases`], and so is the work: every pair is compared once.
+///
+/// Next to the result, memory holds what is similar to rows that are not compared with all others
+/// yet: of a row that gets no group, fewer than `least` others.
 ///
 /// sentence-transformers: `util.community_detection`.
 ///
@@ -97,21 +94,26 @@ pub fn communities(
     least: usize,
     mut go_on: impl FnMut(usize) -> bool,
 ) -> Option<Vec<Vec<usize>>> {
+    // What is similar to each row, itself included, until all that is has been found.
+    let mut near: Vec<Vec<(f32, u32)>> = vec![Vec::new(); vectors.len()];
     let mut found: Vec<(usize, Vec<u32>)> = Vec::new();
     for rows in parts(0..vectors.len(), ROWS) {
-        let mut near: Vec<Vec<(f32, u32)>> = vec![Vec::new(); rows.len()];
-        for columns in parts(0..vectors.len(), COLUMNS) {
-            let of_part = scores(vectors, &rows, &columns, |_, first, scores| {
-                let above = scores.iter().enumerate().filter(|(_, score)| **score >= threshold);
-                above.map(|(at, &score)| (score, (first + at) as u32)).collect::<Vec<_>>()
-            });
-            near.iter_mut().zip(of_part).for_each(|(near, part)| near.extend(part));
+        for columns in parts(rows.start..vectors.len(), COLUMNS) {
+            for Pair { first, second, score } in similar(vectors, &rows, &columns, threshold) {
+                near[first].push((score, second as u32));
+                if first != second {
+                    near[second].push((score, first as u32));
+                }
+            }
         }
-        let large = rows.clone().zip(near).filter(|(_, near)| near.len() >= least);
-        found.extend(large.map(|(center, mut near)| {
+        // Columns in front of these rows have been compared with them as rows.
+        let complete = rows.clone().into_par_iter().zip(&mut near[rows.clone()]);
+        let large = complete.map(|(center, near)| (center, mem::take(near))).filter(|(_, near)| near.len() >= least);
+        let sorted = large.map(|(center, mut near)| {
             near.sort_unstable_by(|a, b| b.0.total_cmp(&a.0).then(a.1.cmp(&b.1)));
             (center, near.into_iter().map(|(_, row)| row).collect())
-        }));
+        });
+        found.par_extend(sorted);
         if !go_on(rows.end) {
             return None;
         }
@@ -134,19 +136,30 @@ pub fn communities(
     Some(kept)
 }
 
-/// What `of_row` makes of the similarities of each of `rows` to `columns`, in order. It gets the
-/// row, the first column, and the similarities to all of them.
-fn scores<T: Send>(
+/// The pairs of one of `rows` and one of `columns` with a similarity of `bar` or more, in order,
+/// except for those whose row comes after their column. A row and itself are a pair.
+///
+/// Which block a pair is in does not change its similarity, nor does which of the two is the row:
+/// every product of two rows is the same sum of the same products, in the same order.
+fn similar(
     vectors: &Vectors,
     rows: &Range<usize>,
     columns: &Range<usize>,
-    of_row: impl Fn(usize, usize, &[f32]) -> T + Sync,
-) -> Vec<T> {
+    bar: f32,
+) -> impl Iterator<Item = Pair> + use<> {
     let (left, right) = (vectors.decoded(rows.clone()), vectors.decoded(columns.clone()));
     let mut scores = vec![0.0; rows.len() * columns.len()];
     gemm(Precision::F32, left.view(), right.t(), Addend::Zero, &[vectors.width()], &mut scores);
-    let each = scores.par_chunks(columns.len()).enumerate();
-    each.map(|(row, scores)| of_row(rows.start + row, columns.start, scores)).collect()
+    let first_column = columns.start;
+    let of_row = |(first, scores): (usize, &[f32])| {
+        let skipped = first.saturating_sub(first_column).min(scores.len());
+        let pairs = scores.iter().enumerate().skip(skipped).filter(|(_, score)| **score >= bar);
+        // The sum turns −0 into 0.
+        pairs.map(|(at, &score)| Pair { first, second: first_column + at, score: score + 0.0 }).collect::<Vec<_>>()
+    };
+    let found: Vec<Vec<Pair>> =
+        rows.clone().into_par_iter().zip(scores.par_chunks(columns.len())).map(of_row).collect();
+    found.into_iter().flatten()
 }
 
 #[cfg(test)]

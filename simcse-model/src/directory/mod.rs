@@ -34,6 +34,7 @@ use crate::directory::prompts::Prompts;
 use crate::directory::text_settings::TextSettings;
 use crate::directory::weights::file::WeightsFile;
 use crate::directory::weights::forms::SAFETENSORS;
+use crate::directory::weights::write::WeightType;
 use crate::error::{Error, Result};
 use crate::io::files::{uninterrupted, write_bytes};
 use crate::io::json::JsonObject;
@@ -225,8 +226,13 @@ impl ModelDirectory {
     /// # Errors
     /// [`Error::Io`].
     pub fn write(&self, out: &Path) -> Result<()> {
+        self.write_with(out, WeightType::F32)
+    }
+
+    /// [`write`](Self::write) for weights of any type.
+    pub(crate) fn write_with(&self, out: &Path, weights: WeightType) -> Result<()> {
         uninterrupted(|| std::fs::create_dir_all(out)).map_err(Error::io(out))?;
-        write_bytes(&out.join(CONFIG), &self.written_config()?)?;
+        write_bytes(&out.join(CONFIG), &self.written_config(weights)?)?;
         self.tokenizer.write(out, self.config.architecture == Architecture::Bert)?;
         let settings = json!({ "max_seq_length": self.max_seq_length, "do_lower_case": self.do_lower_case });
         write_json(&out.join(text_settings::TEXT_SETTINGS[0]), &settings)?;
@@ -284,16 +290,17 @@ impl ModelDirectory {
         (self.config_json.len() + self.tokenizer.size_on_disk() + SMALL_FILES) as u64
     }
 
-    /// transformers loads weights in the type that `config.json` names, and we write f32. And it
+    /// transformers loads weights in the type that `config.json` names, or else in their own. It
     /// returns all hidden states, of which sentence-transformers computes a mix, only if told to.
-    fn written_config(&self) -> Result<Vec<u8>> {
+    fn written_config(&self, weights: WeightType) -> Result<Vec<u8>> {
         let path = self.transformer.join(CONFIG);
         let mut config: Value =
             serde_json::from_slice(&self.config_json).map_err(|error| Error::format(&path, "a JSON object", error))?;
         let mut changed = false;
         for field in ["dtype", "torch_dtype"] {
-            if let Some(dtype) = config.get_mut(field).filter(|dtype| dtype.is_string() && *dtype != "float32") {
-                *dtype = json!("float32");
+            let written = weights.torch_name();
+            if let Some(dtype) = config.get_mut(field).filter(|dtype| dtype.is_string() && *dtype != written) {
+                *dtype = json!(written);
                 changed = true;
             }
         }

@@ -13,10 +13,9 @@ mod file;
 mod graph;
 mod messages;
 
-use std::fs;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
+use crate::directory::weights::write::WeightType;
 use crate::error::{Error, Result};
 use crate::io::files::{create_directory, directory_atomically};
 use crate::onnx::encoder::EncoderGraph;
@@ -31,25 +30,6 @@ const OUTPUT: &str = "last_hidden_state";
 impl SentenceEncoder {
     /// The version of ONNX's operators that [`export_onnx`](Self::export_onnx) uses.
     pub const ONNX_OPSET: i64 = file::OPSET;
-
-    /// Checks that a model may be exported to `dir`: nothing is there, or an empty directory.
-    ///
-    /// # Errors
-    /// [`Error::Format`], [`Error::Io`].
-    pub fn check_export(dir: &Path) -> Result<()> {
-        const EXPECTED: &str = "a directory that is empty or does not exist yet";
-        match fs::read_dir(dir) {
-            Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-            Err(error) if error.kind() == ErrorKind::NotADirectory => Err(Error::format(dir, EXPECTED, "a file")),
-            entries => match entries.map_err(Error::io(dir))?.next() {
-                None => Ok(()),
-                Some(entry) => {
-                    let name = entry.map_err(Error::io(dir))?.file_name();
-                    Err(Error::format(dir, EXPECTED, format_args!("one with {}", name.display())))
-                }
-            },
-        }
-    }
 
     /// Writes a directory that `SentenceTransformer(dir, backend="onnx")` loads like its own, and
     /// returns the path of the graph: `onnx/model.onnx`, with all weights of the encoder. Where
@@ -70,7 +50,8 @@ impl SentenceEncoder {
             |path, error| Error::io(path)(error),
             |partial| {
                 self.directory.write(partial)?;
-                self.save_dense(partial)?;
+                self.save_dense(partial, WeightType::F32)?;
+                self.write_card(partial, "ONNX Runtime", ", backend=\"onnx\"")?;
                 let folder = partial.join(FOLDER);
                 create_directory(&folder).map_err(Error::io(&folder))?;
                 let (graph, hidden) = EncoderGraph::build(&self.network.encoder, mix.as_ref(), &self.params);

@@ -9,38 +9,41 @@ use arrow_array::{ArrayRef, FixedSizeListArray, RecordBatch, StringArray};
 use arrow_array::{Float16Array, Float32Array, Int8Array, UInt8Array};
 use arrow_ipc::writer::FileWriter;
 use arrow_schema::{ArrowError, DataType, Field, FieldRef, Schema};
+use ndarray::ArrayView2;
 use simcse_eval::{Quantized, ValueType};
 
-use crate::commands::encode::format::Layout;
+use crate::commands::encode::format::Numbers;
 
 /// A file that is being written. It is none before [`finish`](Self::finish).
 pub(crate) struct ArrowFile {
     writer: FileWriter<BufWriter<File>>,
     schema: Arc<Schema>,
+    numbers: Numbers,
     /// The numbers of a list.
     item: FieldRef,
     width: i32,
 }
 
 impl ArrowFile {
-    pub(crate) fn create(file: BufWriter<File>, layout: &Layout) -> io::Result<Self> {
-        let data_type = match layout.value_type {
+    pub(crate) fn create(file: BufWriter<File>, numbers: Numbers) -> io::Result<Self> {
+        let data_type = match numbers.value_type {
             ValueType::F32 => DataType::Float32,
             ValueType::F16 => DataType::Float16,
             ValueType::Int8 | ValueType::Binary => DataType::Int8,
             ValueType::Uint8 | ValueType::Ubinary => DataType::UInt8,
         };
-        let width = i32::try_from(layout.width()).map_err(io::Error::other)?;
+        let width = i32::try_from(numbers.width()).map_err(io::Error::other)?;
         let item = Arc::new(Field::new("item", data_type, false));
         let list = DataType::FixedSizeList(item.clone(), width);
         let fields = vec![Field::new("text", DataType::Utf8, false), Field::new("embedding", list, false)];
         let schema = Arc::new(Schema::new(fields));
         let writer = FileWriter::try_new(file, &schema).map_err(error)?;
-        Ok(Self { writer, schema, item, width })
+        Ok(Self { writer, schema, numbers, item, width })
     }
 
-    /// Writes rows as one batch.
-    pub(crate) fn write(&mut self, texts: &[String], rows: impl Iterator<Item = Quantized>) -> io::Result<()> {
+    /// Writes the rows of `texts`, (S), as one batch: `embeddings`, (S, C).
+    pub(crate) fn write(&mut self, texts: &[String], embeddings: ArrayView2<f32>) -> io::Result<()> {
+        let rows = embeddings.rows().into_iter().map(|row| self.numbers.quantize(row));
         let numbers = rows.reduce(|mut all, row| {
             all.append(row);
             all

@@ -19,9 +19,9 @@ use simcse_eval::{Ranges, ValueType};
 use simcse_model::{BufferPool, Named};
 
 use crate::args::{JsonArgs, ModelArgs, PromptArgs, named};
-use crate::commands::encode::format::{Layout, Row};
+use crate::commands::encode::format::{Layout, Numbers, Row};
 use crate::commands::encode::input::Input;
-use crate::commands::encode::output::{Output, Sink, replace};
+use crate::commands::encode::output::{Format, Output, Sink, replace};
 use crate::commands::encode::pass::Encoding;
 use crate::error::Failure;
 use crate::inputs::load;
@@ -140,8 +140,7 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
     let ranges = calibration.map(|calibration| ranges(&mut encoding, &calibration)).transpose()?;
 
     let started = Instant::now();
-    let format = args.output.format();
-    let layout = Layout { format, value_type: args.output_dtype.unwrap_or_default(), ranges, dimension };
+    let numbers = Numbers { value_type: args.output_dtype.unwrap_or_default(), ranges, dimension };
     let to_terminal = matches!(args.output, Output::StandardOutput) && io::stdout().is_terminal();
     let bar = if to_terminal { ProgressBar::hidden() } else { progress::sentences_bar(sentences) };
     // A partial file is removed, or its rows are kept, before the process stops.
@@ -149,9 +148,11 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
     let mut adding = Adding { encoding, input: &input, bar };
     let name = args.output.name();
     let result = match &args.output {
-        Output::StandardOutput => adding.add_all(&mut Sink::standard_output(layout), None),
-        Output::File(path, _) if args.append => adding.append(path, layout),
-        Output::File(path, _) => replace(path, layout, |sink| adding.add_all(sink, None)),
+        Output::StandardOutput => adding.add_all(&mut Sink::standard_output(numbers), None),
+        Output::File(path, Format::Rows(format)) if args.append => {
+            adding.append(path, Layout { format: *format, numbers })
+        }
+        Output::File(path, format) => replace(path, *format, numbers, |sink| adding.add_all(sink, None)),
     };
     let Rows { kept, added: sentences } = result.map_err(|failure| match failure {
         Failure::Stopped(_) if !args.append => Failure::Stopped(format!("stopped; {name} was not written")),

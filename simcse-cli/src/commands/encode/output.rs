@@ -14,7 +14,7 @@ use simcse_model::Named;
 use simcse_model::io::{atomically, excerpt, is_standard_input, sync_parent};
 
 use crate::commands::encode::arrow::ArrowFile;
-use crate::commands::encode::format::{Format, Layout, Row};
+use crate::commands::encode::format::{Layout, Numbers, Row, RowFormat};
 use crate::error::Failure;
 use crate::report::STANDARD_OUTPUT;
 
@@ -22,6 +22,14 @@ use crate::report::STANDARD_OUTPUT;
 const COMMIT: Duration = Duration::from_secs(5);
 /// Bytes that are written at a time.
 const BUFFER: usize = 1 << 20;
+
+/// The format that an extension selects.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Format {
+    Rows(RowFormat),
+    /// Apache Arrow's, with the columns `text` and `embedding`, in batches.
+    Arrow,
+}
 
 /// The value of `--output`.
 #[derive(Debug, Clone)]
@@ -39,9 +47,9 @@ impl Output {
         }
         let path = PathBuf::from(output);
         let format = match path.extension().and_then(|extension| extension.to_str()) {
-            Some("npy") => Format::Npy,
-            Some("jsonl") => Format::Jsonl,
-            Some("safetensors") => Format::Safetensors,
+            Some("npy") => Format::Rows(RowFormat::Npy),
+            Some("jsonl") => Format::Rows(RowFormat::Jsonl),
+            Some("safetensors") => Format::Rows(RowFormat::Safetensors),
             Some("arrow") => Format::Arrow,
             _ => return Err("expected a name ending in .npy, .jsonl, .safetensors or .arrow, or -".to_owned()),
         };
@@ -59,16 +67,9 @@ impl Output {
         }
     }
 
-    pub(crate) fn format(&self) -> Format {
-        match self {
-            Self::StandardOutput => Format::Jsonl,
-            Self::File(_, format) => *format,
-        }
-    }
-
     /// Whether rows can be added to one that is there.
     pub(crate) fn grows(&self) -> bool {
-        matches!(self, Self::File(_, Format::Npy | Format::Jsonl | Format::Safetensors))
+        matches!(self, Self::File(_, Format::Rows(_)))
     }
 
     /// Refuses to overwrite the input while it is read, or to append to it forever.
@@ -98,33 +99,36 @@ fn regular(path: &Path) -> io::Result<Handle> {
 pub(crate) struct Sink {
     out: Out,
     name: String,
-    layout: Layout,
     rows: usize,
     /// When the rows became part of the file the last time, if that is to happen on the way.
     committed: Option<Instant>,
 }
 
 enum Out {
-    StandardOutput(BufWriter<io::StdoutLock<'static>>),
-    File(BufWriter<File>),
+    StandardOutput(BufWriter<io::StdoutLock<'static>>, Layout),
+    File(BufWriter<File>, Layout),
     Arrow(Box<ArrowFile>),
 }
 
 impl Sink {
-    pub(crate) fn standard_output(layout: Layout) -> Self {
-        let out = Out::StandardOutput(BufWriter::new(io::stdout().lock()));
-        Self { out, name: STANDARD_OUTPUT.to_owned(), layout, rows: 0, committed: None }
+    pub(crate) fn standard_output(numbers: Numbers) -> Self {
+        let layout = Layout { format: RowFormat::Jsonl, numbers };
+        let out = Out::StandardOutput(BufWriter::new(io::stdout().lock()), layout);
+        Self { out, name: STANDARD_OUTPUT.to_owned(), rows: 0, committed: None }
     }
 
     /// A new file, which errors call `name`.
-    fn create(mut file: File, name: &Path, layout: Layout) -> io::Result<Self> {
-        file.write_all(&layout.header(0))?;
-        let file = BufWriter::with_capacity(BUFFER, file);
-        let out = match layout.format {
-            Format::Arrow => Out::Arrow(Box::new(ArrowFile::create(file, &layout)?)),
-            _ => Out::File(file),
+    fn create(file: File, name: &Path, format: Format, numbers: Numbers) -> io::Result<Self> {
+        let mut file = BufWriter::with_capacity(BUFFER, file);
+        let out = match format {
+            Format::Arrow => Out::Arrow(Box::new(ArrowFile::create(file, numbers)?)),
+            Format::Rows(format) => {
+                let layout = Layout { format, numbers };
+                file.write_all(&layout.header(0))?;
+                Out::File(file, layout)
+            }
         };
-        Ok(Self { out, name: name.display().to_string(), layout, rows: 0, committed: None })
+        Ok(Self { out, name: name.display().to_string(), rows: 0, committed: None })
     }
 
     /// The end of a file, with its last row; what follows the rows that its header states, or the
@@ -146,9 +150,9 @@ impl Sink {
         };
         let end = file.stream_position().map_err(failed)?;
         file.set_len(end).map_err(failed)?;
-        let out = Out::File(BufWriter::with_capacity(BUFFER, file));
+        let out = Out::File(BufWriter::with_capacity(BUFFER, file), layout);
         let name = path.display().to_string();
-        Ok((Self { out, name, layout, rows, committed: Some(Instant::now()) }, last))
+        Ok((Self { out, name, rows, committed: Some(Instant::now()) }, last))
     }
 
     /// The rows that are there.
@@ -158,7 +162,8 @@ impl Sink {
 
     /// Refuses a last row that is not that of `text` and its embedding, (C).
     pub(crate) fn check_last(&self, last: &Row, text: &str, embedding: ArrayView1<f32>) -> Result<(), Failure> {
-        let expected = self.layout.quantize(embedding).to_f32();
+        let Out::File(_, Layout { numbers, .. }) = &self.out else { return Ok(()) };
+        let expected = numbers.quantize(embedding).to_f32();
         let differs = |what: &str| {
             Failure::Failed(format!(
                 "{}, row {}: expected the {what} of sentence {}, \"{}\", found another: the sentences, the model or \
@@ -172,7 +177,7 @@ impl Sink {
         if last.text.as_ref().is_some_and(|last| last != text) {
             return Err(differs("text"));
         }
-        let bits = matches!(self.layout.value_type, ValueType::Binary | ValueType::Ubinary);
+        let bits = matches!(numbers.value_type, ValueType::Binary | ValueType::Ubinary);
         let largest = expected.iter().fold(0.0, |largest: f32, value| largest.max(value.abs()));
         let rounding = if bits { 0.0 } else { largest / 100.0 };
         let pairs = expected.iter().zip(&last.embedding);
@@ -186,14 +191,13 @@ impl Sink {
 
     /// Writes the rows of `texts`, (S): `embeddings`, (S, C).
     pub(crate) fn write(&mut self, texts: &[String], embeddings: ArrayView2<f32>) -> Result<(), Failure> {
-        let layout = &self.layout;
         let mut rows = texts.iter().zip(embeddings.rows());
         let written = match &mut self.out {
-            Out::StandardOutput(out) => {
+            Out::StandardOutput(out, layout) => {
                 rows.try_for_each(|(text, row)| layout.write(out, text, row)).and_then(|()| out.flush())
             }
-            Out::File(file) => rows.try_for_each(|(text, row)| layout.write(file, text, row)),
-            Out::Arrow(file) => file.write(texts, rows.map(|(_, row)| layout.quantize(row))),
+            Out::File(file, layout) => rows.try_for_each(|(text, row)| layout.write(file, text, row)),
+            Out::Arrow(file) => file.write(texts, embeddings),
         };
         written.map_err(Failure::writing(&self.name))?;
         self.rows += texts.len();
@@ -210,15 +214,15 @@ impl Sink {
     }
 
     fn try_commit(&mut self) -> io::Result<()> {
-        let writer = match &mut self.out {
-            Out::StandardOutput(_) => return Ok(()),
+        let (writer, layout) = match &mut self.out {
+            Out::StandardOutput(..) => return Ok(()),
             Out::Arrow(file) => return file.finish()?.sync_data(),
-            Out::File(writer) => writer,
+            Out::File(writer, layout) => (writer, layout),
         };
         writer.flush()?;
         let mut file = writer.get_ref();
         file.sync_data()?;
-        let header = self.layout.header(self.rows);
+        let header = layout.header(self.rows);
         if !header.is_empty() {
             file.rewind()?;
             file.write_all(&header)?;
@@ -238,8 +242,8 @@ fn existing(file: &mut File, bytes: u64, path: &Path, layout: &Layout) -> Result
             None => "lines with a text and an embedding".to_owned(),
             Some(_) => format!(
                 "embeddings of {} values as {}, written by this command",
-                layout.dimension,
-                layout.value_type.name()
+                layout.numbers.dimension,
+                layout.numbers.value_type.name()
             ),
         };
         Failure::Failed(format!("{}: expected {expected}, found {found}", path.display()))
@@ -287,12 +291,13 @@ fn last_line(file: &mut File) -> io::Result<(usize, Vec<u8>)> {
 /// Replaces a file by what `write` writes into a new one, or leaves it as it was.
 pub(crate) fn replace<T>(
     path: &Path,
-    layout: Layout,
+    format: Format,
+    numbers: Numbers,
     write: impl FnOnce(&mut Sink) -> Result<T, Failure>,
 ) -> Result<T, Failure> {
     let mut outcome = None;
     let written = atomically(path, |temporary| {
-        let mut sink = Sink::create(File::create_new(temporary)?, path, layout)?;
+        let mut sink = Sink::create(File::create_new(temporary)?, path, format, numbers)?;
         let result = outcome.insert(write(&mut sink));
         // Removes the file; `outcome` says why.
         if result.is_err() { Err(io::Error::other("no rows")) } else { sink.try_commit() }

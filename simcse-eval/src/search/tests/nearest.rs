@@ -88,6 +88,24 @@ fn a_corpus_that_comes_in_parts_is_searched_as_a_whole() {
 }
 
 #[test]
+fn by_products_a_query_has_the_same_hits_alone_and_among_others() {
+    let queries = matrix(9, 37, 8).mapv(|value| value + 0.1);
+    for storage in [Storage::F32, Storage::F16, Storage::Int8] {
+        let vectors = vectors(matrix(500, 37, 7).mapv(|value| value * 0.3).view(), storage);
+        let hits = |queries: ArrayView2<f32>| {
+            let mut search = Search::new(queries, 10).by_products();
+            search.add(&vectors, None);
+            search.finish()
+        };
+        let together = hits(queries.view());
+        assert_eq!(together, nearest(&vectors, queries.view(), 10, None));
+        for (query, together) in queries.axis_chunks_iter(Axis(0), 1).zip(together) {
+            assert_eq!(hits(query), [together]);
+        }
+    }
+}
+
+#[test]
 fn rows_survive_being_written_and_read() {
     let rows = matrix(9, 7, 3);
     for storage in [Storage::F32, Storage::F16, Storage::Int8] {

@@ -46,6 +46,32 @@ proptest! {
     }
 
     #[test]
+    fn communities_are_those_of_the_whole_matrix(rows in 0..80usize, least in 1..6usize, seed: u64) {
+        let vectors = vectors(rows, 3, seed);
+        let all = vectors.decoded(0..rows).mapv(f64::from);
+        let scores = all.dot(&all.t());
+        // What is on the edge may be on either side.
+        prop_assume!(scores.iter().all(|score| (score - 0.9).abs() > 1e-5));
+        let near: Vec<Vec<usize>> =
+            (0..rows).map(|row| (0..rows).filter(|&other| scores[[row, other]] > 0.9).collect()).collect();
+        let mut centers: Vec<usize> = (0..rows).collect();
+        centers.sort_by_key(|&row| std::cmp::Reverse(near[row].len()));
+        let mut free = vec![true; rows];
+        let mut expected: Vec<Vec<usize>> = Vec::new();
+        for center in centers {
+            let group: Vec<usize> = near[center].iter().copied().filter(|&row| free[row]).collect();
+            if free[center] && group.len() >= least {
+                group.iter().for_each(|&row| free[row] = false);
+                expected.push(group);
+            }
+        }
+        expected.sort_by_key(|group| std::cmp::Reverse(group.len()));
+        let mut found = communities(&vectors, 0.9, least, |_| true).unwrap();
+        found.iter_mut().for_each(|group| group.sort_unstable());
+        prop_assert_eq!(found, expected);
+    }
+
+    #[test]
     fn communities_are_disjoint_and_around_their_first(rows in 0..80usize, least in 1..6usize, seed: u64) {
         let vectors = vectors(rows, 3, seed);
         let found = communities(&vectors, 0.9, least, |_| true).unwrap();
@@ -62,6 +88,33 @@ proptest! {
         for row in (0..rows).filter(|&row| !seen[row]) {
             let near = (0..rows).filter(|&other| !seen[other] && similarity(&vectors, row, other) >= 0.9 + 1e-5);
             prop_assert!(near.count() < least, "{}", row);
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(24))]
+    #[test]
+    fn a_similarity_has_the_same_bits_from_both_sides_and_in_any_block(rows in 1..80usize, width in 1..90usize, seed: u64) {
+        let vectors = vectors(rows, width, seed);
+        // Here, the rows of every pair have changed sides.
+        let mut reversed = Vectors::new(Storage::F32, width);
+        (0..rows).rev().for_each(|row| reversed.push_bytes(&vectors.to_bytes(row..row + 1)));
+        let mut others: Vec<Pair> = similar(&reversed, &(0..rows), &(0..rows), -2.0).collect();
+        others.iter_mut().for_each(|pair| {
+            (pair.first, pair.second) = (rows - 1 - pair.second, rows - 1 - pair.first);
+        });
+        others.sort_by_key(|pair| (pair.first, pair.second));
+        let mut pairs = Vec::new();
+        for row in 0..rows {
+            for columns in parts(row..rows, 7) {
+                pairs.extend(similar(&vectors, &(row..row + 1), &columns, -2.0));
+            }
+        }
+        prop_assert_eq!(pairs.len(), rows * (rows + 1) / 2);
+        for (pair, other) in pairs.iter().zip(&others) {
+            prop_assert_eq!((pair.first, pair.second, pair.score.to_bits()),
+                (other.first, other.second, other.score.to_bits()));
         }
     }
 }

@@ -167,14 +167,17 @@ fn what_is_written_is_read_back_even_if_the_base_has_gone() {
 }
 
 #[test]
-fn a_half_precision_model_is_written_as_f32() {
+fn the_configuration_says_which_type_the_weights_are_written_in() {
     let dir = plain();
     let config = std::fs::read_to_string(dir.path().join("config.json")).unwrap();
     put(&dir, "config.json", &config.replacen('{', r#"{"torch_dtype": "float16", "#, 1));
     let out = tempfile::tempdir().unwrap();
-    ModelDirectory::read(dir.path()).unwrap().write(out.path()).unwrap();
-    let written = std::fs::read_to_string(out.path().join("config.json")).unwrap();
-    assert!(written.contains(r#""torch_dtype": "float32""#), "{written}");
+    let model = ModelDirectory::read(dir.path()).unwrap();
+    let written = || std::fs::read_to_string(out.path().join("config.json")).unwrap();
+    model.write(out.path()).unwrap();
+    assert!(written().contains(r#""torch_dtype": "float32""#), "{}", written());
+    model.write_with(out.path(), WeightType::F16).unwrap();
+    assert!(written().contains(r#""torch_dtype": "float16""#), "{}", written());
 }
 
 #[test]

@@ -2,6 +2,7 @@
 //! they compute, ONNX Runtime says (`tools/peer/onnx_export.py`).
 
 use std::collections::HashSet;
+use std::fs;
 use std::path::Path;
 use std::sync::Arc;
 
