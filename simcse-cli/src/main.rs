@@ -119,7 +119,7 @@ enum Command {
     Runs(RunsArgs),
     /// Train with all combinations of some settings, and make a table of the results
     Sweep(SweepArgs),
-    /// Write a model for ONNX Runtime
+    /// Write a model for ONNX Runtime, or with smaller weights
     Export(ExportArgs),
     /// Download data
     Fetch(FetchArgs),

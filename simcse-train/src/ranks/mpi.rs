@@ -21,7 +21,7 @@ use crate::ranks::{Communicator, Ranks};
 /// How often the watching thread looks.
 const WATCH: Duration = Duration::from_millis(100);
 /// How much longer than rank `r - 1` rank `r` waits before it calls for help, so that one does.
-const STAGGER: Duration = Duration::from_millis(500);
+const STAGGER: Duration = Duration::from_secs(3);
 
 /// Membership in MPI's world. To drop it waits for all other ranks to drop theirs, so a rank that
 /// fails must end its process instead.
