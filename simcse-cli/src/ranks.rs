@@ -2,13 +2,21 @@
 //!
 //! This file knows launchers. It must not know what is trained.
 
+#[cfg(feature = "mpi")]
+use std::process;
+#[cfg(feature = "mpi")]
+use std::sync::{Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
 use clap::Args;
 use simcse_train::ranks::Ranks;
+#[cfg(feature = "mpi")]
+use simcse_train::ranks::mpi::{self, Membership};
 
 use crate::error::Failure;
+#[cfg(feature = "mpi")]
+use crate::report;
 
 /// The variables in which launchers say how many processes they have started, and which of them
 /// this is: Open MPI's, those of MPICH and Intel MPI, and Slurm's.
@@ -79,61 +87,45 @@ pub(crate) fn check_launched(trains: bool) -> Result<(), Failure> {
     Err(Failure::Usage(format!("{size} processes were launched ({variable}), but {missing}")))
 }
 
-#[cfg(not(feature = "mpi"))]
-mod world {
-    use super::{Failure, RankArgs, Ranks};
-
-    pub(crate) fn join(_: RankArgs) -> Result<Ranks, Failure> {
-        Ok(Ranks::default())
-    }
-
-    pub(crate) fn leave() {}
-}
-
+/// Never dropped by a process that fails, because that would wait for the others.
 #[cfg(feature = "mpi")]
-mod world {
-    use std::process;
-    use std::sync::{Mutex, PoisonError};
-    use std::time::Duration;
+static MEMBERSHIP: Mutex<Option<Membership>> = Mutex::new(None);
 
-    use simcse_train::ranks::mpi::{self, Membership};
-
-    use super::{Failure, Launched, RankArgs, Ranks};
-    use crate::report;
-
-    /// Never dropped by a process that fails, because that would wait for the others.
-    static MEMBERSHIP: Mutex<Option<Membership>> = Mutex::new(None);
-
-    /// Joins the other processes, if a launcher has started any.
-    pub(crate) fn join(RankArgs { rank_timeout }: RankArgs) -> Result<Ranks, Failure> {
-        let Some(Launched { variable, size, rank }) = Launched::get() else { return Ok(Ranks::default()) };
-        let stalled = move || {
-            report::error(&format!(
-                "rank {rank} has waited {rank_timeout} s (--rank-timeout) for the other ranks: one of them has \
-                 stalled, or cannot be reached; the run ends, and can be resumed from its newest checkpoint"
-            ));
-            process::exit(1);
-        };
-        let joined = mpi::join(Duration::from_secs(rank_timeout.into()), stalled);
-        let (ranks, membership) = joined.ok_or_else(|| Failure::Failed("MPI cannot be initialized".to_owned()))?;
-        *MEMBERSHIP.lock().unwrap_or_else(PoisonError::into_inner) = Some(membership);
-        if ranks.size() != size {
-            return Err(Failure::Failed(format!(
-                "{size} processes were launched ({variable}), but MPI knows {}: start them with the launcher of the MPI \
-                 that this program was built with",
-                ranks.size()
-            )));
-        }
-        Ok(ranks)
+/// Joins the other processes, if a launcher has started any.
+#[cfg(feature = "mpi")]
+pub(crate) fn join(RankArgs { rank_timeout }: RankArgs) -> Result<Ranks, Failure> {
+    let Some(Launched { variable, size, rank }) = Launched::get() else { return Ok(Ranks::default()) };
+    let stalled = move || {
+        report::error(&format!(
+            "rank {rank} has waited {rank_timeout} s (--rank-timeout) for the other ranks: one of them has \
+             stalled, or cannot be reached; the run ends, and can be resumed from its newest checkpoint"
+        ));
+        process::exit(1);
+    };
+    let joined = mpi::join(Duration::from_secs(rank_timeout.into()), stalled);
+    let (ranks, membership) = joined.ok_or_else(|| Failure::Failed("MPI cannot be initialized".to_owned()))?;
+    *MEMBERSHIP.lock().unwrap_or_else(PoisonError::into_inner) = Some(membership);
+    if ranks.size() != size {
+        return Err(Failure::Failed(format!(
+            "{size} processes were launched ({variable}), but MPI knows {}: start them with the launcher of the MPI \
+             that this program was built with",
+            ranks.size()
+        )));
     }
-
-    /// Leaves the other processes, once they all do.
-    pub(crate) fn leave() {
-        drop(MEMBERSHIP.lock().unwrap_or_else(PoisonError::into_inner).take());
-    }
+    Ok(ranks)
 }
 
-pub(crate) use world::{join, leave};
+/// Without MPI there are none to join.
+#[cfg(not(feature = "mpi"))]
+pub(crate) fn join(_: RankArgs) -> Result<Ranks, Failure> {
+    Ok(Ranks::default())
+}
+
+/// Leaves the other processes, once they all do.
+pub(crate) fn leave() {
+    #[cfg(feature = "mpi")]
+    drop(MEMBERSHIP.lock().unwrap_or_else(PoisonError::into_inner).take());
+}
 
 #[cfg(test)]
 mod tests {

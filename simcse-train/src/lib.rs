@@ -38,6 +38,7 @@ mod measure;
 mod run;
 mod scoring;
 mod settings;
+mod start;
 mod step;
 #[cfg(test)]
 mod testing;

@@ -21,11 +21,12 @@ use crate::ranks::{Ranks, same};
 use crate::run::RunDirectory;
 use crate::run::checkpoint::{Checkpoint, State};
 use crate::run::metrics::StepRecord;
-use crate::run::output::{OutputDirectory, check_space};
+use crate::run::output::OutputDirectory;
 use crate::run::provenance::{Provenance, Sources, model_digest};
 use crate::run::summary::Summary;
 use crate::scoring::{evaluate, log_step, probe, test, warn};
 use crate::settings::Settings;
+use crate::start::Start;
 use crate::step::gradient::mean_gradient;
 use crate::step::gradient_flow::check_gradient_flow;
 use crate::step::masking::Masking;
@@ -87,19 +88,6 @@ pub struct Trainer {
     start: Start,
     draws: Draws,
     memory: Option<MemoryPlan>,
-}
-
-/// How the run starts.
-#[derive(Debug)]
-enum Start {
-    /// At the first step, in a directory that does not hold a run yet.
-    New {
-        output: PathBuf,
-        /// The digest of the model as it was given, without what the run adds.
-        model_digest: String,
-    },
-    /// From a checkpoint.
-    Resumed(OutputDirectory, Box<Checkpoint>),
 }
 
 /// What a finished run returns, in addition to the output directory on disk.
@@ -221,10 +209,7 @@ impl Trainer {
 
     /// The output directory.
     pub fn output(&self) -> &Path {
-        match &self.start {
-            Start::New { output, .. } => output,
-            Start::Resumed(output, _) => output.path(),
-        }
+        self.start.output()
     }
 
     /// How tokens are masked, if the run trains a language model.
@@ -369,57 +354,17 @@ impl Trainer {
 
     /// Creates or reopens the output directory and writes the run's record into it.
     fn open(&mut self, callbacks: &mut dyn Callbacks) -> Result<RunDirectory> {
-        let Self { sources, encoder, examples, settings, .. } = self;
-        let total_steps = self.total_steps;
-        let nowhere = Start::New { output: PathBuf::new(), model_digest: String::new() };
-        let start = std::mem::replace(&mut self.start, nowhere);
-        let done = start.done();
-        let provenance = match &start {
-            Start::New { model_digest, .. } => {
-                Provenance::of(sources, model_digest.clone(), examples, settings, total_steps)
-            }
-            Start::Resumed(_, checkpoint) => {
-                Provenance { settings: settings.clone(), total_steps, ..checkpoint.provenance.clone() }
-            }
-        };
-        let provenance = Provenance { ranks: self.ranks.size(), ..provenance };
-        same::check(&self.ranks, &provenance, done)?;
-        let (mut run, aside) = match start {
-            Start::New { output, .. } if !self.ranks.is_first() => {
-                (RunDirectory::follow(&output, provenance, None), Vec::new())
-            }
-            Start::Resumed(output, checkpoint) if !self.ranks.is_first() => {
-                (RunDirectory::follow(output.path(), provenance, Some(*checkpoint)), Vec::new())
-            }
-            Start::New { output, .. } => {
-                check_space(&output, encoder)?;
-                RunDirectory::create(&output, provenance)?
-            }
-            Start::Resumed(output, checkpoint) => RunDirectory::resume(output, *checkpoint, provenance)?,
-        };
+        let Self { ranks, encoder, examples, total_steps, .. } = self;
+        let start = std::mem::take(&mut self.start);
+        let provenance = start.provenance(&self.sources, examples, &self.settings);
+        let provenance = Provenance { total_steps: *total_steps, ranks: ranks.size(), ..provenance };
+        same::check(ranks, &provenance, start.done())?;
+        let (mut run, aside) = start.open(ranks, provenance, encoder)?;
         if !aside.is_empty() {
             callbacks.on_set_aside(&aside);
         }
         run.open_reports().iter().for_each(|error| callbacks.on_report_failed(error));
         Ok(run)
-    }
-}
-
-impl Start {
-    /// Steps that are already done.
-    fn done(&self) -> u64 {
-        match self {
-            Self::New { .. } => 0,
-            Self::Resumed(_, checkpoint) => checkpoint.step(),
-        }
-    }
-
-    /// Epochs that are already done, with a fraction.
-    fn epochs(&self) -> f64 {
-        match self {
-            Self::New { .. } => 0.0,
-            Self::Resumed(_, checkpoint) => checkpoint.progress.epoch,
-        }
     }
 }
 

@@ -36,6 +36,7 @@
 //! # Ok::<(), Error>(())
 //! ```
 
+mod longest;
 mod system;
 mod vocabulary;
 
@@ -48,7 +49,7 @@ use simcse_tensor::{
 use crate::data::examples::Examples;
 use crate::draws::Draws;
 use crate::error::{Error, Result};
-use crate::memory::vocabulary::Vocabulary;
+use crate::memory::longest::Longest;
 use crate::ranks::Ranks;
 use crate::settings::Settings;
 use crate::step::batch::TokenizedBatch;
@@ -58,6 +59,7 @@ use crate::step::masked_lm::{MaskedTexts, accumulate_masked_gradient};
 use crate::step::masking::Masked;
 use crate::step::pieces::blocks_in;
 
+pub(crate) use longest::SAMPLE;
 pub use system::peak as peak_memory;
 
 const F32: u64 = size_of::<f32>() as u64;
@@ -66,9 +68,6 @@ const F32: u64 = size_of::<f32>() as u64;
 const SLACK: (u64, u64) = (24, 6 << 20);
 /// Copies of the embeddings that an evaluation holds: as encoded, and normalized.
 const EVALUATION_COPIES: u64 = 2;
-
-/// Texts whose lengths are sampled: the first ones that the run draws.
-pub(crate) const SAMPLE: usize = 8192;
 
 /// The memory of a run that fits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -137,84 +136,6 @@ pub(crate) fn plan_memory(
     let peak = peak.max(system::peak().unwrap_or(0));
     let whole_batch = mini_batch_tokens.map(|_| demand.peak(settings.batch_size, demand.batch_tokens));
     Ok(MemoryPlan { peak, whole_batch, limit, mini_batch_tokens, piece_tokens: demand.piece(mini_batch_tokens) })
-}
-
-/// The most tokens that a run encounters.
-#[derive(Clone, Copy, Debug, Default)]
-struct Longest {
-    /// In all views of a batch.
-    batch: usize,
-    /// In a block of sentences.
-    block: usize,
-    /// In a sentence.
-    sentence: usize,
-    /// Different ones: rows of the word embeddings.
-    distinct: usize,
-}
-
-impl Longest {
-    /// Exact if the sample is all that the run draws. Otherwise the longest batch of `steps` steps
-    /// is estimated: the number of tokens in a batch is a sum of many lengths and therefore nearly
-    /// normal, and the largest of n normal variables is about μ + σ·√(2·ln n). If a batch exceeds
-    /// the estimate after all, the buffers grow.
-    fn of(
-        settings: &Settings,
-        encoder: &SentenceEncoder,
-        examples: &Examples,
-        draws: &mut Draws,
-        steps: u64,
-    ) -> Result<Self> {
-        let sample = draws.look_ahead(encoder, steps, SAMPLE)?;
-        let rows_of = |batch| encoded_rows(settings, batch);
-        let views = match sample.front().and_then(|draw| draw.batches.first()) {
-            Some(batch) if !batch.is_empty() => rows_of(batch).0.len() / batch.len(),
-            _ => 2,
-        };
-        let all = sample.len() as u64 >= steps;
-        let mut longest = Self::default();
-        let mut lengths = Vec::new();
-        for batch in sample.iter().flat_map(|draw| &draw.batches) {
-            let (views, streams) = rows_of(batch);
-            let rows = Rows::new(views.iter().map(|ids| ids.len()), streams);
-            longest.batch = longest.batch.max(rows.tokens());
-            longest.block = rows.blocks().map(|block| rows.span(&block).len()).fold(longest.block, usize::max);
-            lengths.extend(views.iter().map(|ids| ids.len() as f64));
-        }
-        longest.sentence = lengths.iter().fold(0.0, |longest: f64, &length| longest.max(length)) as usize;
-        let mut vocabulary = Vocabulary::default();
-        sample
-            .iter()
-            .flat_map(|draw| &draw.batches)
-            .flat_map(TokenizedBatch::texts)
-            .for_each(|ids| vocabulary.add(ids));
-        longest.distinct = vocabulary.distinct();
-        if !all {
-            let texts = examples.len() * examples.columns();
-            longest.distinct = vocabulary.expected(texts).min(encoder.config().vocab_size);
-            let batches = steps as f64 * settings.gradient_accumulation_steps as f64;
-            longest.batch = longest.batch.max(estimated_batch(&lengths, views, settings.batch_size, batches));
-            // Some block of the steps that were not sampled may be full.
-            longest.block = longest.block.max(Rows::BLOCK);
-        }
-        Ok(longest)
-    }
-}
-
-/// The rows that a step encodes at a time.
-fn encoded_rows<'a>(settings: &Settings, batch: &'a TokenizedBatch) -> (Vec<&'a [u32]>, Vec<u32>) {
-    if settings.is_contrastive() { batch.rows() } else { batch.single_rows() }
-}
-
-/// The estimated number of tokens in the longest of `batches` batches of `size` examples with
-/// `views` views each, whose lengths are distributed as in the sample. Only the two views of a
-/// sentence are known to be equally long; those of other examples are taken to be, too, which
-/// overestimates the spread.
-fn estimated_batch(lengths: &[f64], views: usize, size: usize, batches: f64) -> usize {
-    let mean = lengths.iter().sum::<f64>() / lengths.len() as f64;
-    let variance = lengths.iter().map(|length| (length - mean).powi(2)).sum::<f64>() / lengths.len() as f64;
-    let size = size as f64;
-    let deviations = (2.0 * batches.max(2.0).ln()).sqrt();
-    (views as f64 * (size * mean + deviations * (size * variance).sqrt())).ceil() as usize
 }
 
 /// What the memory of a run depends on.

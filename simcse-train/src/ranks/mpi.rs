@@ -16,7 +16,8 @@ use mpi::environment::{Universe, initialize_with_threading, processor_name};
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator as _, CommunicatorCollectives as _};
 
-use crate::ranks::{Communicator, Ranks};
+use crate::ranks::collective::Ranks;
+use crate::ranks::communicator::Communicator;
 
 /// How often the watching thread looks.
 const WATCH: Duration = Duration::from_millis(100);

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use simcse_model::io::hexadecimal;
 
 use crate::error::{Error, Result};
-use crate::ranks::Ranks;
+use crate::ranks::collective::Ranks;
 use crate::run::provenance::Provenance;
 
 /// What must be the same on all ranks: its name, and what this rank has.
@@ -75,7 +75,7 @@ fn program_digest() -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ranks::threads;
+    use crate::ranks::threads::threads;
 
     #[test]
     fn the_first_difference_is_named_on_every_rank() {

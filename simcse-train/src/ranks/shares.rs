@@ -22,6 +22,12 @@ pub(crate) fn equal(count: usize, size: usize) -> impl Iterator<Item = Range<usi
     (0..size).map(move |rank| count * rank / size..count * (rank + 1) / size)
 }
 
+/// Where rank `rank`'s part is, if the parts have these lengths.
+pub(super) fn at(counts: &[usize], rank: usize) -> Range<usize> {
+    let start = counts[..rank].iter().sum();
+    start..start + counts[rank]
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

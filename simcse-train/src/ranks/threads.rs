@@ -4,7 +4,9 @@ use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Barrier, Mutex, PoisonError};
 
-use crate::ranks::{Communicator, Ranks, at};
+use crate::ranks::collective::Ranks;
+use crate::ranks::communicator::Communicator;
+use crate::ranks::shares::at;
 
 /// `size` ranks, each of which may be moved to a thread of its own. [`Ranks`] has an example.
 ///

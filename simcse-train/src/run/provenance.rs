@@ -199,16 +199,10 @@ impl DataSource {
 
 impl Provenance {
     /// The record of a run that starts now, with a model of this digest.
-    pub(crate) fn of(
-        sources: &Sources,
-        model_digest: String,
-        examples: &Examples,
-        settings: &Settings,
-        total_steps: u64,
-    ) -> Self {
+    pub(crate) fn of(sources: &Sources, model_digest: String, examples: &Examples, settings: &Settings) -> Self {
         Self {
             id: String::new(),
-            total_steps,
+            total_steps: 0,
             version: env!("CARGO_PKG_VERSION").to_owned(),
             instruction_set: Isa::detected().name().to_owned(),
             ranks: 1,

@@ -2,6 +2,7 @@ use simcse_model::Architecture;
 use simcse_tensor::rng::Philox;
 
 use super::*;
+use crate::memory::longest::estimated_batch;
 use crate::testing::{batch, encoder};
 
 /// The activations of batches, whole or in pieces, take what the probe of one sentence predicts.

@@ -42,7 +42,8 @@ use simcse_tensor::{BufferPool, Precision};
 /// }
 ///
 /// let z = array![[1.0, 0.0], [1.0, 2.0]];
-/// let (loss, dz) = Alignment.loss_and_gradient(z, 0..1, 0, Precision::F32, &mut BufferPool::new());
+/// let mut buffers = BufferPool::new();
+/// let (loss, dz) = Alignment.loss_and_gradient(z, 0..1, 0, Precision::F32, &mut buffers);
 /// assert_eq!((loss, dz), (4.0, array![[0.0, -4.0], [0.0, 4.0]]));
 /// ```
 pub trait Objective {
