@@ -48,9 +48,8 @@ fn a_program_without_mpi_is_not_launched_several_times() {
             workspace.command(arguments).env(size, processes).env(rank, "0").output().unwrap()
         };
         let train = "train sentences.txt --model model --batch-size 2 --max-steps 1 --output-dir out";
-        for (arguments, reason) in
-            [(train, "built without MPI"), ("encode sentences.txt --model model", "only `train`")]
-        {
+        let encode = "encode sentences.txt --model model --output out.npy";
+        for (arguments, reason) in [(train, "built without MPI"), (encode, "only `train`")] {
             let output = run(arguments, "4");
             assert_eq!(output.status.code(), Some(2), "{arguments}");
             let message = text(&output.stderr);
