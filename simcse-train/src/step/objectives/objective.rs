@@ -12,6 +12,8 @@ use simcse_tensor::{BufferPool, Precision};
 /// whole batch, even if it was encoded in pieces.
 ///
 /// ```
+/// use std::ops::Range;
+///
 /// use ndarray::{Array2, array};
 /// use simcse_model::{BufferPool, Precision};
 /// use simcse_train::Objective;
