@@ -67,6 +67,7 @@ fresh_pipe() {
 # Counting the tokens of these sentences, which a run does first, takes seconds.
 for ((copy = 0; copy < 500; copy++)); do cat sentences.txt; done >many.txt
 many=(train many.txt --model model --batch-size 16 --max-seq-length 12 --output-dir out)
+rm -f log # an earlier one would be taken for its first line
 begin=$(date +%s%N)
 "$simcse" "${many[@]}" >log 2>&1 &
 until [[ -s log ]]; do sleep 0.01; done
