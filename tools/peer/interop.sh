@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Trains models for ten steps and checks that sentence-transformers computes the same from what was
-# written: embeddings of 1,000 sentences with the final directory and of 50 with its checkpoint, and
-# for the first model MAP on a reranking set, and embeddings with weights exported in half precision.
+# written: embeddings of 1,000 sentences with the final directory, and for the first model also of 50
+# with its checkpoint, MAP on a reranking set, and embeddings with weights exported in half precision.
 # Then embeddings of 50 sentences by the last model with every mode of pooling, with each mix of layers,
 # with and without the layer of SimCSE's authors, and with the head of masked language modeling next to
 # it.
@@ -45,8 +45,10 @@ for model in "$@"; do
   "$simcse" train "${task[@]}" --output-dir "$out" --max-steps "$steps" --batch-size "${BATCH_SIZE:-16}" \
     > /dev/null 2> "$work/log" || { cat "$work/log"; exit 1; }
   options=()
-  compare "$out/checkpoint-$steps" 50
-  if [[ $first ]]; then options=(--rerank "$rerank"); fi
+  if [[ $first ]]; then
+    compare "$out/checkpoint-$steps" 50
+    options=(--rerank "$rerank")
+  fi
   compare "$out" 1000
   if [[ $first ]]; then
     ours=$("$simcse" eval askubuntu --model "$out" --data "$rerank" --json 2> /dev/null)
