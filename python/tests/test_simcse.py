@@ -131,6 +131,8 @@ def test_other_threads_run_while_rust_computes(model):
 def test_ctrl_c_ends_encoding():
     program = (
         "import os, signal, threading, simcse\n"
+        # What a shell starts in the background ignores Ctrl-C, and so would Python.
+        "signal.signal(signal.SIGINT, signal.default_int_handler)\n"
         f"model = simcse.Model({MODEL!r})\n"
         "threading.Timer(1, lambda: os.kill(os.getpid(), signal.SIGINT)).start()\n"
         "model.encode(['some words that make a sentence ' * 10] * 100_000)\n"
