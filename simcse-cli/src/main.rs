@@ -189,10 +189,12 @@ fn exit_status(failure: Failure) -> ExitCode {
         Failure::Usage(_) => 2,
         Failure::Stopped(_) => stop::STATUS,
     };
-    ranks::let_the_first_speak();
     match failure {
         Failure::Stopped(message) => report::note(&message),
-        Failure::Failed(message) | Failure::Usage(message) => report::error(&message),
+        Failure::Failed(message) | Failure::Usage(message) => {
+            ranks::let_the_first_speak();
+            report::error(&message);
+        }
         Failure::ReaderGone => {}
     }
     ExitCode::from(status)

@@ -3,14 +3,16 @@
 
 mod common {
     include!("common/small_model.rs");
+    include!("common/stop_after.rs");
 }
 
 use std::fs;
 use std::path::Path;
-use std::thread;
 
-use simcse_train::ranks::{Ranks, threads};
-use simcse_train::{Callbacks, Checkpoint, Error, Examples, OutputDirectory, Settings, StepRecord, Trainer};
+use simcse_train::ranks::{Ranks, on_threads};
+use simcse_train::{Checkpoint, Error, Examples, OutputDirectory, Settings, Trainer};
+
+use common::StopAfter;
 
 fn texts() -> Vec<String> {
     (0..60).map(|i| format!("question {i} about {} things", i * i % 17)).collect()
@@ -18,30 +20,6 @@ fn texts() -> Vec<String> {
 
 fn settings() -> Settings {
     Settings { batch_size: 8, max_steps: Some(6), save_steps: 2, ..Settings::default() }
-}
-
-/// Asks one rank to stop after a number of steps.
-struct StopAfter {
-    steps: u64,
-    done: u64,
-}
-
-impl Callbacks for StopAfter {
-    fn on_step_end(&mut self, record: &StepRecord, _: u64) {
-        self.done = record.step;
-    }
-
-    fn stop_requested(&self) -> bool {
-        self.done >= self.steps
-    }
-}
-
-/// Runs `work` on each rank and returns what they found.
-fn on<T: Send>(size: usize, work: impl Fn(Ranks) -> T + Sync) -> Vec<T> {
-    thread::scope(|scope| {
-        let running: Vec<_> = threads(size).into_iter().map(|ranks| scope.spawn(|| work(ranks))).collect();
-        running.into_iter().map(|rank| rank.join().unwrap()).collect()
-    })
 }
 
 /// The weights after a whole run into `output`; rank `stopped` is asked to stop after `steps` steps.
@@ -72,7 +50,7 @@ fn difference(a: &[f32], b: &[f32]) -> f32 {
 fn a_run_on_several_ranks_is_that_on_one() {
     let dir = tempfile::tempdir().unwrap();
     let alone = start(&Ranks::default(), &dir.path().join("one"), 0, u64::MAX).unwrap();
-    let together = on(3, |ranks| start(&ranks, &dir.path().join("three"), 0, u64::MAX).unwrap());
+    let together = on_threads(3, |ranks| start(&ranks, &dir.path().join("three"), 0, u64::MAX).unwrap());
     assert!(together.iter().all(|weights| *weights == together[0]), "ranks end with different weights");
     let error = difference(&together[0], &alone);
     assert!(error < 1e-4 && together[0].len() == alone.len(), "weights differ by {error}");
@@ -90,15 +68,15 @@ fn a_run_on_several_ranks_is_that_on_one() {
 #[test]
 fn a_run_that_is_stopped_on_one_rank_resumes_with_the_same_bits_and_on_any_number() {
     let dir = tempfile::tempdir().unwrap();
-    let expected = on(2, |ranks| start(&ranks, &dir.path().join("whole"), 0, u64::MAX).unwrap()).swap_remove(0);
+    let expected = on_threads(2, |ranks| start(&ranks, &dir.path().join("whole"), 0, u64::MAX).unwrap()).swap_remove(0);
     let stopped = dir.path().join("stopped");
-    for result in on(2, |ranks| start(&ranks, &stopped, 1, 3)) {
+    for result in on_threads(2, |ranks| start(&ranks, &stopped, 1, 3)) {
         assert!(matches!(result, Err(Error::Stopped { step: 3, .. })));
     }
     for (size, exact) in [(2, true), (1, false), (4, false)] {
         let output = dir.path().join(format!("resumed-{size}"));
         copy(&stopped, &output);
-        for weights in on(size, |ranks| resume(&ranks, &output, 3).unwrap()) {
+        for weights in on_threads(size, |ranks| resume(&ranks, &output, 3).unwrap()) {
             let error = difference(&weights, &expected);
             assert!(if exact { weights == expected } else { error < 1e-4 }, "{size} ranks: off by {error}");
         }
@@ -109,7 +87,7 @@ fn a_run_that_is_stopped_on_one_rank_resumes_with_the_same_bits_and_on_any_numbe
 fn ranks_that_are_about_to_do_different_things_are_refused() {
     let dir = tempfile::tempdir().unwrap();
     let output = dir.path().join("run");
-    let results = on(2, |ranks| {
+    let results = on_threads(2, |ranks| {
         let mut texts = texts();
         texts[5].push(char::from(b'a' + ranks.rank() as u8));
         let examples = Examples::from_texts("questions", &texts, 1)?;

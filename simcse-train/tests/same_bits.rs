@@ -1,6 +1,10 @@
 //! The same bits: a trained model's do not depend on the number of threads, on the run, or on how
 //! batches are split into pieces; an embedding's do not depend on what it is encoded together with.
 
+mod common {
+    include!("common/stop_after.rs");
+}
+
 use rayon::ThreadPoolBuilder;
 use simcse_model::{
     AlternatingAttention, Architecture, ModelConfig, ModelDirectory, Named, PooledLayers, Pooling, Precision,
@@ -8,7 +12,9 @@ use simcse_model::{
 };
 use simcse_tensor::Hardness;
 use simcse_train::data::builder::ExamplesBuilder;
-use simcse_train::{Callbacks, Checkpoint, Direction, Examples, Mlp, OutputDirectory, Settings, StepRecord, Trainer};
+use simcse_train::{Checkpoint, Direction, Examples, Mlp, OutputDirectory, Settings, Trainer};
+
+use common::StopAfter;
 
 const THREADS: [usize; 5] = [1, 2, 3, 4, 8];
 
@@ -128,22 +134,6 @@ fn every_family_gives_the_same_bits_for_any_threads_and_pieces() {
                 assert!(same, "{architecture:?}: pieces of {tokens:?} tokens on {threads} threads give other bits");
             }
         }
-    }
-}
-
-/// Stops a run after a number of steps.
-struct StopAfter {
-    steps: u64,
-    done: u64,
-}
-
-impl Callbacks for StopAfter {
-    fn on_step_end(&mut self, record: &StepRecord, _: u64) {
-        self.done = record.step;
-    }
-
-    fn stop_requested(&self) -> bool {
-        self.done >= self.steps
     }
 }
 

@@ -18,12 +18,10 @@ const BUCKET: usize = if cfg!(test) { 1 << 11 } else { 1 << 20 };
 /// This process, and the others that train with it. By default there are no others.
 ///
 /// ```
-/// use simcse_train::ranks::{Ranks, threads};
+/// use simcse_train::ranks::{Ranks, on_threads};
 ///
 /// assert_eq!((Ranks::default().rank(), Ranks::default().size()), (0, 1));
-/// let start = |ranks: Ranks| std::thread::spawn(move || ranks.any(ranks.rank() == 1));
-/// let running: Vec<_> = threads(3).into_iter().map(start).collect();
-/// assert!(running.into_iter().all(|rank| rank.join().unwrap()));
+/// assert_eq!(on_threads(3, |ranks| ranks.any(ranks.rank() == 1)), [true; 3]);
 /// ```
 #[derive(Clone, Debug, Default)]
 pub struct Ranks {
@@ -97,8 +95,7 @@ impl Ranks {
     /// Completes `rows`, of which every rank has filled in its share.
     pub fn gather_rows(&self, rows: &mut Array2<f32>, shares: &[Range<usize>]) {
         let Some(others) = &self.others else { return };
-        let width = rows.ncols();
-        let counts: Vec<usize> = shares.iter().map(|share| share.len() * width).collect();
+        let counts = values_in(shares, rows.ncols());
         let all = rows.as_slice_mut().expect("rows are contiguous");
         let own = all[shares::at(&counts, others.rank())].to_vec();
         let sent = own.len() * (others.size() - 1);
@@ -108,8 +105,7 @@ impl Ranks {
     /// Sums `rows` over all ranks. Each gets the sums of its share; the other rows are undefined.
     pub(crate) fn reduce_rows(&self, rows: &mut Array2<f32>, shares: &[Range<usize>]) {
         let Some(others) = &self.others else { return };
-        let width = rows.ncols();
-        let counts: Vec<usize> = shares.iter().map(|share| share.len() * width).collect();
+        let counts = values_in(shares, rows.ncols());
         let values = rows.as_slice_mut().expect("rows are contiguous");
         let sent = values.len() - counts[others.rank()];
         let mut received = Vec::new();
@@ -189,6 +185,11 @@ impl Ranks {
     }
 }
 
+/// How many values each rank has in its share of rows of this width.
+fn values_in(shares: &[Range<usize>], width: usize) -> Vec<usize> {
+    shares.iter().map(|share| share.len() * width).collect()
+}
+
 /// Overwrites this rank's part of `values` with its sum over all ranks, in their order.
 fn reduce_scatter(others: &dyn Communicator, values: &mut [f32], counts: &[usize], received: &mut Vec<f32>) {
     let own = shares::at(counts, others.rank());
@@ -206,19 +207,11 @@ mod tests {
     use simcse_tensor::{Layout, PAGE};
 
     use super::*;
-    use crate::ranks::threads::threads;
-
-    /// Runs `work` on each of `size` ranks and returns what they found, in their order.
-    fn on<T: Send>(size: usize, work: impl Fn(Ranks) -> T + Sync) -> Vec<T> {
-        std::thread::scope(|scope| {
-            let running: Vec<_> = threads(size).into_iter().map(|ranks| scope.spawn(|| work(ranks))).collect();
-            running.into_iter().map(|rank| rank.join().unwrap()).collect()
-        })
-    }
+    use crate::ranks::threads::on_threads;
 
     #[test]
     fn rows_are_gathered_and_their_sums_scattered() {
-        let found = on(3, |ranks| {
+        let found = on_threads(3, |ranks| {
             let shares = [0..1, 1..1, 1..4];
             let mut rows = Array2::from_elem((4, 2), -1.0);
             for row in shares[ranks.rank()].clone() {
@@ -244,7 +237,7 @@ mod tests {
         let layout = Arc::new(layout);
         // Large, small and large again: another order would give other bits.
         let value = |rank: usize, place: usize| [1e8, 1.0, -1e8][rank] + place as f32;
-        let found = on(3, |ranks| {
+        let found = on_threads(3, |ranks| {
             let mut grads = Grads::zeros(layout.clone());
             let place = 2 * PAGE * ranks.rank();
             grads.set(place..place + 1, &[1.0]);
@@ -269,7 +262,8 @@ mod tests {
 
     #[test]
     fn figures_are_summed_and_flags_agreed_on() {
-        let found = on(4, |ranks| (ranks.sum_figures([0.5, ranks.rank() as f64]), ranks.any(ranks.rank() == 2)));
+        let found =
+            on_threads(4, |ranks| (ranks.sum_figures([0.5, ranks.rank() as f64]), ranks.any(ranks.rank() == 2)));
         assert_eq!(found, vec![([2.0, 6.0], true); 4]);
         assert_eq!(Ranks::default().sum_figures([1.5]), [1.5]);
     }

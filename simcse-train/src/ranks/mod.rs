@@ -24,5 +24,5 @@ mod traffic;
 
 pub use collective::Ranks;
 pub use communicator::Communicator;
-pub use threads::threads;
+pub use threads::on_threads;
 pub use traffic::{Exchange, Traffic};

@@ -75,7 +75,7 @@ fn program_digest() -> io::Result<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ranks::threads::threads;
+    use crate::ranks::threads::on_threads;
 
     #[test]
     fn the_first_difference_is_named_on_every_rank() {
@@ -83,9 +83,8 @@ mod tests {
             let second = if ranks.rank() == 2 { "seed = 1\nscale = 20" } else { "seed = 1\nscale = 30" };
             compare(&ranks, &[("the program", "1".to_owned()), ("the settings", second.to_owned())])
         };
-        let running: Vec<_> = threads(3).into_iter().map(|ranks| std::thread::spawn(move || check(ranks))).collect();
-        for rank in running {
-            let error = rank.join().unwrap().unwrap_err().to_string();
+        for result in on_threads(3, check) {
+            let error = result.unwrap_err().to_string();
             assert_eq!(error, "the settings differ: expected scale = 30, as on rank 0, found scale = 20 on rank 2");
         }
     }

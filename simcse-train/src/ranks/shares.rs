@@ -18,7 +18,7 @@ pub(super) fn by_length(lengths: impl IntoIterator<Item = usize>, size: usize) -
 }
 
 /// Parts of `0..count` whose lengths differ by at most 1.
-pub(crate) fn equal(count: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
+pub(super) fn equal(count: usize, size: usize) -> impl Iterator<Item = Range<usize>> {
     (0..size).map(move |rank| count * rank / size..count * (rank + 1) / size)
 }
 

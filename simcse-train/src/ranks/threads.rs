@@ -3,22 +3,25 @@
 use std::fmt;
 use std::ops::Range;
 use std::sync::{Arc, Barrier, Mutex, PoisonError};
+use std::thread;
 
 use crate::ranks::collective::Ranks;
 use crate::ranks::communicator::Communicator;
 use crate::ranks::shares::at;
 
-/// `size` ranks, each of which may be moved to a thread of its own. [`Ranks`] has an example.
+/// Runs `work` on `size` ranks, each on a thread of its own, and returns what they found, in their
+/// order. [`Ranks`] has an example.
 ///
 /// # Panics
-/// If there are no ranks.
-#[must_use]
-pub fn threads(size: usize) -> Vec<Ranks> {
-    assert!(size > 0, "at least one rank");
+/// If one of them does while the others do not wait for it.
+pub fn on_threads<T: Send>(size: usize, work: impl Fn(Ranks) -> T + Sync) -> Vec<T> {
     let desk = Arc::new(Desk { given: Mutex::new(vec![Vec::new(); size]), arrived: Barrier::new(size) });
     let hosts = vec!["this process".to_owned(); size];
     let rank = |rank| Ranks::new(Thread { rank, size, desk: Arc::clone(&desk) }, hosts.clone());
-    (0..size).map(rank).collect()
+    thread::scope(|scope| {
+        let running: Vec<_> = (0..size).map(rank).map(|ranks| scope.spawn(|| work(ranks))).collect();
+        running.into_iter().map(|rank| rank.join().expect("a rank that does not panic")).collect()
+    })
 }
 
 /// Where ranks leave what they give.

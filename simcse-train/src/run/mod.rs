@@ -134,6 +134,11 @@ impl RunDirectory {
         self.output.path()
     }
 
+    /// Whether another rank writes the directory.
+    fn follows(&self) -> bool {
+        self.metrics.is_none()
+    }
+
     /// Whether the run resumes from a checkpoint.
     pub(crate) fn is_resumed(&self) -> bool {
         self.resumed.is_some()
@@ -148,7 +153,7 @@ impl RunDirectory {
 
     /// Opens what other programs read of the run, and returns what cannot be opened.
     pub(crate) fn open_reports(&mut self) -> Vec<Error> {
-        if !self.output.is_locked() {
+        if self.follows() {
             return Vec::new();
         }
         let done = self.resumed.as_ref().map_or(0, Checkpoint::step);
@@ -191,7 +196,7 @@ impl RunDirectory {
 
     /// Deletes the checkpoints that are no longer needed.
     pub(crate) fn rotate(&self, progress: &Progress) -> Result<()> {
-        if !self.output.is_locked() {
+        if self.follows() {
             return Ok(());
         }
         let Settings { save_total_limit, save_steps, load_best_model_at_end, .. } = self.provenance.settings;
@@ -213,7 +218,7 @@ impl RunDirectory {
 
     /// Writes the final model into the output directory itself.
     pub(crate) fn save_model(&self, encoder: &SentenceEncoder, summary: &Summary) -> Result<()> {
-        if !self.output.is_locked() {
+        if self.follows() {
             return Ok(());
         }
         require_space(self.path(), "the final model", encoder.size_on_disk())?;

@@ -38,7 +38,7 @@ const MODEL: [&str; 4] = ["model.safetensors", "config.json", "modules.json", "R
 pub struct OutputDirectory {
     path: PathBuf,
     /// `None` if another process holds it.
-    lock: Option<File>,
+    _lock: Option<File>,
 }
 
 impl OutputDirectory {
@@ -55,11 +55,11 @@ impl OutputDirectory {
         let file = open(options.read(true).write(true).create(true).truncate(false), &lock);
         let file = file.map_err(Error::write(&lock))?;
         match file.try_lock() {
-            Ok(()) => Ok(Self { path: path.to_path_buf(), lock: Some(file) }),
+            Ok(()) => Ok(Self { path: path.to_path_buf(), _lock: Some(file) }),
             Err(TryLockError::WouldBlock) => Err(Error::Locked { path: path.to_path_buf() }),
             // Some file systems do not support locks.
             Err(TryLockError::Error(error)) if error.kind() == ErrorKind::Unsupported => {
-                Ok(Self { path: path.to_path_buf(), lock: Some(file) })
+                Ok(Self { path: path.to_path_buf(), _lock: Some(file) })
             }
             Err(TryLockError::Error(error)) => Err(Error::write(&lock)(error)),
         }
@@ -79,12 +79,7 @@ impl OutputDirectory {
     /// The directory of a run of several [ranks](crate::ranks), as it is to all but the first of
     /// them: they read from it, and write nothing.
     pub fn follow(path: &Path) -> Self {
-        Self { path: path.to_path_buf(), lock: None }
-    }
-
-    /// Whether this process may write.
-    pub(crate) fn is_locked(&self) -> bool {
-        self.lock.is_some()
+        Self { path: path.to_path_buf(), _lock: None }
     }
 
     /// Whether `path` is or was locked by a run.

@@ -39,7 +39,7 @@ impl<E: Embedder> Embedder for Divided<E> {
 
 #[cfg(test)]
 mod tests {
-    use simcse_train::ranks::threads;
+    use simcse_train::ranks::on_threads;
 
     use super::*;
 
@@ -66,13 +66,11 @@ mod tests {
     #[test]
     fn every_rank_gets_all_vectors_or_none() {
         const TEXTS: [&str; 5] = ["a", "bcd", "ef", "ghij", "klmnopq"];
-        let embed = |longest, texts: &'static [&str]| {
-            let one = move |ranks| {
+        let embed = |longest, texts: &[&str]| {
+            on_threads(3, |ranks| {
                 let mut divided = Divided { embedder: Lengths { longest }, ranks };
                 divided.embed(Role::Text, texts).unwrap().map(|vectors| vectors.column(1).to_vec())
-            };
-            let running: Vec<_> = threads(3).into_iter().map(|ranks| std::thread::spawn(move || one(ranks))).collect();
-            running.into_iter().map(|rank| rank.join().unwrap()).collect::<Vec<_>>()
+            })
         };
         assert_eq!(embed(7, &TEXTS), vec![Some(vec![1.0, 3.0, 2.0, 4.0, 7.0]); 3]);
         assert_eq!(embed(6, &TEXTS), vec![None; 3]);

@@ -1,11 +1,9 @@
 //! What several ranks compute together is what one computes alone.
 
-use std::thread;
-
 use simcse_model::{Architecture, DropoutPlan, Precision, SentenceEncoder};
 use simcse_tensor::{Grads, Hardness};
 
-use crate::ranks::{Ranks, threads};
+use crate::ranks::{Ranks, on_threads};
 use crate::settings::{Direction, Settings, Training};
 use crate::step::batch::TokenizedBatch;
 use crate::step::buffers::StepBuffers;
@@ -80,11 +78,7 @@ fn steps(
     mini_batch_tokens: Option<usize>,
     precision: Precision,
 ) -> Vec<(Vec<f32>, StepLoss)> {
-    thread::scope(|scope| {
-        let one = |ranks| scope.spawn(move || step(case, ranks, mini_batch_tokens, precision));
-        let running: Vec<_> = threads(size).into_iter().map(one).collect();
-        running.into_iter().map(|rank| rank.join().unwrap()).collect()
-    })
+    on_threads(size, |ranks| step(case, ranks, mini_batch_tokens, precision))
 }
 
 fn length(values: impl Iterator<Item = f64>) -> f64 {
