@@ -4,6 +4,7 @@ use std::cmp::Ordering;
 use std::mem;
 use std::ops::Range;
 
+use ndarray::ArrayView2;
 use rayon::prelude::*;
 use simcse_tensor::{Addend, Precision, gemm};
 
@@ -44,9 +45,11 @@ pub fn paraphrases(
 ) -> Option<Vec<Pair>> {
     let mut kept: Vec<Pair> = Vec::new();
     let mut bar = threshold;
+    let mut block = Block::new(vectors);
     for rows in parts(0..vectors.len(), ROWS) {
+        block.set_rows(rows.clone());
         for columns in parts(rows.start..vectors.len(), COLUMNS) {
-            let found = similar(vectors, &rows, &columns, bar);
+            let found = block.similar(&columns, bar);
             kept.extend(found.filter(|pair| pair.first < pair.second));
             if kept.len() >= 2 * most.max(1) + COLUMNS {
                 keep_best(&mut kept, most);
@@ -97,9 +100,11 @@ pub fn communities(
     // What is similar to each row, itself included, until all that is has been found.
     let mut near: Vec<Vec<(f32, u32)>> = vec![Vec::new(); vectors.len()];
     let mut found: Vec<(usize, Vec<u32>)> = Vec::new();
+    let mut block = Block::new(vectors);
     for rows in parts(0..vectors.len(), ROWS) {
+        block.set_rows(rows.clone());
         for columns in parts(rows.start..vectors.len(), COLUMNS) {
-            for Pair { first, second, score } in similar(vectors, &rows, &columns, threshold) {
+            for Pair { first, second, score } in block.similar(&columns, threshold) {
                 near[first].push((score, second as u32));
                 if first != second {
                     near[second].push((score, first as u32));
@@ -136,30 +141,63 @@ pub fn communities(
     Some(kept)
 }
 
-/// The pairs of one of `rows` and one of `columns` with a similarity of `bar` or more, in order,
-/// except for those whose row comes after their column. A row and itself are a pair.
-///
-/// Which block a pair is in does not change its similarity, nor does which of the two is the row:
-/// every product of two rows is the same sum of the same products, in the same order.
-fn similar(
-    vectors: &Vectors,
-    rows: &Range<usize>,
-    columns: &Range<usize>,
-    bar: f32,
-) -> impl Iterator<Item = Pair> + use<> {
-    let (left, right) = (vectors.decoded(rows.clone()), vectors.decoded(columns.clone()));
-    let mut scores = vec![0.0; rows.len() * columns.len()];
-    gemm(Precision::F32, left.view(), right.t(), Addend::Zero, &[vectors.width()], &mut scores);
-    let first_column = columns.start;
-    let of_row = |(first, scores): (usize, &[f32])| {
-        let skipped = first.saturating_sub(first_column).min(scores.len());
-        let pairs = scores.iter().enumerate().skip(skipped).filter(|(_, score)| **score >= bar);
-        // The sum turns −0 into 0.
-        pairs.map(|(at, &score)| Pair { first, second: first_column + at, score: score + 0.0 }).collect::<Vec<_>>()
-    };
-    let found: Vec<Vec<Pair>> =
-        rows.clone().into_par_iter().zip(scores.par_chunks(columns.len())).map(of_row).collect();
-    found.into_iter().flatten()
+/// Scores that are looked at together before each is looked at by itself.
+const GLANCE: usize = if cfg!(test) { 8 } else { 64 };
+
+/// Compares some rows with some columns at a time, in the same memory.
+#[derive(Debug)]
+struct Block<'a> {
+    vectors: &'a Vectors,
+    rows: Range<usize>,
+    /// Decoded, row after row.
+    left: Vec<f32>,
+    right: Vec<f32>,
+    /// (rows, columns)
+    scores: Vec<f32>,
+}
+
+impl<'a> Block<'a> {
+    fn new(vectors: &'a Vectors) -> Self {
+        Self { vectors, rows: 0..0, left: Vec::new(), right: Vec::new(), scores: Vec::new() }
+    }
+
+    fn set_rows(&mut self, rows: Range<usize>) {
+        self.vectors.decode(rows.clone(), &mut self.left);
+        self.rows = rows;
+    }
+
+    /// The pairs of one of the rows and one of `columns` with a similarity of `bar` or more, in
+    /// order, except for those whose row comes after their column. A row and itself are a pair.
+    ///
+    /// Which block a pair is in does not change its similarity, nor does which of the two is the
+    /// row: every product of two rows is the same sum of the same products, in the same order.
+    fn similar(&mut self, columns: &Range<usize>, bar: f32) -> impl Iterator<Item = Pair> + use<> {
+        let Self { vectors, rows, left, right, scores } = self;
+        let width = vectors.width();
+        vectors.decode(columns.clone(), right);
+        scores.resize(rows.len() * columns.len(), 0.0);
+        let left = ArrayView2::from_shape((rows.len(), width), left).expect("whole rows");
+        let right = ArrayView2::from_shape((columns.len(), width), right).expect("whole rows");
+        gemm(Precision::F32, left, right.t(), Addend::Zero, &[width], scores);
+        let first_column = columns.start;
+        let of_row = |(first, scores): (usize, &[f32])| {
+            let skipped = first.saturating_sub(first_column).min(scores.len());
+            let mut found = Vec::new();
+            for (number, scores) in scores[skipped..].chunks(GLANCE).enumerate() {
+                // Without an early exit, this is a few instructions for all of them.
+                if scores.iter().fold(false, |any, &score| any | (score >= bar)) {
+                    let start = first_column + skipped + number * GLANCE;
+                    let similar = scores.iter().zip(start..).filter(|(score, _)| **score >= bar);
+                    // The sum turns −0 into 0.
+                    found.extend(similar.map(|(&score, second)| Pair { first, second, score: score + 0.0 }));
+                }
+            }
+            found
+        };
+        let found: Vec<Vec<Pair>> =
+            rows.clone().into_par_iter().zip(scores.par_chunks(columns.len())).map(of_row).collect();
+        found.into_iter().flatten()
+    }
 }
 
 #[cfg(test)]

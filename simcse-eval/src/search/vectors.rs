@@ -216,10 +216,15 @@ impl Vectors {
     /// If there are fewer rows.
     #[must_use]
     pub fn decoded(&self, range: Range<usize>) -> ndarray::Array2<f32> {
-        let mut rows = ndarray::Array2::zeros((range.len(), self.width));
-        let out = rows.as_slice_mut().expect("a new matrix is contiguous");
-        self.stored().slice(range, self.width).decode(self.width, out);
-        rows
+        let (rows, mut values) = (range.len(), Vec::new());
+        self.decode(range, &mut values);
+        ndarray::Array2::from_shape_vec((rows, self.width), values).expect("whole rows")
+    }
+
+    /// Overwrites `values` with those of the rows of `range`, row after row.
+    pub(super) fn decode(&self, range: Range<usize>, values: &mut Vec<f32>) {
+        values.resize(range.len() * self.width, 0.0);
+        self.stored().slice(range, self.width).decode(self.width, values);
     }
 }
 

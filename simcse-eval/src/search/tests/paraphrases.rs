@@ -92,6 +92,12 @@ proptest! {
     }
 }
 
+fn all_pairs(vectors: &Vectors, rows: Range<usize>, columns: &Range<usize>) -> Vec<Pair> {
+    let mut block = Block::new(vectors);
+    block.set_rows(rows);
+    block.similar(columns, -2.0).collect()
+}
+
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(24))]
     #[test]
@@ -100,7 +106,7 @@ proptest! {
         // Here, the rows of every pair have changed sides.
         let mut reversed = Vectors::new(Storage::F32, width);
         (0..rows).rev().for_each(|row| reversed.push_bytes(&vectors.to_bytes(row..row + 1)));
-        let mut others: Vec<Pair> = similar(&reversed, &(0..rows), &(0..rows), -2.0).collect();
+        let mut others = all_pairs(&reversed, 0..rows, &(0..rows));
         others.iter_mut().for_each(|pair| {
             (pair.first, pair.second) = (rows - 1 - pair.second, rows - 1 - pair.first);
         });
@@ -108,7 +114,7 @@ proptest! {
         let mut pairs = Vec::new();
         for row in 0..rows {
             for columns in parts(row..rows, 7) {
-                pairs.extend(similar(&vectors, &(row..row + 1), &columns, -2.0));
+                pairs.extend(all_pairs(&vectors, row..row + 1, &columns));
             }
         }
         prop_assert_eq!(pairs.len(), rows * (rows + 1) / 2);
