@@ -5,6 +5,9 @@ use super::*;
 /// Sixteen values, as many as the widest vector has.
 type Values = [f32; 16];
 
+/// How many of them operations on fewer values than a vector has see.
+const FITTING: usize = 11;
+
 /// The operations on three operands each, value by value; products of them are exact.
 struct Operations {
     a: Values,
@@ -42,9 +45,11 @@ impl Kernel for Operations {
             put(s.exp2i(s.round(a)));
             put(s.where_less(a, b, b, c));
             put(s.where_less(s.splat(f32::NAN), b, b, c));
-            put(s.load_padded(&self.a[at..at + 3], 7.0));
+            // The first eleven of the sixteen values: whole vectors, and the beginning of one.
+            let fit = FITTING.saturating_sub(at).min(S::LANES);
+            put(s.load_padded(&self.a[at..at + fit], 7.0));
             let mut fitting = [5.0; 16];
-            s.store_fitting(a, &mut fitting[..3]);
+            s.store_fitting(a, &mut fitting[..fit]);
             put(s.load(&fitting));
 
             // Integers become visible by what they choose and by the halves of their bits.
