@@ -62,7 +62,7 @@ while read -r call number path; do
     elif [[ $fault == error=* && $path == out* ]]; then
       named=(-e "$path")
       [[ $path != out/*/* ]] || named+=(-e "${path%/*}")
-      [[ $status == 1 ]] && grep '^error: ' log | grep -qF "${named[@]}" || outcome=bad
+      [[ $status == 1 ]] && [[ -n $(grep '^error: ' log | grep -F "${named[@]}") ]] || outcome=bad
     elif [[ $fault == error=* && $path != log ]]; then # output to the terminal may be lost
       [[ $status == 0 ]] || outcome=bad
     fi

@@ -20,7 +20,7 @@ objcopy --only-keep-debug --compress-debug-sections "$built" "$out/simcse.debug"
 objcopy --strip-all --add-gnu-debuglink="$out/simcse.debug" "$built" "$out/simcse"
 
 file=$out/simcse
-if readelf --program-headers "$file" | grep -q INTERP; then
+if [[ $(readelf --program-headers "$file") == *INTERP* ]]; then
   echo "error: $file is not static" >&2
   exit 1
 fi
