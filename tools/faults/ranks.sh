@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # Runs of several ranks under mpirun: a rank that is killed at a random moment, or that stalls, ends
 # the whole run within a stated time and with one message, and the newest checkpoint resumes to the
-# same weights; Ctrl-C on one rank stops all after one checkpoint; ranks with other data, and other
-# commands, are refused.
+# same weights; so does one that runs out of memory. Ctrl-C on one rank stops all after one
+# checkpoint; ranks with other data, and other commands, are refused.
 #
 # SIMCSE must be a program that was built with `--features mpi`.
 export SIMCSE=${SIMCSE:?a program that was built with --features mpi}
@@ -20,7 +20,7 @@ on() { mpirun -n "$1" --oversubscribe --bind-to none "$simcse" --threads 1 "${@:
 rank() {
   local pid
   for pid in $(pgrep -f "^$simcse --threads 1 train" || true); do
-    if tr '\0' '\n' 2>/dev/null <"/proc/$pid/environ" | grep -qx "OMPI_COMM_WORLD_RANK=$1"; then echo "$pid"; fi
+    if grep -qzxs "OMPI_COMM_WORLD_RANK=$1" "/proc/$pid/environ"; then echo "$pid"; fi
   done
 }
 
@@ -72,6 +72,22 @@ wait_for log2 "^saved out/checkpoint-"
 kill -TERM "$(rank 1)"
 wait $run 2>/dev/null && { cat log2 && exit 1; }
 verdict ranks "$(grep -c '^stopped after step ' log2)" 1 "message after SIGTERM to rank 1 of 2, of the run that had stalled on 3"
+
+# A rank that gets no more memory, after half a minute in which it lives on what it has.
+if [[ $form == long ]]; then
+  rm -rf out
+  on 3 "${new[@]}" --max-steps 100000 --save-steps 3 --save-total-limit 2 --output-dir out >log 2>&1 &
+  run=$!
+  wait_for log "^saved out/checkpoint-6$"
+  starved=$(rank 1)
+  prlimit --pid "$starved" --as=1
+  while kill -0 "$starved" 2>/dev/null; do sleep 0.1; done
+  ended=$SECONDS
+  wait $run 2>/dev/null && { cat log && exit 1; }
+  if ((SECONDS - ended > limit)); then echo "ranks: the run went on for $((SECONDS - ended)) s without memory" && exit 1; fi
+  failed=$(grep -m 1 '^memory allocation of .* failed' log || true)
+  verdict ranks "$(wc -w <<<"${failed:+one}")" 1 "message of a rank without memory: $failed"
+fi
 
 # Ranks that would do different things, and commands that do not run on several.
 cp sentences.txt other.txt && echo "one more sentence of this rank" >>other.txt
