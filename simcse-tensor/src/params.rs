@@ -86,7 +86,8 @@ impl Slot {
         self.start + row * self.cols..self.start + (row + 1) * self.cols
     }
 
-    fn range(self) -> Range<usize> {
+    /// The indices of its values in the flat buffers.
+    pub(crate) fn range(self) -> Range<usize> {
         self.start..self.start + self.rows * self.cols
     }
 }

@@ -109,7 +109,7 @@ pub(crate) fn measure_prepared(
             let tokens = time(TOKENIZATION, || encoder.tokenize_with_prompt(prompt, &texts))?.ids;
             let batch = views.batch(0, &batch, TokenizedBatch::new(examples.columns(), tokens));
             time(OPTIMIZER, || grads.clear());
-            let found = accumulate(encoder, &batch, &dropout, &objectives, &mut buffers, &mut grads);
+            let found = accumulate(encoder, &batch, &dropout, &objectives, &mut buffers, &mut grads, &mut |_, _| {});
             time(OPTIMIZER, || {
                 let scale = clip_scale(gradient_norm(&grads), settings.max_grad_norm);
                 optimizer.update(&mut encoder.params, &grads, settings.learning_rate, scale);

@@ -71,12 +71,13 @@ impl Encoder {
         let embeddings_norm = push_norm(&mut layout, &config, names.embeddings_norm, e);
         let embeddings_project =
             (e != c).then(|| Dense::push(&mut layout, &config, &["embeddings_project".to_owned()], c, e));
-        let layers = (0..config.num_hidden_layers).map(|number| Layer::push(&mut layout, &config, number)).collect();
-        let final_norm = family.norm_first.then(|| push_norm(&mut layout, &config, names.final_norm, c));
+        // All layers add to its gradient, so it is finished after theirs.
         let relative_attention_bias = family.has_relative_attention.then(|| {
             let shape = [RelativeBias::BUCKETS, config.num_attention_heads];
             layout.push("encoder.relative_attention_bias.weight", &shape, true, true)
         });
+        let layers = (0..config.num_hidden_layers).map(|number| Layer::push(&mut layout, &config, number)).collect();
+        let final_norm = family.norm_first.then(|| push_norm(&mut layout, &config, names.final_norm, c));
         if with_pooler && family.has_pooler {
             layout.push("pooler.dense.weight", &[c, c], true, false);
             layout.push("pooler.dense.bias", &[c], false, false);

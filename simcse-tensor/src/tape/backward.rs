@@ -1,6 +1,9 @@
 //! The backward pass over the tape: which function runs, on which buffers, and whose gradient it
 //! adds to.
 
+use std::ops::Range;
+use std::sync::Arc;
+
 use ndarray::{Array2, ArrayView2};
 
 use crate::gemm::Addend;
@@ -13,7 +16,7 @@ use crate::ops::{
     activation, activation_linear, attention, contrastive, dense, dropout, embedding, gated_linear, normalize, pooling,
     residual, select, weighted_sum,
 };
-use crate::params::Grads;
+use crate::params::{Grads, Parameter};
 use crate::profile::{Part, time};
 use crate::tape::forward::Tape;
 use crate::tape::gradients::NodeGradients;
@@ -26,8 +29,51 @@ impl Tape<'_> {
     ///
     /// # Panics
     /// If the tape does not record, or a gradient does not have the shape of its node.
-    pub fn backward(mut self, from: &[(Var, ArrayView2<f32>)], grads: &mut Grads) -> NodeGradients {
+    pub fn backward(self, from: &[(Var, ArrayView2<f32>)], grads: &mut Grads) -> NodeGradients {
+        self.backward_watched(from, grads, &mut |_, _| {})
+    }
+
+    /// The same. As soon as no operation is left that could add to the gradient of a parameter, or
+    /// of several adjacent ones, `finished` is called with their section of the flat buffers: right
+    /// away with those that no operation uses, later with the others, once each.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use ndarray::array;
+    /// use simcse_tensor::{BufferPool, Grads, Layout, Params, Rows, Tape};
+    ///
+    /// let mut layout = Layout::default();
+    /// let first = layout.push("first", &[1, 1], true, true);
+    /// let second = layout.push("second", &[1, 1], true, true);
+    /// layout.push("unused", &[1, 1], true, true);
+    /// let params = Params::zeros(Arc::new(layout));
+    /// let mut buffers = BufferPool::new();
+    /// let mut tape = Tape::new(&params, &mut buffers, Arc::new(Rows::new([1], vec![0])), true);
+    /// let x = tape.input(array![[3.0]]);
+    /// let h = tape.linear(x, first, None);
+    /// let h = tape.linear(h, second, None);
+    /// let y = tape.linear(h, first, None);
+    ///
+    /// let mut grads = Grads::zeros(params.layout().clone());
+    /// let mut order = Vec::new();
+    /// let dy = array![[1.0]];
+    /// tape.backward_watched(&[(y, dy.view())], &mut grads, &mut |_, section| order.push(section));
+    /// assert_eq!(order, [2..3, 1..2, 0..1]); // the first one is used twice
+    /// ```
+    ///
+    /// # Panics
+    /// As [`backward`](Self::backward) does.
+    pub fn backward_watched(
+        mut self,
+        from: &[(Var, ArrayView2<f32>)],
+        grads: &mut Grads,
+        finished: &mut dyn FnMut(&mut Grads, Range<usize>),
+    ) -> NodeGradients {
         assert!(self.recording, "backward on a tape that does not record");
+        let layout = Arc::clone(grads.layout());
+        for section in layout.parameters().iter().map(Parameter::range).filter(|section| !self.uses(section)) {
+            finished(grads, section);
+        }
         let mut gradients = NodeGradients::new(self.nodes.len());
         for (var, gradient) in from {
             assert_eq!(gradient.dim(), self.value(*var).dim(), "the gradient of node {}", var.0);
@@ -37,6 +83,7 @@ impl Tape<'_> {
         }
         while let Some(node) = self.nodes.pop() {
             let var = Var(self.nodes.len());
+            let parameters = node.op.parameters();
             // An input's gradient is the caller's.
             let dy = if matches!(node.op, Op::Input) { None } else { gradients.take_existing(var) };
             let y = match dy {
@@ -44,8 +91,17 @@ impl Tape<'_> {
                 None => node.value,
             };
             self.buffers.give(y);
+            for section in parameters.into_iter().filter(|section| !self.uses(section)) {
+                finished(grads, section);
+            }
         }
         gradients
+    }
+
+    /// Whether an operation on the tape has parameters in a section of the flat buffers.
+    fn uses(&self, section: &Range<usize>) -> bool {
+        let overlaps = |other: &Range<usize>| other.start < section.end && section.start < other.end;
+        self.nodes.iter().any(|node| node.op.parameters().iter().any(overlaps))
     }
 
     /// One operation, given the gradient `dy` of its output; `d` has the gradients of its inputs.

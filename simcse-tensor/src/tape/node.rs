@@ -1,5 +1,6 @@
 //! What a tape records of an operation.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use ndarray::Array2;
@@ -41,6 +42,33 @@ pub(super) enum Op {
     Dense { x: Var, dense: Dense, h: Array2<f32> },
     Normalize { x: Var, lengths: Vec<f32> },
     Contrastive { z: Var, dz: Array2<f32> },
+}
+
+impl Op {
+    /// The parameters that the backward of the operation adds gradients to, as sections of the flat
+    /// buffers.
+    pub(super) fn parameters(&self) -> Vec<Range<usize>> {
+        let slots = match self {
+            Self::Embedding { lookups } => lookups.iter().map(|lookup| Some(lookup.table)).collect(),
+            Self::Linear { linear, .. }
+            | Self::ActivationLinear { linear, .. }
+            | Self::GatedLinear { linear, .. }
+            | Self::Dense { dense: Dense { linear, .. }, .. } => vec![Some(linear.weight), linear.bias],
+            Self::LayerNorm { op, .. } => vec![Some(op.norm.gamma), op.norm.beta],
+            Self::RelativeBias { table } => vec![Some(*table)],
+            Self::Input
+            | Self::Activation { .. }
+            | Self::Dropout { .. }
+            | Self::Residual { .. }
+            | Self::Attention { .. }
+            | Self::Select { .. }
+            | Self::WeightedSum { .. }
+            | Self::Pooling { .. }
+            | Self::Normalize { .. }
+            | Self::Contrastive { .. } => Vec::new(),
+        };
+        slots.into_iter().flatten().map(Slot::range).collect()
+    }
 }
 
 /// An operation and its result.

@@ -129,7 +129,8 @@ pub(crate) fn plan_memory(
     let resident = system::resident().unwrap_or(encoder.params.layout().len() as u64 * F32);
     let available = || Some(resident + system::limit()?.saturating_sub(resident) / ranks.on_this_host() as u64);
     let limit = limit.or_else(available);
-    let demand = Demand::of(settings, encoder, examples, &longest, evaluated, resident);
+    let mut demand = Demand::of(settings, encoder, examples, &longest, evaluated, resident);
+    demand.fixed += ranks.exchange_bytes() as u64;
     simcse_tensor::give_back_pages(); // and what the probe freed
     let (mini_batch_tokens, peak) = demand.fit(settings, limit.unwrap_or(u64::MAX))?;
     // Loading the model may already have used more than training will.

@@ -2,18 +2,17 @@
 
 use std::collections::HashSet;
 use std::ops::Range;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
+use std::sync::mpsc::SyncSender;
+use std::thread::yield_now;
 
 use ndarray::Array2;
 use simcse_tensor::Grads;
 
 use crate::ranks::communicator::Communicator;
+use crate::ranks::gradient_sum::{self, Finished, GradientSum, Order};
 use crate::ranks::shares;
-use crate::ranks::traffic::{Exchange, Traffic};
-
-/// How many values of the gradient are exchanged at a time. In tests, few enough that even small
-/// models take several turns.
-const BUCKET: usize = if cfg!(test) { 1 << 11 } else { 1 << 20 };
+use crate::ranks::traffic::{Exchange, Meter, Traffic};
 
 /// This process, and the others that train with it. By default there are no others.
 ///
@@ -28,13 +27,17 @@ pub struct Ranks {
     others: Option<Arc<dyn Communicator>>,
     /// The host of each rank.
     hosts: Arc<[String]>,
-    traffic: Arc<Mutex<Traffic>>,
+    meter: Meter,
+    /// What sums parts of gradients over all ranks, on a thread of its own.
+    adder: Option<SyncSender<Order>>,
 }
 
 impl Ranks {
     /// The ranks of a communicator, with the name of the host that each runs on.
     pub fn new(communicator: impl Communicator + 'static, hosts: Vec<String>) -> Self {
-        Self { others: Some(Arc::new(communicator)), hosts: hosts.into(), ..Self::default() }
+        let (others, meter) = (Arc::new(communicator), Meter::default());
+        let adder = gradient_sum::adder(others.clone(), meter.clone());
+        Self { others: Some(others), hosts: hosts.into(), meter, adder: Some(adder) }
     }
 
     /// The number of this rank.
@@ -99,7 +102,9 @@ impl Ranks {
         let all = rows.as_slice_mut().expect("rows are contiguous");
         let own = all[shares::at(&counts, others.rank())].to_vec();
         let sent = own.len() * (others.size() - 1);
-        self.measured(Exchange::Embeddings, sent, || others.all_gather(&own, &counts, all));
+        self.meter.waited(|| {
+            self.meter.measured(Exchange::Embeddings, sent, || others.all_gather(&own, &counts, all, &yield_now))
+        });
     }
 
     /// Sums `rows` over all ranks. Each gets the sums of its share; the other rows are undefined.
@@ -108,48 +113,36 @@ impl Ranks {
         let counts = values_in(shares, rows.ncols());
         let values = rows.as_slice_mut().expect("rows are contiguous");
         let sent = values.len() - counts[others.rank()];
-        let mut received = Vec::new();
-        self.measured(Exchange::EmbeddingGradients, sent, || reduce_scatter(&**others, values, &counts, &mut received));
+        let run = || others.reduce_scatter(values, &counts, &mut Vec::new(), &yield_now);
+        self.meter.waited(|| self.meter.measured(Exchange::EmbeddingGradients, sent, run));
     }
 
-    /// Sums gradients over all ranks. Pages that no rank has touched are not exchanged.
-    pub(crate) fn sum(&self, grads: &mut Grads) {
-        let Some(others) = &self.others else { return };
-        let own: Vec<u8> = grads.touched_pages().iter().map(|&touched| touched.into()).collect();
-        let all = others.all_gather_bytes(&own);
-        grads.touch(|page| all.iter().any(|touched| touched[page] != 0));
-        let runs = grads.touched(grads, 0..grads.layout().len());
-        let mut bucket = Vec::with_capacity(BUCKET);
-        let mut received = Vec::new();
-        let mut sections = grads.sections_mut(runs).into_iter().peekable();
-        while sections.peek().is_some() {
-            let mut filled = Vec::new();
-            bucket.clear();
-            while let Some(section) = sections.next_if(|next| bucket.is_empty() || bucket.len() + next.len() <= BUCKET)
-            {
-                bucket.extend_from_slice(section);
-                filled.push(section);
-            }
-            self.sum_values(&**others, &mut bucket, &mut received);
-            let mut rest = &bucket[..];
-            for section in filled {
-                let (sums, others) = rest.split_at(section.len());
-                section.copy_from_slice(sums);
-                rest = others;
-            }
-        }
+    /// Bytes that [`sum_while`](Self::sum_while) takes, at most.
+    pub(crate) fn exchange_bytes(&self) -> usize {
+        if self.size() == 1 { 0 } else { gradient_sum::BYTES }
     }
 
-    /// Sums values over all ranks, each of which adds up an equal part.
-    fn sum_values(&self, others: &dyn Communicator, values: &mut [f32], received: &mut Vec<f32>) {
-        let counts: Vec<usize> = shares::equal(values.len(), others.size()).map(|part| part.len()).collect();
-        let own = shares::at(&counts, others.rank());
-        let sent = values.len() - own.len() + own.len() * (others.size() - 1);
-        self.measured(Exchange::Gradients, sent, || {
-            reduce_scatter(others, values, &counts, received);
-            let own = values[own].to_vec();
-            others.all_gather(&own, &counts, values);
+    /// Computes gradients and sums them over all ranks. `compute` says which ones are finished;
+    /// those that it does not mention are when it returns. From the first one that it mentions, it
+    /// must not exchange anything itself.
+    pub(crate) fn sum_while<T>(&self, grads: &mut Grads, compute: impl FnOnce(&mut Grads, &mut Finished) -> T) -> T {
+        let Some((others, adder)) = self.others.as_ref().zip(self.adder.as_ref()) else {
+            return compute(grads, &mut |_, _| {});
+        };
+        let mut sum = GradientSum::new(grads.layout(), adder.clone());
+        // Within a host, there is nothing to wait for: copying and adding take the processors that
+        // compute.
+        let overlaps = self.hosts() > 1;
+        let found = compute(grads, &mut |grads, section| {
+            if overlaps {
+                self.meter.waited(|| sum.finished(grads, &section));
+            }
         });
+        self.meter.waited(|| {
+            sum.complete(grads);
+            gradient_sum::sum_tables(&**others, &self.meter, grads);
+        });
+        found
     }
 
     /// Sums `f64` figures over all ranks.
@@ -170,18 +163,10 @@ impl Ranks {
         sum as f32
     }
 
-    /// Times an exchange in which this rank sends `sent` values.
-    fn measured(&self, exchange: Exchange, sent: usize, run: impl FnOnce()) {
-        let started = std::time::Instant::now();
-        run();
-        let mut traffic = self.traffic.lock().unwrap_or_else(PoisonError::into_inner);
-        traffic.add(exchange, sent * size_of::<f32>(), started.elapsed());
-    }
-
     /// What was exchanged since the last call.
     pub(crate) fn take_traffic(&self) -> Option<Traffic> {
         self.others.as_ref()?;
-        Some(std::mem::take(&mut *self.traffic.lock().unwrap_or_else(PoisonError::into_inner)))
+        Some(self.meter.take())
     }
 }
 
@@ -190,22 +175,8 @@ fn values_in(shares: &[Range<usize>], width: usize) -> Vec<usize> {
     shares.iter().map(|share| share.len() * width).collect()
 }
 
-/// Overwrites this rank's part of `values` with its sum over all ranks, in their order.
-fn reduce_scatter(others: &dyn Communicator, values: &mut [f32], counts: &[usize], received: &mut Vec<f32>) {
-    let own = shares::at(counts, others.rank());
-    received.resize(own.len() * others.size(), 0.0);
-    others.all_to_all(values, counts, received);
-    let sums = &mut values[own];
-    sums.fill(0.0);
-    for part in received.chunks_exact(sums.len().max(1)) {
-        sums.iter_mut().zip(part).for_each(|(sum, value)| *sum += value);
-    }
-}
-
 #[cfg(test)]
 mod tests {
-    use simcse_tensor::{Layout, PAGE};
-
     use super::*;
     use crate::ranks::threads::on_threads;
 
@@ -226,38 +197,6 @@ mod tests {
         let rows = vec![0.0, 1.0, 2.0, 3.0];
         let sums = [vec![0.0], vec![], vec![6.0, 12.0, 18.0]];
         assert_eq!(found, sums.map(|own| (rows.clone(), own)));
-    }
-
-    /// Several buckets, of which the last is not full; a table of which no rank touches some pages.
-    #[test]
-    fn gradients_are_summed_in_the_order_of_the_ranks() {
-        let mut layout = Layout::default();
-        layout.push_table("table", [8 * PAGE, 1]);
-        let dense = layout.push("dense", &[3000], true, true);
-        let layout = Arc::new(layout);
-        // Large, small and large again: another order would give other bits.
-        let value = |rank: usize, place: usize| [1e8, 1.0, -1e8][rank] + place as f32;
-        let found = on_threads(3, |ranks| {
-            let mut grads = Grads::zeros(layout.clone());
-            let place = 2 * PAGE * ranks.rank();
-            grads.set(place..place + 1, &[1.0]);
-            let values = grads.slice_mut(dense);
-            values.iter_mut().enumerate().for_each(|(place, of)| *of = value(ranks.rank(), place));
-            ranks.sum(&mut grads);
-            assert!(grads.is_untouched(6 * PAGE..8 * PAGE));
-            let traffic = ranks.take_traffic().unwrap();
-            (grads.values().to_vec(), traffic.bytes(Exchange::Gradients))
-        });
-        for (sums, sent) in &found {
-            for (place, &sum) in sums[8 * PAGE..].iter().enumerate() {
-                assert_eq!(sum, (value(0, place) + value(1, place)) + value(2, place), "place {place}");
-            }
-            let ones: Vec<usize> = (0..8 * PAGE).filter(|&place| sums[place] != 0.0).collect();
-            assert_eq!(ones, [0, 2 * PAGE, 4 * PAGE]);
-            // Three pages and the dense part, twice; of each, all but a third is sent.
-            let values = (3 * PAGE + 3000) as f64;
-            assert!((*sent as f64 / (4.0 * values * 4.0 / 3.0) - 1.0).abs() < 0.01, "{sent} bytes");
-        }
     }
 
     #[test]

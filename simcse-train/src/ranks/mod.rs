@@ -6,7 +6,8 @@
 //!
 //! - the embeddings, so that every sentence has the negatives of the whole batch;
 //! - the gradient of the embeddings, of which each rank computes the terms of its own examples;
-//! - the gradient of the parameters, which is summed, never averaged.
+//! - the gradient of the parameters, which is summed, never averaged, and between hosts while it is
+//!   computed.
 //!
 //! Sums are taken in the order of the ranks, by ourselves: MPI does not promise one. So every rank
 //! holds the same bits after each step, and the same number of ranks gives the same bits again.
@@ -15,6 +16,7 @@
 
 mod collective;
 mod communicator;
+mod gradient_sum;
 #[cfg(feature = "mpi")]
 pub mod mpi;
 pub(crate) mod same;
@@ -23,6 +25,7 @@ mod threads;
 mod traffic;
 
 pub use collective::Ranks;
-pub use communicator::Communicator;
+pub use communicator::{Communicator, Pause};
+pub(crate) use gradient_sum::Finished;
 pub use threads::on_threads;
 pub use traffic::{Exchange, Traffic};

@@ -10,14 +10,15 @@ use std::sync::atomic::{AtomicU64, Ordering::SeqCst};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use mpi::Count;
 use mpi::datatype::{Partition, PartitionMut};
 use mpi::environment::{Universe, initialize_with_threading, processor_name};
+use mpi::request::{Request, Scope, scope};
 use mpi::topology::SimpleCommunicator;
 use mpi::traits::{Communicator as _, CommunicatorCollectives as _};
+use mpi::{Count, Threading};
 
 use crate::ranks::collective::Ranks;
-use crate::ranks::communicator::Communicator;
+use crate::ranks::communicator::{Communicator, Pause};
 
 /// How often the watching thread looks.
 const WATCH: Duration = Duration::from_millis(100);
@@ -28,12 +29,16 @@ const STAGGER: Duration = Duration::from_secs(3);
 /// fails must end its process instead.
 pub struct Membership(#[expect(dead_code, reason = "to drop it is what it is for")] Universe);
 
-/// Joins MPI's world; `None` if that is not possible, for example because this process has before.
+/// Joins MPI's world; `None` if that is not possible: because this process has before, or because
+/// MPI does not let several threads call it in turns.
 ///
 /// If this rank has waited for the others for as long as `patience`, `on_stall` is called, on
 /// another thread, and should end the process.
 pub fn join(patience: Duration, on_stall: impl FnOnce() + Send + 'static) -> Option<(Ranks, Membership)> {
-    let (universe, _) = initialize_with_threading(mpi::Threading::Funneled)?;
+    let (universe, threading) = initialize_with_threading(Threading::Serialized)?;
+    if threading < Threading::Serialized {
+        return None;
+    }
     let world = World { watch: Arc::default(), start: Instant::now() };
     let watch = Watch {
         since: Arc::clone(&world.watch),
@@ -89,6 +94,14 @@ impl World {
     }
 }
 
+/// Waits until an exchange is done. MPI would wait without a pause, which takes a processor.
+fn wait<'a, T: ?Sized, S: Scope<'a>>(mut request: Request<'a, T, S>, pause: Pause) {
+    while let Err(unfinished) = request.test() {
+        request = unfinished;
+        pause();
+    }
+}
+
 /// MPI's numbers of values, and the places where they begin.
 ///
 /// # Panics
@@ -115,18 +128,22 @@ impl Communicator for World {
         SimpleCommunicator::world().size() as usize
     }
 
-    fn all_gather(&self, own: &[f32], counts: &[usize], all: &mut [f32]) {
+    fn all_gather(&self, own: &[f32], counts: &[usize], all: &mut [f32], pause: Pause) {
         let (counts, starts) = parts(counts.iter().copied());
-        self.watched(|world| world.all_gather_varcount_into(own, &mut PartitionMut::new(all, counts, starts)));
+        let mut all = PartitionMut::new(all, counts, starts);
+        self.watched(|world| {
+            scope(|scope| wait(world.immediate_all_gather_varcount_into(scope, own, &mut all), pause));
+        });
     }
 
-    fn all_to_all(&self, values: &[f32], counts: &[usize], received: &mut [f32]) {
+    fn all_to_all(&self, values: &[f32], counts: &[usize], received: &mut [f32], pause: Pause) {
         let own = vec![counts[self.rank()]; self.size()];
         let (counts, starts) = parts(counts.iter().copied());
         let (own_counts, own_starts) = parts(own.into_iter());
+        let sent = Partition::new(values, counts, starts);
+        let mut received = PartitionMut::new(received, own_counts, own_starts);
         self.watched(|world| {
-            let sent = Partition::new(values, counts, starts);
-            world.all_to_all_varcount_into(&sent, &mut PartitionMut::new(received, own_counts, own_starts));
+            scope(|scope| wait(world.immediate_all_to_all_varcount_into(scope, &sent, &mut received), pause));
         });
     }
 

@@ -1,4 +1,5 @@
-//! Ranks that are threads of one process: for tests, and to try out code for several ranks.
+//! Ranks that are threads of one process: for tests, and to try out code for several ranks. They do
+//! what ranks on different hosts do.
 
 use std::fmt;
 use std::ops::Range;
@@ -6,7 +7,7 @@ use std::sync::{Arc, Barrier, Mutex, PoisonError};
 use std::thread;
 
 use crate::ranks::collective::Ranks;
-use crate::ranks::communicator::Communicator;
+use crate::ranks::communicator::{Communicator, Pause};
 use crate::ranks::shares::at;
 
 /// Runs `work` on `size` ranks, each on a thread of its own, and returns what they found, in their
@@ -16,7 +17,7 @@ use crate::ranks::shares::at;
 /// If one of them does while the others do not wait for it.
 pub fn on_threads<T: Send>(size: usize, work: impl Fn(Ranks) -> T + Sync) -> Vec<T> {
     let desk = Arc::new(Desk { given: Mutex::new(vec![Vec::new(); size]), arrived: Barrier::new(size) });
-    let hosts = vec!["this process".to_owned(); size];
+    let hosts: Vec<String> = (0..size).map(|rank| format!("thread {rank}")).collect();
     let rank = |rank| Ranks::new(Thread { rank, size, desk: Arc::clone(&desk) }, hosts.clone());
     thread::scope(|scope| {
         let running: Vec<_> = (0..size).map(rank).map(|ranks| scope.spawn(|| work(ranks))).collect();
@@ -62,13 +63,13 @@ impl Communicator for Thread {
         self.size
     }
 
-    fn all_gather(&self, own: &[f32], counts: &[usize], all: &mut [f32]) {
+    fn all_gather(&self, own: &[f32], counts: &[usize], all: &mut [f32], _: Pause) {
         for (rank, given) in self.all_gather_bytes(&bytes(own)).iter().enumerate() {
             copy(given, &mut all[at(counts, rank)]);
         }
     }
 
-    fn all_to_all(&self, values: &[f32], counts: &[usize], received: &mut [f32]) {
+    fn all_to_all(&self, values: &[f32], counts: &[usize], received: &mut [f32], _: Pause) {
         let Range { start, end } = at(counts, self.rank);
         let own = start * size_of::<f32>()..end * size_of::<f32>();
         let given = self.all_gather_bytes(&bytes(values));

@@ -1,6 +1,7 @@
 //! What an exchange costs.
 
-use std::time::Duration;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
 
 use serde::{Serialize, Serializer};
 
@@ -29,36 +30,74 @@ impl Exchange {
     }
 }
 
-/// What this rank sent, and the time that it took, waiting for slower ranks included.
+/// What this rank sent, and the time that it took, waiting for slower ranks included. Of that, the
+/// rank could compute meanwhile unless it `waited`.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
-pub struct Traffic([(usize, Duration); Exchange::ALL.len()]);
+pub struct Traffic {
+    exchanges: [(usize, Duration); Exchange::ALL.len()],
+    waited: Duration,
+}
 
 impl Traffic {
-    pub(super) fn add(&mut self, exchange: Exchange, bytes: usize, time: Duration) {
-        let (sum, total) = &mut self.0[exchange as usize];
-        *sum += bytes;
-        *total += time;
-    }
-
     /// Bytes sent to other ranks.
     #[must_use]
     pub fn bytes(&self, exchange: Exchange) -> usize {
-        self.0[exchange as usize].0
+        self.exchanges[exchange as usize].0
     }
 
-    /// Seconds spent.
+    /// Seconds from its beginning to its end.
     #[must_use]
     pub fn seconds(&self, exchange: Exchange) -> f64 {
-        self.0[exchange as usize].1.as_secs_f64()
+        self.exchanges[exchange as usize].1.as_secs_f64()
+    }
+
+    /// Seconds in which exchanges of any kind kept the rank from computing.
+    #[must_use]
+    pub fn waited_seconds(&self) -> f64 {
+        self.waited.as_secs_f64()
     }
 }
 
-/// Named figures: `exchange_<name>_bytes` and `exchange_<name>_seconds`.
+/// Measures the traffic of a rank, on whatever thread it is.
+#[derive(Clone, Debug, Default)]
+pub(super) struct Meter(Arc<Mutex<Traffic>>);
+
+impl Meter {
+    /// Times an exchange in which this rank sends `sent` values.
+    pub(super) fn measured(&self, exchange: Exchange, sent: usize, run: impl FnOnce()) {
+        let started = Instant::now();
+        run();
+        let (sum, total) = &mut self.traffic().exchanges[exchange as usize];
+        *sum += sent * size_of::<f32>();
+        *total += started.elapsed();
+    }
+
+    /// Times what keeps this rank from computing.
+    pub(super) fn waited(&self, run: impl FnOnce()) {
+        let started = Instant::now();
+        run();
+        self.traffic().waited += started.elapsed();
+    }
+
+    /// What was measured since the last call.
+    pub(super) fn take(&self) -> Traffic {
+        std::mem::take(&mut *self.traffic())
+    }
+
+    fn traffic(&self) -> MutexGuard<'_, Traffic> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Named figures: `exchange_<name>_bytes` and `exchange_<name>_seconds`, and
+/// `exchange_waited_seconds`.
 impl Serialize for Traffic {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(Exchange::ALL.into_iter().flat_map(|exchange| {
+        let figures = Exchange::ALL.into_iter().flat_map(|exchange| {
             let figures = [("bytes", self.bytes(exchange) as f64), ("seconds", self.seconds(exchange))];
             figures.map(|(unit, figure)| (format!("exchange_{}_{unit}", exchange.name()), figure))
-        }))
+        });
+        let waited = ("exchange_waited_seconds".to_owned(), self.waited_seconds());
+        serializer.collect_map(figures.chain([waited]))
     }
 }

@@ -13,13 +13,14 @@
 //! over blocks, added in order, so pieces of every size give the same bits.
 //!
 //! With several [ranks](crate::ranks), each encodes its share of the rows in this way. In between,
-//! it gets the others' embeddings and computes the terms of its own examples in the loss; at the
-//! end, the gradients of all are summed.
+//! it gets the others' embeddings and computes the terms of its own examples in the loss; the
+//! gradients of all are summed as the last backward pass of a step finishes them.
 
 use ndarray::s;
 use simcse_model::{DropoutPlan, SentenceEncoder};
 use simcse_tensor::{BufferPool, Grads, Tape, Var};
 
+use crate::ranks::Finished;
 use crate::step::batch::TokenizedBatch;
 use crate::step::buffers::StepBuffers;
 use crate::step::in_batch::Observed;
@@ -113,13 +114,17 @@ pub fn mean_gradient(
     let mut loss = 0.0;
     let mut accuracies = Vec::new();
     let mut masked_lm = Vec::new();
+    let ranks = buffers.ranks.clone();
+    let last = batches.len() - 1;
     for (i, batch) in batches.iter().enumerate() {
-        let found = accumulate(encoder, batch, &dropout(i), objectives, buffers, grads);
+        let mut compute = |grads: &mut Grads, finished: &mut Finished| {
+            accumulate(encoder, batch, &dropout(i), objectives, buffers, grads, finished)
+        };
+        let found = if i == last { ranks.sum_while(grads, compute) } else { compute(grads, &mut |_, _| {}) };
         loss += share * found.loss;
         accuracies.extend(found.in_batch_accuracy);
         masked_lm.extend(found.masked_lm);
     }
-    buffers.ranks.sum(grads);
     if batches.len() > 1 {
         grads.scale(share);
     }
@@ -131,7 +136,8 @@ pub fn mean_gradient(
     }
 }
 
-/// Adds this rank's part of the gradient of all objectives of one batch to `grads`.
+/// Adds this rank's part of the gradient of all objectives of one batch to `grads`. `finished` is
+/// told of what nothing more is added to.
 pub(crate) fn accumulate(
     encoder: &SentenceEncoder,
     batch: &TokenizedBatch,
@@ -139,16 +145,18 @@ pub(crate) fn accumulate(
     objectives: &Objectives,
     buffers: &mut StepBuffers,
     grads: &mut Grads,
+    finished: &mut Finished,
 ) -> StepLoss {
     let mut found = StepLoss::default();
     if let Some(objective) = &objectives.embeddings {
         let observed = Observed::new(&**objective, batch);
-        found.loss += accumulate_gradient(encoder, batch, Some(dropout), &observed, buffers, grads);
+        let finished = if objectives.masked_lm.is_some() { &mut |_: &mut Grads, _| {} } else { &mut *finished };
+        found.loss += of_embeddings(encoder, batch, Some(dropout), &observed, buffers, grads, finished);
         found.in_batch_accuracy = Some(observed.accuracy());
     }
     if let Some(masked_lm) = &objectives.masked_lm {
         let (texts, streams) = objectives.masked_rows(batch);
-        let figures = masked_lm.accumulate(encoder, (&texts, &streams), dropout, buffers, grads);
+        let figures = masked_lm.accumulate(encoder, (&texts, &streams), dropout, buffers, grads, finished);
         found.loss += masked_lm.weight * figures.loss as f32;
         found.masked_lm = Some(figures);
     }
@@ -167,6 +175,19 @@ pub fn accumulate_gradient(
     objective: &dyn Objective,
     buffers: &mut StepBuffers,
     grads: &mut Grads,
+) -> f32 {
+    of_embeddings(encoder, batch, dropout, objective, buffers, grads, &mut |_, _| {})
+}
+
+/// [`accumulate_gradient`], which tells `finished` of what its last backward pass has finished.
+fn of_embeddings(
+    encoder: &SentenceEncoder,
+    batch: &TokenizedBatch,
+    dropout: Option<&DropoutPlan>,
+    objective: &dyn Objective,
+    buffers: &mut StepBuffers,
+    grads: &mut Grads,
+    finished: &mut Finished,
 ) -> f32 {
     assert!(!batch.is_empty(), "a batch has examples");
     let StepBuffers { mini_batch_tokens, excluded, activations, embeddings: pool, ranks, .. } = buffers;
@@ -188,7 +209,7 @@ pub fn accumulate_gradient(
     if let [piece] = first {
         let (tape, encoded) = encode(piece, encoder, *excluded, dropout, activations, true);
         embeddings.slice_mut(s![piece.sentences.clone(), ..]).assign(tape.value(encoded));
-        recorded = Some((tape, encoded, piece));
+        recorded = Some(((tape, encoded), piece));
     }
     ranks.gather_rows(&mut embeddings, &shares);
 
@@ -201,12 +222,18 @@ pub fn accumulate_gradient(
 
     // Backward in the order of the pieces: the sums of parameter gradients are over blocks in this
     // order, whatever the size of the pieces.
-    recorded.into_iter().for_each(|(tape, encoded, piece): (Tape, Var, &Piece)| {
-        tape.backward(&[(encoded, dembeddings.slice(s![piece.sentences.clone(), ..]))], grads);
-    });
-    for piece in rest {
-        let (tape, encoded) = encode(piece, encoder, *excluded, dropout, activations, true);
-        tape.backward(&[(encoded, dembeddings.slice(s![piece.sentences.clone(), ..]))], grads);
+    let mut backward = |(tape, encoded): (Tape, Var), piece: &Piece, is_last| {
+        let from = [(encoded, dembeddings.slice(s![piece.sentences.clone(), ..]))];
+        if is_last {
+            tape.backward_watched(&from, grads, finished)
+        } else {
+            tape.backward(&from, grads)
+        };
+    };
+    recorded.into_iter().for_each(|(recorded, piece)| backward(recorded, piece, rest.is_empty()));
+    for (number, piece) in rest.iter().enumerate() {
+        let recorded = encode(piece, encoder, *excluded, dropout, activations, true);
+        backward(recorded, piece, number + 1 == rest.len());
     }
     pool.give(dembeddings);
     loss

@@ -16,7 +16,7 @@ use simcse_model::{BufferPool, DropoutPlan, SentenceEncoder};
 use simcse_tensor::rng::Philox;
 use simcse_tensor::{Grads, Predictions, VocabularyLoss};
 
-use crate::ranks::Ranks;
+use crate::ranks::{Finished, Ranks};
 use crate::step::buffers::StepBuffers;
 use crate::step::masking::{Masked, Masking};
 use crate::step::pieces::{Piece, blocks_in, pieces};
@@ -108,6 +108,7 @@ impl MaskedTexts {
 
 impl MaskedLm {
     /// Masks the views of a batch and adds this rank's part of their gradient to `grads`.
+    /// `finished` is told of what the last backward pass has finished.
     pub(crate) fn accumulate(
         &self,
         encoder: &SentenceEncoder,
@@ -115,9 +116,10 @@ impl MaskedLm {
         dropout: &DropoutPlan,
         buffers: &mut StepBuffers,
         grads: &mut Grads,
+        finished: &mut Finished,
     ) -> MaskedFigures {
         let texts = MaskedTexts::masked(&self.masking, (dropout.seed, dropout.step), texts, streams);
-        accumulate_masked_gradient(encoder, &texts, self.weight, Some(dropout), buffers, grads)
+        of_masked(encoder, &texts, self.weight, Some(dropout), buffers, grads, finished)
     }
 }
 
@@ -135,6 +137,18 @@ pub fn accumulate_masked_gradient(
     buffers: &mut StepBuffers,
     grads: &mut Grads,
 ) -> MaskedFigures {
+    of_masked(encoder, texts, weight, dropout, buffers, grads, &mut |_, _| {})
+}
+
+fn of_masked(
+    encoder: &SentenceEncoder,
+    texts: &MaskedTexts,
+    weight: f32,
+    dropout: Option<&DropoutPlan>,
+    buffers: &mut StepBuffers,
+    grads: &mut Grads,
+    finished: &mut Finished,
+) -> MaskedFigures {
     let tokens = texts.tokens();
     if tokens == 0 {
         return MaskedFigures::default();
@@ -144,22 +158,29 @@ pub fn accumulate_masked_gradient(
     products.clear();
     products.resize(embeddings.rows() * embeddings.cols(), 0.0);
     let mut found = Predictions::default();
-    for piece in texts.pieces(encoder, ranks, blocks_in(*mini_batch_tokens)) {
-        let (selected, labels) = texts.selected(&piece);
-        if selected.is_empty() {
-            continue;
-        }
+    let mut figures = None;
+    let mut pieces = texts.pieces(encoder, ranks, blocks_in(*mini_batch_tokens));
+    pieces.retain(|piece| !texts.selected(piece).0.is_empty());
+    for (number, piece) in pieces.iter().enumerate() {
+        let (selected, labels) = texts.selected(piece);
         let mut tape = encoder.tape(activations, &piece.batch, true);
         let states = encoder.masked_states(&mut tape, &piece.batch, selected.into(), dropout);
         let loss = loss(encoder, &labels, weight / tokens as f32);
         let (value, rows) = (tape.value(states), tape.rows(states));
         let mut dstates = Array2::zeros(value.dim());
         loss.forward_backward(value, rows, &mut dstates, products, grads.slice_mut(bias), &mut found);
-        tape.backward(&[(states, dstates.view())], grads);
+        let from = [(states, dstates.view())];
+        if number + 1 < pieces.len() {
+            tape.backward(&from, grads);
+        } else {
+            // Before the exchange of gradients begins.
+            figures = Some(sum_figures(ranks, &found, tokens));
+            tape.backward_watched(&from, grads, finished);
+        }
     }
     let sums = grads.slice_mut(embeddings).par_iter_mut().zip(&*products);
     sums.for_each(|(sum, product)| *sum += product);
-    figures(ranks.sum_figures([found.sum, found.correct as f64]), tokens)
+    figures.unwrap_or_else(|| sum_figures(ranks, &found, tokens))
 }
 
 /// How well a model predicts masked tokens of texts, without dropout. Which ones are masked is a
@@ -182,7 +203,7 @@ pub fn score_masked_lm(encoder: &SentenceEncoder, texts: &[Vec<u32>], masking: &
             loss(encoder, &labels, 1.0).forward(tape.value(states), tape.rows(states), &mut found);
         }
     }
-    figures([found.sum, found.correct as f64], texts.tokens())
+    sum_figures(&Ranks::default(), &found, texts.tokens())
 }
 
 fn loss<'a>(encoder: &'a SentenceEncoder, labels: &'a [u32], scale: f32) -> VocabularyLoss<'a> {
@@ -190,7 +211,9 @@ fn loss<'a>(encoder: &'a SentenceEncoder, labels: &'a [u32], scale: f32) -> Voca
     VocabularyLoss { embeddings, bias, labels, scale, precision: encoder.precision }
 }
 
-fn figures(sums: [f64; 2], tokens: usize) -> MaskedFigures {
+/// The figures of all ranks.
+fn sum_figures(ranks: &Ranks, found: &Predictions, tokens: usize) -> MaskedFigures {
+    let sums = ranks.sum_figures([found.sum, found.correct as f64]);
     let [loss, accuracy] = sums.map(|sum| sum / tokens.max(1) as f64);
     MaskedFigures { loss, accuracy, tokens }
 }
