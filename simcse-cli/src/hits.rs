@@ -40,8 +40,10 @@ pub(crate) fn allowed(index: &Index, filter: &[(String, String)]) -> Result<Opti
         return Ok(None);
     }
     let holds = |record: &Record| filter.iter().all(|(name, value)| record.get(name) == Some(value));
-    let rows = (0..index.rows()).into_par_iter().map(|row| Ok(holds(&index.record(row)?)));
-    rows.collect::<Result<_, Failure>>().map(Some)
+    let holds = |row| Ok(holds(&index.record(row)?));
+    let rows: Result<_, Failure> = (0..index.rows()).into_par_iter().map(holds).collect();
+    // Of several errors, any thread's may have come first.
+    rows.map(Some).map_err(|any| (0..index.rows()).find_map(|row| holds(row).err()).unwrap_or(any))
 }
 
 /// What the corpus calls a record.

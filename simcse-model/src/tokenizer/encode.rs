@@ -144,7 +144,9 @@ impl Tokenizer {
             "" => self.encode(text.as_ref(), room),
             _ => self.encode(&format!("{prompt}{}", text.as_ref()), room),
         };
-        let encoded: Vec<_> = texts.par_iter().map(encode).collect::<Result<_>>()?;
+        let encoded: Result<Vec<_>> = texts.par_iter().map(encode).collect();
+        // Of several errors, any thread's may have come first.
+        let encoded = encoded.map_err(|any| texts.iter().find_map(|text| encode(text).err()).unwrap_or(any))?;
         let cut = encoded.iter().filter(|(_, cut)| *cut).count();
         Ok(Tokens { ids: encoded.into_iter().map(|(ids, _)| ids).collect(), cut })
     }

@@ -159,7 +159,11 @@ fn a_text_without_tokens_has_no_embedding() {
     json["post_processor"] = Value::Null;
     let tokenizer = Tokenizer::read(dir(&[("tokenizer.json", &json.to_string())]).path()).unwrap();
     assert_eq!(tokenizer.encode_batch(&["cats a"], 2).unwrap().ids, [[6, 7]]);
-    refused(tokenizer.encode_batch(&[" "], 9), r#"cannot encode " ": it has no token, and so no embedding"#);
+    let message = r#"cannot encode " ": it has no token, and so no embedding"#;
+    refused(tokenizer.encode_batch(&[" "], 9), message);
+    // Of many such texts, it is always the first that is named.
+    let texts: Vec<String> = (0..1000).map(|i| if i < 300 { "cats".to_owned() } else { " ".repeat(i - 299) }).collect();
+    refused(tokenizer.encode_batch(&texts, 9), message);
 }
 
 #[test]
