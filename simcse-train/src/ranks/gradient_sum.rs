@@ -91,6 +91,16 @@ struct Section {
     values: Vec<f32>,
 }
 
+impl Section {
+    /// Writes the values to their places, and returns the memory.
+    fn put(self, grads: &mut Grads) -> Vec<f32> {
+        for section in grads.sections_mut([self.places]) {
+            section.copy_from_slice(&self.values);
+        }
+        self.values
+    }
+}
+
 /// The buckets of everything that is trained, apart from tables, from the last places to the first.
 fn buckets(layout: &Layout) -> VecDeque<Bucket> {
     let mut runs: Vec<Range<usize>> = Vec::new();
@@ -180,9 +190,10 @@ impl GradientSum {
                 self.take_back(grads, section);
             }
         }
-        while self.under_way > 0 {
-            let section = self.sums.recv().expect("an adder that does not panic");
-            self.take_back(grads, section);
+        let Self { done, sums, under_way, .. } = self;
+        drop(done); // so that waiting ends if the adder has panicked
+        for _ in 0..under_way {
+            sums.recv().expect("an adder that does not panic").put(grads);
         }
     }
 
@@ -194,11 +205,8 @@ impl GradientSum {
         Order { section, done: self.done.clone(), is_idle: Arc::clone(&self.is_idle) }
     }
 
-    fn take_back(&mut self, grads: &mut Grads, Section { places, values }: Section) {
-        for section in grads.sections_mut([places]) {
-            section.copy_from_slice(&values);
-        }
-        self.free.push(values);
+    fn take_back(&mut self, grads: &mut Grads, section: Section) {
+        self.free.push(section.put(grads));
         self.under_way -= 1;
     }
 }
