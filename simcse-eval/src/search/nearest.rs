@@ -21,6 +21,9 @@ const ROWS: usize = 4096;
 /// Queries that are compared at a time, if they are many.
 const QUERIES: usize = 1024;
 
+/// Scores that are looked at together before each is looked at by itself.
+pub(super) const GLANCE: usize = if cfg!(test) { 8 } else { 64 };
+
 /// Which rows of a corpus may be found.
 pub type Filter<'a> = &'a (dyn Fn(usize) -> bool + Sync);
 
@@ -124,9 +127,10 @@ impl Search {
 
     fn add_many(&mut self, vectors: &Vectors, filter: Option<Filter>) {
         let (width, done) = (vectors.width(), self.done);
-        let mut scores = Vec::new();
+        let (mut decoded, mut scores) = (Vec::new(), Vec::new());
         for rows in parts(0..vectors.len(), ROWS) {
-            let decoded = vectors.decoded(rows.clone());
+            vectors.decode(rows.clone(), &mut decoded);
+            let decoded = ArrayView2::from_shape((rows.len(), width), &decoded).expect("whole rows");
             let blocks = self.queries.axis_chunks_iter(Axis(0), QUERIES).zip(self.tops.chunks_mut(QUERIES));
             for (queries, tops) in blocks {
                 scores.resize(tops.len() * rows.len(), 0.0);
@@ -177,10 +181,14 @@ impl Index {
 
 /// Offers the scores of rows, of which the first has the number `first`, to a query.
 fn offer(top: &mut Top, scores: &[f32], first: usize, filter: Option<Filter>) {
-    for (row, &score) in scores.iter().enumerate() {
-        let index = first + row;
-        if filter.is_none_or(|filter| filter(index)) {
-            top.push(Hit { index, score });
+    for (part, scores) in scores.chunks(GLANCE).enumerate() {
+        if !top.may_keep(scores) {
+            continue;
+        }
+        for (index, &score) in (first + part * GLANCE..).zip(scores) {
+            if filter.is_none_or(|filter| filter(index)) {
+                top.push(Hit { index, score });
+            }
         }
     }
 }

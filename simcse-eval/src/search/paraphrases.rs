@@ -8,6 +8,7 @@ use ndarray::ArrayView2;
 use rayon::prelude::*;
 use simcse_tensor::{Addend, Precision, gemm};
 
+use crate::search::nearest::GLANCE;
 use crate::search::vectors::{Vectors, parts};
 
 /// Rows that are compared with [`COLUMNS`] rows at a time.
@@ -140,9 +141,6 @@ pub fn communities(
     kept.sort_by_key(|community| std::cmp::Reverse(community.len()));
     Some(kept)
 }
-
-/// Scores that are looked at together before each is looked at by itself.
-const GLANCE: usize = if cfg!(test) { 8 } else { 64 };
 
 /// Compares some rows with some columns at a time, in the same memory.
 #[derive(Debug)]

@@ -41,6 +41,12 @@ impl Top {
         }
     }
 
+    /// Whether a hit with one of these scores could be kept.
+    pub(crate) fn may_keep(&self, scores: &[f32]) -> bool {
+        // Without an early exit, this is a few instructions for many scores.
+        self.bar.is_none_or(|bar| scores.iter().fold(false, |any, &score| any | (score >= bar.score)))
+    }
+
     /// The best hits in order.
     pub(crate) fn into_sorted(mut self) -> Vec<Hit> {
         self.hits.sort_unstable_by(better_first);
