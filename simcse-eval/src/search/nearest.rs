@@ -11,7 +11,7 @@ use crate::metrics::unit_rows::unit_rows;
 use crate::search::index::Index;
 use crate::search::vectors::{Vectors, parts};
 use crate::similarity::judge::Hit;
-use crate::similarity::top::Top;
+use crate::similarity::top::{GLANCE, Top};
 
 /// With at most this many queries, rows are compared as they are stored: reading them is what takes
 /// time. With more, they are decoded and multiplied.
@@ -20,9 +20,6 @@ const FEW: usize = 4;
 const ROWS: usize = 4096;
 /// Queries that are compared at a time, if they are many.
 const QUERIES: usize = 1024;
-
-/// Scores that are looked at together before each is looked at by itself.
-pub(super) const GLANCE: usize = if cfg!(test) { 8 } else { 64 };
 
 /// Which rows of a corpus may be found.
 pub type Filter<'a> = &'a (dyn Fn(usize) -> bool + Sync);

@@ -8,8 +8,8 @@ use ndarray::ArrayView2;
 use rayon::prelude::*;
 use simcse_tensor::{Addend, Precision, gemm};
 
-use crate::search::nearest::GLANCE;
 use crate::search::vectors::{Vectors, parts};
+use crate::similarity::top::{GLANCE, any_reaches};
 
 /// Rows that are compared with [`COLUMNS`] rows at a time.
 const ROWS: usize = if cfg!(test) { 16 } else { 1024 };
@@ -182,8 +182,7 @@ impl<'a> Block<'a> {
             let skipped = first.saturating_sub(first_column).min(scores.len());
             let mut found = Vec::new();
             for (number, scores) in scores[skipped..].chunks(GLANCE).enumerate() {
-                // Without an early exit, this is a few instructions for all of them.
-                if scores.iter().fold(false, |any, &score| any | (score >= bar)) {
+                if any_reaches(scores, bar) {
                     let start = first_column + skipped + number * GLANCE;
                     let similar = scores.iter().zip(start..).filter(|(score, _)| **score >= bar);
                     // The sum turns −0 into 0.

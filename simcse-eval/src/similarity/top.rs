@@ -4,6 +4,15 @@ use std::cmp::Ordering;
 
 use crate::similarity::judge::Hit;
 
+/// Scores that are looked at together before each is looked at by itself.
+pub(crate) const GLANCE: usize = if cfg!(test) { 8 } else { 64 };
+
+/// Whether one of the scores is `bar` or more. Without an early exit, that is a few instructions
+/// for many scores.
+pub(crate) fn any_reaches(scores: &[f32], bar: f32) -> bool {
+    scores.iter().fold(false, |any, &score| any | (score >= bar))
+}
+
 /// Keeps the `k` best hits: higher scores first, then lower indices.
 #[derive(Debug, Clone)]
 pub(crate) struct Top {
@@ -43,8 +52,7 @@ impl Top {
 
     /// Whether a hit with one of these scores could be kept.
     pub(crate) fn may_keep(&self, scores: &[f32]) -> bool {
-        // Without an early exit, this is a few instructions for many scores.
-        self.bar.is_none_or(|bar| scores.iter().fold(false, |any, &score| any | (score >= bar.score)))
+        self.bar.is_none_or(|bar| any_reaches(scores, bar.score))
     }
 
     /// The best hits in order.

@@ -22,6 +22,11 @@ use crate::tape::forward::Tape;
 use crate::tape::gradients::NodeGradients;
 use crate::tape::node::{Node, Op, Var};
 
+/// Whether one of `sections` has places in common with `other`.
+fn overlaps_any(sections: &[Range<usize>], other: &Range<usize>) -> bool {
+    sections.iter().any(|section| section.start < other.end && other.start < section.end)
+}
+
 impl Tape<'_> {
     /// Runs backward over the tape, starting from the given nodes and the loss's gradients with
     /// respect to them. Adds to the parameters' gradients and returns those of the inputs.
@@ -70,10 +75,11 @@ impl Tape<'_> {
         finished: &mut dyn FnMut(&mut Grads, Range<usize>),
     ) -> NodeGradients {
         assert!(self.recording, "backward on a tape that does not record");
+        let mut first_uses = self.first_uses();
+        let used = first_uses.concat();
         let layout = Arc::clone(grads.layout());
-        for section in layout.parameters().iter().map(Parameter::range).filter(|section| !self.uses(section)) {
-            finished(grads, section);
-        }
+        let sections = layout.parameters().iter().map(Parameter::range);
+        sections.filter(|section| !overlaps_any(&used, section)).for_each(|section| finished(grads, section));
         let mut gradients = NodeGradients::new(self.nodes.len());
         for (var, gradient) in from {
             assert_eq!(gradient.dim(), self.value(*var).dim(), "the gradient of node {}", var.0);
@@ -83,7 +89,6 @@ impl Tape<'_> {
         }
         while let Some(node) = self.nodes.pop() {
             let var = Var(self.nodes.len());
-            let parameters = node.op.parameters();
             // An input's gradient is the caller's.
             let dy = if matches!(node.op, Op::Input) { None } else { gradients.take_existing(var) };
             let y = match dy {
@@ -91,17 +96,25 @@ impl Tape<'_> {
                 None => node.value,
             };
             self.buffers.give(y);
-            for section in parameters.into_iter().filter(|section| !self.uses(section)) {
-                finished(grads, section);
-            }
+            let no_longer_used = first_uses.pop().expect("sections of each node");
+            no_longer_used.into_iter().for_each(|section| finished(grads, section));
         }
         gradients
     }
 
-    /// Whether an operation on the tape has parameters in a section of the flat buffers.
-    fn uses(&self, section: &Range<usize>) -> bool {
-        let overlaps = |other: &Range<usize>| other.start < section.end && section.start < other.end;
-        self.nodes.iter().any(|node| node.op.parameters().iter().any(overlaps))
+    /// For each node, the sections of the flat buffers that it uses and no node before it does.
+    fn first_uses(&self) -> Vec<Vec<Range<usize>>> {
+        let mut used = Vec::new();
+        let of_node = |node: &Node| {
+            let mut sections = node.op.parameters();
+            sections.retain(|section| {
+                let is_first = !overlaps_any(&used, section);
+                used.extend(is_first.then(|| section.clone()));
+                is_first
+            });
+            sections
+        };
+        self.nodes.iter().map(of_node).collect()
     }
 
     /// One operation, given the gradient `dy` of its output; `d` has the gradients of its inputs.

@@ -159,10 +159,10 @@ fn of_masked(
     products.resize(embeddings.rows() * embeddings.cols(), 0.0);
     let mut found = Predictions::default();
     let mut figures = None;
-    let mut pieces = texts.pieces(encoder, ranks, blocks_in(*mini_batch_tokens));
-    pieces.retain(|piece| !texts.selected(piece).0.is_empty());
-    for (number, piece) in pieces.iter().enumerate() {
-        let (selected, labels) = texts.selected(piece);
+    let pieces = texts.pieces(encoder, ranks, blocks_in(*mini_batch_tokens)).into_iter();
+    let pieces = pieces.map(|piece| (texts.selected(&piece), piece));
+    let mut pieces = pieces.filter(|((selected, _), _)| !selected.is_empty()).peekable();
+    while let Some(((selected, labels), piece)) = pieces.next() {
         let mut tape = encoder.tape(activations, &piece.batch, true);
         let states = encoder.masked_states(&mut tape, &piece.batch, selected.into(), dropout);
         let loss = loss(encoder, &labels, weight / tokens as f32);
@@ -170,7 +170,7 @@ fn of_masked(
         let mut dstates = Array2::zeros(value.dim());
         loss.forward_backward(value, rows, &mut dstates, products, grads.slice_mut(bias), &mut found);
         let from = [(states, dstates.view())];
-        if number + 1 < pieces.len() {
+        if pieces.peek().is_some() {
             tape.backward(&from, grads);
         } else {
             // Before the exchange of gradients begins.
