@@ -33,7 +33,7 @@ impl Views {
         let repetition = Repetition {
             dup_rate: settings.dup_rate,
             special: tokenizer.special_ids().to_vec(),
-            prompt: tokenizer.prompt_length(&settings.prompt, max_seq_length)?,
+            around: tokenizer.tokens_around(&settings.prompt, max_seq_length)?,
             max_seq_length,
             philox: Philox::new(settings.seed),
         };
@@ -57,8 +57,8 @@ impl Views {
 
 /// Word repetition of ESimCSE (Wu et al. 2022, section 3.1), on subwords: of a sentence's N
 /// tokens, `dup_len` are there twice. The number is uniform in `0..=max(2, int(dup_rate·N))`, and
-/// the tokens are a uniform choice. Special tokens and those of the prompt are never repeated and
-/// do not count. If the maximum length leaves room for fewer, fewer are repeated.
+/// the tokens are a uniform choice. Special tokens and those of prompt and template are never
+/// repeated and do not count. If the maximum length leaves room for fewer, fewer are repeated.
 ///
 /// The random numbers are blocks of Philox at the counter `(b, example, SITE · 2¹⁶, epoch)`: that
 /// with `b = 0` draws the number, that with `b = 1 + p` the rank of the token at position `p`.
@@ -66,8 +66,8 @@ impl Views {
 struct Repetition {
     dup_rate: f64,
     special: Vec<u32>,
-    /// The number of a text's first tokens that belong to the prompt.
-    prompt: usize,
+    /// How many tokens in front of a text, and behind it, are not its own.
+    around: (usize, usize),
     max_seq_length: usize,
     philox: Philox,
 }
@@ -75,7 +75,8 @@ struct Repetition {
 impl Repetition {
     fn apply(&self, ids: &[u32], epoch: u32, number: u32) -> Vec<u32> {
         let draw = |block: usize| self.philox.block([block as u32, number, SITE << 16, epoch])[0];
-        let mut positions: Vec<usize> = (self.prompt..ids.len()).filter(|&p| !self.special.contains(&ids[p])).collect();
+        let own = self.around.0..ids.len() - self.around.1;
+        let mut positions: Vec<usize> = own.filter(|&p| !self.special.contains(&ids[p])).collect();
         let most = ((self.dup_rate * positions.len() as f64) as usize).max(2) as u64;
         let drawn = (u64::from(draw(0)) * (most + 1)) >> 32;
         let room = self.max_seq_length.saturating_sub(ids.len());
@@ -111,7 +112,13 @@ mod tests {
     const SPECIAL: u32 = 9;
 
     fn repetition(dup_rate: f64) -> Repetition {
-        Repetition { dup_rate, special: vec![0, 1, SPECIAL], prompt: 0, max_seq_length: 64, philox: Philox::new(5) }
+        Repetition {
+            dup_rate,
+            special: vec![0, 1, SPECIAL],
+            around: (1, 1),
+            max_seq_length: 64,
+            philox: Philox::new(5),
+        }
     }
 
     /// `[CLS]`, the numbers 10, 11, … and `[SEP]`.
@@ -167,10 +174,10 @@ mod tests {
     }
 
     #[test]
-    fn special_tokens_and_the_prompt_are_never_repeated() {
-        let ids = [0, 10, 11, SPECIAL, 12, 13, 1];
-        let with_prompt = Repetition { prompt: 3, ..repetition(1.0) };
-        let drawn: Vec<_> = (0..200).flat_map(|number| repeated(&with_prompt, &ids, number)).collect();
+    fn special_tokens_and_what_is_around_a_text_are_never_repeated() {
+        let ids = [0, 10, 11, SPECIAL, 12, 13, 14, 1];
+        let prompted = Repetition { around: (3, 2), ..repetition(1.0) };
+        let drawn: Vec<_> = (0..200).flat_map(|number| repeated(&prompted, &ids, number)).collect();
         assert!(drawn.contains(&12) && drawn.contains(&13));
         assert!(drawn.iter().all(|id| [12, 13].contains(id)), "{drawn:?}");
         assert_eq!(repeated(&repetition(1.0), &[0, 1], 3), [0; 0]);

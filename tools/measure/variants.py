@@ -10,7 +10,7 @@ form --flag=value and go to every run; they replace those of SETTINGS. Each run'
 in OUT, where runs that are there already are not repeated; use another OUT for other settings.
 
 Prints, for each figure, the model before training, and for each variant the mean and the standard
-deviation over seeds and the difference to plain of the same seed, with its 95% t interval. Five
+deviation over seeds and the difference to plain of the same seed, with its 95% t interval. Six
 variants are compared with plain, so one interval in twenty without 0 means nothing.
 
 Needs numpy, scipy and target/debug/simcse. Environment: SEEDS (1 2 3 4 5), VARIANTS (all; a part
@@ -19,6 +19,7 @@ of their names).
 
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import sys
@@ -36,6 +37,7 @@ VARIANTS = {
     "Focal-InfoNCE": "--focal-m 0.3",
     "GS-InfoNCE": "--noise-negatives BATCH_SIZE",
     "four directions": f"--directions {FOUR_DIRECTIONS}",
+    "template (PromptBERT)": "--template 'This sentence : \"[X]\" means [MASK]' --pooling lasttoken",
 }
 # The main figure of each kind of set, as metrics.jsonl names it after the set's own name.
 FIGURES = ["map", "spearman_cosine", "ndcg@10"]
@@ -48,7 +50,7 @@ def train(out, name, sentences, model, flags, seed):
         run = out / "run"
         shutil.rmtree(run, ignore_errors=True)
         command = ["target/debug/simcse", "train", sentences, "--model", model, *flags, "--seed", str(seed),
-                   *VARIANTS[name].replace("BATCH_SIZE", batch_size(flags)).split(), "--output-dir", str(run)]
+                   *shlex.split(VARIANTS[name].replace("BATCH_SIZE", batch_size(flags))), "--output-dir", str(run)]
         done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
         if done.returncode != 0:
             sys.exit(f"{' '.join(command)}\n{done.stderr}")

@@ -4,7 +4,7 @@
 # with its checkpoint, MAP on a reranking set, and embeddings with weights exported in half precision.
 # Then embeddings of 50 sentences by the last model with every mode of pooling, with each mix of layers,
 # with and without the layer of SimCSE's authors, and with the head of masked language modeling next to
-# it.
+# it; and with a template around every sentence by every MODEL_DIR.
 #
 #     tools/peer/interop.sh PYTHON SENTENCES.txt RERANK.jsonl MODEL_DIR...
 #
@@ -91,3 +91,12 @@ name="$(basename "$model") with masked language modeling"
   > /dev/null 2> "$work/log" || { cat "$work/log"; exit 1; }
 [[ -f $out/mlm_head.safetensors ]]
 compare "$out" 50
+
+for model in "$@"; do
+  [[ $model != default ]] || continue
+  name="$(basename "$model") with a template"
+  rm -rf "$out"
+  "$simcse" train "$sentences" --model "$model" --template 'This sentence : "[X]" means [MASK]' --pooling lasttoken \
+    --output-dir "$out" --max-steps 2 --batch-size 8 > /dev/null 2> "$work/log" || { cat "$work/log"; exit 1; }
+  compare "$out" 50
+done

@@ -34,6 +34,8 @@ pub(crate) struct Built {
     pub(crate) has_token_types: bool,
     /// The ids that the template adds to a text.
     pub(crate) template: Vec<u32>,
+    /// How many of them are in front of the text.
+    pub(crate) tokens_in_front: usize,
     /// The ids of all tokens that the settings call special.
     pub(crate) special_ids: Vec<u32>,
     pub(crate) pad_id: Option<u32>,
@@ -77,7 +79,8 @@ fn build_class(files: &Files, config: &JsonObject, class: Class) -> Result<Built
 
     let process = |encoding| inner.post_process(encoding, None, true).map_err(|error| unfit(files, class, error));
     let template = process(Encoding::default())?.get_ids().to_vec();
-    let one = process(Encoding::from_tokens(vec![Token::new(0, String::new(), (0, 0))], 0))?;
+    let text = Token::new(u32::MAX, String::new(), (0, 0));
+    let one = process(Encoding::from_tokens(vec![text], 0))?;
     let words = inner.get_vocab(true).into_values().max().unwrap_or(0);
     let id = |content| pipeline::id(&inner, &special, content);
     Ok(Built {
@@ -89,6 +92,7 @@ fn build_class(files: &Files, config: &JsonObject, class: Class) -> Result<Built
         // The template's ids are those that it names, whatever the vocabulary says.
         max_id: template.iter().copied().fold(words, u32::max),
         template,
+        tokens_in_front: one.get_ids().iter().position(|&id| id == u32::MAX).unwrap_or(0),
         special_ids: special.all().filter_map(id).collect(),
         pad_id: special.role("pad_token").and_then(id),
         special,

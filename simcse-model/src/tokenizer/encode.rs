@@ -47,12 +47,12 @@ pub struct Tokens {
 /// back.
 #[derive(Debug)]
 pub struct Tokenizer {
-    built: Built,
-    files: Files,
+    pub(super) built: Built,
+    pub(super) files: Files,
     /// The `tokenizer_config.json` to write if the files have none.
-    made_config: Option<Map<String, Value>>,
+    pub(super) made_config: Option<Map<String, Value>>,
     /// How many tokens the model has embeddings for.
-    embeddings: usize,
+    pub(super) embeddings: usize,
 }
 
 impl Tokenizer {
@@ -164,6 +164,21 @@ impl Tokenizer {
         let ids = self.encode_batch(&[prompt], max_length)?.ids.concat();
         let closed = ids.last().is_some_and(|last| self.built.special_ids.contains(last));
         Ok(ids.len() - usize::from(closed))
+    }
+
+    /// How many tokens are in front of a text's own ones, and how many behind them: special tokens,
+    /// those of `prompt` and of a template.
+    ///
+    /// # Errors
+    /// As [`Tokenizer::encode_batch`].
+    pub fn tokens_around(&self, prompt: &str, max_length: usize) -> Result<(usize, usize)> {
+        let Built { template, tokens_in_front, .. } = &self.built;
+        let behind = template.len() - tokens_in_front;
+        let in_front = match prompt {
+            "" => *tokens_in_front,
+            _ => self.encode_batch(&[prompt], max_length)?.ids.concat().len() - behind,
+        };
+        Ok((in_front, behind))
     }
 
     /// The ids of a text, and whether it was truncated.

@@ -88,7 +88,7 @@ pub(crate) fn write_config(dir: &Path, config: &Map<String, Value>, takes_token_
 }
 
 /// Older sentence-transformers pass all inputs on to the model, and only BERT takes token types.
-fn with_inputs(config: &Map<String, Value>, takes_token_types: bool) -> Vec<u8> {
+pub(crate) fn with_inputs(config: &Map<String, Value>, takes_token_types: bool) -> Vec<u8> {
     let inputs: &[&str] = match takes_token_types {
         true => &["input_ids", "token_type_ids", "attention_mask"],
         false => &["input_ids", "attention_mask"],

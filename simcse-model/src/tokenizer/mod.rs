@@ -18,6 +18,7 @@ mod patterns;
 mod pipeline;
 mod settings;
 mod special_tokens;
+mod template;
 mod token;
 mod token_files;
 mod vocabulary;

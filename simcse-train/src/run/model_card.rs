@@ -217,7 +217,7 @@ fn dense(encoder: &SentenceEncoder, mlp: Mlp) -> String {
 fn objective(settings: &Settings) -> String {
     match settings.objective_flags()[..] {
         [] => String::new(),
-        ref flags => format!("| objective | `{}` |\n", flags.join(" ")),
+        ref flags => format!("| objective | `{}` |\n", in_code(&flags.join(" "))),
     }
 }
 
@@ -226,8 +226,13 @@ fn prompt(text: &str) -> String {
     if text.is_empty() {
         return String::new();
     }
-    let text = serde_json::Value::from(text).to_string().replace('`', "\\u0060").replace('|', "\\|");
-    format!("| prompt in front of every text | `{text}` |\n")
+    let text = serde_json::Value::from(text).to_string().replace('`', "\\u0060");
+    format!("| prompt in front of every text | `{}` |\n", in_code(&text))
+}
+
+/// Escapes what would end a code span in a table, or its cell.
+fn in_code(text: &str) -> String {
+    text.replace('`', "'").replace('|', "\\|").replace(char::is_control, " ")
 }
 
 fn evaluation(card: &mut String, before: &Figures, after: &Figures) {

@@ -1,7 +1,7 @@
 //! Checks of settings: each by itself, with one another, with the model and with the examples.
 
 use simcse_model::io::counted;
-use simcse_model::{DenseActivation, DenseModule, Named, SentenceEncoder};
+use simcse_model::{DenseActivation, DenseModule, Named, Pooling, SentenceEncoder};
 use simcse_tensor::{Hardness, Partition};
 
 use crate::error::{Error, Result};
@@ -71,6 +71,10 @@ impl Settings {
         }
         if self.off_dropout && self.noise_negatives > 0 {
             return alone("off-dropout", "it or --noise-negatives: which view noise is compared with is not defined");
+        }
+        if self.template.ends_with("[MASK]") && self.pooling != Pooling::LastToken {
+            let expected = "lasttoken with a --template that ends in [MASK]";
+            return Err(refused("pooling", expected, self.pooling.name().to_owned()));
         }
         if self.pos_ratio != 1.0 && !self.off_dropout {
             return Err(refused("pos-ratio", "1 without --off-dropout", self.pos_ratio.to_string()));
@@ -148,13 +152,16 @@ impl Settings {
         Ok(())
     }
 
-    /// Gives `encoder`, at the start of a run, the head of masked language modeling and the layer
-    /// of the setting `mlp`, if the run has them. Weights that the model does not bring are drawn
-    /// from the seed.
+    /// Gives `encoder`, at the start of a run, the template, the head of masked language modeling
+    /// and the layer of the setting `mlp`, if the run has them. Weights that the model does not
+    /// bring are drawn from the seed.
     ///
     /// # Errors
-    /// What reading the head reports.
+    /// What the tokenizer, and reading the head, report.
     pub(crate) fn add_parts(&self, encoder: &mut SentenceEncoder) -> Result<()> {
+        if !self.template.is_empty() {
+            encoder.directory.tokenizer.set_template(&self.template)?;
+        }
         self.add_mlm_head(encoder)?;
         let width = encoder.dimension();
         match self.mlp {

@@ -16,7 +16,7 @@ use crate::step::masking::Masking;
 use crate::step::objectives::{Matryoshka, Objective};
 
 /// The options of the loss of embeddings and of the views that it compares.
-const LOSS: [&str; 13] = [
+const LOSS: [&str; 14] = [
     "directions",
     "partition_mode",
     "hardness_mode",
@@ -28,6 +28,7 @@ const LOSS: [&str; 13] = [
     "noise_negatives",
     "noise_weight",
     "dup_rate",
+    "template",
     "matryoshka_dims",
     "matryoshka_weights",
 ];
@@ -149,7 +150,7 @@ impl Settings {
         let flag = |setting: &Setting<Self>| {
             let value = (setting.get)(self).filter(|value| (setting.get)(&defaults).as_ref() != Some(value))?;
             let flag = format!("--{}", setting.flag());
-            Some(if setting.is_switch() { flag } else { format!("{flag} {}", shown(&value)) })
+            Some(if setting.is_switch() { flag } else { format!("{flag} {}", quoted(shown(&value))) })
         };
         Self::TABLE.iter().filter(|setting| names.contains(&setting.name)).filter_map(flag).collect()
     }
@@ -220,4 +221,9 @@ impl Settings {
     pub fn batching(&self) -> Batching {
         Batching { sampler: self.batch_sampler, batch_size: self.batch_size, seed: self.seed }
     }
+}
+
+/// A value as a shell takes it: in quotation marks if it has a space.
+fn quoted(value: String) -> String {
+    if value.contains(' ') { format!("'{}'", value.replace('\'', r"'\''")) } else { value }
 }

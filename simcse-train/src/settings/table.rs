@@ -58,8 +58,16 @@ settings! {
         /// length, and is left out of pooling if the model says so. The model's default prompt is
         /// not used in training unless it is given here, as in sentence-transformers
         prompt: String = String::new(), "TEXT" default "none",
-            "a text that goes in front of the sentence; a template around it, as PromptBERT's, cannot be saved as \
-             modules of sentence-transformers: use what precedes [X]" if |prompt| !prompt.contains("[X]");
+            "a text that goes in front of the sentence (for one around it, see --template)"
+                if |prompt| !prompt.contains("[X]");
+
+        /// Encode every sentence inside this text, in place of [X], from now on: it becomes part of
+        /// the model's tokenizer, and counts toward the length. [MASK] at its end stands for the
+        /// mask token, whose hidden state --pooling lasttoken takes, as in PromptBERT: 'This
+        /// sentence : "[X]" means [MASK]'
+        template: String = String::new(), "TEXT" default "none",
+            "a text with one [X], and [MASK] at its end or not at all, because no pooling of sentence-transformers \
+             finds it elsewhere" if |template| template.is_empty() || is_template(template);
 
         /// Passes over the examples
         epochs: u32 = 1, "N" replaces max_steps, "1 or more" if |&epochs| epochs >= 1;
@@ -242,4 +250,10 @@ fn each_differs<T: PartialEq>(values: &[T]) -> bool {
 
 fn each_once(directions: &[Direction]) -> bool {
     directions.contains(&Direction::QueryToDoc) && each_differs(directions)
+}
+
+fn is_template(text: &str) -> bool {
+    let parts: Vec<_> = text.split("[X]").collect();
+    let mask = text.find("[MASK]");
+    parts.len() == 2 && mask.is_none_or(|start| text[start..] == *"[MASK]" && !parts[0].contains("[MASK]"))
 }

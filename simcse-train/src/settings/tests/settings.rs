@@ -63,6 +63,8 @@ fn variants_are_combined_only_as_they_are_defined() {
     for fine in [
         &[off_dropout, ("pos_ratio", "0.9"), ("dup_rate", "0.32"), ("focal_m", "0.3")][..],
         &[noise, ("noise_weight", "0.5"), ("focal_m", "0.3"), ("directions", "query_to_doc,doc_to_query")],
+        &[("template", "[X] means [MASK]"), ("pooling", "lasttoken"), off_dropout],
+        &[("template", "the question: [X]")],
     ] {
         assert_eq!(message(fine), None, "{fine:?}");
     }
@@ -76,6 +78,17 @@ fn variants_are_combined_only_as_they_are_defined() {
         (&[("pos_ratio", "0.9")], "--pos-ratio: expected 1 without --off-dropout, found 0.9"),
         (&[("noise_weight", "2")], "--noise-weight: expected 1 without --noise-negatives, found 2"),
         (&[("prompt", "This sentence : \"[X]\" means [MASK].")], "--prompt: expected a text that goes in front"),
+        (
+            &[("template", "This sentence : \"[X]\" means [MASK].")],
+            "--template: expected a text with one [X], and [MASK] at",
+        ),
+        (&[("template", "This sentence")], "--template: expected a text with one [X]"),
+        (&[("template", "[X] and [X]")], "--template: expected a text with one [X]"),
+        (&[("template", "[MASK] [X] [MASK]")], "--template: expected a text with one [X]"),
+        (
+            &[("template", "[X] [MASK]")],
+            "--pooling: expected lasttoken with a --template that ends in [MASK], found mean",
+        ),
     ] {
         let found = message(wrong).unwrap();
         assert!(found.starts_with(start), "{found}");
