@@ -165,11 +165,11 @@ fn a_run_on_triplets_resumed_from_any_step_ends_with_the_same_weights() {
 fn a_run_with_variants_resumed_from_any_step_ends_with_the_same_weights() {
     let workspace = workspace();
     let train = TRAIN.trim_end_matches(" --output-dir");
-    let options = "--epochs 2 --save-steps 1 --dup-rate 0.5 --noise-negatives 20 --focal-m 0.3 \
+    let options = "--epochs 2 --save-steps 1 --dup-rate 0.5 --word-deletion 0.2 --noise-negatives 20 --focal-m 0.3 \
                    --template the:[X]means[MASK] --pooling lasttoken";
     check_resumes(&workspace, &format!("{train} {options}"), 10);
     let card = fs::read_to_string(workspace.path("whole/README.md")).unwrap();
-    let flags = "--template the:[X]means[MASK] --focal-m 0.3 --noise-negatives 20 --dup-rate 0.5";
+    let flags = "--template the:[X]means[MASK] --focal-m 0.3 --noise-negatives 20 --dup-rate 0.5 --word-deletion 0.2";
     assert!(card.contains(&format!("| objective | `{flags}` |")), "{card}");
     let error = workspace.error(&format!("{RESUME} part-1 --dup-rate 0.3"), 1);
     assert!(error.contains("--dup-rate: the run started with 0.5, found 0.3"), "{error}");

@@ -94,7 +94,11 @@ impl Settings {
             let expected = "examples of one text with --objective mlm (name one column with --text-column)";
             return Err(refused("objective", expected, format!("{columns} texts in each")));
         }
-        let of_sentences = [(self.off_dropout, "off-dropout"), (self.dup_rate > 0.0, "dup-rate")];
+        let of_sentences = [
+            (self.off_dropout, "off-dropout"),
+            (self.dup_rate > 0.0, "dup-rate"),
+            (self.word_deletion > 0.0, "word-deletion"),
+        ];
         if let Some((_, setting)) = of_sentences.into_iter().find(|&(given, _)| given && columns > 1) {
             let expected = "single sentences, whose second view it concerns (name one column with --text-column)";
             return Err(refused(setting, expected, format!("{columns} texts in each example")));

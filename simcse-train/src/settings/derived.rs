@@ -16,7 +16,7 @@ use crate::step::masking::Masking;
 use crate::step::objectives::{Matryoshka, Objective};
 
 /// The options of the loss of embeddings and of the views that it compares.
-const LOSS: [&str; 14] = [
+const LOSS: [&str; 15] = [
     "directions",
     "partition_mode",
     "hardness_mode",
@@ -28,6 +28,7 @@ const LOSS: [&str; 14] = [
     "noise_negatives",
     "noise_weight",
     "dup_rate",
+    "word_deletion",
     "template",
     "matryoshka_dims",
     "matryoshka_weights",

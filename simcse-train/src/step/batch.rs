@@ -21,8 +21,9 @@ use simcse_tensor::Rows;
 pub struct TokenizedBatch {
     columns: usize,
     texts: Vec<Vec<u32>>,
-    /// What is encoded as the second view of each sentence; empty if it is the sentence itself.
-    second: Vec<Vec<u32>>,
+    /// What is encoded as the first and as the second view of each sentence; empty if it is the
+    /// sentence itself.
+    changed: [Vec<Vec<u32>>; 2],
     /// Whether sentences have a third view, without dropout.
     undropped: bool,
 }
@@ -35,17 +36,23 @@ impl TokenizedBatch {
     #[must_use]
     pub fn new(columns: usize, texts: Vec<Vec<u32>>) -> Self {
         assert!(columns > 0 && texts.len().is_multiple_of(columns), "{} texts in {columns} columns", texts.len());
-        Self { columns, texts, second: Vec::new(), undropped: false }
+        Self { columns, texts, changed: [Vec::new(), Vec::new()], undropped: false }
     }
 
-    /// The same, with these token ids as the second views of the sentences.
+    /// The same, with these token ids as the first (0) or second (1) views of the sentences.
     ///
     /// # Panics
     /// If examples are not sentences, or their number is not that of the views.
     #[must_use]
-    pub fn with_second_views(self, second: Vec<Vec<u32>>) -> Self {
-        assert!(self.columns == 1 && second.len() == self.len(), "{} second views of {}", second.len(), self.len());
-        Self { second, ..self }
+    pub fn with_view(mut self, view: usize, ids: Vec<Vec<u32>>) -> Self {
+        assert!(self.columns == 1 && ids.len() == self.len(), "{} views of {}", ids.len(), self.len());
+        self.changed[view] = ids;
+        self
+    }
+
+    /// The token ids of the first (0) or second (1) views of sentences.
+    pub(crate) fn view(&self, view: usize) -> &[Vec<u32>] {
+        if self.changed[view].is_empty() { &self.texts } else { &self.changed[view] }
     }
 
     /// The same, with each sentence once more as a third view, without dropout.
@@ -96,7 +103,7 @@ impl TokenizedBatch {
         let dropped = self.columns.max(2);
         let numbers = || (0..views).flat_map(|view| (0..self.len()).map(move |example| (example, view)));
         let text = |(example, view): (usize, usize)| match (self.columns, view) {
-            (1, 1) if !self.second.is_empty() => &*self.second[example],
+            (1, 0 | 1) => &*self.view(view)[example],
             // A sentence has one text, but several views.
             (1, _) => &*self.texts[example],
             (columns, _) => &*self.texts[columns * example + view],
@@ -128,8 +135,8 @@ impl TokenizedBatch {
     pub(crate) fn first(&self, count: usize) -> Self {
         let count = count.min(self.len());
         let texts = self.texts[..self.columns * count].to_vec();
-        let second = self.second.iter().take(count).cloned().collect();
-        Self { texts, second, ..*self }
+        let changed = self.changed.each_ref().map(|ids| ids.iter().take(count).cloned().collect());
+        Self { texts, changed, ..*self }
     }
 }
 
@@ -153,7 +160,7 @@ mod tests {
     #[test]
     fn a_sentence_may_have_another_second_view_and_one_without_dropout() {
         let ids = |first: u32| (first..first + 3).map(|id| vec![id]).collect::<Vec<_>>();
-        let sentences = TokenizedBatch::new(1, ids(0)).with_second_views(ids(7)).with_undropped_views();
+        let sentences = TokenizedBatch::new(1, ids(0)).with_view(1, ids(7)).with_undropped_views();
         assert_eq!((sentences.len(), sentences.views()), (3, 3));
         let rows: Vec<&[u32]> = vec![&[0], &[1], &[2], &[7], &[8], &[9], &[0], &[1], &[2]];
         let none = Rows::UNDROPPED;

@@ -98,9 +98,11 @@ fn variants_are_combined_only_as_they_are_defined() {
 
 #[test]
 fn variants_of_a_sentences_views_are_refused_for_pairs() {
-    for settings in
-        [Settings { dup_rate: 0.32, ..Settings::default() }, Settings { off_dropout: true, ..Settings::default() }]
-    {
+    for settings in [
+        Settings { dup_rate: 0.32, ..Settings::default() },
+        Settings { word_deletion: 0.3, ..Settings::default() },
+        Settings { off_dropout: true, ..Settings::default() },
+    ] {
         settings.check_columns(1).unwrap();
         let message = settings.check_columns(2).unwrap_err().to_string();
         assert!(message.contains("expected single sentences, whose second view it concerns"), "{message}");
