@@ -1,4 +1,4 @@
-//! A training step and encoding at the shapes of distilbert-base-uncased (six layers of the base
+//! A training step, encoding, and encoding of one sentence at the shapes of distilbert-base-uncased (six layers of the base
 //! models) and of MiniLM, on all threads. The share of the peak counts the products that the
 //! mathematics needs on real tokens.
 
@@ -82,5 +82,25 @@ fn encode(criterion: &mut Criterion) {
     }
 }
 
-criterion_group!(benches, step, encode);
+/// One sentence, with weights that are packed once, on one thread and on all.
+fn one(criterion: &mut Criterion) {
+    for shape in SHAPES {
+        let mut encoder = encoder(shape);
+        encoder.params.keep_packed();
+        let sentence = &sentences(1)[..];
+        for threads in [1, 0] {
+            let mut bench = Bench::new(criterion, format!("one/{}", shape.name), threads);
+            for precision in precisions() {
+                encoder.precision = precision;
+                let flop = Work::forward(encoder.config(), title_lengths(1)).total();
+                let encode = || encoder.encode(sentence).expect("the sentence can be encoded");
+                let norm = encode().iter().map(|x| x * x).sum::<f32>().sqrt();
+                assert!(norm.is_finite() && norm > 0.0, "{}: norm {norm}", shape.name);
+                bench.case(precision.name(), Amount::Flop(flop, peak(precision, threads)), || _ = encode());
+            }
+        }
+    }
+}
+
+criterion_group!(benches, step, encode, one);
 criterion_main!(benches);

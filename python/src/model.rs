@@ -39,6 +39,7 @@ impl Model {
         }
         let mut encoder = load(py, model)?;
         encoder.precision = precision;
+        encoder.params.keep_packed();
         Ok(Self { encoder })
     }
 

@@ -12,7 +12,7 @@ use simcse_model::{Prompt, SentenceEncoder};
 
 use crate::args::{PrecisionArgs, PromptArgs};
 use crate::error::Failure;
-use crate::inputs::load;
+use crate::inputs::load_to_encode;
 use crate::{progress, report, stop};
 
 #[derive(Debug, Args)]
@@ -48,7 +48,7 @@ impl Corpus {
         match (&args.index, &args.sentences, &args.model) {
             (Some(index), ..) => Self::of_index(index),
             (None, Some(sentences), Some(model)) => {
-                let encoder = load(model, args.precision.get())?;
+                let encoder = load_to_encode(model, args.precision.get())?;
                 let prompt = args.prompt.resolve(&encoder)?;
                 let texts = read_texts(sentences, args.text_column.as_deref())?;
                 let vectors = encode(&encoder, prompt, &texts)?;

@@ -60,6 +60,13 @@ pub(crate) fn default_senteval_dir() -> PathBuf {
     hub::user_cache_dir().join("simcse").join("senteval")
 }
 
+/// [`load`] for encoding alone: weights are packed for products once.
+pub(crate) fn load_to_encode(name: &str, precision: Precision) -> Result<SentenceEncoder, Failure> {
+    let mut encoder = load(name, precision)?;
+    encoder.params.keep_packed();
+    Ok(encoder)
+}
+
 /// Loads the model that `--model` names, and warns about anything in it that is ignored.
 pub(crate) fn load(name: &str, precision: Precision) -> Result<SentenceEncoder, Failure> {
     let mut encoder = SentenceEncoder::load_directory(&model_dir(name)?)?;

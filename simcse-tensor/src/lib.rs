@@ -71,6 +71,7 @@ mod buffers;
 mod gemm;
 mod named;
 mod ops;
+mod packed_weights;
 mod params;
 mod peak;
 mod precision;

@@ -11,6 +11,9 @@ use ndarray::ArrayView2;
 use rayon::prelude::*;
 
 use crate::buffers::pages::Aligned;
+use crate::gemm::packed::PackedMatrix;
+use crate::packed_weights::PackedWeights;
+use crate::precision::Precision;
 
 /// Values in one parallel task of a pass over a whole buffer.
 const CHUNK: usize = 1 << 16;
@@ -179,13 +182,23 @@ impl Layout {
 ///
 /// A buffer knows which of its pages have been touched; the values of the others are 0, and passes
 /// over the buffer leave them out.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Flat<Of> {
     layout: Arc<Layout>,
     values: Aligned,
     /// Whether each [`PAGE`] may have a value other than 0.
     touched: Vec<bool>,
+    /// What is packed of the values, if it is kept. Whoever changes values clears it.
+    packed: Option<PackedWeights>,
     of: PhantomData<Of>,
+}
+
+/// A copy keeps nothing packed.
+impl<Of> Clone for Flat<Of> {
+    fn clone(&self) -> Self {
+        let Self { layout, values, touched, packed: _, of } = self;
+        Self { layout: layout.clone(), values: values.clone(), touched: touched.clone(), packed: None, of: *of }
+    }
 }
 
 /// Marks a buffer of parameter values.
@@ -208,7 +221,7 @@ impl<Of> Flat<Of> {
         let tables = layout.parameters().iter().filter(|parameter| parameter.is_table).map(Parameter::range);
         let values = Aligned::zeros(layout.len(), tables);
         let touched = vec![false; layout.len().div_ceil(PAGE)];
-        Self { layout, values, touched, of: PhantomData }
+        Self { layout, values, touched, packed: None, of: PhantomData }
     }
 
     /// The table of the buffer's parameters.
@@ -223,6 +236,7 @@ impl<Of> Flat<Of> {
 
     /// All values, mutable.
     pub fn values_mut(&mut self) -> &mut [f32] {
+        self.values_change();
         self.touched.fill(true);
         &mut self.values
     }
@@ -232,6 +246,7 @@ impl<Of> Flat<Of> {
     /// # Panics
     /// If the ranges are not in ascending order, or overlap.
     pub fn sections_mut(&mut self, ranges: impl IntoIterator<Item = Range<usize>>) -> Vec<&mut [f32]> {
+        self.values_change();
         let mut rest = &mut self.values[..];
         let mut next = 0; // the index at which `rest` starts
         let mut sections = Vec::new();
@@ -316,13 +331,36 @@ impl<Of> Flat<Of> {
 
     /// The values of one slot, row after row, mutable.
     pub fn slice_mut(&mut self, slot: Slot) -> &mut [f32] {
+        self.values_change();
         self.touched[pages(&slot.range())].fill(true);
         &mut self.values[slot.range()]
+    }
+
+    /// What is packed of the values is about to be wrong.
+    fn values_change(&mut self) {
+        if let Some(packed) = &mut self.packed {
+            packed.clear();
+        }
     }
 
     /// The values of one slot, as a matrix.
     pub fn matrix(&self, slot: Slot) -> ArrayView2<'_, f32> {
         ArrayView2::from_shape((slot.rows, slot.cols), self.slice(slot)).expect("a slot's length is that of its shape")
+    }
+}
+
+impl Params {
+    /// From now on, weights are packed for products with them when they are first used, and kept so
+    /// until a value changes. This is for encoding few sentences at a time with weights that do not
+    /// change: packing costs more than a product of few rows. It takes the weights' memory again;
+    /// with bf16, half of it.
+    pub fn keep_packed(&mut self) {
+        self.packed = Some(PackedWeights::default());
+    }
+
+    /// The transpose of the weights at `slot`, packed, if that is kept.
+    pub(crate) fn packed_transpose(&self, slot: Slot, precision: Precision) -> Option<Arc<PackedMatrix>> {
+        self.packed.as_ref()?.transposed(slot.start, precision, self.matrix(slot))
     }
 }
 

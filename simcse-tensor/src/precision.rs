@@ -14,7 +14,7 @@ use crate::simd::has_bf16;
 /// assert!(precision.is_available());
 /// assert_eq!(Precision::from_name(precision.name()), Ok(precision));
 /// ```
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum Precision {
     /// No rounding.
     #[default]

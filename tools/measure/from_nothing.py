@@ -3,14 +3,14 @@
 
     python3 tools/measure/from_nothing.py OUT --sentences FILE... --rerank DEV.jsonl
         [--retrieval NAME=DIR...] [--pretrain "FLAGS"] [--train "FLAGS"] [--seeds 5]
-        [--peer PYTHON]
+        [--peer PYTHON] [--peer-train "FLAGS"]
 
 Pretrains a model on the sentences (`simcse pretrain`), and tunes it with SimCSE on the same sentences
 with several seeds (`simcse train`); with --peer, sentence-transformers tunes the same directory, too
-(tools/peer/train.py, which takes --batch-size and --learning-rate from --train). Prints the figures
-of random weights, of TF-IDF, BM25 and mean word embeddings, of the pretrained model and of the tuned
-ones: mean and standard deviation over seeds, and the time of each stage. Runs that are in OUT already
-are not repeated; one that was interrupted is resumed.
+(tools/peer/train.py with --peer-train). Prints the figures of random weights, of TF-IDF, BM25 and mean
+word embeddings (those of the pretrained model), of the pretrained model and of the tuned ones: mean
+and standard deviation over seeds, and the time of each stage. Runs that are in OUT already are not
+repeated; one that was interrupted is resumed.
 
 Needs numpy and target/debug/simcse.
 """
@@ -56,6 +56,7 @@ def main():
     parser.add_argument("--train", default="")
     parser.add_argument("--seeds", type=int, default=5)
     parser.add_argument("--peer", help="a Python with sentence-transformers")
+    parser.add_argument("--peer-train", default="--steps 500")
     args = parser.parse_args()
     args.out.mkdir(exist_ok=True)
 
@@ -71,7 +72,7 @@ def main():
         for seed in range(1, args.seeds + 1)
     ]
     names = [name for name in pretrained["after"] if name.endswith(("_map", "map@100"))]
-    rows = {"random weights": [pretrained["before"]], "pretrained": [pretrained["after"]],
+    rows = {"random weights": [pretrained["before"]], **baselines(args, base), "pretrained": [pretrained["after"]],
             "pretrained and tuned": [summary["after"] for summary in tuned]}
     if args.peer:
         rows["tuned by sentence-transformers"] = [peer(args, base, seed, evaluation) for seed in range(1, args.seeds + 1)]
@@ -84,7 +85,17 @@ def main():
         print(f"| {label} | " + " | ".join(cells) + " |")
     print(f"\npretraining {pretrained['wall_seconds'] / 60:.0f} minutes, tuning "
           f"{np.mean([summary['wall_seconds'] for summary in tuned]) / 60:.0f} minutes a seed")
-    print("TF-IDF, BM25 and mean word embeddings: simcse eval rerank --model", base, "--data", args.rerank)
+
+
+def baselines(args, base):
+    """The figures of what needs no training, by what it is."""
+    sets = {"eval_map": ("rerank", args.rerank)}
+    sets |= {f"eval_{name}_map@100": ("retrieval", directory) for name, directory in (given.split("=") for given in args.retrieval)}
+    found = {name: json.loads(run([SIMCSE, "eval", kind, "--model", base, "--data", data, "--json"])[0])["baselines"]
+             for name, (kind, data) in sets.items()}
+    labels = {"tf_idf": "TF-IDF", "bm25": "BM25", "word_embeddings": "mean word embeddings"}
+    figure = {name: name.rsplit("_", 1)[1] for name in sets}
+    return {label: [{name: found[name][key][figure[name]] for name in sets}] for key, label in labels.items()}
 
 
 def peer(args, base, seed, evaluation):
@@ -92,18 +103,14 @@ def peer(args, base, seed, evaluation):
     directory = args.out / f"peer-{seed}"
     done = directory.with_suffix(".json")
     if not done.exists():
-        flags = shlex.split(args.train)
-        kept = [part for flag in ("--batch-size", "--learning-rate") if flag in flags
-                for part in (flag, flags[flags.index(flag) + 1])]
         lines = args.out / "sentences.txt"
         if not lines.exists():
             import gzip
             texts = [line for path in args.sentences
                      for line in (gzip.open if path.endswith(".gz") else open)(path, "rt", encoding="utf8")]
             lines.write_text("".join(texts), encoding="utf8")
-        steps = json.loads((args.out / "seed-1.json").read_text())["steps"]
-        run([args.peer, "tools/peer/train.py", base, lines, "--steps", str(steps), "--seed", str(seed), "--save",
-             directory, *kept])
+        run([args.peer, "tools/peer/train.py", base, lines, "--seed", str(seed), "--save", directory,
+             *shlex.split(args.peer_train)])
         # One step at a learning rate of next to nothing: its first evaluation is the model's.
         output, _ = run([SIMCSE, "train", lines, "--model", directory, "--max-steps", "1", "--learning-rate", "1e-30",
                          *evaluation, "--output-dir", directory.with_suffix(".scored"), "--json"])

@@ -17,7 +17,7 @@ use crate::args::{JsonArgs, ModelArgs, PromptArgs, named};
 use crate::corpus::embeddings;
 use crate::error::Failure;
 use crate::hits::index_model;
-use crate::inputs::load;
+use crate::inputs::load_to_encode;
 use crate::report::{self, counted};
 use crate::{progress, stop};
 
@@ -68,7 +68,7 @@ pub(crate) struct IndexArgs {
 }
 
 pub(crate) fn run(args: &IndexArgs) -> Result<(), Failure> {
-    let encoder = load(&args.model.model, args.model.precision.get())?;
+    let encoder = load_to_encode(&args.model.model, args.model.precision.get())?;
     let prompt = args.prompt.given(&encoder)?.unwrap_or(encoder.directory.prompts.document());
     let prompt = encoder.prompt(prompt)?;
     let existing = args.output.join("index.json").exists().then(|| Index::open(&args.output)).transpose()?;

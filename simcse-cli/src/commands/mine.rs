@@ -12,7 +12,7 @@ use simcse_model::io::write_atomically;
 use crate::args::{JsonArgs, ModelArgs, PromptArgs, named};
 use crate::corpus::{encode, read_pairs, read_texts};
 use crate::error::Failure;
-use crate::inputs::load;
+use crate::inputs::load_to_encode;
 use crate::report::{self, counted};
 use crate::{progress, stop};
 
@@ -136,7 +136,7 @@ pub(crate) fn run(args: &MineArgs) -> Result<(), Failure> {
             mining.range_min + mining.num_negatives
         )));
     }
-    let encoder = load(&args.model.model, args.model.precision.get())?;
+    let encoder = load_to_encode(&args.model.model, args.model.precision.get())?;
     let prompts = &encoder.directory.prompts;
     let of_queries = args.prompt.given(&encoder)?.unwrap_or(prompts.query());
     let of_corpus = args.corpus_prompt.as_deref().unwrap_or(prompts.document());

@@ -19,7 +19,7 @@ use crate::args::{JsonArgs, PrecisionArgs, PromptArgs};
 use crate::corpus::{embeddings, read_texts};
 use crate::error::Failure;
 use crate::hits::{allowed, check_model, hits_json, id};
-use crate::inputs::load;
+use crate::inputs::load_to_encode;
 use crate::{report, stop};
 
 /// The most lines of a pipe that are answered at a time.
@@ -76,7 +76,7 @@ pub(crate) fn run(args: &SearchArgs) -> Result<(), Failure> {
     let lines = is_piped.then(lines_of_pipe);
     let index = Index::open(&args.index)?;
     let name = args.model.as_ref().unwrap_or(&index.description.model);
-    let encoder = load(name, args.precision.get())?;
+    let encoder = load_to_encode(name, args.precision.get())?;
     check_model(&index, name, &encoder)?;
     let prompt = args.prompt.given(&encoder)?.unwrap_or(encoder.directory.prompts.query());
     let prompt = encoder.prompt(prompt)?;

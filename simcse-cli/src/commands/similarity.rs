@@ -10,7 +10,7 @@ use serde_json::json;
 use crate::args::{JsonArgs, ModelArgs, PromptArgs};
 use crate::corpus::{encode, read_pairs, read_texts};
 use crate::error::Failure;
-use crate::inputs::load;
+use crate::inputs::load_to_encode;
 use crate::report;
 
 const HELP: &str = "\
@@ -51,7 +51,7 @@ pub(crate) struct SimilarityArgs {
 
 pub(crate) fn run(args: &SimilarityArgs) -> Result<(), Failure> {
     let pairs = args.pairs.as_ref().map(|path| read_pairs(path, &args.text_columns)).transpose()?;
-    let encoder = load(&args.model.model, args.model.precision.get())?;
+    let encoder = load_to_encode(&args.model.model, args.model.precision.get())?;
     let prompt = args.prompt.resolve(&encoder)?;
     let unit_rows = |texts: &[String]| {
         let vectors = encode(&encoder, prompt, texts)?;

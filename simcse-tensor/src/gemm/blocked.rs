@@ -8,6 +8,7 @@ use std::ops::Range;
 use ndarray::{ArrayView2, s};
 use rayon::prelude::*;
 
+use crate::buffers::pages::Aligned;
 use crate::buffers::scratch;
 use crate::gemm::addend::Addend;
 use crate::gemm::micro_kernel::{Accumulators, MicroKernel};
@@ -100,10 +101,8 @@ pub(super) fn gemm<M: MicroKernel>(
     c: &mut [f32],
 ) {
     let n = b.ncols();
-    let target = Target::new(c, n);
     let width = n.next_multiple_of(M::NR); // words in a packed row of B
     let blocks = k_blocks(k_ends, KC * M::W::DEPTH);
-    let tasks = Tasks::new::<M>(a.nrows(), n);
 
     // Packing B whole is best for `y = x·Wᵀ`, whose K is a layer's width. In `dW += dyᵀ·x`,
     // however, K is the number of tokens, without limit, so blocks are packed and multiplied in
@@ -118,15 +117,48 @@ pub(super) fn gemm<M: MicroKernel>(
         let addend = if first == 0 { addend } else { Addend::Existing };
         scratch::with(words::<M>(group) * width, |packed_b| {
             pack_b::<M>(b, group, packed_b);
-            let packed_b = &*packed_b;
-            // LOOP 5 of BLIS, over rows of C because A and B are exchanged: in parallel.
-            (0..tasks.count()).into_par_iter().for_each(|task| {
-                let (rows, cols) = tasks.part(task);
-                M::S::call(TileTask::<M> { a, packed_b, n, addend, group, rows, cols, target, of: PhantomData });
-            });
+            multiply::<M>(a, packed_b, n, addend, group, c);
         });
         first = last + 1;
     }
+}
+
+/// B as [`product_with_packed`] takes it: packed whole.
+pub(super) fn pack<M: MicroKernel>(b: ArrayView2<f32>) -> Aligned {
+    let blocks = k_blocks(&[b.nrows()], KC * M::W::DEPTH);
+    let width = b.ncols().next_multiple_of(M::NR);
+    let mut packed = Aligned::zeros(words::<M>(&blocks) * width, std::iter::empty());
+    pack_b::<M>(b, &blocks, &mut packed);
+    packed
+}
+
+/// The product with a packed B of `n` columns; K is one range of partial sums.
+pub(super) fn product_with_packed<M: MicroKernel>(
+    a: ArrayView2<f32>,
+    packed_b: &[f32],
+    n: usize,
+    addend: Addend,
+    c: &mut [f32],
+) {
+    multiply::<M>(a, packed_b, n, addend, &k_blocks(&[a.ncols()], KC * M::W::DEPTH), c);
+}
+
+/// Multiplies with a packed group of blocks.
+fn multiply<M: MicroKernel>(
+    a: ArrayView2<f32>,
+    packed_b: &[f32],
+    n: usize,
+    addend: Addend,
+    group: &[Range<usize>],
+    c: &mut [f32],
+) {
+    let target = Target::new(c, n);
+    let tasks = Tasks::new::<M>(a.nrows(), n);
+    // LOOP 5 of BLIS, over rows of C because A and B are exchanged: in parallel.
+    (0..tasks.count()).into_par_iter().for_each(|task| {
+        let (rows, cols) = tasks.part(task);
+        M::S::call(TileTask::<M> { a, packed_b, n, addend, group, rows, cols, target, of: PhantomData });
+    });
 }
 
 /// The words of scratch memory that a product with a B of K × N needs: the packed group of its

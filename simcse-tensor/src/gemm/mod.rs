@@ -20,10 +20,12 @@ mod addend;
 pub(crate) mod amx;
 #[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code))]
 mod blocked;
+mod choice;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod instances;
 #[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code))]
 mod micro_kernel;
+pub(crate) mod packed;
 #[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code))]
 mod packing;
 mod portable;
@@ -36,9 +38,9 @@ pub(crate) mod words;
 
 use ndarray::ArrayView2;
 
-use crate::named::Named;
+use crate::gemm::choice::{WithKernel, with_kernel};
+use crate::gemm::micro_kernel::MicroKernel;
 use crate::precision::Precision;
-use crate::simd::Isa;
 
 pub use addend::Addend;
 
@@ -82,38 +84,51 @@ pub fn gemm(
     if m * n == 0 || k == 0 {
         return addend.write(c, n.max(1));
     }
-    match (Isa::detected(), precision) {
-        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-        (Isa::Amx, Precision::Bf16) => blocked::gemm::<instances::AmxBf16>(a, b, addend, k_ends, c),
-        #[cfg(target_arch = "x86_64")]
-        (Isa::Avx512, Precision::Bf16) => blocked::gemm::<instances::Avx512Bf16>(a, b, addend, k_ends, c),
-        #[cfg(target_arch = "x86_64")]
-        (Isa::Avx512 | Isa::Amx, Precision::F32) => blocked::gemm::<instances::Avx512F32>(a, b, addend, k_ends, c),
-        #[cfg(target_arch = "x86_64")]
-        (Isa::Avx2, Precision::F32) => blocked::gemm::<instances::Avx2F32>(a, b, addend, k_ends, c),
-        #[cfg(target_arch = "aarch64")]
-        (Isa::Neon, Precision::F32) => blocked::gemm::<instances::NeonF32>(a, b, addend, k_ends, c),
-        (_, Precision::F32) => portable::gemm(a, b, addend, k_ends, c),
-        (isa, Precision::Bf16) => panic!("gemm: no bf16 products on {}", isa.name()),
-    }
+    with_kernel(precision, Product { a, b, addend, k_ends, c });
 }
 
 /// The bytes of scratch memory that [`gemm`] needs for a B of K × N, on all threads together.
 pub fn gemm_scratch_bytes(precision: Precision, k: usize, n: usize) -> usize {
-    let words = match (Isa::detected(), precision) {
-        #[cfg(all(target_arch = "x86_64", target_os = "linux"))]
-        (Isa::Amx, Precision::Bf16) => blocked::scratch::<instances::AmxBf16>(k, n),
-        #[cfg(target_arch = "x86_64")]
-        (Isa::Avx512, Precision::Bf16) => blocked::scratch::<instances::Avx512Bf16>(k, n),
-        #[cfg(target_arch = "x86_64")]
-        (Isa::Avx512 | Isa::Amx, Precision::F32) => blocked::scratch::<instances::Avx512F32>(k, n),
-        #[cfg(target_arch = "x86_64")]
-        (Isa::Avx2, Precision::F32) => blocked::scratch::<instances::Avx2F32>(k, n),
-        #[cfg(target_arch = "aarch64")]
-        (Isa::Neon, Precision::F32) => blocked::scratch::<instances::NeonF32>(k, n),
-        _ => portable::scratch(k, n),
-    };
-    words * size_of::<f32>()
+    with_kernel(precision, Scratch { k, n }) * size_of::<f32>()
+}
+
+/// The arguments of [`gemm`], whose shapes agree.
+struct Product<'a> {
+    a: ArrayView2<'a, f32>,
+    b: ArrayView2<'a, f32>,
+    addend: Addend<'a>,
+    k_ends: &'a [usize],
+    c: &'a mut [f32],
+}
+
+impl WithKernel for Product<'_> {
+    type Output = ();
+
+    fn blocked<M: MicroKernel>(self) {
+        blocked::gemm::<M>(self.a, self.b, self.addend, self.k_ends, self.c);
+    }
+
+    fn portable(self) {
+        portable::gemm(self.a, self.b, self.addend, self.k_ends, self.c);
+    }
+}
+
+/// The words of scratch memory for a B of K × N.
+struct Scratch {
+    k: usize,
+    n: usize,
+}
+
+impl WithKernel for Scratch {
+    type Output = usize;
+
+    fn blocked<M: MicroKernel>(self) -> usize {
+        blocked::scratch::<M>(self.k, self.n)
+    }
+
+    fn portable(self) -> usize {
+        portable::scratch(self.k, self.n)
+    }
 }
 
 #[cfg(test)]

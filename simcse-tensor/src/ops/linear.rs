@@ -22,8 +22,11 @@ pub(crate) struct Linear {
 
 /// Writes `y` (N, out).
 pub(crate) fn forward(context: Context, x: &Array2<f32>, linear: Linear, y: &mut Array2<f32>) {
-    let weight = context.params.matrix(linear.weight);
     let addend = linear.bias.map_or(Addend::Zero, |bias| Addend::Bias(context.params.slice(bias)));
+    if let Some(packed) = context.params.packed_transpose(linear.weight, context.precision) {
+        return packed.product(x.view(), addend, flat_mut(y));
+    }
+    let weight = context.params.matrix(linear.weight);
     gemm(context.precision, x.view(), weight.reversed_axes(), addend, &[x.ncols()], flat_mut(y));
 }
 

@@ -1,6 +1,7 @@
 use proptest::prelude::*;
 
 use super::*;
+use crate::Addend;
 
 /// Two tables with a bias between them, none of which ends where a page does.
 fn layout() -> ([Slot; 3], Arc<Layout>) {
@@ -78,4 +79,34 @@ fn zeros_touch_nothing() {
     flat.set(100..5100, &values);
     let touched = flat.touched(&flat, 0..6000);
     assert_eq!((touched.len(), &touched[0]), (1, &(4096..5120)));
+}
+
+/// Whatever changes a value, the weights are packed again.
+#[test]
+fn packed_weights_are_those_of_the_values() {
+    let (_, layout) = layout();
+    let mut layout = Layout::clone(&layout);
+    let weight = layout.push("weight", &[30, 50], true, true);
+    let mut params = Params::zeros(Arc::new(layout));
+    assert!(params.packed_transpose(weight, Precision::F32).is_none(), "nothing is kept unless it is requested");
+    params.keep_packed();
+    let packed = |params: &Params| params.packed_transpose(weight, Precision::F32);
+    let Some(first) = packed(&params) else { return }; // the portable product packs nothing
+    assert!(Arc::ptr_eq(&first, &packed(&params).unwrap()));
+    let changes: [fn(&mut Params, Slot); 6] = [
+        |params, _| params.values_mut().fill(1.0),
+        |params, weight| params.slice_mut(weight).fill(2.0),
+        |params, weight| params.set(weight.range(), &[3.0; 1500]),
+        |params, weight| params.sections_mut([weight.range()])[0].fill(4.0),
+        |params, _| params.scale(1.25),
+        |params, _| params.clear(),
+    ];
+    for (change, expected) in changes.into_iter().zip([50.0, 100.0, 150.0, 200.0, 250.0, 0.0]) {
+        packed(&params);
+        change(&mut params, weight);
+        let mut y = [f32::NAN; 30];
+        packed(&params).unwrap().product(ndarray::Array2::ones((1, 50)).view(), Addend::Zero, &mut y);
+        assert_eq!(y, [expected; 30]);
+    }
+    assert!(params.clone().packed_transpose(weight, Precision::F32).is_none());
 }

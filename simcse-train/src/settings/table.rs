@@ -136,9 +136,9 @@ settings! {
         /// --max-seq-length leaves room
         dup_rate: f64 = 0.0, "X", "0 to 1" if |rate| (0.0..=1.0).contains(rate);
 
-        /// Word deletion, for sentences: each word of either view is left out with this probability.
-        /// Dropout alone is better for a pretrained BERT (SimCSE, table 1); a small model that
-        /// started from nothing learns from the rest of a sentence what the word means
+        /// Word deletion, for sentences: each word of either view is left out with this
+        /// probability. Dropout alone is better for a pretrained BERT (SimCSE, table 1); a small
+        /// model that started from nothing learns from it which words tell a sentence apart
         word_deletion: f64 = 0.0, "P", "at least 0 and below 1" if |rate| (0.0..1.0).contains(rate);
 
         /// Train embeddings that may be truncated to these numbers of values (Matryoshka), such as

@@ -24,7 +24,7 @@ use crate::commands::encode::input::Input;
 use crate::commands::encode::output::{Format, Output, Sink, replace};
 use crate::commands::encode::pass::Encoding;
 use crate::error::Failure;
-use crate::inputs::load;
+use crate::inputs::load_to_encode;
 use crate::progress;
 use crate::report::{self, counted};
 use crate::stop;
@@ -128,7 +128,7 @@ pub(crate) fn run(args: EncodeArgs) -> Result<(), Failure> {
     }
     let calibration = calibration(&args, &input)?;
     let sentences = input.count()?;
-    let encoder = load(&args.model.model, args.model.precision.get())?;
+    let encoder = load_to_encode(&args.model.model, args.model.precision.get())?;
     let dimension = args.truncate_dim.map_or(encoder.dimension(), |dimension| dimension as usize);
     if dimension > encoder.dimension() {
         let most = encoder.dimension();

@@ -14,7 +14,7 @@ use crate::args::{JsonArgs, ModelArgs, PromptArgs, named};
 use crate::commands::eval::judge::{score, warn};
 use crate::error::Failure;
 use crate::figures::{difference_json, difference_line, figure_table};
-use crate::inputs::{load, set_path};
+use crate::inputs::{load_to_encode, set_path};
 use crate::report;
 
 /// The longest piece of a text that is listed, in characters.
@@ -64,7 +64,7 @@ pub(crate) fn compare(args: &CompareArgs) -> Result<(), Failure> {
     let options = OpenOptions { kind: args.kind, columns: args.columns.clone(), split: args.split.clone() };
     let set = open(set_path(&args.data)?, &options)?;
     let scores_of = |name: &str| {
-        let scores = score(&*set, &load(name, args.model.precision.get())?, &args.prompt)?;
+        let scores = score(&*set, &load_to_encode(name, args.model.precision.get())?, &args.prompt)?;
         warn(&scores);
         Ok::<_, Failure>(scores)
     };

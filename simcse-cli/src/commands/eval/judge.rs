@@ -13,7 +13,7 @@ use crate::args::{JsonArgs, ModelArgs, PromptArgs};
 use crate::commands::eval::untuned::untuned;
 use crate::error::Failure;
 use crate::figures::{difference_json, difference_line, figure_table};
-use crate::inputs::load;
+use crate::inputs::load_to_encode;
 use crate::progress;
 use crate::report;
 
@@ -46,7 +46,7 @@ pub(crate) struct ScoringArgs {
 
 /// Scores the model that the arguments name.
 pub(crate) fn judge(set: &dyn EvaluationSet, args: &JudgeArgs) -> Result<(), Failure> {
-    let encoder = load(&args.model.model, args.model.precision.get())?;
+    let encoder = load_to_encode(&args.model.model, args.model.precision.get())?;
     judge_encoder(set, &args.model.model, &encoder, &args.scoring)
 }
 

@@ -17,7 +17,7 @@ use simcse_model::Named;
 
 use crate::args::{PrecisionArgs, named};
 use crate::error::Failure;
-use crate::inputs::{data_path, load};
+use crate::inputs::{data_path, load_to_encode};
 use crate::report;
 use compare::{CompareArgs, compare};
 use data_sets::{LabelsArgs, PairsArgs, RetrievalArgs, SentEvalArgs, TripletsArgs};
@@ -159,7 +159,7 @@ fn askubuntu(args: &AskubuntuArgs) -> Result<(), Failure> {
     match (args.baseline, &args.model) {
         (None, Some(model)) => {
             set.texts()?;
-            judge_encoder(&set, model, &load(model, args.precision.get())?, &args.scoring)
+            judge_encoder(&set, model, &load_to_encode(model, args.precision.get())?, &args.scoring)
         }
         _ => print_bm25(&set, &set.baseline_bm25()?, args.scoring.json.json),
     }

@@ -6,7 +6,7 @@ use simcse_model::{Precision, SentenceEncoder, hub};
 use simcse_train::{ModelSource, Provenance};
 
 use crate::error::Failure;
-use crate::inputs::load;
+use crate::inputs::load_to_encode;
 use crate::report;
 
 /// The untuned model: the one that is given, or the one that the `run.toml` in the directory
@@ -18,7 +18,7 @@ pub(crate) fn untuned(
     precision: Precision,
 ) -> Result<Option<SentenceEncoder>, Failure> {
     if let Some(given) = given {
-        return load(given, precision).map(Some);
+        return load_to_encode(given, precision).map(Some);
     }
     let directory = Path::new(model);
     let records = [Some(directory), directory.parent()].into_iter().flatten();

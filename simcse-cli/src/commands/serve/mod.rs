@@ -52,7 +52,7 @@ use crate::commands::serve::searcher::Searcher;
 use crate::commands::serve::server::Server;
 use crate::error::Failure;
 use crate::hits::check_model;
-use crate::inputs::load;
+use crate::inputs::load_to_encode;
 use crate::report::{self, counted};
 use crate::stop;
 
@@ -126,7 +126,7 @@ fn server(args: &ServeArgs, address: SocketAddr) -> Result<Server, Failure> {
     let index = args.index.as_deref().map(Index::open).transpose()?;
     let of_index = index.as_ref().map(|index| index.description.model.clone());
     let name = args.model.clone().or(of_index).expect("a model, or else an index, is required");
-    let encoder = load(&name, args.precision.get())?;
+    let encoder = load_to_encode(&name, args.precision.get())?;
     if let Some(index) = &index {
         check_model(index, &name, &encoder)?;
     }
