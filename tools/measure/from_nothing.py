@@ -2,15 +2,15 @@
 """From a text file to a search model, with nothing else: what each stage is worth.
 
     python3 tools/measure/from_nothing.py OUT --sentences FILE... --rerank DEV.jsonl
-        [--retrieval NAME=DIR...] [--pretrain "FLAGS"] [--train "FLAGS"] [--seeds 5]
+        [--tune-on FILE...] [--retrieval NAME=DIR...] [--pretrain "FLAGS"] [--train "FLAGS"] [--seeds 5]
         [--peer PYTHON] [--peer-train "FLAGS"]
 
-Pretrains a model on the sentences (`simcse pretrain`), and tunes it with SimCSE on the same sentences
-with several seeds (`simcse train`); with --peer, sentence-transformers tunes the same directory, too
-(tools/peer/train.py with --peer-train). Prints the figures of random weights, of TF-IDF, BM25 and mean
-word embeddings (those of the pretrained model), of the pretrained model and of the tuned ones: mean
-and standard deviation over seeds, and the time of each stage. Runs that are in OUT already are not
-repeated; one that was interrupted is resumed.
+Pretrains a model on the sentences (`simcse pretrain`), and tunes it with SimCSE on the same sentences,
+or on those of --tune-on, with several seeds (`simcse train`); with --peer, sentence-transformers tunes
+the same directory, too (tools/peer/train.py with --peer-train). Prints the figures of random weights,
+of TF-IDF, BM25 and mean word embeddings (those of the pretrained model), of the pretrained model and of
+the tuned ones: mean and standard deviation over seeds, and the time of each stage. Runs that are in OUT
+already are not repeated; one that was interrupted is resumed.
 
 Needs numpy and target/debug/simcse.
 """
@@ -50,6 +50,7 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("out", type=Path)
     parser.add_argument("--sentences", nargs="+", required=True)
+    parser.add_argument("--tune-on", nargs="+")
     parser.add_argument("--rerank", required=True)
     parser.add_argument("--retrieval", nargs="*", default=[])
     parser.add_argument("--pretrain", default="")
@@ -59,6 +60,7 @@ def main():
     parser.add_argument("--peer-train", default="--steps 500")
     args = parser.parse_args()
     args.out.mkdir(exist_ok=True)
+    args.tune_on = args.tune_on or args.sentences
 
     evaluation = ["--eval-rerank", args.rerank]
     for given in args.retrieval:
@@ -67,7 +69,7 @@ def main():
     pretrained = simcse_run(
         base, [SIMCSE, "pretrain", *args.sentences, "--hold-out", "500", *evaluation, *shlex.split(args.pretrain)])
     tuned = [
-        simcse_run(args.out / f"seed-{seed}", [SIMCSE, "train", *args.sentences, "--model", base, "--seed", str(seed),
+        simcse_run(args.out / f"seed-{seed}", [SIMCSE, "train", *args.tune_on, "--model", base, "--seed", str(seed),
                                                *evaluation, *shlex.split(args.train)])
         for seed in range(1, args.seeds + 1)
     ]
@@ -106,7 +108,7 @@ def peer(args, base, seed, evaluation):
         lines = args.out / "sentences.txt"
         if not lines.exists():
             import gzip
-            texts = [line for path in args.sentences
+            texts = [line for path in args.tune_on
                      for line in (gzip.open if path.endswith(".gz") else open)(path, "rt", encoding="utf8")]
             lines.write_text("".join(texts), encoding="utf8")
         run([args.peer, "tools/peer/train.py", base, lines, "--seed", str(seed), "--save", directory,

@@ -27,10 +27,14 @@ impl Tokenizer {
     ///
     /// # Errors
     /// [`Error::Field`] if the template has no `[X]`, or a token that the model has no embedding
-    /// for; [`Error::Format`] if the tokenizers library refuses.
+    /// for, or if the tokenizer has a template already; [`Error::Format`] if the tokenizers library
+    /// refuses.
     pub fn set_template(&mut self, template: &str) -> Result<()> {
         let invalid = |expected, found: &str| Error::field(&self.built.path, "template", expected, found);
         let (before, after) = template.split_once(TEXT).ok_or_else(|| invalid("one with [X]", template))?;
+        if self.built.template.iter().any(|id| !self.built.special_ids.contains(id)) {
+            return Err(invalid("a tokenizer that has none yet", "one"));
+        }
         let own = self.built.template.split_at(self.built.tokens_in_front);
         let before = [own.0, &self.words(before)?].concat();
         let after = match after.strip_suffix(MASK) {

@@ -1,5 +1,6 @@
 //! Which micro-kernel computes a product: that of the processor and the precision.
 
+#[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 use crate::gemm::instances;
 use crate::gemm::micro_kernel::MicroKernel;
 use crate::named::Named;

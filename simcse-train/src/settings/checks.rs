@@ -72,6 +72,9 @@ impl Settings {
         if self.off_dropout && self.noise_negatives > 0 {
             return alone("off-dropout", "it or --noise-negatives: which view noise is compared with is not defined");
         }
+        if !self.template.is_empty() && self.has_masked_lm() {
+            return alone("template", "it or masked language modeling, which would mask the template's words");
+        }
         if self.template.ends_with("[MASK]") && self.pooling != Pooling::LastToken {
             let expected = "lasttoken with a --template that ends in [MASK]";
             return Err(refused("pooling", expected, self.pooling.name().to_owned()));

@@ -57,12 +57,14 @@ fn what_is_written_has_the_template() {
 }
 
 #[test]
-fn a_token_without_an_embedding_is_refused() {
+fn a_template_that_does_not_fit_is_refused() {
     let refused = |mut tokenizer: Tokenizer, template| tokenizer.set_template(template).unwrap_err().to_string();
     let mut small = bert();
     small.fit(9).unwrap();
     let error = refused(small, TEMPLATE);
     assert!(error.contains("expected tokens with an id less than the model's vocab_size 9, found 10"), "{error}");
+    let error = refused(with_template(bert(), "a [X]"), TEMPLATE);
+    assert!(error.contains("template: expected a tokenizer that has none yet, found one"), "{error}");
     let error = refused(bert(), "no place");
     assert!(error.contains("template: expected one with [X], found no place"), "{error}");
 }
