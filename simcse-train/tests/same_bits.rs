@@ -208,6 +208,7 @@ fn published_variants_give_the_same_bits_for_any_threads_and_pieces() {
     let noise = Settings { noise_negatives: 100, noise_weight: 0.5, matryoshka_dims: vec![24, 7], ..repeated.clone() };
     let variants = [
         repeated.clone(),
+        Settings { word_deletion: 0.4, ..repeated.clone() },
         Settings { focal_m: Some(0.3), ..noise.clone() },
         Settings { off_dropout: true, pos_ratio: 0.9, ..repeated },
         noise,

@@ -10,7 +10,7 @@ use clap::builder::NonEmptyStringValueParser;
 use serde_json::{Value, json};
 use simcse_model::{Isa, Named, Precision, SentenceEncoder, Work};
 use simcse_train::memory::peak_memory;
-use simcse_train::{Examples, Measured, PARTS, Part, Settings, measure_steps, peak_flops};
+use simcse_train::{Examples, Measured, PARTS, Part, Settings, Training, measure_steps, peak_flops};
 
 use crate::args::JsonArgs;
 use crate::error::Failure;
@@ -132,11 +132,16 @@ impl Report<'_> {
         let batch_size = self.settings.batch_size;
         let config = self.encoder.config();
         let precision = self.encoder.precision.name();
-        let views = self.columns.max(2) + usize::from(self.settings.off_dropout);
+        let is_contrastive = self.settings.objective == Training::Contrastive;
+        let views = match is_contrastive {
+            true => self.columns.max(2) + usize::from(self.settings.off_dropout),
+            false => self.columns,
+        };
         let rows = views as f64 * self.steps() * batch_size as f64;
         let examples = match self.columns {
             1 if views == 3 => "sentences, three views".to_owned(),
-            1 => "sentences, two views".to_owned(),
+            1 if views == 2 => "sentences, two views".to_owned(),
+            1 => "sentences".to_owned(),
             columns => format!("examples of {columns} texts"),
         };
         let mut text = format!(

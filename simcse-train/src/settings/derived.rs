@@ -161,6 +161,11 @@ impl Settings {
         self.mlm_weight > 0.0
     }
 
+    /// Whether the views of a sentence differ in their tokens, too.
+    pub(crate) fn changes_views(&self) -> bool {
+        self.dup_rate > 0.0 || self.word_deletion > 0.0
+    }
+
     /// Whether examples are compared with each other.
     pub(crate) fn is_contrastive(&self) -> bool {
         self.objective == Training::Contrastive

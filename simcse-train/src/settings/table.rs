@@ -26,6 +26,8 @@ settings! {
     /// );
     /// ```
     #[derive(Clone, Debug, PartialEq)]
+    // The descriptions are the help of flags, too, where a template's [X] has no escape.
+    #[allow(rustdoc::broken_intra_doc_links)]
     pub struct Settings {
         /// Published settings; flags take precedence over them. st-2021: the script that produced
         /// sentence-transformers' figures on AskUbuntu; st-6: the defaults of

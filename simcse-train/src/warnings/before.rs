@@ -45,7 +45,7 @@ pub(crate) fn warnings<'a>(
 
     let mut warnings = Vec::new();
     if examples.columns() == 1
-        && settings.dup_rate == 0.0
+        && !settings.changes_views()
         && settings.hidden_dropout == 0.0
         && settings.attention_dropout == 0.0
     {
@@ -103,7 +103,10 @@ mod tests {
     fn without_dropout_there_is_nothing_to_pull_together() {
         let settings = Settings { batch_size: 2, hidden_dropout: 0.0, attention_dropout: 0.0, ..Settings::default() };
         assert_eq!(of(settings.clone(), 40, 20)[0].0, "dropout-inactive");
-        assert_eq!(of(Settings { attention_dropout: 0.1, ..settings }, 40, 20).len(), 0);
+        assert_eq!(of(Settings { attention_dropout: 0.1, ..settings.clone() }, 40, 20).len(), 0);
+        // Views that differ in their words are something to pull together.
+        assert_eq!(of(Settings { dup_rate: 0.3, ..settings.clone() }, 40, 20).len(), 0);
+        assert_eq!(of(Settings { word_deletion: 0.3, ..settings }, 40, 20).len(), 0);
     }
 
     #[test]

@@ -81,7 +81,7 @@ impl Rules {
             mlm_weight: settings.mlm_weight.into(),
             warmup_steps: settings.warmup_steps_of(total_steps),
             total_steps,
-            dropout_alone: columns == 1 && settings.dup_rate == 0.0,
+            dropout_alone: columns == 1 && !settings.changes_views(),
             max_seq_length: settings.max_seq_length,
         }
     }
