@@ -88,8 +88,8 @@ fn one(criterion: &mut Criterion) {
         let mut encoder = encoder(shape);
         encoder.params.keep_packed();
         let sentence = &sentences(1)[..];
-        for threads in [1, 0] {
-            let mut bench = Bench::new(criterion, format!("one/{}", shape.name), threads);
+        for (threads, what) in [(1, "one thread"), (0, "all threads")] {
+            let mut bench = Bench::new(criterion, format!("one/{}/{what}", shape.name), threads);
             for precision in precisions() {
                 encoder.precision = precision;
                 let flop = Work::forward(encoder.config(), title_lengths(1)).total();
