@@ -1,6 +1,6 @@
-//! A training step, encoding, and encoding of one sentence at the shapes of distilbert-base-uncased (six layers of the base
-//! models) and of MiniLM, on all threads. The share of the peak counts the products that the
-//! mathematics needs on real tokens.
+//! A training step, encoding, and encoding of one sentence at the shapes of distilbert-base-uncased
+//! (six layers of the base models) and of MiniLM, on all threads; one sentence also on one. The share
+//! of the peak counts the products that the mathematics needs on real tokens.
 
 #![allow(missing_docs)]
 

@@ -63,6 +63,11 @@ impl Philox {
     }
 }
 
+/// A random word as a number from 0 to below 1.
+pub fn share(word: u32) -> f64 {
+    f64::from(word) / 2f64.powi(32)
+}
+
 #[cfg(test)]
 mod tests {
     use super::Philox;

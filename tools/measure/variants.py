@@ -10,7 +10,7 @@ form --flag=value and go to every run; they replace those of SETTINGS. Each run'
 in OUT, where runs that are there already are not repeated; use another OUT for other settings.
 
 Prints, for each figure, the model before training, and for each variant the mean and the standard
-deviation over seeds and the difference to plain of the same seed, with its 95% t interval. Six
+deviation over seeds and the difference to plain of the same seed, with its 95% t interval. Seven
 variants are compared with plain, so one interval in twenty without 0 means nothing.
 
 Needs numpy, scipy and target/debug/simcse. Environment: SEEDS (1 2 3 4 5), VARIANTS (all; a part
@@ -33,6 +33,7 @@ FOUR_DIRECTIONS = "query_to_doc,doc_to_query,query_to_query,doc_to_doc"
 VARIANTS = {
     "plain": "",
     "word repetition (ESimCSE)": "--dup-rate 0.32",
+    "word deletion (SimCSE)": "--word-deletion 0.1",
     "off-dropout (SimCSE++)": "--off-dropout --pos-ratio 0.9",
     "Focal-InfoNCE": "--focal-m 0.3",
     "GS-InfoNCE": "--noise-negatives BATCH_SIZE",

@@ -132,10 +132,9 @@ impl Report<'_> {
         let batch_size = self.settings.batch_size;
         let config = self.encoder.config();
         let precision = self.encoder.precision.name();
-        let is_contrastive = self.settings.objective == Training::Contrastive;
-        let views = match is_contrastive {
-            true => self.columns.max(2) + usize::from(self.settings.off_dropout),
-            false => self.columns,
+        let views = match self.settings.objective {
+            Training::Contrastive => self.columns.max(2) + usize::from(self.settings.off_dropout),
+            Training::Mlm => self.columns,
         };
         let rows = views as f64 * self.steps() * batch_size as f64;
         let examples = match self.columns {

@@ -10,7 +10,7 @@
 
 use simcse_model::Tokenizer;
 use simcse_model::io::source_name;
-use simcse_tensor::rng::Philox;
+use simcse_tensor::rng::{Philox, share};
 
 use crate::error::{Error, Result};
 
@@ -81,11 +81,6 @@ impl Masking {
         }
         masked
     }
-}
-
-/// A random word as a number from 0 to below 1.
-fn share(word: u32) -> f64 {
-    f64::from(word) / 2f64.powi(32)
 }
 
 #[cfg(test)]

@@ -1,6 +1,6 @@
 //! Word deletion.
 
-use simcse_tensor::rng::Philox;
+use simcse_tensor::rng::{Philox, share};
 
 use crate::views::own::OwnTokens;
 
@@ -25,16 +25,14 @@ pub(super) struct Deletion {
 impl Deletion {
     /// View `view` of example `number`, whose token ids are `ids`.
     pub(super) fn apply(&self, ids: &[u32], epoch: u32, number: u32, view: usize) -> Vec<u32> {
-        let share = |position: usize| {
-            let counter = [position as u32, number, (SITE << 16) + view as u32, epoch];
-            f64::from(self.philox.block(counter)[0]) / 2f64.powi(32)
-        };
+        let draw =
+            |position: usize| share(self.philox.block([position as u32, number, (SITE << 16) + view as u32, epoch])[0]);
         // The draw of the word that each of the text's own tokens belongs to.
         let mut draws = vec![None; ids.len()];
         let mut last = None;
         for position in self.own.positions(ids) {
             let begins = last.is_none_or(|last| last + 1 != position) || !self.continues[ids[position] as usize];
-            draws[position] = if begins { Some(share(position)) } else { draws[position - 1] };
+            draws[position] = if begins { Some(draw(position)) } else { draws[position - 1] };
             last = Some(position);
         }
         let most = draws.iter().flatten().copied().fold(0.0, f64::max);
