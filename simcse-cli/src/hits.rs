@@ -15,10 +15,11 @@ pub(crate) fn index_model(name: &str, encoder: &SentenceEncoder) -> IndexModel {
     let directory = &encoder.directory;
     let terms = directory.layer_mix.as_ref().map(|mix| mix.terms().map(|(layer, w)| format!("{w} × layer {layer}")));
     let layers = terms.map_or(String::new(), |terms| format!(" of {}", terms.collect::<Vec<_>>().join(" + ")));
+    let weights = if directory.word_weights.is_some() { ", weighted by word" } else { "" };
     let case = if directory.do_lower_case { ", lower-cased" } else { "" };
     let prompt = if directory.include_prompt { "" } else { ", without the prompt's tokens" };
     let (pooling, most) = (directory.pooling.name(), directory.max_seq_length);
-    let settings = format!("{pooling} pooling{layers}{prompt}, at most {most} tokens{case}");
+    let settings = format!("{pooling} pooling{layers}{weights}{prompt}, at most {most} tokens{case}");
     IndexModel { name: name.to_owned(), sha256: ModelSource::of(name, encoder).sha256, settings }
 }
 

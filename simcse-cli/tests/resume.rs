@@ -98,7 +98,8 @@ fn check_resumes(workspace: &Workspace, arguments: &str, steps: usize) {
         fs::create_dir(part.join(".checkpoint-4.partial")).unwrap();
         workspace.stdout(&format!("{RESUME} part-{step} --threads {}", 1 + step % 3));
         assert_same(&part, &whole);
-        for file in ["model.safetensors", "optimizer.safetensors", "mlp.safetensors", "3_Dense/model.safetensors"] {
+        let modules = ["mlp.safetensors", "3_Dense/model.safetensors", "1_WordWeights/config.json"];
+        for file in ["model.safetensors", "optimizer.safetensors"].into_iter().chain(modules) {
             let of = |output: &Path| fs::read(output.join(format!("checkpoint-{steps}")).join(file)).ok();
             assert_eq!(of(&part), of(&whole), "{file} from step {step}");
         }
@@ -112,6 +113,19 @@ fn a_run_resumed_from_any_step_ends_with_the_same_weights() {
     let train = TRAIN.trim_end_matches(" --output-dir");
     let options = "--epochs 2 --save-steps 1 --eval-steps 3 --load-best-model-at-end";
     check_resumes(&workspace, &format!("{train} {options}"), 10);
+}
+
+#[test]
+fn a_run_with_word_weights_resumed_from_any_step_ends_with_the_same_weights() {
+    let workspace = workspace();
+    let train = TRAIN.trim_end_matches(" --output-dir");
+    let options = "--max-steps 5 --save-steps 1 --word-weights idf --word-weights-in-training";
+    check_resumes(&workspace, &format!("{train} {options}"), 5);
+    assert!(workspace.path("whole/1_WordWeights/config.json").exists());
+    let card = fs::read_to_string(workspace.path("whole/README.md")).unwrap();
+    assert!(card.contains("| pooling | mean, weighted by word |"), "{card}");
+    let error = workspace.error(&format!("{TRAIN} other --word-weights idf --pooling cls"), 1);
+    assert!(error.contains("--pooling: expected mean with word weights"), "{error}");
 }
 
 #[test]

@@ -78,6 +78,7 @@ pub use directory::prompts::{Prompt, Prompts};
 pub use directory::sizes::ModelSize;
 pub use directory::weights::file::WeightsFile;
 pub use directory::weights::write::{CarriedTensor, WeightType, write_safetensors};
+pub use directory::word_weights::{WordWeighting, WordWeights};
 pub use encoder::Encoder;
 pub use encoder::batch::TokenBatch;
 pub use encoder::dropout::{DropoutPlan, Site};

@@ -5,7 +5,7 @@
 
 use std::ops::Range;
 
-use simcse_tensor::{DenseActivation, Layout, Slot, Tape, Var};
+use simcse_tensor::{DenseActivation, Layout, Pooling, Slot, Tape, Var};
 
 use crate::directory::ModelDirectory;
 use crate::directory::dense::DenseModule;
@@ -47,6 +47,8 @@ pub(crate) struct Pass<'a> {
     pub(crate) dropout: Option<&'a DropoutPlan>,
     /// Whether the layer that only training uses is applied.
     pub(crate) in_training: bool,
+    /// Whether the directory's word weights count.
+    pub(crate) word_weights: bool,
 }
 
 /// Where the parameters of a sentence encoder are in the flat buffers.
@@ -98,7 +100,15 @@ impl Network {
     /// The embeddings of a batch, one row per sentence, (S, C).
     pub(crate) fn forward(&self, directory: &ModelDirectory, tape: &mut Tape, batch: &TokenBatch, pass: Pass) -> Var {
         let hidden = self.encoder.forward_mixed(directory.layer_mix.as_ref(), tape, batch, pass.dropout);
-        let pooled = tape.pooling_after(pass.excluded, hidden, directory.pooling);
+        let word_weights = directory.word_weights.as_ref().filter(|_| pass.word_weights);
+        let pooled = match word_weights {
+            None => tape.pooling_after(pass.excluded, hidden, directory.pooling),
+            Some(weights) => {
+                assert_eq!(directory.pooling, Pooling::Mean, "word weights: pooling");
+                let shares = weights.shares(&batch.ids, batch.rows.iter(), pass.excluded);
+                tape.weighted_pooling(hidden, shares)
+            }
+        };
         let in_training = self.training_mlp.filter(|_| pass.in_training);
         let embedded = self.dense.iter().copied().chain(in_training).fold(pooled, |x, dense| dense.forward(tape, x));
         if directory.normalize { tape.normalize(embedded) } else { embedded }

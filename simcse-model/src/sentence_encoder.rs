@@ -68,6 +68,9 @@ pub struct SentenceEncoder {
     /// What the operands of matrix products with weights are rounded to, in training and encoding;
     /// f32 by default.
     pub precision: Precision,
+    /// Whether word weights, if the directory has them, count in training, too, as they do in
+    /// sentence-transformers; false by default.
+    pub word_weights_in_training: bool,
     pub(crate) network: Network,
     /// What was read that the encoder does not need.
     pub(crate) rest: Rest,
@@ -120,7 +123,14 @@ impl SentenceEncoder {
 
     /// A model of these parts, with nothing to write back.
     pub(crate) fn of_parts(directory: ModelDirectory, params: Params, network: Network) -> Self {
-        Self { directory, params, precision: Precision::F32, network, rest: Rest::default() }
+        Self {
+            directory,
+            params,
+            precision: Precision::F32,
+            word_weights_in_training: false,
+            network,
+            rest: Rest::default(),
+        }
     }
 
     /// The names of the tensors in the weights file that the encoder has no use for, such as the
@@ -177,12 +187,13 @@ impl SentenceEncoder {
         batch: &TokenBatch,
         dropout: Option<&DropoutPlan>,
     ) -> Var {
-        let pass = Pass { excluded, dropout, in_training: false };
+        let pass = Pass { excluded, dropout, in_training: false, word_weights: true };
         self.network.forward(&self.directory, tape, batch, pass)
     }
 
     /// [`forward_after`](Self::forward_after) as a training step computes it: with the layer that
-    /// only training uses, if there is one.
+    /// only training uses, if there is one, and without word weights, unless
+    /// [`word_weights_in_training`](Self::word_weights_in_training) says otherwise.
     pub fn forward_in_training(
         &self,
         excluded: usize,
@@ -190,7 +201,7 @@ impl SentenceEncoder {
         batch: &TokenBatch,
         dropout: Option<&DropoutPlan>,
     ) -> Var {
-        let pass = Pass { excluded, dropout, in_training: true };
+        let pass = Pass { excluded, dropout, in_training: true, word_weights: self.word_weights_in_training };
         self.network.forward(&self.directory, tape, batch, pass)
     }
 }

@@ -81,7 +81,7 @@ pub fn measure_steps(
     settings.check()?;
     settings.check_columns(examples.columns())?;
     settings.apply_to(encoder)?;
-    settings.add_parts(encoder)?;
+    settings.add_parts(encoder, examples)?;
     total_steps(settings, examples)?; // an error unless there is a batch
     measure_prepared(encoder, examples, settings, steps)
 }

@@ -118,7 +118,7 @@ impl Trainer {
         let steps = total_steps(&settings, examples)?;
         let sources = Sources::of_model(&encoder);
         let start = Start::New { output: output.into(), model_digest: model_digest(&encoder) };
-        settings.add_parts(&mut encoder)?;
+        settings.add_parts(&mut encoder, examples)?;
         Self::prepare(encoder, examples, settings, steps, sources, start)
     }
 

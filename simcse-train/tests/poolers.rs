@@ -1,5 +1,5 @@
 //! The same numbers as sentence-transformers and princeton-nlp/SimCSE for what may follow the
-//! encoder: mixes of layers, poolings, dense layers and normalization. Embeddings, loss and the
+//! encoder: mixes of layers, word weights, poolings, dense layers and normalization. Embeddings, loss and the
 //! gradient of every parameter are compared with what `tools/generate/pooler_goldens.py` computed
 //! in f64.
 
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use safetensors::SafeTensors;
 use serde::Deserialize;
-use simcse_model::{DenseActivation, DenseModule, Named, PooledLayers, Pooling, SentenceEncoder};
+use simcse_model::{DenseActivation, DenseModule, Named, PooledLayers, Pooling, SentenceEncoder, WordWeights};
 use simcse_tensor::{BufferPool, Grads};
 use simcse_train::{ContrastiveLoss, StepBuffers, TokenizedBatch, accumulate_gradient};
 
@@ -31,6 +31,7 @@ struct Case {
     pooling: String,
     pooled_layers: Option<String>,
     dense: Vec<DenseCase>,
+    word_weights: Option<Vec<f32>>,
     #[serde(default)]
     normalize: bool,
     loss: f64,
@@ -59,6 +60,9 @@ fn encoder(case: &Case, number: usize, tensors: &SafeTensors) -> SentenceEncoder
     encoder.directory.layer_mix = layers.mix(encoder.config().num_hidden_layers);
     encoder.directory.pooling = Pooling::from_name(&case.pooling).unwrap();
     encoder.directory.normalize = case.normalize;
+    let weights = case.word_weights.clone().map(|weights| WordWeights::new(&encoder.directory.tokenizer, weights));
+    encoder.directory.word_weights = weights;
+    encoder.word_weights_in_training = true;
     for DenseCase { out, bias, activation } in &case.dense {
         let activation = DenseActivation::from_name(activation).unwrap();
         let mut dense = DenseModule::new(encoder.dimension(), *out, activation);

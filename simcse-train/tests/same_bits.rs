@@ -8,7 +8,7 @@ mod common {
 use rayon::ThreadPoolBuilder;
 use simcse_model::{
     AlternatingAttention, Architecture, ModelConfig, ModelDirectory, Named, PooledLayers, Pooling, Precision,
-    SentenceEncoder, Tokenizer,
+    SentenceEncoder, Tokenizer, WordWeighting,
 };
 use simcse_tensor::Hardness;
 use simcse_train::data::builder::ExamplesBuilder;
@@ -209,6 +209,7 @@ fn published_variants_give_the_same_bits_for_any_threads_and_pieces() {
     let variants = [
         repeated.clone(),
         Settings { word_deletion: 0.4, ..repeated.clone() },
+        Settings { word_weights: Some(WordWeighting::Idf), word_weights_in_training: true, ..Settings::default() },
         Settings { focal_m: Some(0.3), ..noise.clone() },
         Settings { off_dropout: true, pos_ratio: 0.9, ..repeated },
         noise,

@@ -5,8 +5,9 @@
 
 Needs torch, transformers, sentence-transformers 6, safetensors and numpy. Embeddings, loss and
 gradients, in f64 and without dropout, of a small BERT of four layers followed by
-sentence-transformers' WeightedLayerPooling, Pooling, Dense and Normalize. The named mixes of layers and the tanh layer are also computed as princeton-nlp/SimCSE
-does in its `simcse/models.py` (`Pooler`, `MLPLayer`), and must agree.
+sentence-transformers' WeightedLayerPooling, WordWeights, Pooling, Dense and Normalize. The named mixes
+of layers and the tanh layer are also computed as princeton-nlp/SimCSE does in its `simcse/models.py`
+(`Pooler`, `MLPLayer`), and must agree.
 
 Writes into simcse-train/tests/goldens/poolers the model, golden.json (options, token ids and losses)
 and golden.safetensors (for each case its dense layers, embeddings, and gradients; of a gradient with
@@ -21,7 +22,7 @@ import torch
 import transformers
 from goldens import CLS, FIRST_WORD, OUTPUT as GOLDENS, SEED, SEP, SIZES, make_small_model
 from sentence_transformers.sentence_transformer.losses import MultipleNegativesRankingLoss
-from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, WeightedLayerPooling
+from sentence_transformers.sentence_transformer.modules import Dense, Normalize, Pooling, WeightedLayerPooling, WordWeights
 from transformers import AutoModel, BertConfig
 
 SCALE, EXAMPLES, LONGEST = 20.0, 6, 12
@@ -41,6 +42,8 @@ CASES = [
     dict(pooling="mean", dense=[dict(out=40, bias=True, activation="Tanh"), dict(out=9, bias=True, activation="Identity")],
          normalize=True),
     dict(pooling="weightedmean", pooled_layers="avg_first_last", dense=[TANH], normalize=True),
+    dict(pooling="mean", pooled_layers="avg_top2", dense=[], normalize=True,
+         word_weights=[(7 * token % 11) / 4 for token in range(SIZES["vocab_size"])]),
 ]
 
 
@@ -69,6 +72,10 @@ def run(model, case, sentences, rng):
                 "attention_mask": attention_mask}
     if mix := MIXES.get(case.get("pooled_layers")):
         features = WeightedLayerPooling(WIDTH, len(mix) - 1, 0, layer_weights=torch.tensor(mix).double())(features)
+    if weights := case.get("word_weights"):
+        vocabulary = [str(token) for token in range(len(weights))]
+        features["input_ids"] = ids
+        features = WordWeights(vocabulary, dict(zip(vocabulary, weights))).double()(features)
     features = Pooling(WIDTH, case["pooling"])(features)
     dense, width = [], WIDTH
     for layer in case["dense"]:

@@ -9,8 +9,9 @@ Pretrains a model on the sentences (`simcse pretrain`), and tunes it with SimCSE
 or on those of --tune-on, with several seeds (`simcse train`); with --peer, sentence-transformers tunes
 the same directory, too (tools/peer/train.py with --peer-train). Prints the figures of random weights,
 of TF-IDF, BM25 and mean word embeddings (those of the pretrained model), of the pretrained model and of
-the tuned ones: mean and standard deviation over seeds, and the time of each stage. Runs that are in OUT
-already are not repeated; one that was interrupted is resumed.
+the tuned ones: mean and standard deviation over seeds, and the time of each stage. If --train has
+--word-weights, it also prints those of the pretrained model with the weights, and of the tuned ones
+without them. Runs that are in OUT already are not repeated; one that was interrupted is resumed.
 
 Needs numpy and target/debug/simcse.
 """
@@ -74,8 +75,13 @@ def main():
         for seed in range(1, args.seeds + 1)
     ]
     names = [name for name in pretrained["after"] if name.endswith(("_map", "map@100"))]
-    rows = {"random weights": [pretrained["before"]], **baselines(args, base), "pretrained": [pretrained["after"]],
-            "pretrained and tuned": [summary["after"] for summary in tuned]}
+    rows = {"random weights": [pretrained["before"]], **baselines(args, base), "pretrained": [pretrained["after"]]}
+    if "--word-weights" in args.train:
+        rows["pretrained, with word weights"] = [tuned[0]["before"]]
+        rows["pretrained and tuned, without word weights"] = [
+            scored(args, args.out / f"seed-{seed}", [*evaluation, "--word-weights", "none"])
+            for seed in range(1, args.seeds + 1)]
+    rows["pretrained and tuned"] = [summary["after"] for summary in tuned]
     if args.peer:
         rows["tuned by sentence-transformers"] = [peer(args, base, seed, evaluation) for seed in range(1, args.seeds + 1)]
 
@@ -103,8 +109,7 @@ def baselines(args, base):
 def peer(args, base, seed, evaluation):
     """Tunes the pretrained directory with sentence-transformers, and scores it with this program."""
     directory = args.out / f"peer-{seed}"
-    done = directory.with_suffix(".json")
-    if not done.exists():
+    if not directory.exists():
         lines = args.out / "sentences.txt"
         if not lines.exists():
             import gzip
@@ -113,9 +118,15 @@ def peer(args, base, seed, evaluation):
             lines.write_text("".join(texts), encoding="utf8")
         run([args.peer, "tools/peer/train.py", base, lines, "--seed", str(seed), "--save", directory,
              *shlex.split(args.peer_train)])
-        # One step at a learning rate of next to nothing: its first evaluation is the model's.
-        output, _ = run([SIMCSE, "train", lines, "--model", directory, "--max-steps", "1", "--learning-rate", "1e-30",
-                         *evaluation, "--output-dir", directory.with_suffix(".scored"), "--json"])
+    return scored(args, directory, evaluation)
+
+
+def scored(args, model, flags):
+    """The figures of a model: those before a step at a learning rate of next to nothing."""
+    done = model.with_suffix(".scored.json")
+    if not done.exists():
+        output, _ = run([SIMCSE, "train", *args.tune_on, "--model", model, "--max-steps", "1", "--learning-rate", "1e-30",
+                         *flags, "--output-dir", model.with_suffix(".scored"), "--json"])
         done.write_text(json.dumps(json.loads(output.splitlines()[-1])["before"]) + "\n")
     return json.loads(done.read_text())
 

@@ -104,6 +104,10 @@ all_mistakes() {
   plant 'cls pooling: every row' 's/dx.iter_mut().zip(dy).for_each(|(dx, &dy)| \*dx = dy);/dx.iter_mut().zip(dy.iter().cycle()).for_each(|(dx, \&dy)| *dx = dy);/'
   plant 'max pooling: the smallest' 's/if x\[i\] > x\[best\]/if x[i] < x[best]/'
 
+  on simcse-tensor ops::weighted_pooling ops/weighted_pooling.rs
+  plant 'weighted pooling: dx without the share' 's/\*dx = share \* dy/{ let _ = share; *dx = *dy }/'
+  plant 'weighted pooling: every row from the first sentence' 's/dy.row(s), |dx/dy.row(0 * s), |dx/'
+
   on simcse-tensor ops::normalize ops/normalize.rs
   plant 'normalize: projection missing' 's/(f64::from(\*dy) - f64::from(y) \* along)/{ let _ = (y, along); f64::from(*dy) }/'
 

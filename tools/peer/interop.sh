@@ -3,8 +3,8 @@
 # written: embeddings of 1,000 sentences with the final directory, and for the first model also of 50
 # with its checkpoint, MAP on a reranking set, and embeddings with weights exported in half precision.
 # Then embeddings of 50 sentences by the last model with every mode of pooling, with each mix of layers,
-# with and without the layer of SimCSE's authors, and with the head of masked language modeling next to
-# it; and with a template around every sentence by every MODEL_DIR.
+# with word weights, with and without the layer of SimCSE's authors, and with the head of masked language
+# modeling next to it; and with a template around every sentence by every MODEL_DIR.
 #
 #     tools/peer/interop.sh PYTHON SENTENCES.txt RERANK.jsonl MODEL_DIR...
 #
@@ -77,6 +77,7 @@ done
 options=()
 for flags in "--pooling "{cls,max,mean_sqrt_len_tokens,weightedmean,lasttoken} \
   "--pooled-layers "{avg_top2,avg_first_last} "--pooling cls --mlp "{always,only_train} \
+  "--word-weights idf" "--word-weights idf --word-weights-in-training --pooled-layers avg_top2" \
   "--pooled-layers avg_top2 --pooling max --mlp always"; do
   name="$(basename "$model") with $flags"
   # shellcheck disable=SC2086

@@ -16,8 +16,10 @@ pub(crate) mod modules;
 mod pooling;
 pub(crate) mod prompts;
 pub(crate) mod sizes;
+mod stated_length;
 pub(crate) mod text_settings;
 pub(crate) mod weights;
+pub(crate) mod word_weights;
 
 use std::path::{Path, PathBuf};
 
@@ -31,16 +33,16 @@ use crate::directory::layer_mix::LayerMix;
 use crate::directory::modules::{Module, Modules};
 use crate::directory::pooling::PoolingSettings;
 use crate::directory::prompts::Prompts;
+use crate::directory::stated_length::StatedLength;
 use crate::directory::text_settings::TextSettings;
 use crate::directory::weights::file::WeightsFile;
 use crate::directory::weights::forms::SAFETENSORS;
 use crate::directory::weights::write::WeightType;
+use crate::directory::word_weights::WordWeights;
 use crate::error::{Error, Result};
 use crate::io::files::{uninterrupted, write_bytes};
 use crate::io::json::JsonObject;
-use crate::io::text::printable;
 use crate::tokenizer::encode::Tokenizer;
-use crate::tokenizer::files;
 
 const CONFIG: &str = "config.json";
 /// An adapter and what is expected instead: without its weights, it would be a different model.
@@ -64,6 +66,8 @@ pub struct ModelDirectory {
     pub tokenizer: Tokenizer,
     /// Which hidden states are pooled; `None` for the last layer's alone.
     pub layer_mix: Option<LayerMix>,
+    /// How much each token counts in mean pooling; `None` if all count the same.
+    pub word_weights: Option<WordWeights>,
     /// How token embeddings become a sentence embedding; mean for a plain Hugging Face directory.
     pub pooling: Pooling,
     /// Whether pooling includes the tokens of a prompt.
@@ -106,13 +110,16 @@ impl ModelDirectory {
         fit(&mut tokenizer, &config, &transformer)?;
 
         let json = JsonObject::parse(&transformer.join(CONFIG), &config_json)?;
-        let (layer_mix, pooling, dense) = match &modules {
-            None => (None, PoolingSettings { mode: Pooling::Mean, include_prompt: true }, Vec::new()),
+        let (layer_mix, word_weights, pooling, dense) = match &modules {
+            None => (None, None, PoolingSettings { mode: Pooling::Mean, include_prompt: true }, Vec::new()),
             Some(modules) => {
                 modules.check_normalize(dir)?;
                 let width = config.hidden_size;
                 let mix = modules.layer_mix(dir, &config, &json)?;
-                (mix, modules.pooling(dir, width)?, modules.dense(dir, width)?)
+                let tokens = config.vocab_size.min(tokenizer.max_id() as usize + 1);
+                let word_weights = modules.word_weights(dir, tokens)?;
+                let pooling = modules.pooling(dir, width)?;
+                (mix, word_weights, pooling, modules.dense(dir, width)?)
             }
         };
         let (settings, prompts) = match &modules {
@@ -133,6 +140,7 @@ impl ModelDirectory {
             config,
             tokenizer,
             layer_mix,
+            word_weights,
             pooling: pooling.mode,
             include_prompt: pooling.include_prompt,
             dense,
@@ -159,6 +167,7 @@ impl ModelDirectory {
             config,
             tokenizer,
             layer_mix: None,
+            word_weights: None,
             pooling,
             include_prompt: true,
             dense: Vec::new(),
@@ -249,6 +258,7 @@ impl ModelDirectory {
     fn chain(&self) -> Vec<Module<'_>> {
         let mut chain = vec![Module::Transformer];
         chain.extend(self.layer_mix.as_ref().map(Module::LayerMix));
+        chain.extend(self.word_weights.as_ref().map(Module::WordWeights));
         chain.push(Module::Pooling(PoolingSettings { mode: self.pooling, include_prompt: self.include_prompt }));
         chain.extend(self.dense.iter().map(Module::Dense));
         chain.extend(self.normalize.then_some(Module::Normalize));
@@ -287,7 +297,8 @@ impl ModelDirectory {
     /// A close upper bound on the bytes that [`ModelDirectory::write`] writes.
     pub(crate) fn size_on_disk(&self) -> u64 {
         const SMALL_FILES: usize = 64 << 10;
-        (self.config_json.len() + self.tokenizer.size_on_disk() + SMALL_FILES) as u64
+        let word_weights = self.word_weights.as_ref().map_or(0, WordWeights::size_on_disk);
+        (self.config_json.len() + self.tokenizer.size_on_disk() + word_weights + SMALL_FILES) as u64
     }
 
     /// transformers loads weights in the type that `config.json` names, or else in their own. It
@@ -316,44 +327,6 @@ fn refuse_adapter(transformer: &Path) -> Result<()> {
     let (name, expected) = ADAPTER;
     let file = transformer.join(name);
     if file.exists() { Err(Error::format(&file, expected, "one")) } else { Ok(()) }
-}
-
-/// The length of the longest text, as a file states it.
-struct StatedLength {
-    file: &'static str,
-    field: &'static str,
-    tokens: usize,
-    /// Whether sentence-transformers knows the number of positions as a further limit.
-    is_limited: bool,
-}
-
-impl StatedLength {
-    fn of(settings: &TextSettings, tokenizer: &Tokenizer) -> Option<Self> {
-        let of_settings = settings.max_seq_length.map(|tokens| Self {
-            file: settings.file,
-            field: "max_seq_length",
-            tokens,
-            is_limited: false,
-        });
-        let of_tokenizer = || {
-            let tokens = tokenizer.model_max_length()?;
-            Some(Self { file: files::CONFIG, field: "model_max_length", tokens, is_limited: true })
-        };
-        of_settings.or_else(of_tokenizer)
-    }
-
-    /// A warning if sentence-transformers would put a text of this length into the model and fail.
-    fn warning(&self, transformer: &Path, config: &ModelConfig) -> Option<String> {
-        let limit = if self.is_limited { config.max_position_embeddings } else { usize::MAX };
-        let most = config.max_tokens();
-        (self.tokens.min(limit) > most).then(|| {
-            let file = printable(transformer.join(self.file).display());
-            format!(
-                "{file}: {} is {}, but the model has positions for {most} tokens; longer texts are truncated to {most}",
-                self.field, self.tokens
-            )
-        })
-    }
 }
 
 /// Refuses a plain directory of a causal model, whose last token sentence-transformers would pool.

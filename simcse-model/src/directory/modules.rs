@@ -7,11 +7,13 @@ use std::path::{Component, Path, PathBuf};
 
 use serde::Deserialize;
 use serde_json::{Value, json};
+use simcse_tensor::{Named, Pooling};
 
 use crate::directory::config::ModelConfig;
 use crate::directory::dense::DenseModule;
 use crate::directory::layer_mix::LayerMix;
 use crate::directory::pooling::PoolingSettings;
+use crate::directory::word_weights::WordWeights;
 use crate::error::{Error, Result};
 use crate::io::files::{create_directory, read_configuration, write_bytes};
 use crate::io::json::JsonObject;
@@ -21,15 +23,18 @@ pub(crate) const MODULES: &str = "modules.json";
 const CONFIG: &str = "config.json";
 
 /// The modules that are read, trained and written.
-const KNOWN: [&str; 5] = ["Transformer", "WeightedLayerPooling", "Pooling", "Dense", "Normalize"];
+const KNOWN: [&str; 6] = ["Transformer", "WeightedLayerPooling", "WordWeights", "Pooling", "Dense", "Normalize"];
 
-/// The chain of modules: a Transformer, perhaps a WeightedLayerPooling, a Pooling, any number of
-/// Dense, perhaps a Normalize. Paths are relative to the model's directory, and stay inside it.
+/// The chain of modules: a Transformer, perhaps a WeightedLayerPooling, perhaps a WordWeights, a
+/// Pooling, any number of Dense, perhaps a Normalize. Paths are relative to the model's directory,
+/// and stay inside it.
 pub(crate) struct Modules {
     /// The directory of `config.json`, tokenizer and weights.
     pub(crate) transformer: PathBuf,
     /// The directory of the WeightedLayerPooling module, if there is one.
     pub(crate) layer_mix: Option<PathBuf>,
+    /// The directory of the WordWeights module, if there is one.
+    pub(crate) word_weights: Option<PathBuf>,
     /// The directory of the Pooling module's `config.json`.
     pub(crate) pooling: PathBuf,
     /// The directories of the Dense modules.
@@ -68,7 +73,7 @@ impl Modules {
         let entries: Vec<ModuleEntry> =
             serde_json::from_slice(&bytes).map_err(|error| Error::format(&file, "a list of modules", error))?;
         if let Some(other) = entries.iter().find(|entry| !entry.kind().is_some_and(|kind| KNOWN.contains(&kind))) {
-            let expected = "a Transformer, WeightedLayerPooling, Pooling, Dense or Normalize";
+            let expected = "a Transformer, WeightedLayerPooling, WordWeights, Pooling, Dense or Normalize";
             return Err(Error::field(&file, "type", expected, &other.class));
         }
 
@@ -79,18 +84,20 @@ impl Modules {
         };
         let transformer = next("Transformer");
         let layer_mix = next("WeightedLayerPooling");
+        let word_weights = next("WordWeights");
         let pooling = next("Pooling");
         let dense: Vec<_> = std::iter::from_fn(|| next("Dense")).collect();
         let normalize = next("Normalize");
         let (Some(transformer), Some(pooling), None) = (transformer, pooling, rest.next()) else {
-            let expected = "a Transformer, perhaps a WeightedLayerPooling, a Pooling, any number of Dense and perhaps a \
-                            Normalize, in this order";
+            let expected = "a Transformer, perhaps a WeightedLayerPooling, perhaps a WordWeights, a Pooling, any number \
+                            of Dense and perhaps a Normalize, in this order";
             let kinds: Vec<_> = entries.iter().filter_map(ModuleEntry::kind).collect();
             return Err(Error::field(&file, "type", expected, kinds.join(", ")));
         };
         Ok(Some(Self {
             transformer: transformer?,
             layer_mix: layer_mix.transpose()?,
+            word_weights: word_weights.transpose()?,
             pooling: pooling?,
             dense: dense.into_iter().collect::<Result<_>>()?,
             normalize: normalize.transpose()?,
@@ -99,11 +106,11 @@ impl Modules {
 
     /// The directories of all modules but the Transformer.
     pub(crate) fn after_transformer(&self) -> impl Iterator<Item = &Path> {
-        let modules = self.layer_mix.iter().chain([&self.pooling]).chain(&self.dense).chain(&self.normalize);
-        modules.map(PathBuf::as_path)
+        let in_front = self.layer_mix.iter().chain(&self.word_weights);
+        in_front.chain([&self.pooling]).chain(&self.dense).chain(&self.normalize).map(PathBuf::as_path)
     }
 
-    /// The directories of modules with weights, apart from the Transformer.
+    /// The directories of modules with files of weights, apart from the Transformer.
     pub(crate) fn with_weights(&self) -> impl Iterator<Item = &Path> {
         self.layer_mix.iter().chain(&self.dense).map(PathBuf::as_path)
     }
@@ -119,9 +126,21 @@ impl Modules {
         self.layer_mix.as_ref().map(|folder| LayerMix::read(&dir.join(folder), config, config_json)).transpose()
     }
 
+    /// What the tokens of the model in `dir` count for, if it says so. The first `tokens` ids may
+    /// occur in texts.
+    pub(crate) fn word_weights(&self, dir: &Path, tokens: usize) -> Result<Option<WordWeights>> {
+        self.word_weights.as_ref().map(|folder| WordWeights::read(&dir.join(folder), tokens)).transpose()
+    }
+
     /// The Pooling module of the model in `dir`, for embeddings `hidden_size` wide.
     pub(crate) fn pooling(&self, dir: &Path, hidden_size: usize) -> Result<PoolingSettings> {
-        PoolingSettings::read(&dir.join(&self.pooling).join(CONFIG), hidden_size)
+        let file = dir.join(&self.pooling).join(CONFIG);
+        let pooling = PoolingSettings::read(&file, hidden_size)?;
+        if self.word_weights.is_some() && pooling.mode != Pooling::Mean {
+            let expected = "mean behind a WordWeights module (others are not supported)";
+            return Err(Error::field(&file, "pooling_mode", expected, pooling.mode.name()));
+        }
+        Ok(pooling)
     }
 
     /// The Dense modules of the model in `dir`, the first of which gets embeddings `hidden_size`
@@ -169,6 +188,7 @@ fn inside(file: &Path, path: &str) -> Result<PathBuf> {
 pub(super) enum Module<'a> {
     Transformer,
     LayerMix(&'a LayerMix),
+    WordWeights(&'a WordWeights),
     Pooling(PoolingSettings),
     Dense(&'a DenseModule),
     Normalize,
@@ -179,6 +199,7 @@ impl Module<'_> {
         match self {
             Self::Transformer => "Transformer",
             Self::LayerMix(_) => "WeightedLayerPooling",
+            Self::WordWeights(_) => "WordWeights",
             Self::Pooling(_) => "Pooling",
             Self::Dense(_) => "Dense",
             Self::Normalize => "Normalize",
@@ -198,6 +219,7 @@ impl Module<'_> {
         let config = match self {
             Self::Transformer | Self::Normalize => return Ok(()), // it is elsewhere, or has no file
             Self::LayerMix(mix) => mix.to_json(hidden_size),
+            Self::WordWeights(weights) => weights.to_json(),
             Self::Pooling(pooling) => pooling.to_json(hidden_size),
             Self::Dense(dense) => dense.to_json(),
         };

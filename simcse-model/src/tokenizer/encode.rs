@@ -238,6 +238,11 @@ impl Tokenizer {
         self.built.max_id
     }
 
+    /// The tokens by id, up to [`max_id`](Self::max_id); empty for an id without a token.
+    pub fn vocabulary(&self) -> Vec<String> {
+        (0..=self.max_id()).map(|id| self.built.inner.id_to_token(id).unwrap_or_default()).collect()
+    }
+
     /// The file of the vocabulary, for messages.
     pub fn path(&self) -> &Path {
         &self.built.path
@@ -263,19 +268,17 @@ impl Tokenizer {
     /// For each token id up to [`max_id`](Self::max_id), whether the token continues the word of
     /// the token in front of it.
     pub fn continue_words(&self) -> Vec<bool> {
-        let inner = &self.built.inner;
-        let token = |id| inner.id_to_token(id).unwrap_or_default();
-        let tokens = || (0..=self.max_id()).map(token);
-        match inner.get_model() {
+        let tokens = self.vocabulary().into_iter();
+        match self.built.inner.get_model() {
             ModelWrapper::WordPiece(model) => {
-                tokens().map(|token| token.starts_with(&model.continuing_subword_prefix)).collect()
+                tokens.map(|token| token.starts_with(&model.continuing_subword_prefix)).collect()
             }
-            ModelWrapper::WordLevel(_) => tokens().map(|_| false).collect(),
+            ModelWrapper::WordLevel(_) => tokens.map(|_| false).collect(),
             // A word starts with the character that stands for the space in front of it.
             ModelWrapper::BPE(_) | ModelWrapper::Unigram(_) => {
                 let special = self.are_special();
                 let starts = |token: &str| token.starts_with(['\u{120}', '\u{2581}']);
-                tokens().zip(special).map(|(token, special)| !special && !starts(&token)).collect()
+                tokens.zip(special).map(|(token, special)| !special && !starts(&token)).collect()
             }
         }
     }

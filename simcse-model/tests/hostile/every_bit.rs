@@ -6,7 +6,9 @@ use std::path::Path;
 use safetensors::{Dtype, SafeTensors};
 use simcse_model::{WeightsFile, write_safetensors};
 
-use crate::{alone, bounded, load, model, model_with_dense, model_with_merges, model_with_words};
+use crate::{
+    alone, bounded, load, model, model_with_dense, model_with_merges, model_with_word_weights, model_with_words,
+};
 
 const FIXTURE: usize = 4 << 10;
 
@@ -72,6 +74,11 @@ fn dense_layers_and_mixes() {
     for name in ["3_Dense/config.json", "3_Dense/model.safetensors", "1_WeightedLayerPooling/config.json"] {
         damage(model_with_dense().path(), name);
     }
+}
+
+#[test]
+fn word_weights() {
+    damage(model_with_word_weights().path(), "1_WordWeights/config.json");
 }
 
 #[test]

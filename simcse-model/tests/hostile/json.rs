@@ -135,7 +135,11 @@ fn files() -> Vec<(&'static str, String, &'static str)> {
         ),
         ("modules.json", text(""), "modules.json: expected a list of modules, found: EOF"),
         ("modules.json", text("{}"), "modules.json: expected a list of modules"),
-        ("modules.json", text("[]"), "expected a Transformer, perhaps a WeightedLayerPooling, a Pooling, any number"),
+        (
+            "modules.json",
+            text("[]"),
+            "expected a Transformer, perhaps a WeightedLayerPooling, perhaps a WordWeights, a",
+        ),
         ("modules.json", text("[1]"), "modules.json: expected a list of modules"),
         ("modules.json", text(r#"[{"path":""}]"#), "missing field `type`"),
         ("modules.json", modules(&[POOLING, TRANSFORMER]), "found Pooling, Transformer"),
@@ -143,7 +147,7 @@ fn files() -> Vec<(&'static str, String, &'static str)> {
         (
             "modules.json",
             modules(&[TRANSFORMER, POOLING, &POOLING.replace("models.Pooling", "models.Dropout")]),
-            "WeightedLayerPooling, Pooling, Dense or Normalize, found sentence_transformers.models.Dropout",
+            "WeightedLayerPooling, WordWeights, Pooling, Dense or Normalize, found sentence_transformers.models.Dropout",
         ),
         ("modules.json", modules(&[&TRANSFORMER.replace("sentence_transformers.", "os."), POOLING]), "found os.models"),
         (

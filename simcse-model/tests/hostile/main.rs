@@ -17,7 +17,7 @@ use std::time::{Duration, Instant};
 use simcse_model::io::printable;
 use simcse_model::{
     Architecture, DenseActivation, DenseModule, ModelConfig, ModelDirectory, PooledLayers, Pooling, SentenceEncoder,
-    Tokenizer,
+    Tokenizer, WordWeights,
 };
 use simcse_testing::observe;
 use tempfile::TempDir;
@@ -107,6 +107,16 @@ fn model_with_dense() -> TempDir {
     encoder.directory.layer_mix = PooledLayers::AvgTop2.mix(1);
     encoder.add_dense(DenseModule::new(4, 3, DenseActivation::Tanh), 1);
     drop(dir);
+    let dir = tempfile::tempdir().unwrap();
+    encoder.save(dir.path()).unwrap();
+    dir
+}
+
+/// [`model`] with word weights.
+fn model_with_word_weights() -> TempDir {
+    let mut encoder = SentenceEncoder::load(model().path()).unwrap();
+    let weights = WordWeights::idf(&encoder.directory.tokenizer, &["a cat", "cats"], 10).unwrap();
+    encoder.directory.word_weights = Some(weights);
     let dir = tempfile::tempdir().unwrap();
     encoder.save(dir.path()).unwrap();
     dir

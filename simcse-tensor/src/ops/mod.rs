@@ -28,6 +28,7 @@ pub(crate) mod select;
 pub(crate) mod small_product;
 pub(crate) mod softmax;
 pub(crate) mod vocabulary_loss;
+pub(crate) mod weighted_pooling;
 pub(crate) mod weighted_sum;
 
 // Tests only: the harness that the operations' tests share, and tests of numerical edges.

@@ -14,7 +14,7 @@ use crate::ops::layer_norm::{self, LayerNorm};
 use crate::ops::linear::{self, Linear};
 use crate::ops::{
     activation, activation_linear, attention, contrastive, dense, dropout, embedding, gated_linear, normalize, pooling,
-    residual, select, weighted_sum,
+    residual, select, weighted_pooling, weighted_sum,
 };
 use crate::params::{Grads, Parameter};
 use crate::profile::{Part, time};
@@ -212,6 +212,13 @@ impl Tape<'_> {
                 let Node { value, rows, .. } = &self.nodes[x.0];
                 let mut dx = self.buffers.take(rows.tokens(), dy.ncols());
                 time(Part::POOLING, || pooling::backward(mode, excluded, value, rows, &dy, &mut dx));
+                self.buffers.give(dy);
+                d.add(x, dx, self.buffers);
+            }
+            Op::WeightedPooling { x, shares } => {
+                let rows = &self.nodes[x.0].rows;
+                let mut dx = self.buffers.take(rows.tokens(), dy.ncols());
+                time(Part::POOLING, || weighted_pooling::backward(&shares, rows, &dy, &mut dx));
                 self.buffers.give(dy);
                 d.add(x, dx, self.buffers);
             }

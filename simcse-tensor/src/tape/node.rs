@@ -39,6 +39,7 @@ pub(super) enum Op {
     Select { x: Var, index: Arc<[u32]> },
     WeightedSum { terms: Vec<(Var, f32)> },
     Pooling { x: Var, mode: Pooling, excluded: usize },
+    WeightedPooling { x: Var, shares: Arc<[f32]> },
     Dense { x: Var, dense: Dense, h: Array2<f32> },
     Normalize { x: Var, lengths: Vec<f32> },
     Contrastive { z: Var, dz: Array2<f32> },
@@ -64,6 +65,7 @@ impl Op {
             | Self::Select { .. }
             | Self::WeightedSum { .. }
             | Self::Pooling { .. }
+            | Self::WeightedPooling { .. }
             | Self::Normalize { .. }
             | Self::Contrastive { .. } => Vec::new(),
         };

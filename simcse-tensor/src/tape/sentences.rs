@@ -11,8 +11,10 @@ use crate::ops::dense::{self, Dense, DenseActivation};
 use crate::ops::linear::Linear;
 use crate::ops::normalize;
 use crate::ops::pooling::{self, Pooling};
+use crate::ops::weighted_pooling;
 use crate::params::Slot;
 use crate::profile::{Part, time};
+use crate::rows::Rows;
 use crate::tape::forward::Tape;
 use crate::tape::node::{Op, Var};
 
@@ -24,11 +26,27 @@ impl Tape<'_> {
 
     /// [`pooling`](Self::pooling) that leaves out the first `excluded` rows of each sentence.
     pub fn pooling_after(&mut self, excluded: usize, x: Var, mode: Pooling) -> Var {
+        self.pool(x, Op::Pooling { x, mode, excluded }, |x, rows, y| pooling::forward(mode, excluded, x, rows, y))
+    }
+
+    /// The sum of each sentence's rows, each times its share, (S, C). With weights that add up to 1
+    /// in every sentence, this is sentence-transformers' `WordWeights` with mean pooling.
+    ///
+    /// # Panics
+    /// If there is not one share for each row.
+    pub fn weighted_pooling(&mut self, x: Var, shares: Arc<[f32]>) -> Var {
+        assert_eq!(shares.len(), self.value(x).nrows(), "weighted_pooling: shares and rows");
+        let op = Op::WeightedPooling { x, shares: shares.clone() };
+        self.pool(x, op, |x, rows, y| weighted_pooling::forward(&shares, x, rows, y))
+    }
+
+    /// Pushes an operation that makes one row of each sentence's.
+    fn pool(&mut self, x: Var, op: Op, forward: impl FnOnce(&Array2<f32>, &Rows, &mut Array2<f32>)) -> Var {
         let rows = self.rows_of(x);
         let mut y = self.buffers.take(rows.sentences(), self.value(x).ncols());
-        time(Part::POOLING, || pooling::forward(mode, excluded, self.value(x), &rows, &mut y));
+        time(Part::POOLING, || forward(self.value(x), &rows, &mut y));
         let one_each = rows.with_lengths(std::iter::repeat_n(1, rows.sentences()));
-        self.push(Op::Pooling { x, mode, excluded }, y, Arc::new(one_each))
+        self.push(op, y, Arc::new(one_each))
     }
 
     /// `f(x·Wᵀ + b)` on the rows of sentences, (S, in) to (S, out). sentence-transformers: `Dense`.

@@ -195,9 +195,10 @@ fn training(provenance: &Provenance, encoder: &SentenceEncoder, summary: &Summar
 
 /// How tokens are pooled, and which hidden states.
 fn pooling(encoder: &SentenceEncoder) -> String {
-    let mode = encoder.directory.pooling.name();
+    let weights = if encoder.directory.word_weights.is_some() { ", weighted by word" } else { "" };
+    let mode = format!("{}{weights}", encoder.directory.pooling.name());
     match &encoder.directory.layer_mix {
-        None => mode.to_owned(),
+        None => mode,
         Some(mix) => format!("{mode} of {}", mix.name().unwrap_or("a weighted mean of layers")),
     }
 }

@@ -6,7 +6,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use simcse_model::io::{counted, hexadecimal};
-use simcse_model::{Isa, Named, SentenceEncoder};
+use simcse_model::{Isa, Named, SentenceEncoder, WordWeights};
 
 use crate::data::examples::Examples;
 use crate::error::{Error, Result};
@@ -93,7 +93,8 @@ pub struct ModelSource {
     /// Whether that is its name on the hub: it was downloaded, or read from the hub's cache.
     #[serde(default)]
     pub on_hub: bool,
-    /// SHA-256 of the values of all parameters, in the order of the layout, as little-endian f32.
+    /// SHA-256 of the values of all parameters, in the order of the layout, and of word weights, if
+    /// there are any, as little-endian f32.
     pub sha256: String,
 }
 
@@ -172,10 +173,11 @@ impl ModelSource {
     }
 }
 
-/// The digest of a model's weights, as in [`ModelSource::sha256`].
+/// The digest of a model's weights and word weights, as in [`ModelSource::sha256`].
 pub(crate) fn model_digest(encoder: &SentenceEncoder) -> String {
     let mut digest = Sha256::new();
-    for values in encoder.params.values().chunks(1 << 16) {
+    let word_weights = encoder.directory.word_weights.as_ref().map_or(&[][..], WordWeights::values);
+    for values in encoder.params.values().chunks(1 << 16).chain(word_weights.chunks(1 << 16)) {
         let bytes: Vec<u8> = values.iter().flat_map(|value| value.to_le_bytes()).collect();
         digest.update(bytes);
     }

@@ -1,9 +1,10 @@
 //! Checks of settings: each by itself, with one another, with the model and with the examples.
 
 use simcse_model::io::counted;
-use simcse_model::{DenseActivation, DenseModule, Named, Pooling, SentenceEncoder};
+use simcse_model::{DenseActivation, DenseModule, Named, Pooling, SentenceEncoder, WordWeighting, WordWeights};
 use simcse_tensor::{Hardness, Partition};
 
+use crate::data::examples::Examples;
 use crate::error::{Error, Result};
 use crate::settings::setting::{Setting, shown};
 use crate::settings::table::Settings;
@@ -156,18 +157,35 @@ impl Settings {
             encoder.directory.layer_mix = layers.mix(encoder.config().num_hidden_layers);
         }
         encoder.precision = self.precision;
+        encoder.word_weights_in_training = self.word_weights_in_training;
         Ok(())
     }
 
-    /// Gives `encoder`, at the start of a run, the template, the head of masked language modeling
-    /// and the layer of the setting `mlp`, if the run has them. Weights that the model does not
-    /// bring are drawn from the seed.
+    /// Gives `encoder`, at the start of a run on `examples`, the template, the word weights, the
+    /// head of masked language modeling and the layer of the setting `mlp`, if the run has them.
+    /// Weights that the model does not bring are drawn from the seed.
     ///
     /// # Errors
-    /// What the tokenizer, and reading the head, report.
-    pub(crate) fn add_parts(&self, encoder: &mut SentenceEncoder) -> Result<()> {
+    /// [`Error::Setting`] for word weights in front of another pooling than mean; what the
+    /// tokenizer, and reading the head, report.
+    pub(crate) fn add_parts(&self, encoder: &mut SentenceEncoder, examples: &Examples) -> Result<()> {
+        let directory = &mut encoder.directory;
         if !self.template.is_empty() {
-            encoder.directory.tokenizer.set_template(&self.template)?;
+            directory.tokenizer.set_template(&self.template)?;
+        }
+        if self.word_weights == Some(WordWeighting::None) {
+            directory.word_weights = None;
+        }
+        if (self.word_weights == Some(WordWeighting::Idf) || directory.word_weights.is_some())
+            && directory.pooling != Pooling::Mean
+        {
+            let expected = "mean with word weights, the model's or --word-weights idf";
+            return Err(refused("pooling", expected, directory.pooling.name().to_owned()));
+        }
+        if self.word_weights == Some(WordWeighting::Idf) {
+            let texts: Vec<_> = examples.texts().collect();
+            let weights = WordWeights::idf(&directory.tokenizer, &texts, directory.max_seq_length)?;
+            directory.word_weights = Some(weights);
         }
         self.add_mlm_head(encoder)?;
         let width = encoder.dimension();

@@ -33,14 +33,16 @@ const LOSS: [&str; 15] = [
     "matryoshka_dims",
     "matryoshka_weights",
 ];
+/// Other settings that concern embeddings alone.
+const OF_EMBEDDINGS: [&str; 8] =
+    ["recipe", "prompt", "word_weights_in_training", "scale", "mlm_weight", "mlp", "batch_sampler", "logging_steps"];
 /// The options of masked language modeling.
 const MASKED_LM: [&str; 3] = ["mlm_weight", "mlm_probability", "whole_word_mask"];
 
 impl Settings {
     /// Whether the setting `name` concerns a loss of embeddings alone.
     pub fn is_of_embeddings(name: &str) -> bool {
-        LOSS.contains(&name)
-            || ["recipe", "prompt", "scale", "mlm_weight", "mlp", "batch_sampler", "logging_steps"].contains(&name)
+        LOSS.contains(&name) || OF_EMBEDDINGS.contains(&name)
     }
 
     /// The defaults for training `encoder`: its own pooling and dropout rates, and no greater
@@ -139,7 +141,7 @@ impl Settings {
     /// The settings of what is pooled and of what follows, as flags, where they do not have their
     /// defaults.
     pub fn pooler_flags(&self) -> Vec<String> {
-        self.flags_of(&["pooled_layers", "mlp"])
+        self.flags_of(&["pooled_layers", "word_weights", "word_weights_in_training", "mlp"])
     }
 
     /// Those of the named settings that do not have their defaults, as flags.

@@ -1,6 +1,6 @@
 //! The table of settings.
 
-use simcse_model::{PooledLayers, Pooling, Precision};
+use simcse_model::{PooledLayers, Pooling, Precision, WordWeighting};
 use simcse_tensor::{Hardness, Partition, Rows};
 
 use crate::data::batches::BatchSampler;
@@ -84,6 +84,16 @@ settings! {
         /// Which layers' outputs are pooled: last, that of the last layer; avg_top2, the mean of
         /// the last two; avg_first_last, the mean of the first and the last
         pooled_layers: Option<PooledLayers> = None, "LAYERS" default "the model's, or last", "layers" if |_| true;
+
+        /// How much each token counts in mean pooling: idf, its inverse document frequency in the
+        /// text that is trained on; none, all the same. Evaluations and the model that is saved
+        /// weigh tokens; training does not, unless --word-weights-in-training says so. For a model
+        /// that started from nothing, which does not know which words matter
+        word_weights: Option<WordWeighting> = None, "WEIGHTS" default "the model's, or none", "word weights" if |_| true;
+
+        /// Weigh tokens in training, too, as sentence-transformers does; training then unlearns
+        /// what the weights add
+        word_weights_in_training: bool = false, "", "true or false" if |_| true;
 
         /// Add a layer with tanh to what is pooled, as SimCSE's authors do: none; always, in
         /// training and as part of the model; only_train, in training alone (their

@@ -1,6 +1,6 @@
 //! Types that only settings have, and how values that are chosen by name are read and written.
 
-use simcse_model::{Named, PooledLayers, Pooling, Precision};
+use simcse_model::{Named, PooledLayers, Pooling, Precision, WordWeighting};
 use simcse_tensor::{Hardness, Partition};
 
 use crate::data::batches::BatchSampler;
@@ -156,7 +156,19 @@ macro_rules! named_values {
     )*};
 }
 
-named_values!(BatchSampler, Direction, Hardness, Mlp, Partition, PooledLayers, Pooling, Recipe, Rounding, Training);
+named_values!(
+    BatchSampler,
+    Direction,
+    Hardness,
+    Mlp,
+    Partition,
+    PooledLayers,
+    Pooling,
+    Recipe,
+    Rounding,
+    Training,
+    WordWeighting
+);
 
 impl Value for Precision {
     /// `auto` is the fastest one on this processor.

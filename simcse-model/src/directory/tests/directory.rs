@@ -226,7 +226,7 @@ fn modules_that_cannot_be_honoured_are_named() {
     refused(
         "modules.json",
         "[]",
-        "expected a Transformer, perhaps a WeightedLayerPooling, a Pooling, any number of Dense",
+        "expected a Transformer, perhaps a WeightedLayerPooling, perhaps a WordWeights, a Pooling, any number",
     );
     refused("modules.json", "{}", "modules.json: expected a list of modules");
     for path in ["/etc", "../other", "a/../..", "..\\\\other"] {

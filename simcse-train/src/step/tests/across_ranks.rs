@@ -54,7 +54,7 @@ fn cases() -> Vec<Case> {
 
 fn model(settings: &Settings) -> SentenceEncoder {
     let mut encoder = encoder(Architecture::Bert, 2, 32);
-    settings.add_parts(&mut encoder).unwrap();
+    settings.add_mlm_head(&mut encoder).unwrap();
     encoder
 }
 
