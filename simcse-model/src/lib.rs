@@ -89,3 +89,4 @@ pub use simcse_tensor::{
     Activation, BufferPool, DenseActivation, Isa, Named, Pooling, Precision, UnknownName, names_of,
 };
 pub use tokenizer::encode::{Tokenizer, TokenizerKind, Tokens};
+pub use tokenizer::template::{TEMPLATE_MASK, TEMPLATE_TEXT};

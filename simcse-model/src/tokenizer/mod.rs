@@ -18,7 +18,7 @@ mod patterns;
 mod pipeline;
 mod settings;
 mod special_tokens;
-mod template;
+pub(crate) mod template;
 mod token;
 mod token_files;
 mod vocabulary;

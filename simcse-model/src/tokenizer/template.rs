@@ -14,9 +14,9 @@ use crate::tokenizer::files::{ALL, CONFIG, TOKENIZER};
 use crate::tokenizer::made;
 
 /// What stands for the text in a template.
-const TEXT: &str = "[X]";
+pub const TEMPLATE_TEXT: &str = "[X]";
 /// What stands for the tokenizer's own mask token at the end of a template.
-const MASK: &str = "[MASK]";
+pub const TEMPLATE_MASK: &str = "[MASK]";
 
 impl Tokenizer {
     /// From now on, encodes every text in place of `[X]` in `template`. What is in front of `[X]`
@@ -31,13 +31,13 @@ impl Tokenizer {
     /// refuses.
     pub fn set_template(&mut self, template: &str) -> Result<()> {
         let invalid = |expected, found: &str| Error::field(&self.built.path, "template", expected, found);
-        let (before, after) = template.split_once(TEXT).ok_or_else(|| invalid("one with [X]", template))?;
+        let (before, after) = template.split_once(TEMPLATE_TEXT).ok_or_else(|| invalid("one with [X]", template))?;
         if self.built.template.iter().any(|id| !self.built.special_ids.contains(id)) {
             return Err(invalid("a tokenizer that has none yet", "one"));
         }
         let own = self.built.template.split_at(self.built.tokens_in_front);
         let before = [own.0, &self.words(before)?].concat();
-        let after = match after.strip_suffix(MASK) {
+        let after = match after.strip_suffix(TEMPLATE_MASK) {
             Some(after) => {
                 let mask = self.mask_id().ok_or_else(|| invalid("a tokenizer with a mask token", "none"))?;
                 [&self.words(after)?[..], &[mask]].concat()

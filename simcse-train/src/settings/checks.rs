@@ -1,7 +1,9 @@
 //! Checks of settings: each by itself, with one another, with the model and with the examples.
 
 use simcse_model::io::counted;
-use simcse_model::{DenseActivation, DenseModule, Named, Pooling, SentenceEncoder, WordWeighting, WordWeights};
+use simcse_model::{
+    DenseActivation, DenseModule, Named, Pooling, SentenceEncoder, TEMPLATE_MASK, WordWeighting, WordWeights,
+};
 use simcse_tensor::{Hardness, Partition};
 
 use crate::data::examples::Examples;
@@ -73,10 +75,7 @@ impl Settings {
         if self.off_dropout && self.noise_negatives > 0 {
             return alone("off-dropout", "it or --noise-negatives: which view noise is compared with is not defined");
         }
-        if !self.template.is_empty() && self.has_masked_lm() {
-            return alone("template", "it or masked language modeling, which would mask the template's words");
-        }
-        if self.template.ends_with("[MASK]") && self.pooling != Pooling::LastToken {
+        if self.template.ends_with(TEMPLATE_MASK) && self.pooling != Pooling::LastToken {
             let expected = "lasttoken with a --template that ends in [MASK]";
             return Err(refused("pooling", expected, self.pooling.name().to_owned()));
         }

@@ -1,6 +1,6 @@
 //! The table of settings.
 
-use simcse_model::{PooledLayers, Pooling, Precision, WordWeighting};
+use simcse_model::{PooledLayers, Pooling, Precision, TEMPLATE_MASK, TEMPLATE_TEXT, WordWeighting};
 use simcse_tensor::{Hardness, Partition, Rows};
 
 use crate::data::batches::BatchSampler;
@@ -61,7 +61,7 @@ settings! {
         /// not used in training unless it is given here, as in sentence-transformers
         prompt: String = String::new(), "TEXT" default "none",
             "a text that goes in front of the sentence (for one around it, see --template)"
-                if |prompt| !prompt.contains("[X]");
+                if |prompt| !prompt.contains(TEMPLATE_TEXT);
 
         /// Encode every sentence inside this text, in place of [X], from now on: it becomes part of
         /// the model's tokenizer, and counts toward the length. [MASK] at its end stands for the
@@ -270,7 +270,7 @@ fn each_once(directions: &[Direction]) -> bool {
 }
 
 fn is_template(text: &str) -> bool {
-    let parts: Vec<_> = text.split("[X]").collect();
-    let mask = text.find("[MASK]");
-    parts.len() == 2 && mask.is_none_or(|start| text[start..] == *"[MASK]" && !parts[0].contains("[MASK]"))
+    let parts: Vec<_> = text.split(TEMPLATE_TEXT).collect();
+    let mask = text.find(TEMPLATE_MASK);
+    parts.len() == 2 && mask.is_none_or(|start| text[start..] == *TEMPLATE_MASK && !parts[0].contains(TEMPLATE_MASK))
 }

@@ -1,7 +1,7 @@
 //! Which tokens of a text are masked, and what takes their place (Devlin et al. 2019, section 3.1).
 //!
-//! transformers: `DataCollatorForLanguageModeling`. Each token that is not special is chosen with a
-//! probability, or with whole-word masking each word, with all of its tokens. Of the chosen tokens,
+//! transformers: `DataCollatorForLanguageModeling`. Each token that is neither special nor a
+//! template's is chosen with a probability, or with whole-word masking each word, with all of its tokens. Of the chosen tokens,
 //! 80% become the mask token, 10% a random token, and 10% stay.
 //!
 //! Like a dropout mask, a choice is a function of its coordinates (seed, step, text, position).
@@ -27,6 +27,8 @@ pub struct Masking {
     special: Vec<bool>,
     /// For each token id, whether it shares the choice of the token in front of it.
     continues: Vec<bool>,
+    /// How many tokens the tokenizer puts in front of a text, and behind it.
+    around: (usize, usize),
     mask: u32,
 }
 
@@ -45,27 +47,31 @@ impl Masking {
     /// Masking for a model's tokenizer.
     ///
     /// # Errors
-    /// [`Error::NoMask`] if the tokenizer has no mask token.
+    /// [`Error::NoMask`] if the tokenizer has no mask token; what it reports.
     pub fn new(tokenizer: &Tokenizer, probability: f32, whole_words: bool) -> Result<Self> {
         let mask = tokenizer.mask_id().ok_or_else(|| Error::NoMask { file: source_name(tokenizer.path()) })?;
         let special = tokenizer.are_special();
         let continues = if whole_words { tokenizer.continue_words() } else { vec![false; special.len()] };
-        Ok(Self { probability: probability.into(), special, continues, mask })
+        let around = tokenizer.tokens_around("", usize::MAX)?;
+        Ok(Self { probability: probability.into(), special, continues, around, mask })
     }
 
     /// Masks a text, whose coordinates are the seed of `philox`, a step and a stream.
     pub fn mask(&self, philox: &Philox, step: u32, stream: u32, ids: &[u32]) -> Masked {
         let mut masked = Masked { ids: ids.to_vec(), ..Masked::default() };
+        let (in_front, behind) = self.around;
+        let is_own = |position: usize| {
+            (in_front..ids.len() - behind).contains(&position) && !self.special[ids[position] as usize]
+        };
         let mut chosen = false;
-        for (position, id) in masked.ids.iter_mut().enumerate() {
-            let position = position as u32;
-            if self.special[*id as usize] {
-                chosen = false;
+        for (index, id) in masked.ids.iter_mut().enumerate() {
+            if !is_own(index) {
                 continue;
             }
+            let position = index as u32;
             let words = |purpose| philox.block([position, stream, step, purpose]);
             // The first token of a text starts a word, whatever it looks like.
-            if !self.continues[*id as usize] || position == 0 || self.special[ids[position as usize - 1] as usize] {
+            if !self.continues[*id as usize] || index == 0 || !is_own(index - 1) {
                 chosen = share(words(CHOICE)[0]) < self.probability;
             }
             if chosen {
@@ -150,6 +156,16 @@ mod tests {
         // After a special token, a continuation is a word of its own.
         let lone = masking.mask(&Philox::new(1), 0, 0, &[2, 6, 6, 3]).positions;
         assert!(lone.is_empty() || lone == [1, 2]);
+    }
+
+    #[test]
+    fn the_words_of_a_template_are_not_masked() {
+        let mut tokenizer = Tokenizer::word_piece(&WORDS, true).unwrap();
+        tokenizer.set_template("booting [X] usb").unwrap();
+        let ids = &tokenizer.encode_batch(&["from usb"], 16).unwrap().ids[0];
+        assert_eq!(ids, &[2, 5, 6, 7, 8, 8, 3]);
+        let masking = Masking::new(&tokenizer, 0.999, true).unwrap();
+        assert_eq!(masking.mask(&Philox::new(1), 0, 0, ids).positions, [3, 4]);
     }
 
     #[test]

@@ -82,7 +82,6 @@ fn variants_are_combined_only_as_they_are_defined() {
             &[("template", "This sentence : \"[X]\" means [MASK].")],
             "--template: expected a text with one [X], and [MASK] at",
         ),
-        (&[("template", "a [X]"), ("mlm_weight", "0.1")], "--template: expected it or masked language modeling"),
         (&[("template", "This sentence")], "--template: expected a text with one [X]"),
         (&[("template", "[X] and [X]")], "--template: expected a text with one [X]"),
         (&[("template", "[MASK] [X] [MASK]")], "--template: expected a text with one [X]"),
