@@ -6,13 +6,14 @@ use libfuzzer_sys::fuzz_target;
 use simcse_fuzz::{bounded, file, model};
 use simcse_model::ModelDirectory;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "modules.json",
     "1_Pooling/config.json",
     "sentence_bert_config.json",
     "config_sentence_transformers.json",
     "2_Dense/config.json",
     "1_WeightedLayerPooling/config.json",
+    "1_WordWeights/config.json",
 ];
 
 fuzz_target!(|bytes: &[u8]| {

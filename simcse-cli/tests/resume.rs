@@ -122,10 +122,13 @@ fn a_run_with_word_weights_resumed_from_any_step_ends_with_the_same_weights() {
     let options = "--max-steps 5 --save-steps 1 --word-weights idf --word-weights-in-training";
     check_resumes(&workspace, &format!("{train} {options}"), 5);
     assert!(workspace.path("whole/1_WordWeights/config.json").exists());
+    workspace
+        .stdout("train in.txt --model whole --batch-size 8 --max-steps 1 --word-weights none --output-dir without");
+    assert!(!workspace.path("without/1_WordWeights").exists());
     let card = fs::read_to_string(workspace.path("whole/README.md")).unwrap();
     assert!(card.contains("| pooling | mean, weighted by word |"), "{card}");
     let error = workspace.error(&format!("{TRAIN} other --word-weights idf --pooling cls"), 1);
-    assert!(error.contains("--pooling: expected mean with word weights"), "{error}");
+    assert!(error.contains("--pooling: expected mean with --word-weights idf, found cls"), "{error}");
 }
 
 #[test]

@@ -2,7 +2,8 @@
 //!
 //! A draw is tokenized once, even if the memory plan looks at it before the first step. Texts that
 //! the tokenizer turns into the same token ids are equal. Which ones are is found out when they are
-//! drawn, because a run must not wait until all of its text is tokenized.
+//! drawn, because a run must not wait until all of its text is tokenized (only word weights make
+//! it wait).
 //!
 //! This file knows examples, steps and a tokenizer. It must not know losses or files.
 

@@ -216,6 +216,9 @@ fn published_variants_give_the_same_bits_for_any_threads_and_pieces() {
     ];
     let usual = settings(6, Precision::F32);
     let plain = trained(2, &usual);
+    // Unless they are asked to, word weights leave training alone.
+    let idf = Some(WordWeighting::Idf);
+    assert!(trained(2, &Settings { word_weights: idf, ..usual.clone() }) == plain);
     for variant in variants {
         let Settings { batch_size, max_seq_length, max_steps, .. } = usual;
         let whole = Settings { batch_size, max_seq_length, max_steps, ..variant };

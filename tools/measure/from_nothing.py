@@ -19,6 +19,7 @@ Needs numpy and target/debug/simcse.
 import argparse
 import json
 import shlex
+import shutil
 import subprocess
 import time
 from pathlib import Path
@@ -76,7 +77,7 @@ def main():
     ]
     names = [name for name in pretrained["after"] if name.endswith(("_map", "map@100"))]
     rows = {"random weights": [pretrained["before"]], **baselines(args, base), "pretrained": [pretrained["after"]]}
-    if "--word-weights" in args.train:
+    if "--word-weights" in shlex.split(args.train):
         rows["pretrained, with word weights"] = [tuned[0]["before"]]
         rows["pretrained and tuned, without word weights"] = [
             scored(args, args.out / f"seed-{seed}", [*evaluation, "--word-weights", "none"])
@@ -109,7 +110,7 @@ def baselines(args, base):
 def peer(args, base, seed, evaluation):
     """Tunes the pretrained directory with sentence-transformers, and scores it with this program."""
     directory = args.out / f"peer-{seed}"
-    if not directory.exists():
+    if not (directory / "modules.json").exists():  # it is written at the end
         lines = args.out / "sentences.txt"
         if not lines.exists():
             import gzip
@@ -125,8 +126,12 @@ def scored(args, model, flags):
     """The figures of a model: those before a step at a learning rate of next to nothing."""
     done = model.with_suffix(".scored.json")
     if not done.exists():
+        out = model.with_suffix(".scored")
+        shutil.rmtree(out, ignore_errors=True)
+        given = shlex.split(args.train)
+        precision = given[given.index("--precision"):][:2] if "--precision" in given else []
         output, _ = run([SIMCSE, "train", *args.tune_on, "--model", model, "--max-steps", "1", "--learning-rate", "1e-30",
-                         *flags, "--output-dir", model.with_suffix(".scored"), "--json"])
+                         *precision, *flags, "--output-dir", out, "--json"])
         done.write_text(json.dumps(json.loads(output.splitlines()[-1])["before"]) + "\n")
     return json.loads(done.read_text())
 

@@ -68,7 +68,8 @@ pub struct ModelDirectory {
     pub layer_mix: Option<LayerMix>,
     /// How much each token counts in mean pooling; `None` if all count the same.
     pub word_weights: Option<WordWeights>,
-    /// How token embeddings become a sentence embedding; mean for a plain Hugging Face directory.
+    /// How token embeddings become a sentence embedding, always mean with word weights; mean for a
+    /// plain Hugging Face directory.
     pub pooling: Pooling,
     /// Whether pooling includes the tokens of a prompt.
     pub include_prompt: bool,
@@ -116,8 +117,7 @@ impl ModelDirectory {
                 modules.check_normalize(dir)?;
                 let width = config.hidden_size;
                 let mix = modules.layer_mix(dir, &config, &json)?;
-                let tokens = config.vocab_size.min(tokenizer.max_id() as usize + 1);
-                let word_weights = modules.word_weights(dir, tokens)?;
+                let word_weights = modules.word_weights(dir, tokenizer.ids())?;
                 let pooling = modules.pooling(dir, width)?;
                 (mix, word_weights, pooling, modules.dense(dir, width)?)
             }

@@ -137,7 +137,7 @@ impl Modules {
         let file = dir.join(&self.pooling).join(CONFIG);
         let pooling = PoolingSettings::read(&file, hidden_size)?;
         if self.word_weights.is_some() && pooling.mode != Pooling::Mean {
-            let expected = "mean behind a WordWeights module (others are not supported)";
+            let expected = "mean with a WordWeights module (others are not supported)";
             return Err(Error::field(&file, "pooling_mode", expected, pooling.mode.name()));
         }
         Ok(pooling)
@@ -216,18 +216,20 @@ impl Module<'_> {
 
     /// Writes everything of the module but weights that are trained.
     fn write(self, folder: &Path, hidden_size: usize) -> Result<()> {
-        let config = match self {
-            Self::Transformer | Self::Normalize => return Ok(()), // it is elsewhere, or has no file
-            Self::LayerMix(mix) => mix.to_json(hidden_size),
-            Self::WordWeights(weights) => weights.to_json(),
-            Self::Pooling(pooling) => pooling.to_json(hidden_size),
-            Self::Dense(dense) => dense.to_json(),
-        };
-        create_directory(folder).map_err(Error::io(folder))?;
-        write_bytes(&folder.join(CONFIG), format!("{config:#}\n").as_bytes())?;
+        let file = folder.join(CONFIG);
+        let write = |config: Value| write_bytes(&file, format!("{config:#}\n").as_bytes());
+        if !matches!(self, Self::Transformer | Self::Normalize) {
+            create_directory(folder).map_err(Error::io(folder))?;
+        }
         match self {
-            Self::LayerMix(mix) => mix.write_weights(folder),
-            _ => Ok(()),
+            Self::Transformer | Self::Normalize => Ok(()), // it is elsewhere, or has no file
+            Self::LayerMix(mix) => {
+                write(mix.to_json(hidden_size))?;
+                mix.write_weights(folder)
+            }
+            Self::WordWeights(weights) => weights.write(&file),
+            Self::Pooling(pooling) => write(pooling.to_json(hidden_size)),
+            Self::Dense(dense) => write(dense.to_json()),
         }
     }
 }

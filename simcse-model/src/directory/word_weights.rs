@@ -1,20 +1,22 @@
 //! How much each token counts in the mean of a sentence's tokens.
 //!
-//! sentence-transformers: `WordWeights`, between the Transformer and the Pooling, in front of mean
-//! pooling. The weights are not trained.
+//! sentence-transformers: `WordWeights`, between the Transformer and the Pooling, with mean
+//! pooling. The weights are not trained: sentence-transformers would change them, but loads those
+//! of `config.json` again.
 
 use std::collections::HashMap;
+use std::io;
 use std::ops::Range;
 use std::path::Path;
 use std::sync::Arc;
 
 use rayon::prelude::*;
-use serde::Deserialize;
-use serde_json::{Value, json};
+use serde::ser::SerializeStruct;
+use serde::{Deserialize, Serialize, Serializer};
 use simcse_tensor::Named;
 
 use crate::error::{Error, Result};
-use crate::io::files::read_vocabulary;
+use crate::io::files::{read_vocabulary, write_atomically};
 use crate::tokenizer::encode::Tokenizer;
 
 /// What tokens count for, by name.
@@ -44,7 +46,7 @@ impl Named for WordWeighting {
 ///
 /// let words = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "cat", "sleeps", "barks"];
 /// let tokenizer = Tokenizer::word_piece(&words, true)?;
-/// let weights = WordWeights::idf(&tokenizer, &["the cat sleeps", "the cat", "the dog"], 16)?;
+/// let weights = WordWeights::idf(&tokenizer, "", &["the cat sleeps", "the cat", "the dog"], 16)?;
 /// let [the, cat, sleeps] = [5, 6, 7].map(|id| weights.values()[id]);
 /// assert_eq!([the, cat, sleeps], [1.0, (4.0_f32 / 3.0).ln() + 1.0, (4.0_f32 / 2.0).ln() + 1.0]);
 /// # Ok::<(), simcse_model::Error>(())
@@ -77,7 +79,7 @@ fn is_weight(weight: f32) -> bool {
 }
 
 impl WordWeights {
-    /// These weights of the tokens up to [`Tokenizer::max_id`], by id.
+    /// These weights of all of [`Tokenizer::ids`].
     ///
     /// # Panics
     /// If there are more or fewer, or if one is not finite or less than 0.
@@ -88,18 +90,23 @@ impl WordWeights {
         Self { vocabulary, weights }
     }
 
-    /// Inverse document frequencies of tokens in `texts`, each truncated to `max_length` tokens:
-    /// `ln((1 + n)/(1 + df)) + 1`, where `df` of the `n` texts have the token. scikit-learn:
-    /// `TfidfTransformer(smooth_idf=True)`. Special tokens, which are in every text, have 1; tokens
-    /// in no text have the largest weight.
+    /// Inverse document frequencies of tokens in `texts`, with `prompt` in front of each and
+    /// truncated to `max_length` tokens: `ln((1 + n)/(1 + df)) + 1`, where `df` of the `n` texts
+    /// have the token. scikit-learn: `TfidfTransformer(smooth_idf=True)`. A token that is in every
+    /// text, such as `[CLS]`, has 1; one that is in no text has the largest weight.
     ///
     /// # Errors
     /// As [`Tokenizer::encode_batch`].
-    pub fn idf<S: AsRef<str> + Sync>(tokenizer: &Tokenizer, texts: &[S], max_length: usize) -> Result<Self> {
+    pub fn idf<S: AsRef<str> + Sync>(
+        tokenizer: &Tokenizer,
+        prompt: &str,
+        texts: &[S],
+        max_length: usize,
+    ) -> Result<Self> {
         const AT_A_TIME: usize = 4096;
-        let mut frequencies = vec![0_u64; tokenizer.max_id() as usize + 1];
+        let mut frequencies = vec![0_u64; tokenizer.ids()];
         for texts in texts.chunks(AT_A_TIME) {
-            let mut ids = tokenizer.encode_batch(texts, max_length)?.ids;
+            let mut ids = tokenizer.encode_prompted(prompt, texts, max_length)?.ids;
             ids.par_iter_mut().for_each(|ids| ids.sort_unstable());
             for mut ids in ids {
                 ids.dedup();
@@ -160,12 +167,12 @@ impl WordWeights {
         }
     }
 
-    /// The module's `config.json`.
-    pub(super) fn to_json(&self) -> Value {
-        let weights = self.vocabulary.iter().zip(&self.weights);
-        let weights: serde_json::Map<_, _> =
-            weights.map(|(word, &weight)| (word.clone(), f64::from(weight).into())).collect();
-        json!({ "vocab": self.vocabulary, "word_weights": weights, "unknown_word_weight": 1.0 })
+    /// Writes the module's `config.json`, without another copy of the vocabulary in memory.
+    ///
+    /// # Errors
+    /// [`Error::Io`].
+    pub(super) fn write(&self, file: &Path) -> Result<()> {
+        write_atomically(file, |writer| serde_json::to_writer_pretty(writer, self).map_err(io::Error::from))
     }
 
     /// A close upper bound on the bytes of the module's `config.json`.
@@ -175,8 +182,31 @@ impl WordWeights {
     }
 }
 
+/// The module's `config.json`.
+impl Serialize for WordWeights {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        let weights = self.vocabulary.iter().zip(self.weights.iter().copied().map(f64::from));
+        let mut config = serializer.serialize_struct("WordWeights", 3)?;
+        config.serialize_field("vocab", &self.vocabulary)?;
+        config.serialize_field("word_weights", &Pairs(weights))?;
+        config.serialize_field("unknown_word_weight", &one())?;
+        config.end()
+    }
+}
+
+/// An object of these keys and values.
+struct Pairs<I>(I);
+
+impl<'a, I: Iterator<Item = (&'a String, f64)> + Clone> Serialize for Pairs<I> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> std::result::Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.clone())
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     const WORDS: [&str; 7] = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "Cat", "sleeps"];
@@ -203,9 +233,9 @@ mod tests {
         let tokenizer = Tokenizer::word_piece(&WORDS, false).unwrap();
         let weights = (0..7).map(|id| (id as f32).exp() / 3.0).collect();
         let weights = WordWeights::new(&tokenizer, weights);
-        let written = weights.to_json();
-        assert!(format!("{written:#}").len() <= weights.size_on_disk() + 100);
-        assert_eq!(read(&written.to_string()).unwrap(), weights);
+        let written = serde_json::to_string_pretty(&weights).unwrap();
+        assert!(written.len() <= weights.size_on_disk() + 100);
+        assert_eq!(read(&written).unwrap(), weights);
     }
 
     #[test]

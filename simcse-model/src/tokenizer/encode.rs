@@ -200,7 +200,7 @@ impl Tokenizer {
         if ids.len() > room + self.built.template.len() {
             return Err(failed(format!("{} tokens, {} of them special", ids.len(), self.built.template.len())));
         }
-        if let Some(&id) = ids.iter().find(|&&id| id > self.built.max_id || id as usize >= self.embeddings) {
+        if let Some(&id) = ids.iter().find(|&&id| id as usize >= self.ids()) {
             return Err(failed(self.beyond(id)));
         }
         Ok((ids, cut))
@@ -209,8 +209,7 @@ impl Tokenizer {
     /// Why a text cannot have this token.
     fn beyond(&self, id: u32) -> String {
         let token = self.built.inner.id_to_token(id).unwrap_or_default();
-        let limit = self.embeddings.min(self.built.max_id as usize + 1);
-        format!("token {token:?} has id {id}, expected less than the model's vocab_size {limit}")
+        format!("token {token:?} has id {id}, expected less than the model's vocab_size {}", self.ids())
     }
 
     /// Lower-cases texts before any other step, unless the tokenizer's normalizer already does, as
@@ -238,9 +237,15 @@ impl Tokenizer {
         self.built.max_id
     }
 
-    /// The tokens by id, up to [`max_id`](Self::max_id); empty for an id without a token.
+    /// The number of token ids that a text may have: those up to [`max_id`](Self::max_id) that the
+    /// model has an embedding for.
+    pub fn ids(&self) -> usize {
+        self.embeddings.min(self.built.max_id as usize + 1)
+    }
+
+    /// The tokens of all [`ids`](Self::ids); empty for an id without a token.
     pub fn vocabulary(&self) -> Vec<String> {
-        (0..=self.max_id()).map(|id| self.built.inner.id_to_token(id).unwrap_or_default()).collect()
+        (0..self.ids() as u32).map(|id| self.built.inner.id_to_token(id).unwrap_or_default()).collect()
     }
 
     /// The file of the vocabulary, for messages.
@@ -260,12 +265,12 @@ impl Tokenizer {
         &self.built.special_ids
     }
 
-    /// For each token id up to [`max_id`](Self::max_id), whether the settings call it special.
+    /// For each of all [`ids`](Self::ids), whether the settings call it special.
     pub fn are_special(&self) -> Vec<bool> {
-        (0..=self.max_id()).map(|id| self.built.special_ids.contains(&id)).collect()
+        (0..self.ids() as u32).map(|id| self.built.special_ids.contains(&id)).collect()
     }
 
-    /// For each token id up to [`max_id`](Self::max_id), whether the token continues the word of
+    /// For each of all [`ids`](Self::ids), whether the token continues the word of
     /// the token in front of it.
     pub fn continue_words(&self) -> Vec<bool> {
         let tokens = self.vocabulary().into_iter();

@@ -115,7 +115,7 @@ fn model_with_dense() -> TempDir {
 /// [`model`] with word weights.
 fn model_with_word_weights() -> TempDir {
     let mut encoder = SentenceEncoder::load(model().path()).unwrap();
-    let weights = WordWeights::idf(&encoder.directory.tokenizer, &["a cat", "cats"], 10).unwrap();
+    let weights = WordWeights::idf(&encoder.directory.tokenizer, "", &["a cat", "cats"], 10).unwrap();
     encoder.directory.word_weights = Some(weights);
     let dir = tempfile::tempdir().unwrap();
     encoder.save(dir.path()).unwrap();

@@ -29,7 +29,7 @@ impl Tape<'_> {
         self.pool(x, Op::Pooling { x, mode, excluded }, |x, rows, y| pooling::forward(mode, excluded, x, rows, y))
     }
 
-    /// The sum of each sentence's rows, each times its share, (S, C). With weights that add up to 1
+    /// The sum of each sentence's rows, each times its share, (S, C). With shares that add up to 1
     /// in every sentence, this is sentence-transformers' `WordWeights` with mean pooling.
     ///
     /// # Panics

@@ -300,7 +300,8 @@ struct Probe {
 impl Probe {
     /// Computes the gradient of one sentence of `tokens` tokens, and encodes it.
     fn of(encoder: &SentenceEncoder, settings: &Settings, tokens: usize) -> Self {
-        let sentence = vec![encoder.config().pad_token_id as u32; tokens.max(1)];
+        let last = encoder.directory.tokenizer.ids() - 1;
+        let sentence = vec![encoder.config().pad_token_id.min(last) as u32; tokens.max(1)];
         let tokens = 2 * sentence.len() as u64;
         let mut buffers = StepBuffers::default().with_room(2 * sentence.len());
         let mut grads = Grads::zeros(encoder.params.layout().clone());

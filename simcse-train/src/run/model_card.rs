@@ -77,7 +77,7 @@ fn introduction_of_language_model(provenance: &Provenance) -> String {
 # A language model trained by masked language modeling
 
 Starting from {base}, it was trained to predict masked tokens of {count}
-sentences of `{data}` ([BERT](https://arxiv.org/abs/1810.04805)). The mean of its token embeddings is a
+sentences of `{data}` ([BERT](https://arxiv.org/abs/1810.04805)). Its token embeddings, pooled, are a
 first sentence embedding; SimCSE makes a better one of it (`simcse train SENTENCES --model` with this
 directory). The head that predicts tokens is in `mlm_head.safetensors`.
 ",
@@ -175,7 +175,7 @@ fn training(provenance: &Provenance, encoder: &SentenceEncoder, summary: &Summar
         loss = figure(summary.train_loss),
         length = settings.max_seq_length,
         prompt = prompt(&settings.prompt),
-        pooling = pooling(encoder),
+        pooling = pooling(encoder, settings),
         dense = dense(encoder, settings.mlp),
         scale = if settings.objective == Training::Contrastive {
             format!("| scale | {} |\n", settings.scale)
@@ -194,13 +194,16 @@ fn training(provenance: &Provenance, encoder: &SentenceEncoder, summary: &Summar
 }
 
 /// How tokens are pooled, and which hidden states.
-fn pooling(encoder: &SentenceEncoder) -> String {
-    let weights = if encoder.directory.word_weights.is_some() { ", weighted by word" } else { "" };
-    let mode = format!("{}{weights}", encoder.directory.pooling.name());
-    match &encoder.directory.layer_mix {
-        None => mode,
-        Some(mix) => format!("{mode} of {}", mix.name().unwrap_or("a weighted mean of layers")),
-    }
+fn pooling(encoder: &SentenceEncoder, settings: &Settings) -> String {
+    let directory = &encoder.directory;
+    let layers = directory.layer_mix.as_ref().map(|mix| mix.name().unwrap_or("a weighted mean of layers"));
+    let layers = layers.map_or(String::new(), |layers| format!(" of {layers}"));
+    let weights = match &directory.word_weights {
+        None => "",
+        Some(_) if settings.word_weights_in_training => ", weighted by word",
+        Some(_) => ", weighted by word except in training",
+    };
+    format!("{}{layers}{weights}", directory.pooling.name())
 }
 
 /// The row of the dense layers that follow pooling, if there are any.

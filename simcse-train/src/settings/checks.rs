@@ -75,6 +75,9 @@ impl Settings {
         if self.off_dropout && self.noise_negatives > 0 {
             return alone("off-dropout", "it or --noise-negatives: which view noise is compared with is not defined");
         }
+        if self.word_weights == Some(WordWeighting::Idf) && self.pooling != Pooling::Mean {
+            return Err(refused("pooling", "mean with --word-weights idf", self.pooling.name().to_owned()));
+        }
         if self.template.ends_with(TEMPLATE_MASK) && self.pooling != Pooling::LastToken {
             let expected = "lasttoken with a --template that ends in [MASK]";
             return Err(refused("pooling", expected, self.pooling.name().to_owned()));
@@ -134,8 +137,8 @@ impl Settings {
     /// Gives `encoder` the length, pooling, pooled layers and precision of the settings.
     ///
     /// # Errors
-    /// [`Error::Setting`] if the model cannot encode sentences of that length, or its embeddings
-    /// have fewer values than --matryoshka-dims names.
+    /// [`Error::Setting`] if the model cannot encode sentences of that length, if its embeddings
+    /// have fewer values than --matryoshka-dims names, or if word weights and pooling do not fit.
     pub(crate) fn apply_to(&self, encoder: &mut SentenceEncoder) -> Result<()> {
         let most = encoder.config().max_tokens();
         if self.max_seq_length > most {
@@ -150,8 +153,21 @@ impl Settings {
             let expected = format!("at most {width} for this model");
             return Err(refused("matryoshka-dims", &expected, listed(&self.matryoshka_dims)));
         }
-        encoder.directory.max_seq_length = self.max_seq_length;
-        encoder.directory.pooling = self.pooling;
+        let directory = &mut encoder.directory;
+        if self.word_weights == Some(WordWeighting::None) {
+            directory.word_weights = None;
+        }
+        let weighted = self.word_weights == Some(WordWeighting::Idf) || directory.word_weights.is_some();
+        if weighted && self.pooling != Pooling::Mean {
+            let expected = "mean, because the model has word weights (--word-weights none removes them)";
+            return Err(refused("pooling", expected, self.pooling.name().to_owned()));
+        }
+        if self.word_weights_in_training && !weighted {
+            let expected = "a model with word weights, or --word-weights idf";
+            return Err(refused("word-weights-in-training", expected, "neither".to_owned()));
+        }
+        directory.max_seq_length = self.max_seq_length;
+        directory.pooling = self.pooling;
         if let Some(layers) = self.pooled_layers {
             encoder.directory.layer_mix = layers.mix(encoder.config().num_hidden_layers);
         }
@@ -165,25 +181,15 @@ impl Settings {
     /// Weights that the model does not bring are drawn from the seed.
     ///
     /// # Errors
-    /// [`Error::Setting`] for word weights in front of another pooling than mean; what the
-    /// tokenizer, and reading the head, report.
+    /// What the tokenizer, and reading the head, report.
     pub(crate) fn add_parts(&self, encoder: &mut SentenceEncoder, examples: &Examples) -> Result<()> {
         let directory = &mut encoder.directory;
         if !self.template.is_empty() {
             directory.tokenizer.set_template(&self.template)?;
         }
-        if self.word_weights == Some(WordWeighting::None) {
-            directory.word_weights = None;
-        }
-        if (self.word_weights == Some(WordWeighting::Idf) || directory.word_weights.is_some())
-            && directory.pooling != Pooling::Mean
-        {
-            let expected = "mean with word weights, the model's or --word-weights idf";
-            return Err(refused("pooling", expected, directory.pooling.name().to_owned()));
-        }
         if self.word_weights == Some(WordWeighting::Idf) {
             let texts: Vec<_> = examples.texts().collect();
-            let weights = WordWeights::idf(&directory.tokenizer, &texts, directory.max_seq_length)?;
+            let weights = WordWeights::idf(&directory.tokenizer, &self.prompt, &texts, directory.max_seq_length)?;
             directory.word_weights = Some(weights);
         }
         self.add_mlm_head(encoder)?;

@@ -141,7 +141,7 @@ impl Settings {
     /// The settings of what is pooled and of what follows, as flags, where they do not have their
     /// defaults.
     pub fn pooler_flags(&self) -> Vec<String> {
-        self.flags_of(&["pooled_layers", "word_weights", "word_weights_in_training", "mlp"])
+        self.flags_of(&["pooled_layers", "word_weights_in_training", "mlp"])
     }
 
     /// Those of the named settings that do not have their defaults, as flags.

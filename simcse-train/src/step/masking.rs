@@ -1,8 +1,8 @@
 //! Which tokens of a text are masked, and what takes their place (Devlin et al. 2019, section 3.1).
 //!
 //! transformers: `DataCollatorForLanguageModeling`. Each token that is neither special nor a
-//! template's is chosen with a probability, or with whole-word masking each word, with all of its tokens. Of the chosen tokens,
-//! 80% become the mask token, 10% a random token, and 10% stay.
+//! template's is chosen with a probability, or with whole-word masking each word, with all of its
+//! tokens. Of the chosen tokens, 80% become the mask token, 10% a random token, and 10% stay.
 //!
 //! Like a dropout mask, a choice is a function of its coordinates (seed, step, text, position).
 //!
@@ -13,6 +13,7 @@ use simcse_model::io::source_name;
 use simcse_tensor::rng::{Philox, share};
 
 use crate::error::{Error, Result};
+use crate::step::own_tokens::OwnTokens;
 
 /// The last word of the random generator's counter, which sets choices apart from each other and,
 /// by its high half, from dropout masks, whose sites are small numbers.
@@ -23,12 +24,10 @@ const REPLACEMENT: u32 = 0xffff_0001;
 #[derive(Clone, Debug)]
 pub struct Masking {
     probability: f64,
-    /// For each token id, whether it is special, and so never masked.
-    special: Vec<bool>,
+    /// The tokens that may be masked; those of a prompt are among them.
+    own: OwnTokens,
     /// For each token id, whether it shares the choice of the token in front of it.
     continues: Vec<bool>,
-    /// How many tokens the tokenizer puts in front of a text, and behind it.
-    around: (usize, usize),
     mask: u32,
 }
 
@@ -50,37 +49,31 @@ impl Masking {
     /// [`Error::NoMask`] if the tokenizer has no mask token; what it reports.
     pub fn new(tokenizer: &Tokenizer, probability: f32, whole_words: bool) -> Result<Self> {
         let mask = tokenizer.mask_id().ok_or_else(|| Error::NoMask { file: source_name(tokenizer.path()) })?;
-        let special = tokenizer.are_special();
-        let continues = if whole_words { tokenizer.continue_words() } else { vec![false; special.len()] };
-        let around = tokenizer.tokens_around("", usize::MAX)?;
-        Ok(Self { probability: probability.into(), special, continues, around, mask })
+        let own = OwnTokens::of(tokenizer, "", usize::MAX)?;
+        let continues = if whole_words { tokenizer.continue_words() } else { vec![false; own.special.len()] };
+        Ok(Self { probability: probability.into(), own, continues, mask })
     }
 
     /// Masks a text, whose coordinates are the seed of `philox`, a step and a stream.
     pub fn mask(&self, philox: &Philox, step: u32, stream: u32, ids: &[u32]) -> Masked {
         let mut masked = Masked { ids: ids.to_vec(), ..Masked::default() };
-        let (in_front, behind) = self.around;
-        let is_own = |position: usize| {
-            (in_front..ids.len() - behind).contains(&position) && !self.special[ids[position] as usize]
-        };
         let mut chosen = false;
-        for (index, id) in masked.ids.iter_mut().enumerate() {
-            if !is_own(index) {
-                continue;
-            }
-            let position = index as u32;
+        let mut last = None;
+        for index in self.own.positions(ids) {
+            let (position, id) = (index as u32, &mut masked.ids[index]);
             let words = |purpose| philox.block([position, stream, step, purpose]);
-            // The first token of a text starts a word, whatever it looks like.
-            if !self.continues[*id as usize] || index == 0 || !is_own(index - 1) {
+            // The first of a text's own tokens starts a word, whatever it looks like.
+            if !self.continues[*id as usize] || last.is_none_or(|last| last + 1 != index) {
                 chosen = share(words(CHOICE)[0]) < self.probability;
             }
+            last = Some(index);
             if chosen {
                 masked.positions.push(position);
                 masked.labels.push(*id);
                 let [kind, token, ..] = words(REPLACEMENT);
                 match share(kind) {
                     kind if kind < 0.8 => *id = self.mask,
-                    kind if kind < 0.9 => *id = (share(token) * self.special.len() as f64) as u32,
+                    kind if kind < 0.9 => *id = (share(token) * self.own.special.len() as f64) as u32,
                     _ => {}
                 }
             }

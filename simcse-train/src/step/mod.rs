@@ -11,6 +11,7 @@ pub(crate) mod in_batch;
 pub(crate) mod masked_lm;
 pub(crate) mod masking;
 pub(crate) mod objectives;
+pub(crate) mod own_tokens;
 pub(crate) mod pieces;
 
 #[cfg(test)]

@@ -2,7 +2,7 @@
 
 use simcse_tensor::rng::{Philox, share};
 
-use crate::views::own::OwnTokens;
+use crate::step::own_tokens::OwnTokens;
 
 /// Where dropout's counters have the number of a place in the model: one that no model has.
 const SITE: u32 = u16::MAX as u32 - 2;
@@ -49,7 +49,8 @@ mod tests {
 
     /// Tokens from 50 on continue a word.
     fn deletion(probability: f64) -> Deletion {
-        let own = OwnTokens { special: vec![0, 1, SPECIAL], around: (1, 1) };
+        let special = (0..100).map(|id| [0, 1, SPECIAL].contains(&id)).collect();
+        let own = OwnTokens { special, around: (1, 1) };
         let continues = (0..100).map(|id| id >= 50).collect();
         Deletion { probability, own, continues, philox: Philox::new(5) }
     }

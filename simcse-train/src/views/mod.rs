@@ -3,7 +3,6 @@
 //! This room knows token ids and settings. It must not know how views are encoded or compared.
 
 mod deletion;
-mod own;
 mod repetition;
 
 use rayon::prelude::*;
@@ -13,8 +12,8 @@ use simcse_tensor::rng::Philox;
 use crate::error::Result;
 use crate::settings::Settings;
 use crate::step::batch::TokenizedBatch;
+use crate::step::own_tokens::OwnTokens;
 use crate::views::deletion::Deletion;
-use crate::views::own::OwnTokens;
 use crate::views::repetition::Repetition;
 
 /// The views of a run's sentences. Whatever they draw at random is a function of the seed, the

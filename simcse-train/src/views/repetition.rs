@@ -2,7 +2,7 @@
 
 use simcse_tensor::rng::Philox;
 
-use crate::views::own::OwnTokens;
+use crate::step::own_tokens::OwnTokens;
 
 /// Where dropout's counters have the number of a place in the model: one that no model has.
 const SITE: u32 = u16::MAX as u32 - 1;
@@ -51,7 +51,7 @@ mod tests {
     const SPECIAL: u32 = 9;
 
     fn own(front: usize, behind: usize) -> OwnTokens {
-        OwnTokens { special: vec![0, 1, SPECIAL], around: (front, behind) }
+        OwnTokens { special: (0..100).map(|id| [0, 1, SPECIAL].contains(&id)).collect(), around: (front, behind) }
     }
 
     fn repetition(dup_rate: f64) -> Repetition {

@@ -69,6 +69,10 @@ fn describe_model(trainer: &Trainer) {
         config.intermediate_size,
         config.vocab_size
     ));
+    if encoder.directory.word_weights.is_some() {
+        let training = if encoder.word_weights_in_training { "in training, too" } else { "but not in training" };
+        report::note(&format!("tokens are weighted by word in evaluations and in the saved model, {training}"));
+    }
     let untrained = encoder.params.layout().parameters().iter().filter(|parameter| !parameter.trainable);
     let untrained: Vec<_> = untrained.map(|parameter| parameter.name.as_str()).collect();
     if !untrained.is_empty() {

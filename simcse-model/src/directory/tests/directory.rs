@@ -229,6 +229,8 @@ fn modules_that_cannot_be_honoured_are_named() {
         "expected a Transformer, perhaps a WeightedLayerPooling, perhaps a WordWeights, a Pooling, any number",
     );
     refused("modules.json", "{}", "modules.json: expected a list of modules");
+    let weights = POOLING.replace("1_Pooling", "1_WordWeights").replace("models.Pooling", "models.WordWeights");
+    refused("modules.json", &format!("[{TRANSFORMER}, {weights}, {POOLING}]"), "1_WordWeights/config.json");
     for path in ["/etc", "../other", "a/../..", "..\\\\other"] {
         let leaves = POOLING.replace("1_Pooling", path);
         refused("modules.json", &format!("[{TRANSFORMER}, {leaves}]"), "path: expected a path inside");

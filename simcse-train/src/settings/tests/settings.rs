@@ -82,6 +82,7 @@ fn variants_are_combined_only_as_they_are_defined() {
             &[("template", "This sentence : \"[X]\" means [MASK].")],
             "--template: expected a text with one [X], and [MASK] at",
         ),
+        (&[("word_weights", "idf"), ("pooling", "cls")], "--pooling: expected mean with --word-weights idf, found cls"),
         (&[("template", "This sentence")], "--template: expected a text with one [X]"),
         (&[("template", "[X] and [X]")], "--template: expected a text with one [X]"),
         (&[("template", "[MASK] [X] [MASK]")], "--template: expected a text with one [X]"),

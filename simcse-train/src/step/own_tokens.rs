@@ -6,10 +6,11 @@ use crate::error::Result;
 
 /// Tells a text's own tokens from special ones and from those of a prompt and a template.
 #[derive(Clone, Debug)]
-pub(super) struct OwnTokens {
-    pub(super) special: Vec<u32>,
+pub(crate) struct OwnTokens {
+    /// For each token id, whether it is special.
+    pub(crate) special: Vec<bool>,
     /// How many tokens in front of a text, and behind it, are not its own.
-    pub(super) around: (usize, usize),
+    pub(crate) around: (usize, usize),
 }
 
 impl OwnTokens {
@@ -17,14 +18,14 @@ impl OwnTokens {
     ///
     /// # Errors
     /// What the tokenizer reports of the prompt.
-    pub(super) fn of(tokenizer: &Tokenizer, prompt: &str, max_seq_length: usize) -> Result<Self> {
+    pub(crate) fn of(tokenizer: &Tokenizer, prompt: &str, max_seq_length: usize) -> Result<Self> {
         let around = tokenizer.tokens_around(prompt, max_seq_length)?;
-        Ok(Self { special: tokenizer.special_ids().to_vec(), around })
+        Ok(Self { special: tokenizer.are_special(), around })
     }
 
     /// The positions of a text's own tokens.
-    pub(super) fn positions(&self, ids: &[u32]) -> impl Iterator<Item = usize> {
-        let own = self.around.0..ids.len() - self.around.1;
-        own.filter(|&position| !self.special.contains(&ids[position]))
+    pub(crate) fn positions(&self, ids: &[u32]) -> impl Iterator<Item = usize> {
+        let own = self.around.0..ids.len().saturating_sub(self.around.1);
+        own.filter(|&position| !self.special[ids[position] as usize])
     }
 }
