@@ -9,9 +9,10 @@ Pretrains a model on the sentences (`simcse pretrain`), and tunes it with SimCSE
 or on those of --tune-on, with several seeds (`simcse train`); with --peer, sentence-transformers tunes
 the same directory, too (tools/peer/train.py with --peer-train). Prints the figures of random weights,
 of TF-IDF, BM25 and mean word embeddings (those of the pretrained model), of the pretrained model and of
-the tuned ones: mean and standard deviation over seeds, and the time of each stage. If --train has
---word-weights, it also prints those of the pretrained model with the weights, and of the tuned ones
-without them. Runs that are in OUT already are not repeated; one that was interrupted is resumed.
+the tuned ones: mean and standard deviation over seeds, and the time of each stage. If --pretrain has
+--word-weights, all of these models weigh tokens, and the figures of the pretrained and the tuned ones
+without the weights are printed, too. Runs that are in OUT already are not repeated; one that was
+interrupted is resumed.
 
 Needs numpy and target/debug/simcse.
 """
@@ -77,12 +78,12 @@ def main():
     ]
     names = [name for name in pretrained["after"] if name.endswith(("_map", "map@100"))]
     rows = {"random weights": [pretrained["before"]], **baselines(args, base), "pretrained": [pretrained["after"]]}
-    if "--word-weights" in shlex.split(args.train):
-        rows["pretrained, with word weights"] = [tuned[0]["before"]]
-        rows["pretrained and tuned, without word weights"] = [
-            scored(args, args.out / f"seed-{seed}", [*evaluation, "--word-weights", "none"])
-            for seed in range(1, args.seeds + 1)]
     rows["pretrained and tuned"] = [summary["after"] for summary in tuned]
+    if "--word-weights" in shlex.split(args.pretrain):
+        plain = [*evaluation, "--word-weights", "none"]
+        rows["pretrained, without word weights"] = [scored(args, base, plain)]
+        rows["pretrained and tuned, without word weights"] = [
+            scored(args, args.out / f"seed-{seed}", plain) for seed in range(1, args.seeds + 1)]
     if args.peer:
         rows["tuned by sentence-transformers"] = [peer(args, base, seed, evaluation) for seed in range(1, args.seeds + 1)]
 
