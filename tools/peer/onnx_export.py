@@ -37,6 +37,7 @@ VARIANTS = [
     "--pooling weightedmean",
     "--pooling lasttoken",
     "--pooled-layers avg_first_last --pooling cls --mlp always",
+    "--pooled-layers avg_top2 --word-weights idf",
 ]
 
 
@@ -69,14 +70,16 @@ def variants(program, base, sentences, texts, out):
             "--output-dir", model)
         yield export(program, model, texts, out / options.replace("--", "").replace(" ", "_"))
         shutil.rmtree(model)
-    model = out / "prompted"
-    run(program, "train", sentences, "--model", base, "--max-steps", 2, "--batch-size", 8, "--output-dir", model)
-    change(model / "config_sentence_transformers.json", prompts={"query": "how to search: "})
-    for include in [True, False]:
-        change(model / "1_Pooling" / "config.json", include_prompt=include)
-        directory = out / ("prompt" if include else "prompt_not_pooled")
-        yield export(program, model, texts, directory, ("--prompt-name", "query"))
-    shutil.rmtree(model)
+    for options, suffix in [((), ""), (("--word-weights", "idf"), "_weighted")]:
+        model = out / "prompted"
+        run(program, "train", sentences, "--model", base, *options, "--max-steps", 2, "--batch-size", 8,
+            "--output-dir", model)
+        change(model / "config_sentence_transformers.json", prompts={"query": "how to search: "})
+        for include in [True, False]:
+            change(next(model.glob("?_Pooling")) / "config.json", include_prompt=include)
+            directory = out / (("prompt" if include else "prompt_not_pooled") + suffix)
+            yield export(program, model, texts, directory, ("--prompt-name", "query"))
+        shutil.rmtree(model)
 
 
 def compare(texts, cases):
