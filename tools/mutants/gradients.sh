@@ -106,7 +106,7 @@ all_mistakes() {
 
   on simcse-tensor ops::weighted_pooling ops/weighted_pooling.rs
   plant 'weighted pooling: dx without the share' 's/\*dx = share \* dy/{ let _ = share; *dx = *dy }/'
-  plant 'weighted pooling: every row from the first sentence' 's/dy.row(s), |dx/dy.row(0 * s), |dx/'
+  plant 'weighted pooling: the first token alone' 's/shares\[range\].iter().zip(dx/shares[range].iter().take(1).zip(dx/'
 
   on simcse-tensor ops::normalize ops/normalize.rs
   plant 'normalize: projection missing' 's/(f64::from(\*dy) - f64::from(y) \* along)/{ let _ = (y, along); f64::from(*dy) }/'

@@ -69,6 +69,9 @@ impl Pooling {
     }
 }
 
+/// One sentence is too little work for a task of its own.
+pub(super) const SENTENCES_PER_TASK: usize = 16;
+
 /// How many of a sentence's `length` tokens to leave out. `Cls` needs one token, so it leaves out
 /// none if there would be no other.
 fn left_out(pooling: Pooling, excluded: usize, length: usize) -> usize {
@@ -114,8 +117,6 @@ pub(crate) fn backward(
     dy: &Array2<f32>,
     dx: &mut Array2<f32>,
 ) {
-    // One sentence is too little work for a task of its own.
-    const SENTENCES_PER_TASK: usize = 16;
     let width = dy.ncols();
     let dx = rows.split_sentences(flat_mut(dx), width);
     let tasks: Vec<_> = dx.into_iter().zip(rows.iter()).zip(dy.outer_iter()).collect();

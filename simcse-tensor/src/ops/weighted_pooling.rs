@@ -3,9 +3,11 @@
 //! sentence-transformers: `WordWeights` with mean pooling, whose shares are a sentence's weights
 //! divided by their sum. `x` (N, C), `a` (N), `y` (S, C). A sentence without tokens pools to zeros.
 
-use ndarray::{Array2, Axis, Zip};
+use ndarray::Array2;
+use rayon::prelude::*;
 
 use crate::ops::elementwise::{flat, flat_mut};
+use crate::ops::pooling::SENTENCES_PER_TASK;
 use crate::rows::Rows;
 
 /// Writes `y` (S, C); the tokens are added in their order.
@@ -22,9 +24,14 @@ pub(crate) fn forward(shares: &[f32], x: &Array2<f32>, rows: &Rows, y: &mut Arra
 
 /// Writes `dx = a·dy` (N, C), given `dy` (S, C).
 pub(crate) fn backward(shares: &[f32], rows: &Rows, dy: &Array2<f32>, dx: &mut Array2<f32>) {
-    let sentences: Vec<_> = rows.iter().enumerate().flat_map(|(s, range)| range.map(move |_| s)).collect();
-    let tokens = Zip::from(dx.axis_iter_mut(Axis(0))).and(shares).and(&sentences);
-    tokens.par_for_each(|mut dx, share, &s| dx.zip_mut_with(&dy.row(s), |dx, dy| *dx = share * dy));
+    let width = dy.ncols();
+    let dx = rows.split_sentences(flat_mut(dx), width);
+    let tasks: Vec<_> = dx.into_iter().zip(rows.iter()).zip(dy.outer_iter()).collect();
+    tasks.into_par_iter().with_min_len(SENTENCES_PER_TASK).for_each(|((dx, range), dy)| {
+        for (share, dx) in shares[range].iter().zip(dx.chunks_exact_mut(width)) {
+            dx.iter_mut().zip(dy).for_each(|(dx, dy)| *dx = share * dy);
+        }
+    });
 }
 
 #[cfg(test)]
