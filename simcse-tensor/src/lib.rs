@@ -83,7 +83,7 @@ mod tape;
 pub use adamw::{AdamWUpdate, BETAS, SQUARES, sum_of_squares};
 pub use buffers::pages::give_back_pages;
 pub use buffers::pool::BufferPool;
-pub use gemm::{Addend, gemm, gemm_scratch_bytes};
+pub use gemm::{Addend, BlockSizes, block_sizes, gemm, gemm_in_blocks, gemm_scratch_bytes};
 pub use named::{Named, UnknownName, names_of};
 pub use ops::activation::Activation;
 pub use ops::attention::attention_scratch_bytes;

@@ -11,14 +11,13 @@ use rayon::prelude::*;
 use crate::buffers::pages::Aligned;
 use crate::buffers::scratch;
 use crate::gemm::addend::Addend;
+use crate::gemm::block_sizes::BlockSizes;
 use crate::gemm::micro_kernel::{Accumulators, MicroKernel};
 use crate::gemm::prefetch::Prefetch;
 use crate::gemm::tile::{Target, Tile};
 use crate::gemm::words::Words;
 use crate::simd::{KernelOn, Simd};
 
-/// The most words of B that are packed at a time, 16 MiB, unless a single block along K has more.
-const PACKED_B: usize = 4 << 20;
 /// The most words along K in a block.
 pub(super) const KC: usize = 512;
 
@@ -45,8 +44,9 @@ pub(super) fn k_blocks(ends: &[usize], limit: usize) -> Vec<Range<usize>> {
 struct Tasks {
     m: usize,
     n: usize,
+    /// Rows of a micro-panel of A.
     mr: usize,
-    /// Micro-panels of A: `mr` rows each.
+    /// Micro-panels of A.
     panels: usize,
     row_tasks: usize,
     column_tasks: usize,
@@ -55,14 +55,18 @@ struct Tasks {
 }
 
 impl Tasks {
-    fn new<M: MicroKernel>(m: usize, n: usize) -> Self {
+    fn new<M: MicroKernel>(sizes: BlockSizes, m: usize, n: usize) -> Self {
         let threads = rayon::current_num_threads();
-        let panels = m.div_ceil(M::MR);
-        // As few tasks over rows as `MC` allows, because each of them reads all of packed B. Their
+        // Panels of equal height, rather than whole ones and a rest, which would take as long as
+        // they do: 15 rows are two panels of 8.
+        let equal = m.div_ceil(m.div_ceil(M::MR));
+        let mr = M::HEIGHTS.iter().copied().find(|&height| height >= equal).unwrap_or(M::MR);
+        let panels = m.div_ceil(mr);
+        // As few tasks over rows as `mc` allows, because each of them reads all of packed B. Their
         // number is rounded up to a multiple of the threads, so that every thread gets equally
         // many; of three tasks on two threads, the last one would leave a thread idle. A task has
         // at least one panel.
-        let row_tasks = m.div_ceil(M::MC).next_multiple_of(threads).min(panels);
+        let row_tasks = m.div_ceil(sizes.mc).next_multiple_of(threads).min(panels);
         // At least four tasks per thread, so that a thread that started late or shares its core
         // with another process holds up the others by a quarter of its share at most. Where the
         // rows do not give that many, the columns are divided as well; each of their tasks packs
@@ -71,7 +75,7 @@ impl Tasks {
         let nc = n.next_multiple_of(M::NR).div_ceil(column_tasks).next_multiple_of(M::NR);
         // Rounding `nc` up to whole panels may have left nothing for the last tasks.
         let column_tasks = n.div_ceil(nc);
-        Self { m, n, mr: M::MR, panels, row_tasks, column_tasks, nc }
+        Self { m, n, mr, panels, row_tasks, column_tasks, nc }
     }
 
     fn count(&self) -> usize {
@@ -94,6 +98,7 @@ impl Tasks {
 
 /// The blocked product with one micro-kernel.
 pub(super) fn gemm<M: MicroKernel>(
+    sizes: BlockSizes,
     a: ArrayView2<f32>,
     b: ArrayView2<f32>,
     addend: Addend,
@@ -106,18 +111,18 @@ pub(super) fn gemm<M: MicroKernel>(
 
     // Packing B whole is best for `y = x·Wᵀ`, whose K is a layer's width. In `dW += dyᵀ·x`,
     // however, K is the number of tokens, without limit, so blocks are packed and multiplied in
-    // groups of at most `PACKED_B` words. The first group starts from the caller's addend, the
+    // groups of at most `packed_b` words. The first group starts from the caller's addend, the
     // others from what the groups before have left in C: the same sums in the same order as without
     // groups.
     let mut first = 0;
     while first < blocks.len() {
-        let fits = |last: &usize| *last == first || words::<M>(&blocks[first..=*last]) * width <= PACKED_B;
+        let fits = |last: &usize| *last == first || words::<M>(&blocks[first..=*last]) * width <= sizes.packed_b;
         let last = (first..blocks.len()).take_while(fits).last().unwrap_or(first);
         let group = &blocks[first..=last];
         let addend = if first == 0 { addend } else { Addend::Existing };
         scratch::with(words::<M>(group) * width, |packed_b| {
             pack_b::<M>(b, group, packed_b);
-            multiply::<M>(a, packed_b, n, addend, group, c);
+            multiply::<M>(sizes, a, packed_b, n, addend, group, c);
         });
         first = last + 1;
     }
@@ -140,11 +145,13 @@ pub(super) fn product_with_packed<M: MicroKernel>(
     addend: Addend,
     c: &mut [f32],
 ) {
-    multiply::<M>(a, packed_b, n, addend, &k_blocks(&[a.ncols()], KC * M::W::DEPTH), c);
+    let blocks = k_blocks(&[a.ncols()], KC * M::W::DEPTH);
+    multiply::<M>(BlockSizes::of::<M>(), a, packed_b, n, addend, &blocks, c);
 }
 
 /// Multiplies with a packed group of blocks.
 fn multiply<M: MicroKernel>(
+    sizes: BlockSizes,
     a: ArrayView2<f32>,
     packed_b: &[f32],
     n: usize,
@@ -153,22 +160,24 @@ fn multiply<M: MicroKernel>(
     c: &mut [f32],
 ) {
     let target = Target::new(c, n);
-    let tasks = Tasks::new::<M>(a.nrows(), n);
+    let tasks = Tasks::new::<M>(sizes, a.nrows(), n);
     // LOOP 5 of BLIS, over rows of C because A and B are exchanged: in parallel.
     (0..tasks.count()).into_par_iter().for_each(|task| {
         let (rows, cols) = tasks.part(task);
-        M::S::call(TileTask::<M> { a, packed_b, n, addend, group, rows, cols, target, of: PhantomData });
+        let (mr, nc) = (tasks.mr, sizes.nc);
+        M::S::call(TileTask::<M> { a, packed_b, n, addend, group, mr, rows, nc, cols, target, of: PhantomData });
     });
 }
 
 /// The words of scratch memory that a product with a B of K × N needs: the packed group of its
 /// blocks, and each thread's packed block of A.
 pub(super) fn scratch<M: MicroKernel>(k: usize, n: usize) -> usize {
+    let sizes = BlockSizes::of::<M>();
     let blocks = k_blocks(&[k], KC * M::W::DEPTH);
     let width = n.next_multiple_of(M::NR);
     let deepest = blocks.iter().map(kc::<M>).max().unwrap_or(0);
-    let packed_b = (words::<M>(&blocks) * width).min(PACKED_B.max(deepest * width));
-    let packed_a = M::MC.div_ceil(M::MR) * M::MR_PACKED * deepest;
+    let packed_b = (words::<M>(&blocks) * width).min(sizes.packed_b.max(deepest * width));
+    let packed_a = sizes.mc / M::MR * M::MR_PACKED * deepest;
     packed_b + rayon::current_num_threads() * packed_a
 }
 
@@ -226,7 +235,11 @@ struct TileTask<'a, M> {
     n: usize,
     addend: Addend<'a>,
     group: &'a [Range<usize>],
+    /// Rows of a micro-panel of A.
+    mr: usize,
     rows: Range<usize>,
+    /// Columns of a block of B.
+    nc: usize,
     cols: Range<usize>,
     target: Target,
     of: PhantomData<M>,
@@ -238,12 +251,12 @@ impl<M: MicroKernel> KernelOn<M::S> for TileTask<'_, M> {
     /// Room for a packed block of A.
     fn scratch(&self) -> usize {
         let kc = self.group.iter().map(kc::<M>).max().unwrap_or(0);
-        self.rows.len().div_ceil(M::MR) * M::MR_PACKED * kc
+        self.rows.len().div_ceil(self.mr) * M::MR_PACKED * kc
     }
 
     #[inline(always)]
     fn run(self, s: M::S, packed_a: &mut [f32]) {
-        let Self { a, packed_b, n, addend, group, rows, cols, target, of: _ } = self;
+        let Self { a, packed_b, n, addend, group, mr, rows, nc, cols, target, of: _ } = self;
         let width = n.next_multiple_of(M::NR);
         let first_row = rows.start;
         let micro_kernel = M::begin(s);
@@ -255,37 +268,36 @@ impl<M: MicroKernel> KernelOn<M::S> for TileTask<'_, M> {
             let kc = kc::<M>(block);
             let (block_of_b, rest) = packed_b.split_at(width * kc);
             packed_b = rest;
-            M::pack_a(s, a.slice(s![rows.clone(), block.clone()]).reversed_axes(), packed_a);
-            // LOOP 3: `KC × NC` words of B, which stay in L2 for all rows of this task.
-            for jc in cols.clone().step_by(M::NC) {
+            M::pack_a(s, mr, a.slice(s![rows.clone(), block.clone()]).reversed_axes(), packed_a);
+            // LOOP 3: `KC × nc` words of B, which stay in L2 for all rows of this task.
+            for jc in cols.clone().step_by(nc) {
                 // While this part of B is used, the next one is prefetched into L2. In packed
                 // memory it simply comes next: the following columns, or after the last ones, the
-                // next block of K. It has `NC·kc` words, and there are `panels · NC/NR` tiles to
+                // next block of K. It has `nc·kc` words, and there are `panels · nc/NR` tiles to
                 // share them out over, of `kc/STEP` steps each. So each step prefetches
-                // `NR·STEP/panels` words, in an even trickle that the memory bus can keep up with;
-                // with vectors that is one cache line per step when the task has all of its `MC`
-                // rows.
-                let next_part = block_of_b.as_ptr().wrapping_add((jc + M::NC) * kc);
-                let share = (M::NR * M::STEP).div_ceil(rows.len().div_ceil(M::MR));
+                // `NR·STEP/panels` words, in an even trickle that the memory bus can keep up with:
+                // at most a cache line where the task has many rows.
+                let next_part = block_of_b.as_ptr().wrapping_add((jc + nc) * kc);
+                let share = (M::NR * M::STEP).div_ceil(rows.len().div_ceil(mr));
                 let mut next = Prefetch { address: next_part, words_per_step: share };
                 // LOOP 2: a micro-panel of A, which stays in L1.
-                for i in (0..rows.len()).step_by(M::MR) {
-                    let panel_a = &packed_a[i / M::MR * M::MR_PACKED * kc..][..M::MR_PACKED * kc];
+                for i in (0..rows.len()).step_by(mr) {
+                    let panel_a = &packed_a[i / mr * M::MR_PACKED * kc..][..M::MR_PACKED * kc];
                     // LOOP 1: micro-panels of B, which stream from L2; the loop over `kc` is the
                     // micro-kernel's.
-                    for j in (jc..(jc + M::NC).min(cols.end)).step_by(M::NR) {
+                    for j in (jc..(jc + nc).min(cols.end)).step_by(M::NR) {
                         let panel_b = &block_of_b[j * kc..][..M::NR * kc];
                         let tile = Tile {
                             target,
                             i: first_row + i,
                             j,
-                            rows: M::MR.min(rows.len() - i),
+                            rows: mr.min(rows.len() - i),
                             columns: M::NR.min(n - j),
                         };
                         // C is needed only after the micro-kernel, by when it has arrived.
                         tile.prefetch(s);
                         // SAFETY: the panels have `kc` words for each row and column of a tile.
-                        unsafe { micro_kernel.multiply(kc, panel_a.as_ptr(), panel_b.as_ptr(), next, &mut acc) };
+                        unsafe { micro_kernel.multiply(mr, kc, panel_a.as_ptr(), panel_b.as_ptr(), next, &mut acc) };
                         next.address = next.address.wrapping_add(kc / M::STEP * share);
                         // SAFETY: the tile is inside C, and no other task writes its rows and
                         // columns.

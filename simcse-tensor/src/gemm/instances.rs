@@ -48,11 +48,10 @@ impl MicroKernel for AmxBf16 {
     type S = Avx512<true>;
     type W = TwoBf16;
     const MR: usize = 32;
+    const HEIGHTS: &'static [usize] = &[32];
     const NR: usize = 32;
     const MR_PACKED: usize = 32;
     const STEP: usize = 16;
-    const MC: usize = 256;
-    const NC: usize = 128;
 
     #[inline(always)]
     fn begin(_: Self::S) -> Self {
@@ -73,12 +72,20 @@ impl MicroKernel for AmxBf16 {
     /// loads them. A tile holds 16 words of each row next to each other, unlike the panels of
     /// vectors.
     #[inline(always)]
-    fn pack_a(s: Self::S, from: ArrayView2<f32>, to: &mut [f32]) {
+    fn pack_a(s: Self::S, _: usize, from: ArrayView2<f32>, to: &mut [f32]) {
         pack::<Self::S, Self::W, true>(s, from, 16, Self::STEP, to);
     }
 
     #[inline(always)]
-    unsafe fn multiply(self, kc: usize, a: *const f32, b: *const f32, next: Prefetch, acc: &mut Accumulators) {
+    unsafe fn multiply(
+        self,
+        _: usize,
+        kc: usize,
+        a: *const f32,
+        b: *const f32,
+        next: Prefetch,
+        acc: &mut Accumulators,
+    ) {
         // SAFETY: `begin` has configured the tiles; the caller promises the rest.
         unsafe { amx::multiply(kc / Self::STEP, a, b, next, acc.0.as_mut_ptr()) };
     }

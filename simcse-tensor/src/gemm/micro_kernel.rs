@@ -5,6 +5,7 @@
 
 use ndarray::ArrayView2;
 
+use crate::buffers::pages::LINE;
 use crate::gemm::packing::pack;
 use crate::gemm::prefetch::Prefetch;
 use crate::gemm::words::Words;
@@ -20,30 +21,27 @@ pub(crate) trait MicroKernel: Copy {
     type S: Simd;
     /// The words that its operands are made of.
     type W: Words<Self::S>;
-    /// The rows of a tile.
+    /// The most rows of a tile.
     const MR: usize;
+    /// The rows that tiles may have, ascending; the last one is `MR`.
+    const HEIGHTS: &'static [usize];
     /// The columns of a tile.
     const NR: usize;
-    /// How many words of a panel of A belong to one word along K: `MR`, rounded up to whole
-    /// vectors, which is what packing writes.
+    /// How many words of a panel of A belong to one word along K: its rows, rounded up to whole
+    /// vectors, which is what packing writes; as many for each of the `HEIGHTS`.
     const MR_PACKED: usize;
     /// The words along K in one step of the micro-kernel's loop. Packed, K is a multiple of it.
     const STEP: usize;
-    /// The most rows of A that a task packs at a time: `MC × KC` words share L2 with the block of
-    /// B.
-    const MC: usize;
-    /// The columns of a block of B: `KC × NC` words stay in L2.
-    const NC: usize;
 
     /// Prepares a thread; the value of the instruction set proves that the processor has it.
     fn begin(s: Self::S) -> Self;
     /// Undoes [`MicroKernel::begin`].
     fn end(self);
 
-    /// Packs rows of A, given transposed as K × M, into panels of `MR`.
+    /// Packs rows of A, given transposed as K × M, into panels of `mr`, one of the `HEIGHTS`.
     #[inline(always)]
-    fn pack_a(s: Self::S, from: ArrayView2<f32>, to: &mut [f32]) {
-        pack::<Self::S, Self::W, false>(s, from, Self::MR, Self::STEP, to);
+    fn pack_a(s: Self::S, mr: usize, from: ArrayView2<f32>, to: &mut [f32]) {
+        pack::<Self::S, Self::W, false>(s, from, mr, Self::STEP, to);
     }
 
     /// Packs columns of B, K × N, into panels of `NR`.
@@ -52,13 +50,21 @@ pub(crate) trait MicroKernel: Copy {
         pack::<Self::S, Self::W, false>(s, from, Self::NR, Self::STEP, to);
     }
 
-    /// `acc[r][c] = Σ_k a[k][r] · b[k][c]` over the `kc` words of two packed panels; prefetches
-    /// `next`.
+    /// `acc[r][c] = Σ_k a[k][r] · b[k][c]` over the `kc` words of two packed panels, for at least
+    /// `mr` rows, one of the `HEIGHTS`; prefetches `next`.
     ///
     /// # Safety
     /// `a` is valid for reads of `kc·MR_PACKED` words and `b` of `kc·NR`; `kc` is a multiple of
     /// `STEP`.
-    unsafe fn multiply(self, kc: usize, a: *const f32, b: *const f32, next: Prefetch, acc: &mut Accumulators);
+    unsafe fn multiply(
+        self,
+        mr: usize,
+        kc: usize,
+        a: *const f32,
+        b: *const f32,
+        next: Prefetch,
+        acc: &mut Accumulators,
+    );
 }
 
 /// The micro-kernel of vector instructions: `MR × NV` vectors of sums. Each word of A is broadcast
@@ -73,11 +79,10 @@ impl<S: Simd, W: Words<S>, const MR: usize, const NV: usize> MicroKernel for Vec
     type S = S;
     type W = W;
     const MR: usize = MR;
+    const HEIGHTS: &'static [usize] = heights(MR);
     const NR: usize = NV * S::LANES;
     const MR_PACKED: usize = MR.next_multiple_of(S::LANES);
     const STEP: usize = 4;
-    const MC: usize = 112;
-    const NC: usize = 192;
 
     #[inline(always)]
     fn begin(s: S) -> Self {
@@ -88,26 +93,73 @@ impl<S: Simd, W: Words<S>, const MR: usize, const NV: usize> MicroKernel for Vec
     fn end(self) {}
 
     #[inline(always)]
-    unsafe fn multiply(self, kc: usize, a: *const f32, b: *const f32, next: Prefetch, to: &mut Accumulators) {
+    unsafe fn multiply(
+        self,
+        mr: usize,
+        kc: usize,
+        a: *const f32,
+        b: *const f32,
+        next: Prefetch,
+        acc: &mut Accumulators,
+    ) {
+        // SAFETY: by the caller's promise. Heights above `MR` are not in `HEIGHTS`.
+        unsafe {
+            match mr {
+                4 if MR > 4 => self.tile::<4>(kc, a, b, next, acc),
+                8 if MR > 8 => self.tile::<8>(kc, a, b, next, acc),
+                11 if MR > 11 => self.tile::<11>(kc, a, b, next, acc),
+                _ => self.tile::<MR>(kc, a, b, next, acc),
+            }
+        }
+    }
+}
+
+/// The heights up to `most` of the tiles of [`Vectors`].
+const fn heights(most: usize) -> &'static [usize] {
+    match most {
+        6 => &[4, 6],
+        14 => &[4, 8, 11, 14],
+        _ => panic!("no heights of tiles"),
+    }
+}
+
+impl<S: Simd, W: Words<S>, const MR: usize, const NV: usize> Vectors<S, W, MR, NV> {
+    /// The sums of a tile of `ROWS` rows.
+    ///
+    /// # Safety
+    /// As [`MicroKernel::multiply`]; `ROWS` is at most `MR`.
+    #[inline(always)]
+    unsafe fn tile<const ROWS: usize>(
+        self,
+        kc: usize,
+        a: *const f32,
+        b: *const f32,
+        next: Prefetch,
+        to: &mut Accumulators,
+    ) {
         // B streams from L2, so each of its lines is prefetched into L1 this many rows ahead of its
         // turn: 8 KiB, a fraction of L1, and far more cycles than L2 takes to answer. A's panel
         // stays in L1, and needs none.
         const AHEAD: usize = 64;
         let s = self.0;
-        let mut acc = [[s.splat(0.0); NV]; MR];
-        for step in 0..kc / Self::STEP {
-            s.prefetch_l2(next.address.wrapping_add(step * next.words_per_step));
-            for k in 0..Self::STEP {
-                let k = step * Self::STEP + k;
+        let mut acc = [[s.splat(0.0); NV]; ROWS];
+        for step in 0..kc / <Self as MicroKernel>::STEP {
+            for line in (0..next.words_per_step).step_by(LINE) {
+                s.prefetch_l2(next.address.wrapping_add(step * next.words_per_step + line));
+            }
+            for k in 0..<Self as MicroKernel>::STEP {
+                let k = step * <Self as MicroKernel>::STEP + k;
                 let mut b_row = [s.splat(0.0); NV];
                 for (v, b_row) in b_row.iter_mut().enumerate() {
                     // SAFETY: row `k` of `b` has `NV` vectors.
                     *b_row = s.load(unsafe { std::slice::from_raw_parts(b.add((k * NV + v) * S::LANES), S::LANES) });
-                    s.prefetch(b.wrapping_add(((k + AHEAD) * NV + v) * S::LANES));
+                    if (v * S::LANES).is_multiple_of(LINE) {
+                        s.prefetch(b.wrapping_add(((k + AHEAD) * NV + v) * S::LANES));
+                    }
                 }
                 for (r, acc) in acc.iter_mut().enumerate() {
                     // SAFETY: row `k` of `a` has `MR_PACKED` words.
-                    let a = s.splat(unsafe { *a.add(k * Self::MR_PACKED + r) });
+                    let a = s.splat(unsafe { *a.add(k * <Self as MicroKernel>::MR_PACKED + r) });
                     for v in 0..NV {
                         acc[v] = W::multiply_add(s, a, b_row[v], acc[v]);
                     }

@@ -8,8 +8,8 @@
 //! row-major here: a micro-kernel keeps `MR × NR` sums in registers over `KC` words; a micro-panel
 //! of A (`MR × KC`) stays in L1, a block of B (`KC × NC`) in L2, from which it streams while the
 //! next block is prefetched. Unlike in BLIS, all of B is packed before the first product (up to
-//! `PACKED_B` words at a time), so that threads wait for one another only there; each then packs
-//! the rows of A that it multiplies, `MC` at a time.
+//! half of L3 at a time), so that threads wait for one another only there; each then packs
+//! the rows of A that it multiplies, `MC` at a time. [`block_sizes`] fits `MC` and `NC` to the caches.
 //!
 //! Every element of C is a sum over blocks of K whose boundaries the caller fixes, and each block's
 //! products are added in order. The bits of an element depend neither on its position in C, nor on
@@ -19,7 +19,11 @@ mod addend;
 #[cfg(target_arch = "x86_64")]
 pub(crate) mod amx;
 #[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code))]
+mod block_sizes;
+#[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code))]
 mod blocked;
+#[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code))]
+mod caches;
 mod choice;
 #[cfg(any(target_arch = "x86_64", target_arch = "aarch64"))]
 mod instances;
@@ -43,6 +47,7 @@ use crate::gemm::micro_kernel::MicroKernel;
 use crate::precision::Precision;
 
 pub use addend::Addend;
+pub use block_sizes::BlockSizes;
 
 /// `C = addend + A·B` with A (M × K) and B (K × N), rounded to `precision`, and C (M × N)
 /// row-major. The rows or the columns of A must be contiguous, and so must those of B.
@@ -73,6 +78,44 @@ pub fn gemm(
     k_ends: &[usize],
     c: &mut [f32],
 ) {
+    product(precision, None, a, b, addend, k_ends, c);
+}
+
+/// [`gemm`] with blocks of the given sizes instead of those that suit this processor's caches: the
+/// same bits, for benches and tests. They are rounded up to whole tiles; products without blocks
+/// ignore them.
+///
+/// # Panics
+/// As [`gemm`].
+pub fn gemm_in_blocks(
+    precision: Precision,
+    sizes: BlockSizes,
+    a: ArrayView2<f32>,
+    b: ArrayView2<f32>,
+    addend: Addend,
+    k_ends: &[usize],
+    c: &mut [f32],
+) {
+    product(precision, Some(sizes), a, b, addend, k_ends, c);
+}
+
+/// The sizes of blocks that suit this processor's caches; `None` if products have no blocks here.
+///
+/// # Panics
+/// If the precision is not available.
+pub fn block_sizes(precision: Precision) -> Option<BlockSizes> {
+    with_kernel(precision, Sizes)
+}
+
+fn product(
+    precision: Precision,
+    sizes: Option<BlockSizes>,
+    a: ArrayView2<f32>,
+    b: ArrayView2<f32>,
+    addend: Addend,
+    k_ends: &[usize],
+    c: &mut [f32],
+) {
     let (m, k) = a.dim();
     let n = b.ncols();
     assert_eq!(k, b.nrows(), "gemm: A is {m} × {k}, B is {} × {n}", b.nrows());
@@ -84,7 +127,7 @@ pub fn gemm(
     if m * n == 0 || k == 0 {
         return addend.write(c, n.max(1));
     }
-    with_kernel(precision, Product { a, b, addend, k_ends, c });
+    with_kernel(precision, Product { sizes, a, b, addend, k_ends, c });
 }
 
 /// The bytes of scratch memory that [`gemm`] needs for a B of K × N, on all threads together.
@@ -94,6 +137,7 @@ pub fn gemm_scratch_bytes(precision: Precision, k: usize, n: usize) -> usize {
 
 /// The arguments of [`gemm`], whose shapes agree.
 struct Product<'a> {
+    sizes: Option<BlockSizes>,
     a: ArrayView2<'a, f32>,
     b: ArrayView2<'a, f32>,
     addend: Addend<'a>,
@@ -105,11 +149,26 @@ impl WithKernel for Product<'_> {
     type Output = ();
 
     fn blocked<M: MicroKernel>(self) {
-        blocked::gemm::<M>(self.a, self.b, self.addend, self.k_ends, self.c);
+        let sizes = self.sizes.map_or_else(BlockSizes::of::<M>, BlockSizes::in_tiles::<M>);
+        blocked::gemm::<M>(sizes, self.a, self.b, self.addend, self.k_ends, self.c);
     }
 
     fn portable(self) {
         portable::gemm(self.a, self.b, self.addend, self.k_ends, self.c);
+    }
+}
+
+struct Sizes;
+
+impl WithKernel for Sizes {
+    type Output = Option<BlockSizes>;
+
+    fn blocked<M: MicroKernel>(self) -> Self::Output {
+        Some(BlockSizes::of::<M>())
+    }
+
+    fn portable(self) -> Self::Output {
+        None
     }
 }
 

@@ -73,6 +73,20 @@ proptest! {
         }
     }
 
+    #[test]
+    fn bits_do_not_depend_on_the_sizes_of_blocks(
+        (a, b, ends) in case(),
+        precision in precision(),
+        (mc, nc, packed_b) in (0..100usize, 0..100usize, 0..100_000usize),
+    ) {
+        let mut expected = vec![0.5; a.nrows() * b.ncols()];
+        let mut found = expected.clone();
+        gemm(precision, a.view(), b.view(), Addend::Existing, &ends, &mut expected);
+        let sizes = BlockSizes { mc, nc, packed_b };
+        gemm_in_blocks(precision, sizes, a.view(), b.view(), Addend::Existing, &ends, &mut found);
+        prop_assert_eq!(found, expected);
+    }
+
     /// The bits of a row of C depend on that row of A alone, and K may be split over several calls.
     #[test]
     fn bits_depend_on_the_row_alone((a, b, ends) in case(), precision in precision(), threads in 1..4usize) {
