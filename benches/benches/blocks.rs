@@ -79,5 +79,9 @@ fn compare(precision: Precision, chosen: BlockSizes, rounds: usize) {
     }
     let names = products.map(|(name, ..)| name);
     println!("  ({})", names.join(", "));
-    println!("{}: the chosen sizes take {:.3} times as long as the best", precision.name(), totals[0] / totals[order[0]]);
+    println!(
+        "{}: the chosen sizes take {:.3} times as long as the best",
+        precision.name(),
+        totals[0] / totals[order[0]]
+    );
 }

@@ -40,9 +40,7 @@ use crate::views::Views;
 /// ```
 pub fn total_steps(settings: &Settings, examples: &Examples) -> Result<u64> {
     let batches_per_step = settings.gradient_accumulation_steps;
-    let in_epoch = |epoch| steps_in_epoch(examples, settings.batching(), batches_per_step, epoch);
-    let first = in_epoch(0);
-    if first == 0 {
+    if settings.batching().batches(examples, 0).next().is_none() {
         return Err(Error::TooFewExamples {
             name: examples.name().to_owned(),
             batch_size: settings.batch_size,
@@ -50,7 +48,8 @@ pub fn total_steps(settings: &Settings, examples: &Examples) -> Result<u64> {
             columns: examples.columns(),
         });
     }
-    let in_all_epochs = || (0..settings.epochs).map(|epoch| if epoch == 0 { first } else { in_epoch(epoch) }).sum();
+    let in_epoch = |epoch| steps_in_epoch(examples, settings.batching(), batches_per_step, epoch);
+    let in_all_epochs = || (0..settings.epochs).map(in_epoch).sum();
     Ok(settings.max_steps.unwrap_or_else(in_all_epochs))
 }
 

@@ -19,7 +19,9 @@
 
 use std::collections::HashMap;
 use std::hash::Hash;
+use std::sync::Arc;
 
+use rayon::prelude::*;
 use simcse_tensor::Named;
 use simcse_tensor::rng::Philox;
 
@@ -31,7 +33,7 @@ use crate::data::examples::Examples;
 pub const ORDER_STREAM: u32 = u32::MAX;
 
 /// Whether examples with equal texts may meet in a batch.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
 pub enum BatchSampler {
     /// Never: each text would be a false negative for the other. In a run, texts are equal if the
     /// model's tokenizer turns them into the same token ids. An example with a text that is equal
@@ -57,7 +59,7 @@ impl Named for BatchSampler {
 }
 
 /// How the examples of an epoch are arranged in batches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub struct Batching {
     /// Whether examples with equal texts may meet.
     pub sampler: BatchSampler,
@@ -77,7 +79,7 @@ impl Batching {
     pub fn batches(&self, examples: &Examples, epoch: u32) -> Batches {
         assert_ne!(self.batch_size, 0, "a batch holds at least one example");
         Batches {
-            order: shuffled(examples.len() as u32, self.seed, epoch),
+            order: order(examples, self.seed, epoch),
             position: 0,
             batch_size: self.batch_size,
             equals: (self.sampler == BatchSampler::NoDuplicates).then(|| Equals::new(examples)),
@@ -92,15 +94,34 @@ impl Batching {
         if self.sampler == BatchSampler::Batch || examples.duplicates() == 0 {
             return examples.len() / self.batch_size;
         }
-        self.batches(examples, epoch).count()
+        if let Some(&count) = examples.drawn().counts.get(&(*self, epoch)) {
+            return count;
+        }
+        let count = self.batches(examples, epoch).count();
+        examples.drawn().counts.insert((*self, epoch), count);
+        count
     }
+}
+
+/// The order of an epoch: a [shuffle](shuffled) of all examples.
+fn order(examples: &Examples, seed: u64, epoch: u32) -> Arc<[u32]> {
+    let known = examples.drawn().order.take_if(|(of_seed, of_epoch, _)| (*of_seed, *of_epoch) == (seed, epoch));
+    let order = match known {
+        Some((.., order)) => order,
+        None => {
+            examples.drawn().order = None; // two orders would take twice the memory
+            shuffled(examples.len() as u32, seed, epoch).into()
+        }
+    };
+    examples.drawn().order = Some((seed, epoch, Arc::clone(&order)));
+    order
 }
 
 /// The batches of an epoch, as indices of examples. As an iterator, it keeps examples with equal
 /// texts apart; [`Batches::next_distinct`] does so for every other kind of equality, too.
 #[derive(Debug, Clone)]
 pub struct Batches {
-    order: Vec<u32>,
+    order: Arc<[u32]>,
     /// How much of the order has been used.
     position: usize,
     batch_size: usize,
@@ -111,7 +132,7 @@ pub struct Batches {
 impl Batches {
     /// No batches, which take no memory.
     pub(crate) fn none() -> Self {
-        Self { order: Vec::new(), position: 0, batch_size: 1, equals: None }
+        Self { order: Arc::default(), position: 0, batch_size: 1, equals: None }
     }
 
     /// The next batch; `None` after the last one. Texts with the same key count as equal. `keys`
@@ -219,13 +240,25 @@ impl Iterator for Batches {
 /// A random number below `m` is the high word of 64 random bits times `m` (Lemire 2019), whose bias
 /// is below 2⁻³².
 fn shuffled(n: u32, seed: u64, epoch: u32) -> Vec<u32> {
+    // Random numbers are drawn in parallel, and apart from the swaps: the processor then waits for
+    // the memory of many swaps at a time.
+    const CHUNK: u32 = 1 << 16;
     let philox = Philox::new(seed);
-    let mut order: Vec<u32> = (0..n).collect();
-    for last in (1..n).rev() {
+    let choose = |last: u32| {
         let [low, high, ..] = philox.block([last, 0, epoch, ORDER_STREAM]);
         let random = u64::from(high) << 32 | u64::from(low);
-        let chosen = (u128::from(random) * u128::from(last + 1)) >> 64;
-        order.swap(last as usize, chosen as usize);
+        ((u128::from(random) * u128::from(last + 1)) >> 64) as u32
+    };
+    let mut order: Vec<u32> = (0..n).collect();
+    let mut chosen = Vec::new();
+    let mut end = n;
+    while end > 1 {
+        let start = end.saturating_sub(CHUNK).max(1);
+        (start..end).into_par_iter().map(choose).collect_into_vec(&mut chosen);
+        for (last, &chosen) in (start..end).zip(&chosen).rev() {
+            order.swap(last as usize, chosen as usize);
+        }
+        end = start;
     }
     order
 }

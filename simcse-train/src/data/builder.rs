@@ -1,13 +1,13 @@
 //! Where [`Examples`] come from: files, texts in memory, one example at a time, or other examples.
 
-use std::hash::{BuildHasher, RandomState};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 
 use simcse_model::io::{RecordError, Texts, source_name};
 use simcse_tensor::rng::Philox;
 
-use crate::data::examples::{Examples, Shared, slice};
+use crate::data::equal_texts::EqualTexts;
+use crate::data::examples::{Examples, Shared, digest};
 
 /// The last word of the random generator's counter for the sentences to hold out. Batches and
 /// dropout have others.
@@ -173,7 +173,8 @@ impl Examples {
     /// # Ok::<(), simcse_train::Error>(())
     /// ```
     pub fn hold_out(&self, count: usize, seed: u64) -> Result<(Self, Vec<String>), DataError> {
-        let Shared { name, columns, column_names, groups, skipped, warnings, .. } = &*self.0;
+        let Shared { name, columns, column_names, equal, skipped, warnings, .. } = &*self.0;
+        let groups = &equal.groups;
         let too_few = |found| DataError::HoldOut { name: name.clone(), expected: count + 2, found };
         let first = |index: &u32| groups[*index as usize] == *index;
         let mut drawn: Vec<u32> = (0..groups.len() as u32).step_by(*columns).filter(first).collect();
@@ -309,47 +310,21 @@ impl ExamplesBuilder {
         }
         self.text.shrink_to_fit();
         self.ends.shrink_to_fit();
-        let groups = group_equal(&self.text, &self.ends);
-        let duplicates = groups.iter().enumerate().filter(|&(index, &first)| first as usize != index).count();
         let Self { column_names, text, ends, warnings, .. } = self;
+        let (equal, sha256) = rayon::join(|| EqualTexts::of(&text, &ends), || digest(&text, &ends));
         Ok(Examples(Arc::new(Shared {
             name,
             columns,
             column_names,
             text,
             ends,
-            groups,
+            equal,
+            sha256,
             skipped,
-            duplicates,
             warnings,
+            drawn: Mutex::default(),
         })))
     }
-}
-
-/// For each text, the index of the first text that is equal to it.
-///
-/// Found with a hash table of indices that resolves collisions by linear probing. It compares
-/// texts, never hashes alone, and takes 8 to 16 bytes per text, where a map from text to index
-/// would take several times as much.
-fn group_equal(text: &str, ends: &[u64]) -> Vec<u32> {
-    const FREE: u32 = u32::MAX;
-    let hasher = RandomState::new();
-    // At least two slots per text: probing stays short, and always ends at a free slot.
-    let mask = (2 * ends.len()).next_power_of_two() - 1;
-    let mut table = vec![FREE; mask + 1];
-    (0..ends.len() as u32)
-        .map(|index| {
-            let found = slice(text, ends, index as usize);
-            let mut slot = hasher.hash_one(found) as usize & mask;
-            while table[slot] != FREE && slice(text, ends, table[slot] as usize) != found {
-                slot = (slot + 1) & mask;
-            }
-            if table[slot] == FREE {
-                table[slot] = index;
-            }
-            table[slot]
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap};
 use std::hash::Hash;
 
+use crate::data::equal_texts::TextSet;
 use crate::data::examples::Examples;
 
 /// Decides which examples a batch may take.
@@ -28,12 +29,14 @@ use crate::data::examples::Examples;
 /// batch when that happens, so none of the above changes.
 #[derive(Debug, Clone)]
 pub(crate) struct Equals {
-    /// Texts per example.
-    columns: usize,
-    /// For each text, one that is equal to it, or itself: disjoint sets, in which the text at the
-    /// end of the chain names the group.
-    parents: Vec<u32>,
-    /// For each group, the number of the last batch that took, or may take, one of its texts.
+    examples: Examples,
+    /// The texts that share their group with another one. The others need no looking up, which
+    /// would take several times as long as all the rest.
+    shared: TextSet,
+    /// Groups that turned out to be equal to another, and that one: a chain, whose end names the
+    /// group.
+    merged: HashMap<u32, u32>,
+    /// For each group of several texts, the number of the last batch that took, or may take, one of its texts.
     last_batch: Vec<u32>,
     /// The number of the current batch, from 1.
     batch: u32,
@@ -46,8 +49,9 @@ pub(crate) struct Equals {
 impl Equals {
     pub(crate) fn new(examples: &Examples) -> Self {
         Self {
-            columns: examples.columns(),
-            parents: examples.groups().to_vec(),
+            examples: examples.clone(),
+            shared: examples.0.equal.repeated.clone(),
+            merged: HashMap::new(),
             last_batch: vec![0; examples.groups().len()],
             batch: 1,
             next: BinaryHeap::new(),
@@ -57,24 +61,32 @@ impl Equals {
 
     /// Texts per example.
     pub(crate) fn columns(&self) -> usize {
-        self.columns
+        self.examples.columns()
     }
 
     /// The texts of example `index`.
     fn texts(&self, index: u32) -> impl Iterator<Item = u32> + use<> {
-        let first = index * self.columns as u32;
-        first..first + self.columns as u32
+        let columns = self.columns() as u32;
+        index * columns..(index + 1) * columns
+    }
+
+    /// The group of a text, if it shares it with another one.
+    fn shared_group(&mut self, text: u32) -> Option<u32> {
+        self.shared.contains(text).then(|| self.group(text))
     }
 
     /// The group of a text.
     fn group(&mut self, text: u32) -> u32 {
-        let mut index = text as usize;
-        while self.parents[index] as usize != index {
-            // Skipping every other parent keeps the chains short.
-            self.parents[index] = self.parents[self.parents[index] as usize];
-            index = self.parents[index] as usize;
+        let mut group = self.examples.groups()[text as usize];
+        while let Some(&into) = self.merged.get(&group) {
+            // Skipping every other group keeps the chains short.
+            match self.merged.get(&into).copied() {
+                Some(next) => _ = self.merged.insert(group, next),
+                None => return into,
+            }
+            group = into;
         }
-        index as u32
+        group
     }
 
     fn is_taken(&self, group: u32) -> bool {
@@ -102,15 +114,17 @@ impl Equals {
     /// starts to wait.
     pub(crate) fn admits(&mut self, index: u32, position: u32) -> bool {
         for text in self.texts(index) {
-            let group = self.group(text);
-            if self.is_taken(group) {
+            if let Some(group) = self.shared_group(text)
+                && self.is_taken(group)
+            {
                 self.wait(group, position);
                 return false;
             }
         }
         for text in self.texts(index) {
-            let group = self.group(text);
-            self.last_batch[group as usize] = self.batch;
+            if let Some(group) = self.shared_group(text) {
+                self.last_batch[group as usize] = self.batch;
+            }
         }
         true
     }
@@ -123,8 +137,9 @@ impl Equals {
     /// groups: has the first examples that wait for its other groups looked at.
     fn look_beyond(&mut self, index: u32) {
         for text in self.texts(index) {
-            let group = self.group(text);
-            if !self.is_taken(group) {
+            if let Some(group) = self.shared_group(text)
+                && !self.is_taken(group)
+            {
                 self.release(group);
             }
         }
@@ -170,16 +185,21 @@ impl Equals {
         false
     }
 
-    /// Merges the group of `text` into that of `other`, and returns the latter.
+    /// Merges the group of `text` into that of `other`, which the batch has taken, and returns the
+    /// latter.
     fn merge(&mut self, text: u32, other: u32) -> u32 {
+        // Either may have been alone in its group until now.
+        self.shared.insert(text);
+        self.shared.insert(other);
         let group = self.group(text);
         let into = self.group(other);
         if group != into {
-            self.parents[group as usize] = into;
+            self.merged.insert(group, into);
             if let Some(mut queue) = self.waiting.remove(&group) {
                 self.waiting.entry(into).or_default().append(&mut queue);
             }
         }
+        self.last_batch[into as usize] = self.batch;
         into
     }
 
@@ -188,8 +208,9 @@ impl Equals {
         self.batch += 1;
         for &index in batch {
             for text in self.texts(index) {
-                let group = self.group(text);
-                self.release(group);
+                if let Some(group) = self.shared_group(text) {
+                    self.release(group);
+                }
             }
         }
     }

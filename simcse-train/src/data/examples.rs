@@ -4,10 +4,14 @@
 //! positive, and the others are hard negatives. All examples of a run have the same number of
 //! texts: its columns.
 
-use std::sync::Arc;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use sha2::{Digest, Sha256};
 use simcse_model::io::hexadecimal;
+
+use crate::data::batches::Batching;
+use crate::data::equal_texts::EqualTexts;
 
 /// Examples by index. Clones share them.
 ///
@@ -41,10 +45,20 @@ pub(crate) struct Shared {
     /// The texts, end to end. Text `c` of example `i` has index `columns · i + c`.
     pub(crate) text: String,
     pub(crate) ends: Vec<u64>,
-    pub(crate) groups: Vec<u32>,
+    pub(crate) equal: EqualTexts,
+    pub(crate) sha256: String,
     pub(crate) skipped: u64,
-    pub(crate) duplicates: usize,
     pub(crate) warnings: Vec<String>,
+    pub(crate) drawn: Mutex<Drawn>,
+}
+
+/// What is known of epochs: orders and counts take time, and several ask for those of the first.
+#[derive(Debug, Default)]
+pub(crate) struct Drawn {
+    /// The order of the examples that was drawn last, with its seed and epoch.
+    pub(crate) order: Option<(u64, u32, Arc<[u32]>)>,
+    /// The number of batches of the epochs that were counted.
+    pub(crate) counts: HashMap<(Batching, u32), usize>,
 }
 
 impl Examples {
@@ -83,6 +97,11 @@ impl Examples {
         self.text(self.0.columns * index + column)
     }
 
+    /// What is known of epochs.
+    pub(crate) fn drawn(&self) -> MutexGuard<'_, Drawn> {
+        self.0.drawn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// Text `index`, counting those of all examples.
     pub(crate) fn text(&self, index: usize) -> &str {
         slice(&self.0.text, &self.0.ends, index)
@@ -113,23 +132,23 @@ impl Examples {
     /// The number of texts that are equal to an earlier one.
     #[must_use]
     pub fn duplicates(&self) -> usize {
-        self.0.duplicates
+        self.0.equal.duplicates
     }
 
     /// For each text, the index of the first text that is equal to it. Text `c` of example `i` has
     /// index `columns · i + c`.
     #[must_use]
     pub fn groups(&self) -> &[u32] {
-        &self.0.groups
+        &self.0.equal.groups
     }
 
     /// The number of examples that have no text in common, counting each in order if it has none in
     /// common with those counted before.
     #[must_use]
     pub fn distinct(&self) -> usize {
-        let mut taken = vec![false; self.0.groups.len()];
+        let mut taken = vec![false; self.groups().len()];
         let mut count = 0;
-        for groups in self.0.groups.chunks_exact(self.0.columns) {
+        for groups in self.groups().chunks_exact(self.0.columns) {
             if groups.iter().all(|&group| !taken[group as usize]) {
                 groups.iter().for_each(|&group| taken[group as usize] = true);
                 count += 1;
@@ -147,14 +166,19 @@ impl Examples {
 
     /// The SHA-256 of the texts in order, each followed by a line feed, in hexadecimal.
     #[must_use]
-    pub fn sha256(&self) -> String {
-        let mut hasher = Sha256::new();
-        for text in self.texts() {
-            hasher.update(text);
-            hasher.update(b"\n");
-        }
-        hexadecimal(hasher.finalize())
+    pub fn sha256(&self) -> &str {
+        &self.0.sha256
     }
+}
+
+/// [`Examples::sha256`] of the texts that end at `ends`.
+pub(crate) fn digest(text: &str, ends: &[u64]) -> String {
+    let mut hasher = Sha256::new();
+    for index in 0..ends.len() {
+        hasher.update(slice(text, ends, index));
+        hasher.update(b"\n");
+    }
+    hexadecimal(hasher.finalize())
 }
 
 pub(crate) fn slice<'a>(text: &'a str, ends: &[u64], index: usize) -> &'a str {

@@ -8,4 +8,5 @@ pub mod builder;
 pub mod examples;
 pub mod steps;
 
+mod equal_texts;
 mod equals;

@@ -194,8 +194,8 @@ impl Demand {
         let encoded_tokens =
             (evaluated * settings.max_seq_length).min(SentenceEncoder::ENCODED_TOKENS.max(settings.max_seq_length));
         let evaluation = probe.encoding * encoded_tokens as u64 + EVALUATION_COPIES * evaluated as u64 * width * F32;
-        // Of the batches of an epoch: its order, each text's group, and the group's last batch.
-        let batches_of_an_epoch = size_of::<u32>() * (examples.len() + 2 * examples.groups().len());
+        // Of the batches of an epoch: its order, and the last batch of each group of texts.
+        let batches_of_an_epoch = size_of::<u32>() * (examples.len() + examples.groups().len());
         let attention = attention_scratch_bytes(longest.sentence, config.hidden_size, config.num_attention_heads);
         Self {
             fixed: resident + flat_buffers + head + evaluation + batches_of_an_epoch as u64 + attention as u64,

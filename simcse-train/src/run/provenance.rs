@@ -194,7 +194,7 @@ impl DataSource {
             skipped: examples.skipped(),
             duplicates: examples.duplicates(),
             exclude_by,
-            sha256: examples.sha256(),
+            sha256: examples.sha256().to_owned(),
         }
     }
 }
