@@ -161,8 +161,9 @@ fn multiply<M: MicroKernel>(
 ) {
     let target = Target::new(c, n);
     let tasks = Tasks::new::<M>(sizes, a.nrows(), n);
-    // LOOP 5 of BLIS, over rows of C because A and B are exchanged: in parallel.
-    (0..tasks.count()).into_par_iter().for_each(|task| {
+    // LOOP 5 of BLIS, over rows of C because A and B are exchanged: in parallel. Each task can be
+    // taken over by another thread; by default, rayon would run some in one piece.
+    (0..tasks.count()).into_par_iter().with_max_len(1).for_each(|task| {
         let (rows, cols) = tasks.part(task);
         let (mr, nc) = (tasks.mr, sizes.nc);
         M::S::call(TileTask::<M> { a, packed_b, n, addend, group, mr, rows, nc, cols, target, of: PhantomData });
