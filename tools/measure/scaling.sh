@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
-# Does a token cost more with a million sentences than with a thousand? Varies the sentences of a
+# Does a token cost more with ten million sentences than with a thousand? Varies the sentences of a
 # file to make files of growing size, trains on each for some steps, and prints the time from start
 # to first step, the peak memory, and the median cost of a token. Every line's memory includes the
 # model, so the growth is due to the text; a small model shows it clearly.
 #
 #     tools/measure/scaling.sh SENTENCES.txt MODEL_DIR [FLAGS OF simcse train]...
 #
-# Environment: SIZES ("1000 30000 1000000"), STEPS (40), SIMCSE (the binary; built if not given).
+# Environment: SIZES ("1000 100000 10000000"), STEPS (40), SIMCSE (the binary; built if not given).
 set -euo pipefail
 sentences=$(realpath "$1") model=$2
 shift 2
@@ -39,7 +39,7 @@ vary() {
 
 now() { date +%s.%N; }
 printf '%10s %10s %14s %12s %16s\n' sentences 'text MB' 'first step s' 'memory MB' 'µs per token'
-for size in ${SIZES:-1000 30000 1000000}; do
+for size in ${SIZES:-1000 100000 10000000}; do
   vary "$size" > "$work/text"
   rm -rf "$work/run"
   started=$(now) begun= memory=0
