@@ -1,4 +1,4 @@
-//! Products in blocks of many sizes, beside those that suit the processor's caches by
+//! Products in blocks of many sizes, compared with those that suit the processor's caches by
 //! `simcse_tensor::block_sizes`: the products of a layer of the base models, all threads.
 //!
 //! Criterion measures one case after another, which on a machine that others share would compare
@@ -10,7 +10,7 @@ use std::hint::black_box;
 use std::time::Instant;
 
 use simcse_benches::{SHAPES, Shape, matrix, precisions, titles};
-use simcse_tensor::{Addend, BlockSizes, Named, Precision, block_sizes, gemm_in_blocks};
+use simcse_tensor::{Addend, BlockSizes, Named, Precision, block_sizes, gemm, gemm_in_blocks};
 
 fn main() {
     // `cargo bench -- --test` runs everything once.
@@ -50,6 +50,15 @@ fn compare(precision: Precision, chosen: BlockSizes, rounds: usize) {
     let grid = grid(chosen);
     let mut times = vec![vec![f64::INFINITY; products.len()]; grid.len()];
     let mut c = vec![0.0; rows.tokens() * intermediate];
+    for &(name, a, b, ref k_ends) in &products {
+        let mut expected = vec![0.0; a.nrows() * b.ncols()];
+        gemm(precision, a, b, Addend::Zero, k_ends, &mut expected);
+        for &sizes in &grid {
+            let c = &mut c[..expected.len()];
+            gemm_in_blocks(precision, sizes, a, b, Addend::Zero, k_ends, c);
+            assert_eq!(c, expected, "{name} with {sizes:?}");
+        }
+    }
     for round in 0..rounds {
         // Each round begins with another size, so that none always follows the same one.
         for i in (0..grid.len()).map(|i| (i + round) % grid.len()) {

@@ -40,7 +40,8 @@ use crate::views::Views;
 /// ```
 pub fn total_steps(settings: &Settings, examples: &Examples) -> Result<u64> {
     let batches_per_step = settings.gradient_accumulation_steps;
-    if settings.batching().batches(examples, 0).next().is_none() {
+    let in_epoch = |epoch| steps_in_epoch(examples, settings.batching(), batches_per_step, epoch);
+    if in_epoch(0) == 0 {
         return Err(Error::TooFewExamples {
             name: examples.name().to_owned(),
             batch_size: settings.batch_size,
@@ -48,8 +49,8 @@ pub fn total_steps(settings: &Settings, examples: &Examples) -> Result<u64> {
             columns: examples.columns(),
         });
     }
-    let in_epoch = |epoch| steps_in_epoch(examples, settings.batching(), batches_per_step, epoch);
-    let in_all_epochs = || (0..settings.epochs).map(in_epoch).sum();
+    // The first epoch comes last, so that its order is the one that is kept.
+    let in_all_epochs = || (0..settings.epochs).rev().map(in_epoch).sum();
     Ok(settings.max_steps.unwrap_or_else(in_all_epochs))
 }
 

@@ -3,9 +3,11 @@
 //! Blocks along K have the same length everywhere, because the bits of a sum depend on it. The
 //! other sizes change nothing but speed.
 
-use crate::gemm::blocked::KC;
 use crate::gemm::caches::Caches;
 use crate::gemm::micro_kernel::MicroKernel;
+
+/// The most words along K in a block.
+pub(super) const KC: usize = 512;
 
 /// The sizes of a product's blocks, except along K.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,7 +29,9 @@ impl BlockSizes {
 
     /// These, rounded up to whole tiles.
     pub(super) fn in_tiles<M: MicroKernel>(self) -> Self {
-        let [mc, nc] = [self.mc.max(1).next_multiple_of(M::MR), self.nc.max(1).next_multiple_of(M::NR)];
+        const MOST: usize = 1 << 20;
+        let mc = self.mc.clamp(1, MOST).next_multiple_of(M::MR);
+        let nc = self.nc.clamp(1, MOST).next_multiple_of(M::NR);
         Self { mc, nc, ..self }
     }
 
@@ -35,9 +39,9 @@ impl BlockSizes {
     /// and what is prefetched. The bench `blocks` compares them with others.
     fn for_caches<M: MicroKernel>(caches: Caches) -> Self {
         const WORD: usize = size_of::<f32>();
-        // Where a core has 2 MiB, blocks that use them are no faster (docs/speed.md).
+        // On a core with 2 MiB, sizes that use them were within 5% of these (docs/speed.md).
         const MOST_L2: usize = 1 << 20;
-        // Half of L3, because A and C pass through it, too.
+        // More is no faster, and takes memory.
         const MOST_PACKED_B: usize = 16 << 20;
         let l2 = caches.l2.min(MOST_L2);
         let panels_of_a = l2 / 2 / (WORD * KC * M::MR_PACKED);
@@ -45,13 +49,16 @@ impl BlockSizes {
         Self {
             mc: panels_of_a.max(1) * M::MR,
             nc: panels_of_b.max(1) * M::NR,
+            // Half, because A and C pass through L3, too.
             packed_b: (caches.l3 / 2).min(MOST_PACKED_B) / WORD,
         }
     }
 }
 
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(test)]
 mod tests {
+    #![cfg(target_arch = "x86_64")]
+
     use super::*;
     use crate::gemm::instances::{Avx2F32, Avx512F32};
 
@@ -67,6 +74,7 @@ mod tests {
         assert_eq!(on::<Avx512F32>(2048, 260), sizes(224, 128, 16));
         assert_eq!(on::<Avx2F32>(1280, 12), sizes(192, 128, 6));
         assert_eq!(on::<Avx2F32>(256, 6), sizes(48, 32, 3));
+        assert_eq!(on::<Avx2F32>(0, 0), BlockSizes { mc: 6, nc: 16, packed_b: 0 });
         assert_eq!(on::<Avx2F32>(1, 1), BlockSizes { mc: 6, nc: 16, packed_b: 1 << 17 });
     }
 }

@@ -11,15 +11,12 @@ use rayon::prelude::*;
 use crate::buffers::pages::Aligned;
 use crate::buffers::scratch;
 use crate::gemm::addend::Addend;
-use crate::gemm::block_sizes::BlockSizes;
+use crate::gemm::block_sizes::{BlockSizes, KC};
 use crate::gemm::micro_kernel::{Accumulators, MicroKernel};
 use crate::gemm::prefetch::Prefetch;
 use crate::gemm::tile::{Target, Tile};
 use crate::gemm::words::Words;
 use crate::simd::{KernelOn, Simd};
-
-/// The most words along K in a block.
-pub(super) const KC: usize = 512;
 
 /// The ranges between `ends`, those longer than `limit` cut into equal parts.
 ///
@@ -57,8 +54,8 @@ struct Tasks {
 impl Tasks {
     fn new<M: MicroKernel>(sizes: BlockSizes, m: usize, n: usize) -> Self {
         let threads = rayon::current_num_threads();
-        // Panels of equal height, rather than whole ones and a rest, which would take as long as
-        // they do: 15 rows are two panels of 8.
+        // Panels of equal height: after whole ones, a last one of few rows would take as long as
+        // they do. 15 rows are two panels of 8.
         let equal = m.div_ceil(m.div_ceil(M::MR));
         let mr = M::HEIGHTS.iter().copied().find(|&height| height >= equal).unwrap_or(M::MR);
         let panels = m.div_ceil(mr);
@@ -165,7 +162,7 @@ fn multiply<M: MicroKernel>(
     // taken over by another thread; by default, rayon would run some in one piece.
     (0..tasks.count()).into_par_iter().with_max_len(1).for_each(|task| {
         let (rows, cols) = tasks.part(task);
-        let (mr, nc) = (tasks.mr, sizes.nc);
+        let (mr, nc) = (tasks.mr, sizes.nc.min(tasks.nc));
         M::S::call(TileTask::<M> { a, packed_b, n, addend, group, mr, rows, nc, cols, target, of: PhantomData });
     });
 }
@@ -272,13 +269,15 @@ impl<M: MicroKernel> KernelOn<M::S> for TileTask<'_, M> {
             M::pack_a(s, mr, a.slice(s![rows.clone(), block.clone()]).reversed_axes(), packed_a);
             // LOOP 3: `KC × nc` words of B, which stay in L2 for all rows of this task.
             for jc in cols.clone().step_by(nc) {
-                // While this part of B is used, the next one is prefetched into L2. In packed
-                // memory it simply comes next: the following columns, or after the last ones, the
-                // next block of K. It has `nc·kc` words, and there are `panels · nc/NR` tiles to
-                // share them out over, of `kc/STEP` steps each. So each step prefetches
-                // `NR·STEP/panels` words, in an even trickle that the memory bus can keep up with:
-                // at most a cache line where the task has many rows.
-                let next_part = block_of_b.as_ptr().wrapping_add((jc + nc) * kc);
+                // While this part of B is used, the next one is prefetched into L2: the following
+                // columns, or after the task's last ones, its first ones in the next block of K.
+                // After the last block, those are the next task's. This part has `nc·kc` words, and
+                // there are `panels · nc/NR` tiles to share them out over, of `kc/STEP` steps each.
+                // So each step prefetches `NR·STEP/panels` words, in an even trickle that the
+                // memory bus can keep up with: at most a cache line where the task has many rows.
+                let end = (jc + nc).min(cols.end);
+                let next_column = if end < cols.end || index + 1 == group.len() { end } else { width + cols.start };
+                let next_part = block_of_b.as_ptr().wrapping_add(next_column * kc);
                 let share = (M::NR * M::STEP).div_ceil(rows.len().div_ceil(mr));
                 let mut next = Prefetch { address: next_part, words_per_step: share };
                 // LOOP 2: a micro-panel of A, which stays in L1.
@@ -286,7 +285,7 @@ impl<M: MicroKernel> KernelOn<M::S> for TileTask<'_, M> {
                     let panel_a = &packed_a[i / mr * M::MR_PACKED * kc..][..M::MR_PACKED * kc];
                     // LOOP 1: micro-panels of B, which stream from L2; the loop over `kc` is the
                     // micro-kernel's.
-                    for j in (jc..(jc + nc).min(cols.end)).step_by(M::NR) {
+                    for j in (jc..end).step_by(M::NR) {
                         let panel_b = &block_of_b[j * kc..][..M::NR * kc];
                         let tile = Tile {
                             target,

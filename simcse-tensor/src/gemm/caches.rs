@@ -13,7 +13,7 @@ pub(super) struct Caches {
 }
 
 impl Caches {
-    /// Those of the core that asks first. What is not reported is taken to be 512 KiB and 8 MiB, as
+    /// Those of one core. What is not reported is taken to be 512 KiB and 8 MiB, as
     /// most processors have at least that.
     pub(super) fn detected() -> Self {
         static CACHES: OnceLock<Caches> = OnceLock::new();
@@ -34,21 +34,35 @@ fn reported(level: u8) -> Option<(usize, usize)> {
     Some((line * cache.associativity() * cache.sets(), cache.max_cores_for_cache()))
 }
 
-/// The same, from Linux: only the system can read the registers of other processors.
+/// The same, from Linux: only the system can read the registers of other architectures.
 #[cfg(not(target_arch = "x86_64"))]
 fn reported(level: u8) -> Option<(usize, usize)> {
     (0..8).find_map(|index| {
-        let read = |name| {
-            let path = format!("/sys/devices/system/cpu/cpu0/cache/index{index}/{name}");
-            Some(std::fs::read_to_string(path).ok()?.trim().to_owned())
-        };
-        if read("level")? != level.to_string() {
-            return None;
-        }
-        let kib: usize = read("size")?.strip_suffix('K')?.parse().ok()?;
-        // A mask of threads in hexadecimal, in groups that are separated by commas.
-        let threads =
-            read("shared_cpu_map")?.chars().filter_map(|digit| digit.to_digit(16)).map(u32::count_ones).sum::<u32>();
-        Some((kib << 10, threads as usize))
+        let directory = format!("/sys/devices/system/cpu/cpu0/cache/index{index}");
+        let read = |name| std::fs::read_to_string(format!("{directory}/{name}")).ok();
+        (read("level")?.trim() == level.to_string()).then_some(())?;
+        described(&read("size")?, &read("shared_cpu_map")?)
     })
+}
+
+/// The bytes and threads of Linux's description of a cache, such as `1024K` and `0000,00000003`: a
+/// mask of threads in hexadecimal.
+#[cfg(any(test, not(target_arch = "x86_64")))]
+fn described(size: &str, threads: &str) -> Option<(usize, usize)> {
+    let kib: usize = size.trim().strip_suffix('K')?.parse().ok()?;
+    let threads = threads.chars().filter_map(|digit| digit.to_digit(16)).map(u32::count_ones).sum::<u32>();
+    Some((kib << 10, threads as usize))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn linux_describes_sizes_and_threads() {
+        assert_eq!(described("1024K\n", "0000,00000003\n"), Some((1 << 20, 2)));
+        assert_eq!(described("32768K\n", "ffff\n"), Some((32 << 20, 16)));
+        assert_eq!(described("0K\n", "\n"), Some((0, 0)));
+        assert_eq!(described("8M\n", "1\n"), None);
+    }
 }

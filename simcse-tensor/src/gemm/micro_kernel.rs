@@ -79,7 +79,7 @@ impl<S: Simd, W: Words<S>, const MR: usize, const NV: usize> MicroKernel for Vec
     type S = S;
     type W = W;
     const MR: usize = MR;
-    const HEIGHTS: &'static [usize] = heights(MR);
+    const HEIGHTS: &'static [usize] = heights(MR, S::LANES);
     const NR: usize = NV * S::LANES;
     const MR_PACKED: usize = MR.next_multiple_of(S::LANES);
     const STEP: usize = 4;
@@ -102,7 +102,7 @@ impl<S: Simd, W: Words<S>, const MR: usize, const NV: usize> MicroKernel for Vec
         next: Prefetch,
         acc: &mut Accumulators,
     ) {
-        // SAFETY: by the caller's promise. Heights above `MR` are not in `HEIGHTS`.
+        // SAFETY: by the caller's promise; the guards keep `ROWS` below `MR`.
         unsafe {
             match mr {
                 4 if MR > 4 => self.tile::<4>(kc, a, b, next, acc),
@@ -114,13 +114,20 @@ impl<S: Simd, W: Words<S>, const MR: usize, const NV: usize> MicroKernel for Vec
     }
 }
 
-/// The heights up to `most` of the tiles of [`Vectors`].
-const fn heights(most: usize) -> &'static [usize] {
-    match most {
+/// The heights of the tiles of [`Vectors`] up to `most`, all of which take as many vectors of
+/// `lanes` in a panel.
+const fn heights(most: usize, lanes: usize) -> &'static [usize] {
+    let heights: &[usize] = match most {
         6 => &[4, 6],
         14 => &[4, 8, 11, 14],
         _ => panic!("no heights of tiles"),
+    };
+    let mut i = 0;
+    while i < heights.len() {
+        assert!(heights[i].next_multiple_of(lanes) == most.next_multiple_of(lanes), "the layout of a panel");
+        i += 1;
     }
+    heights
 }
 
 impl<S: Simd, W: Words<S>, const MR: usize, const NV: usize> Vectors<S, W, MR, NV> {

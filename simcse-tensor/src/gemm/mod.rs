@@ -7,9 +7,10 @@
 //! Blocking follows BLIS (Van Zee and van de Geijn 2015), with A and B exchanged because C is
 //! row-major here: a micro-kernel keeps `MR × NR` sums in registers over `KC` words; a micro-panel
 //! of A (`MR × KC`) stays in L1, a block of B (`KC × NC`) in L2, from which it streams while the
-//! next block is prefetched. Unlike in BLIS, all of B is packed before the first product (up to
-//! half of L3 at a time), so that threads wait for one another only there; each then packs
-//! the rows of A that it multiplies, `MC` at a time. [`block_sizes`] fits `MC` and `NC` to the caches.
+//! next block is prefetched. Unlike in BLIS, all of B is packed before the first product (at most
+//! half of L3, and 16 MiB, at a time), so that threads wait for one another only there; each then
+//! packs the rows of A that it multiplies, `MC` at a time. [`BlockSizes`] fits all of these to the
+//! caches.
 //!
 //! Every element of C is a sum over blocks of K whose boundaries the caller fixes, and each block's
 //! products are added in order. The bits of an element depend neither on its position in C, nor on

@@ -6,7 +6,8 @@ use ndarray::{ArrayView2, Axis, s};
 use rayon::prelude::*;
 
 use crate::gemm::addend::Addend;
-use crate::gemm::blocked::{KC, k_blocks};
+use crate::gemm::block_sizes::KC;
+use crate::gemm::blocked::k_blocks;
 
 /// The rows of C in a task.
 const MC: usize = 96;

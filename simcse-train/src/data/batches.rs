@@ -33,7 +33,7 @@ use crate::data::examples::Examples;
 pub const ORDER_STREAM: u32 = u32::MAX;
 
 /// Whether examples with equal texts may meet in a batch.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub enum BatchSampler {
     /// Never: each text would be a false negative for the other. In a run, texts are equal if the
     /// model's tokenizer turns them into the same token ids. An example with a text that is equal
@@ -59,7 +59,7 @@ impl Named for BatchSampler {
 }
 
 /// How the examples of an epoch are arranged in batches.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Batching {
     /// Whether examples with equal texts may meet.
     pub sampler: BatchSampler,
@@ -79,7 +79,7 @@ impl Batching {
     pub fn batches(&self, examples: &Examples, epoch: u32) -> Batches {
         assert_ne!(self.batch_size, 0, "a batch holds at least one example");
         Batches {
-            order: order(examples, self.seed, epoch),
+            order: examples.0.epochs.order(self.seed, epoch, || shuffled(examples.len() as u32, self.seed, epoch)),
             position: 0,
             batch_size: self.batch_size,
             equals: (self.sampler == BatchSampler::NoDuplicates).then(|| Equals::new(examples)),
@@ -94,34 +94,16 @@ impl Batching {
         if self.sampler == BatchSampler::Batch || examples.duplicates() == 0 {
             return examples.len() / self.batch_size;
         }
-        if let Some(&count) = examples.drawn().counts.get(&(*self, epoch)) {
-            return count;
-        }
-        let count = self.batches(examples, epoch).count();
-        examples.drawn().counts.insert((*self, epoch), count);
-        count
+        let count = || self.batches(examples, epoch).count();
+        examples.0.epochs.batches(self.batch_size, self.seed, epoch, count)
     }
-}
-
-/// The order of an epoch: a [shuffle](shuffled) of all examples.
-fn order(examples: &Examples, seed: u64, epoch: u32) -> Arc<[u32]> {
-    let known = examples.drawn().order.take_if(|(of_seed, of_epoch, _)| (*of_seed, *of_epoch) == (seed, epoch));
-    let order = match known {
-        Some((.., order)) => order,
-        None => {
-            examples.drawn().order = None; // two orders would take twice the memory
-            shuffled(examples.len() as u32, seed, epoch).into()
-        }
-    };
-    examples.drawn().order = Some((seed, epoch, Arc::clone(&order)));
-    order
 }
 
 /// The batches of an epoch, as indices of examples. As an iterator, it keeps examples with equal
 /// texts apart; [`Batches::next_distinct`] does so for every other kind of equality, too.
 #[derive(Debug, Clone)]
 pub struct Batches {
-    order: Arc<[u32]>,
+    order: Arc<Vec<u32>>,
     /// How much of the order has been used.
     position: usize,
     batch_size: usize,
@@ -242,7 +224,7 @@ impl Iterator for Batches {
 fn shuffled(n: u32, seed: u64, epoch: u32) -> Vec<u32> {
     // Random numbers are drawn in parallel, and apart from the swaps: the processor then waits for
     // the memory of many swaps at a time.
-    const CHUNK: u32 = 1 << 16;
+    const CHUNK: u32 = if cfg!(test) { 8 } else { 1 << 16 };
     let philox = Philox::new(seed);
     let choose = |last: u32| {
         let [low, high, ..] = philox.block([last, 0, epoch, ORDER_STREAM]);

@@ -1,11 +1,12 @@
 //! Where [`Examples`] come from: files, texts in memory, one example at a time, or other examples.
 
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 use simcse_model::io::{RecordError, Texts, source_name};
 use simcse_tensor::rng::Philox;
 
+use crate::data::epoch_cache::EpochCache;
 use crate::data::equal_texts::EqualTexts;
 use crate::data::examples::{Examples, Shared, digest};
 
@@ -322,7 +323,7 @@ impl ExamplesBuilder {
             sha256,
             skipped,
             warnings,
-            drawn: Mutex::default(),
+            epochs: EpochCache::default(),
         })))
     }
 }

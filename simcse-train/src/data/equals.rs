@@ -32,11 +32,12 @@ pub(crate) struct Equals {
     examples: Examples,
     /// The texts that share their group with another one. The others need no looking up, which
     /// would take several times as long as all the rest.
-    shared: TextSet,
+    repeated: TextSet,
     /// Groups that turned out to be equal to another, and that one: a chain, whose end names the
     /// group.
     merged: HashMap<u32, u32>,
-    /// For each group of several texts, the number of the last batch that took, or may take, one of its texts.
+    /// For each group of several texts, the number of the last batch that took, or may take, one of
+    /// its texts.
     last_batch: Vec<u32>,
     /// The number of the current batch, from 1.
     batch: u32,
@@ -50,7 +51,7 @@ impl Equals {
     pub(crate) fn new(examples: &Examples) -> Self {
         Self {
             examples: examples.clone(),
-            shared: examples.0.equal.repeated.clone(),
+            repeated: examples.0.equal.repeated.clone(),
             merged: HashMap::new(),
             last_batch: vec![0; examples.groups().len()],
             batch: 1,
@@ -71,18 +72,16 @@ impl Equals {
     }
 
     /// The group of a text, if it shares it with another one.
-    fn shared_group(&mut self, text: u32) -> Option<u32> {
-        self.shared.contains(text).then(|| self.group(text))
+    fn repeated_group(&mut self, text: u32) -> Option<u32> {
+        self.repeated.contains(text).then(|| self.group(text))
     }
 
     /// The group of a text.
     fn group(&mut self, text: u32) -> u32 {
         let mut group = self.examples.groups()[text as usize];
         while let Some(&into) = self.merged.get(&group) {
-            // Skipping every other group keeps the chains short.
-            match self.merged.get(&into).copied() {
-                Some(next) => _ = self.merged.insert(group, next),
-                None => return into,
+            if let Some(&next) = self.merged.get(&into) {
+                self.merged.insert(group, next); // halves the chain for the next search
             }
             group = into;
         }
@@ -114,7 +113,7 @@ impl Equals {
     /// starts to wait.
     pub(crate) fn admits(&mut self, index: u32, position: u32) -> bool {
         for text in self.texts(index) {
-            if let Some(group) = self.shared_group(text)
+            if let Some(group) = self.repeated_group(text)
                 && self.is_taken(group)
             {
                 self.wait(group, position);
@@ -122,7 +121,7 @@ impl Equals {
             }
         }
         for text in self.texts(index) {
-            if let Some(group) = self.shared_group(text) {
+            if let Some(group) = self.repeated_group(text) {
                 self.last_batch[group as usize] = self.batch;
             }
         }
@@ -137,7 +136,7 @@ impl Equals {
     /// groups: has the first examples that wait for its other groups looked at.
     fn look_beyond(&mut self, index: u32) {
         for text in self.texts(index) {
-            if let Some(group) = self.shared_group(text)
+            if let Some(group) = self.repeated_group(text)
                 && !self.is_taken(group)
             {
                 self.release(group);
@@ -189,8 +188,8 @@ impl Equals {
     /// latter.
     fn merge(&mut self, text: u32, other: u32) -> u32 {
         // Either may have been alone in its group until now.
-        self.shared.insert(text);
-        self.shared.insert(other);
+        self.repeated.insert(text);
+        self.repeated.insert(other);
         let group = self.group(text);
         let into = self.group(other);
         if group != into {
@@ -208,7 +207,7 @@ impl Equals {
         self.batch += 1;
         for &index in batch {
             for text in self.texts(index) {
-                if let Some(group) = self.shared_group(text) {
+                if let Some(group) = self.repeated_group(text) {
                     self.release(group);
                 }
             }

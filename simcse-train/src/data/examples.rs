@@ -4,19 +4,19 @@
 //! positive, and the others are hard negatives. All examples of a run have the same number of
 //! texts: its columns.
 
-use std::collections::HashMap;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 
 use sha2::{Digest, Sha256};
 use simcse_model::io::hexadecimal;
 
-use crate::data::batches::Batching;
-use crate::data::equal_texts::EqualTexts;
+use crate::data::epoch_cache::EpochCache;
+use crate::data::equal_texts::{EqualTexts, slice};
 
 /// Examples by index. Clones share them.
 ///
-/// Besides the text itself, each text takes 12 bytes of memory: where it ends in the one string
-/// that holds all texts, and its group of equal texts.
+/// Besides the text itself, each text takes 12 bytes and a bit of memory: where it ends in the one
+/// string that holds all texts, its group of equal texts, and whether there are others in it. The
+/// order of an epoch takes 4 bytes per example.
 ///
 /// ```
 /// use simcse_train::Examples;
@@ -49,16 +49,7 @@ pub(crate) struct Shared {
     pub(crate) sha256: String,
     pub(crate) skipped: u64,
     pub(crate) warnings: Vec<String>,
-    pub(crate) drawn: Mutex<Drawn>,
-}
-
-/// What is known of epochs: orders and counts take time, and several ask for those of the first.
-#[derive(Debug, Default)]
-pub(crate) struct Drawn {
-    /// The order of the examples that was drawn last, with its seed and epoch.
-    pub(crate) order: Option<(u64, u32, Arc<[u32]>)>,
-    /// The number of batches of the epochs that were counted.
-    pub(crate) counts: HashMap<(Batching, u32), usize>,
+    pub(crate) epochs: EpochCache,
 }
 
 impl Examples {
@@ -95,11 +86,6 @@ impl Examples {
     pub fn get(&self, index: usize, column: usize) -> &str {
         assert!(column < self.0.columns, "column {column} of {}", self.0.columns);
         self.text(self.0.columns * index + column)
-    }
-
-    /// What is known of epochs.
-    pub(crate) fn drawn(&self) -> MutexGuard<'_, Drawn> {
-        self.0.drawn.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Text `index`, counting those of all examples.
@@ -179,9 +165,4 @@ pub(crate) fn digest(text: &str, ends: &[u64]) -> String {
         hasher.update(b"\n");
     }
     hexadecimal(hasher.finalize())
-}
-
-pub(crate) fn slice<'a>(text: &'a str, ends: &[u64], index: usize) -> &'a str {
-    let start = if index == 0 { 0 } else { ends[index - 1] };
-    &text[start as usize..ends[index] as usize]
 }

@@ -8,5 +8,6 @@ pub mod builder;
 pub mod examples;
 pub mod steps;
 
+mod epoch_cache;
 mod equal_texts;
 mod equals;

@@ -60,7 +60,7 @@ pub(crate) fn warnings<'a>(
              sentences, or choose a smaller --batch-size or --warmup-steps 0",
         ));
     }
-    let batches = settings.batching().batches(examples, 0).take(FEW_BATCHES).count();
+    let batches = settings.batching().count(examples, 0);
     if batches < FEW_BATCHES {
         let text = format!(
             "an epoch has only {}: learning anything may require a smaller --batch-size or more --epochs",

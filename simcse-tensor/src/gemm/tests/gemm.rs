@@ -1,7 +1,8 @@
 use ndarray::{Array2, ShapeBuilder};
 use proptest::prelude::*;
 
-use super::blocked::{KC, k_blocks};
+use super::block_sizes::KC;
+use super::blocked::k_blocks;
 use super::*;
 
 fn matrix(rows: usize, cols: usize, transposed: bool) -> impl Strategy<Value = Array2<f32>> {

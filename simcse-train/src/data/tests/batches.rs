@@ -44,6 +44,34 @@ fn distinct(texts: &[u8], classes: u8, batching: Batching) -> (Vec<Vec<u32>>, us
     (std::iter::from_fn(next).collect(), computed)
 }
 
+/// Also across the parts in which random numbers are drawn.
+#[test]
+fn the_order_is_a_fisher_yates_shuffle() {
+    for n in 1..40 {
+        let philox = Philox::new(7);
+        let mut expected: Vec<u32> = (0..n).collect();
+        for last in (1..n).rev() {
+            let [low, high, ..] = philox.block([last, 0, 3, ORDER_STREAM]);
+            let random = u128::from(high) << 32 | u128::from(low);
+            expected.swap(last as usize, ((random * u128::from(last + 1)) >> 64) as usize);
+        }
+        assert_eq!(shuffled(n, 7, 3), expected, "{n} examples");
+    }
+}
+
+#[test]
+fn what_is_kept_of_one_epoch_is_not_taken_for_another() {
+    let texts: Vec<u8> = (0..60).map(|text| text % 23).collect();
+    let kept = sentences(&texts);
+    let epochs = [(1, 0, 4), (1, 1, 4), (2, 1, 4), (2, 1, 7), (1, 0, 7), (1, 0, 4)];
+    for (seed, epoch, batch_size) in epochs {
+        let batching = Batching { sampler: BatchSampler::NoDuplicates, batch_size, seed };
+        let fresh = sentences(&texts);
+        assert_eq!(batching.count(&kept, epoch), batching.batches(&fresh, epoch).count());
+        assert!(batching.batches(&kept, epoch).eq(batching.batches(&fresh, epoch)));
+    }
+}
+
 /// Examples of as many texts as each has.
 fn examples<const COLUMNS: usize>(texts: &[[u8; COLUMNS]]) -> Examples {
     let mut builder = ExamplesBuilder::of_columns(COLUMNS, 1);
