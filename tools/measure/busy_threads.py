@@ -13,6 +13,7 @@ Needs perf.
 import argparse
 import collections
 import subprocess
+import sys
 import tempfile
 
 SLOT = 0.002  # seconds: eight samples of a thread that works
@@ -25,8 +26,10 @@ def main():
     parser.add_argument("command", nargs="+")
     args = parser.parse_args()
     with tempfile.NamedTemporaryFile() as recorded:
-        subprocess.run(["perf", "record", "-q", "-F", "4000", "-e", "cpu-clock", "-o", recorded.name, *args.command],
-                       check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        command = ["perf", "record", "-q", "-F", "4000", "-e", "cpu-clock", "-o", recorded.name, *args.command]
+        done = subprocess.run(command, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True)
+        if done.returncode != 0:
+            sys.exit(done.stderr)
         lines = subprocess.run(["perf", "script", "-i", recorded.name, "-F", "tid,time,ip,sym"], check=True,
                                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True).stdout.splitlines()
     samples = []
