@@ -55,10 +55,8 @@ impl BlockSizes {
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, target_arch = "x86_64"))]
 mod tests {
-    #![cfg(target_arch = "x86_64")]
-
     use super::*;
     use crate::gemm::instances::{Avx2F32, Avx512F32};
 
