@@ -160,13 +160,12 @@ impl Compute {
             arrived.push(job);
         }
         let encoder = &self.encoder;
-        // In the pool of threads, instead of entering it for every operation.
         let tokenized: Vec<_> =
             arrived.into_par_iter().filter(is_wanted).filter_map(|job| tokenized(encoder, job)).collect();
         self.running.extend(tokenized);
         self.running.retain(|running| !running.answer.sender.is_closed());
         if !self.running.is_empty() {
-            rayon::scope(|_| self.encode_batch());
+            self.encode_batch();
         }
     }
 
