@@ -127,7 +127,9 @@ struct Compute {
 
 impl Compute {
     fn new(encoder: Arc<SentenceEncoder>, receiver: Receiver<Job>, metrics: Arc<Metrics>) -> Self {
-        let pool = BufferPool::with_room(BATCH_TOKENS);
+        let mut pool = BufferPool::with_room(BATCH_TOKENS);
+        // Packs the weights, so that the first request does not wait for it.
+        encoder.encode_tokens(&[vec![0]], &mut pool);
         Self { encoder, receiver, metrics, pool, running: VecDeque::new() }
     }
 
