@@ -6,7 +6,7 @@
 #
 #     tools/measure/scaling.sh SENTENCES.txt MODEL_DIR [FLAGS OF simcse train]...
 #
-# Environment: SIZES ("1000 100000 10000000"), STEPS (40), SIMCSE (the binary; built if not given).
+# Environment: SIZES ("1000 100000 10000000"), STEPS (400), SIMCSE (the binary; built if not given).
 set -euo pipefail
 sentences=$(realpath "$1") model=$2
 shift 2
@@ -41,15 +41,19 @@ now() { date +%s.%N; }
 printf '%10s %10s %14s %12s %16s\n' sentences 'text MB' 'first step s' 'memory MB' 'µs per token'
 for size in ${SIZES:-1000 100000 10000000}; do
   vary "$size" > "$work/text"
+  sync "$work/text"
   rm -rf "$work/run"
   started=$(now) begun= memory=0
-  "$SIMCSE" train "$work/text" --model "$model" --output-dir "$work/run" --max-steps "${STEPS:-40}" "$@" \
+  "$SIMCSE" train "$work/text" --model "$model" --output-dir "$work/run" --max-steps "${STEPS:-400}" "$@" \
     > /dev/null 2> "$work/log" &
   process=$!
   while kill -0 $process 2> /dev/null; do
-    if [[ -z $begun && -e $work/run/metrics.jsonl ]]; then begun=$(now); fi # created once everything has been read
-    high=$(awk '/^VmHWM/ { print $2 }' /proc/$process/status 2> /dev/null || true)
-    memory=${high:-$memory}
+    if [[ -n $begun ]]; then
+      high=$(awk '/^VmHWM/ { print $2 }' /proc/$process/status 2> /dev/null || true)
+      memory=${high:-$memory}
+    elif [[ -e $work/run/metrics.jsonl ]]; then # created once everything has been read
+      begun=$(now)
+    fi
     sleep 0.02
   done
   wait $process || { cat "$work/log" >&2; exit 1; }
