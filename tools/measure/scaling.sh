@@ -41,24 +41,18 @@ now() { date +%s.%N; }
 printf '%10s %10s %14s %12s %16s\n' sentences 'text MB' 'first step s' 'memory MB' 'µs per token'
 for size in ${SIZES:-1000 100000 10000000}; do
   vary "$size" > "$work/text"
-  sync "$work/text"
   rm -rf "$work/run"
-  started=$(now) begun= memory=0
+  started=$(now)
   "$SIMCSE" train "$work/text" --model "$model" --output-dir "$work/run" --max-steps "${STEPS:-400}" "$@" \
-    > /dev/null 2> "$work/log" &
+    --json > "$work/report" 2> "$work/log" &
   process=$!
-  while kill -0 $process 2> /dev/null; do
-    if [[ -n $begun ]]; then
-      high=$(awk '/^VmHWM/ { print $2 }' /proc/$process/status 2> /dev/null || true)
-      memory=${high:-$memory}
-    elif [[ -e $work/run/metrics.jsonl ]]; then # created once everything has been read
-      begun=$(now)
-    fi
-    sleep 0.02
-  done
+  # The file is created once everything has been read.
+  until [[ -e $work/run/metrics.jsonl ]] || ! kill -0 $process 2> /dev/null; do sleep 0.02; done
+  begun=$(now)
   wait $process || { cat "$work/log" >&2; exit 1; }
+  memory=$(sed -E 's/.*"peak_memory_bytes":([0-9]+).*/\1/' "$work/report")
   cost=$(grep -o '"tokens_per_second":[0-9.]*' "$work/run/metrics.jsonl" | cut -d: -f2 | sort -g |
     awk '{ speed[NR] = $1 } END { print 1e6 / speed[int((NR + 1) / 2)] }')
-  awk -v n="$size" -v bytes="$(stat -c %s "$work/text")" -v from="$started" -v to="$begun" -v kb="$memory" -v cost="$cost" \
-    'BEGIN { printf "%10d %10.1f %14.2f %12.1f %16.2f\n", n, bytes / 1e6, to - from, kb / 1e3, cost }'
+  awk -v n="$size" -v bytes="$(stat -c %s "$work/text")" -v from="$started" -v to="$begun" -v memory="$memory" -v cost="$cost" \
+    'BEGIN { printf "%10d %10.1f %14.2f %12.1f %16.2f\n", n, bytes / 1e6, to - from, memory / 1e6, cost }'
 done

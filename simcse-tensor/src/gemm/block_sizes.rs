@@ -55,7 +55,8 @@ impl BlockSizes {
     }
 }
 
-#[cfg(all(test, target_arch = "x86_64"))]
+#[cfg(test)]
+#[cfg(target_arch = "x86_64")]
 mod tests {
     use super::*;
     use crate::gemm::instances::{Avx2F32, Avx512F32};
