@@ -34,6 +34,21 @@ pub(super) fn k_blocks(ends: &[usize], limit: usize) -> Vec<Range<usize>> {
         .collect()
 }
 
+/// Cuts blocks of K into slabs: runs of blocks with at most [`KC`] words together, or a single block.
+///
+/// Blocks are shorter than `KC` words where the caller's partial sums are. Of a whole slab, each tile
+/// of C then gets the sums one after another, while it is in L1.
+fn slabs<M: MicroKernel>(mut blocks: &[Range<usize>]) -> Vec<&[Range<usize>]> {
+    let mut slabs = Vec::new();
+    while !blocks.is_empty() {
+        let fits = |&last: &usize| words::<M>(&blocks[..=last]) <= KC;
+        let (slab, rest) = blocks.split_at(1 + (1..blocks.len()).take_while(fits).count());
+        slabs.push(slab);
+        blocks = rest;
+    }
+    slabs
+}
+
 /// How C is divided among tasks: into rows, and where there are few of them, also into columns.
 ///
 /// Which task computes an element does not change its bits, so the division may depend on the
@@ -158,12 +173,13 @@ fn multiply<M: MicroKernel>(
 ) {
     let target = Target::new(c, n);
     let tasks = Tasks::new::<M>(sizes, a.nrows(), n);
+    let slabs = &slabs::<M>(group);
     // LOOP 5 of BLIS, over rows of C because A and B are exchanged: in parallel. Each task can be
     // taken over by another thread; by default, rayon would run some in one piece.
     (0..tasks.count()).into_par_iter().with_max_len(1).for_each(|task| {
         let (rows, cols) = tasks.part(task);
         let (mr, nc) = (tasks.mr, sizes.nc.min(tasks.nc));
-        M::S::call(TileTask::<M> { a, packed_b, n, addend, group, mr, rows, nc, cols, target, of: PhantomData });
+        M::S::call(TileTask::<M> { a, packed_b, n, addend, slabs, mr, rows, nc, cols, target, of: PhantomData });
     });
 }
 
@@ -175,7 +191,7 @@ pub(super) fn scratch<M: MicroKernel>(k: usize, n: usize) -> usize {
     let width = n.next_multiple_of(M::NR);
     let deepest = blocks.iter().map(kc::<M>).max().unwrap_or(0);
     let packed_b = (words::<M>(&blocks) * width).min(sizes.packed_b.max(deepest * width));
-    let packed_a = sizes.mc / M::MR * M::MR_PACKED * deepest;
+    let packed_a = sizes.mc / M::MR * M::MR_PACKED * words::<M>(&blocks).min(KC);
     packed_b + rayon::current_num_threads() * packed_a
 }
 
@@ -187,6 +203,15 @@ fn kc<M: MicroKernel>(block: &Range<usize>) -> usize {
 /// The words along K in packed blocks.
 fn words<M: MicroKernel>(blocks: &[Range<usize>]) -> usize {
     blocks.iter().map(kc::<M>).sum()
+}
+
+/// How many words along K come before each block of a slab, and how many are in it.
+fn places<M: MicroKernel>(slab: &[Range<usize>]) -> impl Iterator<Item = (usize, usize)> + '_ {
+    slab.iter().scan(0, |end, block| {
+        let kc = kc::<M>(block);
+        *end += kc;
+        Some((*end - kc, kc))
+    })
 }
 
 /// Packs the rows of B that `group` spans, block after block, in parallel.
@@ -232,7 +257,7 @@ struct TileTask<'a, M> {
     packed_b: &'a [f32],
     n: usize,
     addend: Addend<'a>,
-    group: &'a [Range<usize>],
+    slabs: &'a [&'a [Range<usize>]],
     /// Rows of a micro-panel of A.
     mr: usize,
     rows: Range<usize>,
@@ -246,62 +271,70 @@ struct TileTask<'a, M> {
 impl<M: MicroKernel> KernelOn<M::S> for TileTask<'_, M> {
     type Output = ();
 
-    /// Room for a packed block of A.
+    /// Room for a packed slab of A.
     fn scratch(&self) -> usize {
-        let kc = self.group.iter().map(kc::<M>).max().unwrap_or(0);
-        self.rows.len().div_ceil(self.mr) * M::MR_PACKED * kc
+        let deepest = self.slabs.iter().map(|slab| words::<M>(slab)).max().unwrap_or(0);
+        self.rows.len().div_ceil(self.mr) * M::MR_PACKED * deepest
     }
 
     #[inline(always)]
     fn run(self, s: M::S, packed_a: &mut [f32]) {
-        let Self { a, packed_b, n, addend, group, mr, rows, nc, cols, target, of: _ } = self;
+        let Self { a, packed_b, n, addend, slabs, mr, rows, nc, cols, target, of: _ } = self;
         let width = n.next_multiple_of(M::NR);
-        let first_row = rows.start;
+        let panels = rows.len().div_ceil(mr);
         let micro_kernel = M::begin(s);
         let mut acc = Accumulators([0.0; 32 * 32]);
         let mut packed_b = packed_b;
-        // LOOP 4: blocks of K. B's is packed already; this task's rows of A are packed here.
-        for (index, block) in group.iter().enumerate() {
-            let addend = if index == 0 { addend } else { Addend::Existing };
-            let kc = kc::<M>(block);
-            let (block_of_b, rest) = packed_b.split_at(width * kc);
+        // LOOP 4: slabs of K. B's is packed already; this task's rows of A are packed here.
+        for (index, slab) in slabs.iter().enumerate() {
+            let depth = words::<M>(slab);
+            let (slab_of_b, rest) = packed_b.split_at(depth * width);
             packed_b = rest;
-            M::pack_a(s, mr, a.slice(s![rows.clone(), block.clone()]).reversed_axes(), packed_a);
-            // LOOP 3: `KC × nc` words of B, which stay in L2 for all rows of this task.
+            for (block, (before, _)) in slab.iter().zip(places::<M>(slab)) {
+                let to = &mut packed_a[before * panels * M::MR_PACKED..];
+                M::pack_a(s, mr, a.slice(s![rows.clone(), block.clone()]).reversed_axes(), to);
+            }
+            // LOOP 3: `depth × nc` words of B, which stay in L2 for all rows of this task.
             for jc in cols.clone().step_by(nc) {
-                // While this part of B is used, the next one is prefetched into L2: the following
-                // columns, or after the task's last ones, its first ones in the next block of K.
-                // After the last block, those are the next task's. This part has `nc·kc` words, and
-                // there are `panels · nc/NR` tiles to share them out over, of `kc/STEP` steps each.
-                // So each step prefetches `NR·STEP/panels` words, in an even trickle that the
-                // memory bus can keep up with: at most a cache line where the task has many rows.
                 let end = (jc + nc).min(cols.end);
-                let next_column = if end < cols.end || index + 1 == group.len() { end } else { width + cols.start };
-                let next_part = block_of_b.as_ptr().wrapping_add(next_column * kc);
-                let share = (M::NR * M::STEP).div_ceil(rows.len().div_ceil(mr));
-                let mut next = Prefetch { address: next_part, words_per_step: share };
-                // LOOP 2: a micro-panel of A, which stays in L1.
-                for i in (0..rows.len()).step_by(mr) {
-                    let panel_a = &packed_a[i / mr * M::MR_PACKED * kc..][..M::MR_PACKED * kc];
+                let is_last = end == cols.end && index + 1 < slabs.len();
+                // While this part of B is used, the next one is prefetched into L2: the following
+                // columns, or after the task's last ones, its first ones in the next slab. After
+                // the last slab, those are the next task's. Of a block, this part has `nc·kc`
+                // words, and there are `panels · nc/NR` tiles to share them out over, of `kc/STEP`
+                // steps each. So each step prefetches `NR·STEP/panels` words, in an even trickle
+                // that the memory bus can keep up with: at most a cache line where the task has
+                // many rows.
+                let words_per_step = (M::NR * M::STEP).div_ceil(panels);
+                let mut tiles = 0;
+                // LOOP 2: micro-panels of A, which stay in L1.
+                for panel in 0..panels {
                     // LOOP 1: micro-panels of B, which stream from L2; the loop over `kc` is the
                     // micro-kernel's.
                     for j in (jc..end).step_by(M::NR) {
-                        let panel_b = &block_of_b[j * kc..][..M::NR * kc];
-                        let tile = Tile {
-                            target,
-                            i: first_row + i,
-                            j,
-                            rows: mr.min(rows.len() - i),
-                            columns: M::NR.min(n - j),
-                        };
+                        let i = panel * mr;
+                        let [tile_rows, columns] = [mr.min(rows.len() - i), M::NR.min(n - j)];
+                        let tile = Tile { target, i: rows.start + i, j, rows: tile_rows, columns };
                         // C is needed only after the micro-kernel, by when it has arrived.
                         tile.prefetch(s);
-                        // SAFETY: the panels have `kc` words for each row and column of a tile.
-                        unsafe { micro_kernel.multiply(mr, kc, panel_a.as_ptr(), panel_b.as_ptr(), next, &mut acc) };
-                        next.address = next.address.wrapping_add(kc / M::STEP * share);
-                        // SAFETY: the tile is inside C, and no other task writes its rows and
-                        // columns.
-                        unsafe { tile.update(s, &acc, M::NR, addend) };
+                        for (before, kc) in places::<M>(slab) {
+                            let block_of_a = &packed_a[before * panels * M::MR_PACKED..];
+                            let block_of_b = &slab_of_b[before * width..];
+                            let panel_a = &block_of_a[panel * M::MR_PACKED * kc..][..M::MR_PACKED * kc];
+                            let panel_b = &block_of_b[j * kc..][..M::NR * kc];
+                            let next_part = if is_last { depth * width + cols.start * kc } else { end * kc };
+                            let shared_out = tiles * (kc / M::STEP) * words_per_step;
+                            let address = block_of_b.as_ptr().wrapping_add(next_part + shared_out);
+                            let next = Prefetch { address, words_per_step };
+                            let [a, b] = [panel_a.as_ptr(), panel_b.as_ptr()];
+                            // SAFETY: the panels have `kc` words for each row and column of a tile.
+                            unsafe { micro_kernel.multiply(mr, kc, a, b, next, &mut acc) };
+                            let addend = if (index, before) == (0, 0) { addend } else { Addend::Existing };
+                            // SAFETY: the tile is inside C, and no other task writes its rows and
+                            // columns.
+                            unsafe { tile.update(s, &acc, M::NR, addend) };
+                        }
+                        tiles += 1;
                     }
                 }
             }
