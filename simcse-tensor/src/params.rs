@@ -336,6 +336,18 @@ impl<Of> Flat<Of> {
         &mut self.values[slot.range()]
     }
 
+    /// The values of several slots, row after row, mutable.
+    ///
+    /// # Panics
+    /// If a slot is named twice.
+    pub fn slices_mut<const N: usize>(&mut self, slots: [Slot; N]) -> [&mut [f32]; N] {
+        self.values_change();
+        for slot in slots {
+            self.touched[pages(&slot.range())].fill(true);
+        }
+        self.values.get_disjoint_mut(slots.map(Slot::range)).expect("slots do not overlap")
+    }
+
     /// What is packed of the values is about to be wrong.
     fn values_change(&mut self) {
         if let Some(packed) = &mut self.packed {

@@ -14,6 +14,7 @@ use crate::gemm::addend::Addend;
 use crate::gemm::block_sizes::{BlockSizes, KC};
 use crate::gemm::micro_kernel::{Accumulators, MicroKernel};
 use crate::gemm::prefetch::Prefetch;
+use crate::gemm::row_sums::add_column_sums;
 use crate::gemm::tile::{Target, Tile};
 use crate::gemm::words::Words;
 use crate::simd::{KernelOn, Simd};
@@ -108,13 +109,15 @@ impl Tasks {
     }
 }
 
-/// The blocked product with one micro-kernel.
+/// The blocked product with one micro-kernel. `row_sums`, if given, are increased by the sums of A's
+/// rows, with one partial sum per block of K.
 pub(super) fn gemm<M: MicroKernel>(
     sizes: BlockSizes,
     a: ArrayView2<f32>,
     b: ArrayView2<f32>,
     addend: Addend,
     k_ends: &[usize],
+    mut row_sums: Option<&mut [f32]>,
     c: &mut [f32],
 ) {
     let n = b.ncols();
@@ -134,7 +137,7 @@ pub(super) fn gemm<M: MicroKernel>(
         let addend = if first == 0 { addend } else { Addend::Existing };
         scratch::with(words::<M>(group) * width, |packed_b| {
             pack_b::<M>(b, group, packed_b);
-            multiply::<M>(sizes, a, packed_b, n, addend, group, c);
+            multiply::<M>(sizes, a, packed_b, addend, group, row_sums.as_deref_mut(), c);
         });
         first = last + 1;
     }
@@ -149,16 +152,10 @@ pub(super) fn pack<M: MicroKernel>(b: ArrayView2<f32>) -> Aligned {
     packed
 }
 
-/// The product with a packed B of `n` columns; K is one range of partial sums.
-pub(super) fn product_with_packed<M: MicroKernel>(
-    a: ArrayView2<f32>,
-    packed_b: &[f32],
-    n: usize,
-    addend: Addend,
-    c: &mut [f32],
-) {
+/// The product with a packed B; K is one range of partial sums.
+pub(super) fn product_with_packed<M: MicroKernel>(a: ArrayView2<f32>, packed_b: &[f32], addend: Addend, c: &mut [f32]) {
     let blocks = k_blocks(&[a.ncols()], KC * M::W::DEPTH);
-    multiply::<M>(BlockSizes::of::<M>(), a, packed_b, n, addend, &blocks, c);
+    multiply::<M>(BlockSizes::of::<M>(), a, packed_b, addend, &blocks, None, c);
 }
 
 /// Multiplies with a packed group of blocks.
@@ -166,21 +163,27 @@ fn multiply<M: MicroKernel>(
     sizes: BlockSizes,
     a: ArrayView2<f32>,
     packed_b: &[f32],
-    n: usize,
     addend: Addend,
     group: &[Range<usize>],
+    mut row_sums: Option<&mut [f32]>,
     c: &mut [f32],
 ) {
+    let n = c.len() / a.nrows();
     let target = Target::new(c, n);
     let tasks = Tasks::new::<M>(sizes, a.nrows(), n);
     let slabs = &slabs::<M>(group);
+    let of_task = |task| {
+        let (rows, cols) = tasks.part(task);
+        // Several tasks pack the same rows; the first of them also sums them.
+        let sums = row_sums.as_mut().filter(|_| cols.start == 0);
+        let row_sums = sums.and_then(|sums| sums.split_off_mut(..rows.len()));
+        let (mr, nc) = (tasks.mr, sizes.nc.min(tasks.nc));
+        TileTask::<M> { a, packed_b, n, addend, slabs, row_sums, mr, rows, nc, cols, target, of: PhantomData }
+    };
+    let tasks: Vec<_> = (0..tasks.count()).map(of_task).collect();
     // LOOP 5 of BLIS, over rows of C because A and B are exchanged: in parallel. Each task can be
     // taken over by another thread; by default, rayon would run some in one piece.
-    (0..tasks.count()).into_par_iter().with_max_len(1).for_each(|task| {
-        let (rows, cols) = tasks.part(task);
-        let (mr, nc) = (tasks.mr, sizes.nc.min(tasks.nc));
-        M::S::call(TileTask::<M> { a, packed_b, n, addend, slabs, mr, rows, nc, cols, target, of: PhantomData });
-    });
+    tasks.into_par_iter().with_max_len(1).for_each(M::S::call);
 }
 
 /// The words of scratch memory that a product with a B of K × N needs: the packed group of its
@@ -258,6 +261,8 @@ struct TileTask<'a, M> {
     n: usize,
     addend: Addend<'a>,
     slabs: &'a [&'a [Range<usize>]],
+    /// Of the task's rows of A, unless they are not wanted or another task sums them.
+    row_sums: Option<&'a mut [f32]>,
     /// Rows of a micro-panel of A.
     mr: usize,
     rows: Range<usize>,
@@ -265,7 +270,7 @@ struct TileTask<'a, M> {
     nc: usize,
     cols: Range<usize>,
     target: Target,
-    of: PhantomData<M>,
+    of: PhantomData<fn() -> M>,
 }
 
 impl<M: MicroKernel> KernelOn<M::S> for TileTask<'_, M> {
@@ -279,7 +284,7 @@ impl<M: MicroKernel> KernelOn<M::S> for TileTask<'_, M> {
 
     #[inline(always)]
     fn run(self, s: M::S, packed_a: &mut [f32]) {
-        let Self { a, packed_b, n, addend, slabs, mr, rows, nc, cols, target, of: _ } = self;
+        let Self { a, packed_b, n, addend, slabs, mut row_sums, mr, rows, nc, cols, target, of: _ } = self;
         let width = n.next_multiple_of(M::NR);
         let panels = rows.len().div_ceil(mr);
         let micro_kernel = M::begin(s);
@@ -291,8 +296,12 @@ impl<M: MicroKernel> KernelOn<M::S> for TileTask<'_, M> {
             let (slab_of_b, rest) = packed_b.split_at(depth * width);
             packed_b = rest;
             for (block, (before, _)) in slab.iter().zip(places::<M>(slab)) {
-                let to = &mut packed_a[before * panels * M::MR_PACKED..];
-                M::pack_a(s, mr, a.slice(s![rows.clone(), block.clone()]).reversed_axes(), to);
+                let from = a.slice(s![rows.clone(), block.clone()]).reversed_axes();
+                M::pack_a(s, mr, from, &mut packed_a[before * panels * M::MR_PACKED..]);
+                if let Some(sums) = &mut row_sums {
+                    // What has just been packed is still in L2.
+                    add_column_sums(s, from, sums);
+                }
             }
             // LOOP 3: `depth × nc` words of B, which stay in L2 for all rows of this task.
             for jc in cols.clone().step_by(nc) {

@@ -36,6 +36,7 @@ mod packing;
 mod portable;
 #[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code))]
 mod prefetch;
+pub(crate) mod row_sums;
 #[cfg_attr(not(any(target_arch = "x86_64", target_arch = "aarch64")), allow(dead_code))]
 mod tile;
 #[cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
@@ -45,6 +46,7 @@ use ndarray::ArrayView2;
 
 use crate::gemm::choice::{WithKernel, with_kernel};
 use crate::gemm::micro_kernel::MicroKernel;
+use crate::gemm::row_sums::add_row_sums;
 use crate::precision::Precision;
 
 pub use addend::Addend;
@@ -79,7 +81,24 @@ pub fn gemm(
     k_ends: &[usize],
     c: &mut [f32],
 ) {
-    product(precision, None, a, b, addend, k_ends, c);
+    Product { sizes: None, a, b, addend, k_ends, row_sums: None, c }.compute(precision);
+}
+
+/// [`gemm`], and `row_sums[m] += Σ_k a[m][k]` from the values of A before they are rounded, with the
+/// same partial sums over K as C. The columns of A must be contiguous.
+///
+/// # Panics
+/// As [`gemm`]; if there are not as many sums as rows of A.
+pub(crate) fn gemm_with_row_sums(
+    precision: Precision,
+    a: ArrayView2<f32>,
+    b: ArrayView2<f32>,
+    addend: Addend,
+    k_ends: &[usize],
+    row_sums: &mut [f32],
+    c: &mut [f32],
+) {
+    Product { sizes: None, a, b, addend, k_ends, row_sums: Some(row_sums), c }.compute(precision);
 }
 
 /// [`gemm`] with blocks of the given sizes instead of those that suit this processor's caches: the
@@ -97,7 +116,7 @@ pub fn gemm_in_blocks(
     k_ends: &[usize],
     c: &mut [f32],
 ) {
-    product(precision, Some(sizes), a, b, addend, k_ends, c);
+    Product { sizes: Some(sizes), a, b, addend, k_ends, row_sums: None, c }.compute(precision);
 }
 
 /// The sizes of blocks that suit this processor's caches; `None` if products have no blocks here.
@@ -108,42 +127,44 @@ pub fn block_sizes(precision: Precision) -> Option<BlockSizes> {
     with_kernel(precision, Sizes)
 }
 
-fn product(
-    precision: Precision,
-    sizes: Option<BlockSizes>,
-    a: ArrayView2<f32>,
-    b: ArrayView2<f32>,
-    addend: Addend,
-    k_ends: &[usize],
-    c: &mut [f32],
-) {
-    let (m, k) = a.dim();
-    let n = b.ncols();
-    assert_eq!(k, b.nrows(), "gemm: A is {m} × {k}, B is {} × {n}", b.nrows());
-    assert_eq!(c.len(), m * n, "gemm: C has {} values, A·B is {m} × {n}", c.len());
-    assert_eq!(k_ends.last().copied().unwrap_or(0), k, "gemm: blocks of K end at {k_ends:?}, K is {k}");
-    if let Addend::Bias(bias) = addend {
-        assert_eq!(bias.len(), n, "gemm: the bias has {} values, A·B is {m} × {n}", bias.len());
-    }
-    if m * n == 0 || k == 0 {
-        return addend.write(c, n.max(1));
-    }
-    with_kernel(precision, Product { sizes, a, b, addend, k_ends, c });
-}
-
 /// The bytes of scratch memory that [`gemm`] needs for a B of K × N, on all threads together.
 pub fn gemm_scratch_bytes(precision: Precision, k: usize, n: usize) -> usize {
     with_kernel(precision, Scratch { k, n }) * size_of::<f32>()
 }
 
-/// The arguments of [`gemm`], whose shapes agree.
+/// The arguments of [`gemm`] and its variants.
 struct Product<'a> {
     sizes: Option<BlockSizes>,
     a: ArrayView2<'a, f32>,
     b: ArrayView2<'a, f32>,
     addend: Addend<'a>,
     k_ends: &'a [usize],
+    row_sums: Option<&'a mut [f32]>,
     c: &'a mut [f32],
+}
+
+impl Product<'_> {
+    fn compute(self, precision: Precision) {
+        let (m, k) = self.a.dim();
+        let n = self.b.ncols();
+        assert_eq!(k, self.b.nrows(), "gemm: A is {m} × {k}, B is {} × {n}", self.b.nrows());
+        assert_eq!(self.c.len(), m * n, "gemm: C has {} values, A·B is {m} × {n}", self.c.len());
+        let last = self.k_ends.last().copied().unwrap_or(0);
+        assert_eq!(last, k, "gemm: blocks of K end at {:?}, K is {k}", self.k_ends);
+        if let Addend::Bias(bias) = self.addend {
+            assert_eq!(bias.len(), n, "gemm: the bias has {} values, A·B is {m} × {n}", bias.len());
+        }
+        if let Some(sums) = &self.row_sums {
+            assert_eq!(sums.len(), m, "gemm: there are {} sums of rows, A is {m} × {k}", sums.len());
+        }
+        if m * n == 0 || k == 0 {
+            if let Some(sums) = self.row_sums {
+                add_row_sums(self.a, self.k_ends, sums);
+            }
+            return self.addend.write(self.c, n.max(1));
+        }
+        with_kernel(precision, self);
+    }
 }
 
 impl WithKernel for Product<'_> {
@@ -151,11 +172,14 @@ impl WithKernel for Product<'_> {
 
     fn blocked<M: MicroKernel>(self) {
         let sizes = self.sizes.map_or_else(BlockSizes::of::<M>, BlockSizes::in_tiles::<M>);
-        blocked::gemm::<M>(sizes, self.a, self.b, self.addend, self.k_ends, self.c);
+        blocked::gemm::<M>(sizes, self.a, self.b, self.addend, self.k_ends, self.row_sums, self.c);
     }
 
     fn portable(self) {
         portable::gemm(self.a, self.b, self.addend, self.k_ends, self.c);
+        if let Some(sums) = self.row_sums {
+            add_row_sums(self.a, self.k_ends, sums);
+        }
     }
 }
 

@@ -71,7 +71,7 @@ impl WithKernel for Multiply<'_> {
     type Output = ();
 
     fn blocked<M: MicroKernel>(self) {
-        blocked::product_with_packed::<M>(self.a, &self.b.words, self.b.n, self.addend, self.c);
+        blocked::product_with_packed::<M>(self.a, &self.b.words, self.addend, self.c);
     }
 
     fn portable(self) {

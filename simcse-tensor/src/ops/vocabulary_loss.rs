@@ -15,9 +15,8 @@ use ndarray::{Array2, ArrayView2, s};
 use rayon::prelude::*;
 
 use crate::buffers::scratch;
-use crate::gemm::{Addend, gemm, gemm_scratch_bytes};
+use crate::gemm::{Addend, gemm, gemm_scratch_bytes, gemm_with_row_sums};
 use crate::ops::elementwise::flat_mut;
-use crate::ops::linear::add_column_sums;
 use crate::precision::Precision;
 use crate::profile::{Part, time};
 use crate::rows::Rows;
@@ -114,8 +113,7 @@ impl VocabularyLoss<'_> {
             let dx = &mut dx[rows.start * width..rows.end * width];
             let dlogits = ArrayView2::from_shape((rows.len(), vocabulary), &*logits).expect("rows of logits");
             gemm(self.precision, dlogits, self.embeddings, Addend::Zero, &[vocabulary], dx);
-            gemm(self.precision, dlogits.t(), x, Addend::Existing, ends, dembeddings);
-            add_column_sums(logits, vocabulary, ends, dbias);
+            gemm_with_row_sums(self.precision, dlogits.t(), x, Addend::Existing, ends, dbias, dembeddings);
         });
     }
 

@@ -88,6 +88,32 @@ proptest! {
         prop_assert_eq!(found, expected);
     }
 
+    /// Sums of A's rows, which come with the same C: one after another in each range of K.
+    #[test]
+    fn row_sums_have_one_partial_sum_per_range(
+        (a, b, ends) in case(),
+        precision in precision(),
+        threads in 1..4usize,
+    ) {
+        let by_columns = a.t().as_standard_layout().into_owned();
+        let mut expected = vec![0.5; a.nrows()];
+        for (row, expected) in a.rows().into_iter().zip(&mut expected) {
+            for k in k_blocks(&ends, a.ncols().max(1)) {
+                *expected += k.fold(0.0, |sum, k| sum + row[k]);
+            }
+        }
+        let [mut c, mut with_sums] = [0, 1].map(|_| vec![0.5; a.nrows() * b.ncols()]);
+        gemm(precision, by_columns.t(), b.view(), Addend::Existing, &ends, &mut c);
+        let mut sums = vec![0.5; a.nrows()];
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| {
+            let existing = Addend::Existing;
+            gemm_with_row_sums(precision, by_columns.t(), b.view(), existing, &ends, &mut sums, &mut with_sums);
+        });
+        prop_assert_eq!(sums, expected);
+        prop_assert_eq!(with_sums, c);
+    }
+
     /// The bits of a row of C depend on that row of A alone, and K may be split over several calls.
     #[test]
     fn bits_depend_on_the_row_alone((a, b, ends) in case(), precision in precision(), threads in 1..4usize) {

@@ -10,9 +10,8 @@
 
 use ndarray::Array2;
 
+use crate::gemm::row_sums::add_row_sums;
 use crate::ops::context::Context;
-use crate::ops::elementwise::flat;
-use crate::ops::linear::add_column_sums;
 use crate::params::{Grads, Slot};
 use crate::simd::{Simd, math};
 
@@ -50,7 +49,7 @@ pub(crate) fn forward(context: Context, table: Slot, y: &mut Array2<f32>) {
 
 /// `dtable += Σ_s dy[s]`, with one partial sum per block of sentences.
 pub(crate) fn backward(context: Context, table: Slot, dy: &Array2<f32>, grads: &mut Grads) {
-    add_column_sums(flat(dy), dy.ncols(), &context.rows.block_ends(), grads.slice_mut(table));
+    add_row_sums(dy.t(), &context.rows.block_ends(), grads.slice_mut(table));
 }
 
 /// The number of values in [`diagonals`] of `tokens` tokens.
