@@ -208,15 +208,6 @@ fn words<M: MicroKernel>(blocks: &[Range<usize>]) -> usize {
     blocks.iter().map(kc::<M>).sum()
 }
 
-/// How many words along K come before each block of a slab, and how many are in it.
-fn places<M: MicroKernel>(slab: &[Range<usize>]) -> impl Iterator<Item = (usize, usize)> + '_ {
-    slab.iter().scan(0, |end, block| {
-        let kc = kc::<M>(block);
-        *end += kc;
-        Some((*end - kc, kc))
-    })
-}
-
 /// Packs the rows of B that `group` spans, block after block, in parallel.
 fn pack_b<M: MicroKernel>(b: ArrayView2<f32>, group: &[Range<usize>], packed: &mut [f32]) {
     const PANELS_PER_TASK: usize = 8;
@@ -252,6 +243,20 @@ impl<M: MicroKernel> KernelOn<M::S> for PackTask<'_, M> {
     fn run(self, s: M::S, _: &mut [f32]) {
         M::pack_b(s, self.from, self.to);
     }
+}
+
+/// A block of a slab of K, packed.
+struct Block<'a> {
+    /// Its words along K.
+    kc: usize,
+    /// The task's rows of A.
+    a: &'a [f32],
+    /// All columns of B.
+    b: &'a [f32],
+    /// What its sums are added to.
+    addend: Addend<'a>,
+    /// What the next tile prefetches.
+    next: *const f32,
 }
 
 /// One task of [`gemm`]: `rows × cols` of C over one group of blocks of K.
@@ -295,18 +300,25 @@ impl<M: MicroKernel> KernelOn<M::S> for TileTask<'_, M> {
             let depth = words::<M>(slab);
             let (slab_of_b, rest) = packed_b.split_at(depth * width);
             packed_b = rest;
-            for (block, (before, _)) in slab.iter().zip(places::<M>(slab)) {
+            let (mut rest_of_a, mut rest_of_b) = (&mut *packed_a, slab_of_b);
+            let mut blocks = Vec::with_capacity(slab.len());
+            for block in *slab {
+                let kc = kc::<M>(block);
+                let addend = if index == 0 && blocks.is_empty() { addend } else { Addend::Existing };
+                let (to, rest) = rest_of_a.split_at_mut(panels * M::MR_PACKED * kc);
+                rest_of_a = rest;
                 let from = a.slice(s![rows.clone(), block.clone()]).reversed_axes();
-                M::pack_a(s, mr, from, &mut packed_a[before * panels * M::MR_PACKED..]);
+                M::pack_a(s, mr, from, to);
                 if let Some(sums) = &mut row_sums {
                     // What has just been packed is still in L2.
                     add_column_sums(s, from, sums);
                 }
+                let (b, rest) = rest_of_b.split_at(kc * width);
+                rest_of_b = rest;
+                blocks.push(Block { kc, a: &*to, b, addend, next: b.as_ptr() });
             }
             // LOOP 3: `depth × nc` words of B, which stay in L2 for all rows of this task.
             for jc in cols.clone().step_by(nc) {
-                let end = (jc + nc).min(cols.end);
-                let is_last = end == cols.end && index + 1 < slabs.len();
                 // While this part of B is used, the next one is prefetched into L2: the following
                 // columns, or after the task's last ones, its first ones in the next slab. After
                 // the last slab, those are the next task's. Of a block, this part has `nc·kc`
@@ -314,8 +326,13 @@ impl<M: MicroKernel> KernelOn<M::S> for TileTask<'_, M> {
                 // steps each. So each step prefetches `NR·STEP/panels` words, in an even trickle
                 // that the memory bus can keep up with: at most a cache line where the task has
                 // many rows.
+                let end = (jc + nc).min(cols.end);
                 let words_per_step = (M::NR * M::STEP).div_ceil(panels);
-                let mut tiles = 0;
+                for Block { kc, b, next, .. } in &mut blocks {
+                    let goes_on = end < cols.end || index + 1 == slabs.len();
+                    let next_part = if goes_on { end * *kc } else { depth * width + cols.start * *kc };
+                    *next = b.as_ptr().wrapping_add(next_part);
+                }
                 // LOOP 2: micro-panels of A, which stay in L1.
                 for panel in 0..panels {
                     // LOOP 1: micro-panels of B, which stream from L2; the loop over `kc` is the
@@ -326,24 +343,17 @@ impl<M: MicroKernel> KernelOn<M::S> for TileTask<'_, M> {
                         let tile = Tile { target, i: rows.start + i, j, rows: tile_rows, columns };
                         // C is needed only after the micro-kernel, by when it has arrived.
                         tile.prefetch(s);
-                        for (before, kc) in places::<M>(slab) {
-                            let block_of_a = &packed_a[before * panels * M::MR_PACKED..];
-                            let block_of_b = &slab_of_b[before * width..];
-                            let panel_a = &block_of_a[panel * M::MR_PACKED * kc..][..M::MR_PACKED * kc];
-                            let panel_b = &block_of_b[j * kc..][..M::NR * kc];
-                            let next_part = if is_last { depth * width + cols.start * kc } else { end * kc };
-                            let shared_out = tiles * (kc / M::STEP) * words_per_step;
-                            let address = block_of_b.as_ptr().wrapping_add(next_part + shared_out);
-                            let next = Prefetch { address, words_per_step };
-                            let [a, b] = [panel_a.as_ptr(), panel_b.as_ptr()];
+                        for Block { kc, a, b, addend, next } in &mut blocks {
+                            let panel_a = a[panel * M::MR_PACKED * *kc..][..M::MR_PACKED * *kc].as_ptr();
+                            let panel_b = b[j * *kc..][..M::NR * *kc].as_ptr();
+                            let prefetch = Prefetch { address: *next, words_per_step };
+                            *next = next.wrapping_add(*kc / M::STEP * words_per_step);
                             // SAFETY: the panels have `kc` words for each row and column of a tile.
-                            unsafe { micro_kernel.multiply(mr, kc, a, b, next, &mut acc) };
-                            let addend = if (index, before) == (0, 0) { addend } else { Addend::Existing };
+                            unsafe { micro_kernel.multiply(mr, *kc, panel_a, panel_b, prefetch, &mut acc) };
                             // SAFETY: the tile is inside C, and no other task writes its rows and
                             // columns.
-                            unsafe { tile.update(s, &acc, M::NR, addend) };
+                            unsafe { tile.update(s, &acc, M::NR, *addend) };
                         }
-                        tiles += 1;
                     }
                 }
             }
