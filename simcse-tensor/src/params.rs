@@ -331,16 +331,12 @@ impl<Of> Flat<Of> {
 
     /// The values of one slot, row after row, mutable.
     pub fn slice_mut(&mut self, slot: Slot) -> &mut [f32] {
-        self.values_change();
-        self.touched[pages(&slot.range())].fill(true);
-        &mut self.values[slot.range()]
+        let [values] = self.slices_mut([slot]);
+        values
     }
 
-    /// The values of several slots, row after row, mutable.
-    ///
-    /// # Panics
-    /// If a slot is named twice.
-    pub fn slices_mut<const N: usize>(&mut self, slots: [Slot; N]) -> [&mut [f32]; N] {
+    /// The values of different slots, row after row, mutable.
+    pub(crate) fn slices_mut<const N: usize>(&mut self, slots: [Slot; N]) -> [&mut [f32]; N] {
         self.values_change();
         for slot in slots {
             self.touched[pages(&slot.range())].fill(true);

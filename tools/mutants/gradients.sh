@@ -45,8 +45,8 @@ all_mistakes() {
   plant 'embedding: last gradient of a row only' 's/\*drow += dy)/*drow = *dy)/'
 
   on simcse-tensor ops::linear ops/linear.rs
-  plant 'linear: dW overwritten' 's/dy.t(), x.view(), Addend::Existing/dy.t(), x.view(), Addend::Zero/'
-  plant 'linear: db missing' 's/add_column_sums(flat(dy), dy.ncols(), &ends, grads.slice_mut(bias));/let _ = (bias, add_column_sums);/'
+  plant 'linear: dW overwritten' 's/(context.precision, Addend::Existing)/(context.precision, Addend::Zero)/'
+  plant 'linear: db missing' 's/&ends, dbias, dweight)/\&ends, \&mut dbias.to_vec(), dweight)/'
   plant 'linear: dx added to what the buffer holds' 's/dy.view(), weight, addend,/dy.view(), weight, { let _ = addend; Addend::Existing },/'
 
   on simcse-tensor ops::activation ops/activation.rs

@@ -35,10 +35,11 @@ pub(super) fn k_blocks(ends: &[usize], limit: usize) -> Vec<Range<usize>> {
         .collect()
 }
 
-/// Cuts blocks of K into slabs: runs of blocks with at most [`KC`] words together, or a single block.
+/// Cuts blocks of K into slabs: runs of blocks with at most [`KC`] words together, or a single
+/// block.
 ///
-/// Blocks are shorter than `KC` words where the caller's partial sums are. Of a whole slab, each tile
-/// of C then gets the sums one after another, while it is in L1.
+/// Blocks are shorter than `KC` words where the caller's partial sums are. A tile of C then gets
+/// the sums of a whole slab one after another, while it is in L1.
 fn slabs<M: MicroKernel>(mut blocks: &[Range<usize>]) -> Vec<&[Range<usize>]> {
     let mut slabs = Vec::new();
     while !blocks.is_empty() {
@@ -109,8 +110,8 @@ impl Tasks {
     }
 }
 
-/// The blocked product with one micro-kernel. `row_sums`, if given, are increased by the sums of A's
-/// rows, with one partial sum per block of K.
+/// The blocked product with one micro-kernel. `row_sums`, if given, are increased by the sums of
+/// A's rows, with one partial sum per block of K.
 pub(super) fn gemm<M: MicroKernel>(
     sizes: BlockSizes,
     a: ArrayView2<f32>,

@@ -84,8 +84,8 @@ pub fn gemm(
     Product { sizes: None, a, b, addend, k_ends, row_sums: None, c }.compute(precision);
 }
 
-/// [`gemm`], and `row_sums[m] += Σ_k a[m][k]` from the values of A before they are rounded, with the
-/// same partial sums over K as C. The columns of A must be contiguous.
+/// [`gemm`], and `row_sums[m] += Σ_k a[m][k]` from the values of A before they are rounded, with
+/// the same partial sums over K as C. The columns of A must be contiguous.
 ///
 /// # Panics
 /// As [`gemm`]; if there are not as many sums as rows of A.

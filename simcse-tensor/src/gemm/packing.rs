@@ -1,8 +1,8 @@
 //! Packing: copies an operand into words (see [`words`](crate::gemm::words)), in panels of rows of
 //! A or columns of B, in the order in which the micro-kernel reads them.
 //!
-//! Vectors are read along the direction in which the matrix is contiguous. Where panels need the same
-//! direction, they are copied, a few rows at a time. Otherwise, the unit of work is a square,
+//! Vectors are read along the direction in which the matrix is contiguous. Where panels need the
+//! same direction, they are copied, a few rows at a time. Otherwise, the unit of work is a square,
 //! `LANES × LANES` words, which is transposed in registers. So neither reading nor writing ever
 //! jumps from one value to the next.
 
@@ -71,10 +71,10 @@ pub(crate) fn pack<S: Simd, W: Words<S>, const BY_COLUMN: bool>(
 /// Packs a matrix whose rows are contiguous into panels of `kc` words that are not `BY_COLUMN`.
 #[inline(always)]
 fn copy_rows<S: Simd, W: Words<S>>(s: S, from: ArrayView2<f32>, width: usize, kc: usize, to: &mut [f32]) {
-    // The words along K of one panel before those of the next, a divisor of every step. The rows of a
-    // large matrix often share their places in L1, eight of them at a time, so with these and those
-    // that are prefetched, a line is still there for the next panel; and writing several lines in a
-    // row is faster than one in each panel.
+    // The words along K of one panel before those of the next: a divisor of every step. A large
+    // matrix's rows often share their places in L1, which holds eight or twelve of them. So few
+    // rows leave a line there for the next panel, which begins in it; and several lines in a row
+    // are written faster than one in each panel.
     const ROWS: usize = 4;
     // Hardware prefetches along a row, but tasks pack parts of rows.
     const AHEAD: usize = 2 * ROWS;
