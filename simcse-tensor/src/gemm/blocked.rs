@@ -256,8 +256,8 @@ struct Block<'a> {
     b: &'a [f32],
     /// What its sums are added to.
     addend: Addend<'a>,
-    /// What the next tile prefetches.
-    next: *const f32,
+    /// What the product of the next tile prefetches.
+    next: Prefetch,
 }
 
 /// One task of [`gemm`]: `rows × cols` of C over one group of blocks of K.
@@ -316,7 +316,9 @@ impl<M: MicroKernel> KernelOn<M::S> for TileTask<'_, M> {
                 }
                 let (b, rest) = rest_of_b.split_at(kc * width);
                 rest_of_b = rest;
-                blocks.push(Block { kc, a: &*to, b, addend, next: b.as_ptr() });
+                // LOOP 3 sets the address.
+                let next = Prefetch { address: b.as_ptr(), words_per_step: (M::NR * M::STEP).div_ceil(panels) };
+                blocks.push(Block { kc, a: &*to, b, addend, next });
             }
             // LOOP 3: `depth × nc` words of B, which stay in L2 for all rows of this task.
             for jc in cols.clone().step_by(nc) {
@@ -328,11 +330,10 @@ impl<M: MicroKernel> KernelOn<M::S> for TileTask<'_, M> {
                 // that the memory bus can keep up with: at most a cache line where the task has
                 // many rows.
                 let end = (jc + nc).min(cols.end);
-                let words_per_step = (M::NR * M::STEP).div_ceil(panels);
                 for Block { kc, b, next, .. } in &mut blocks {
                     let goes_on = end < cols.end || index + 1 == slabs.len();
                     let next_part = if goes_on { end * *kc } else { depth * width + cols.start * *kc };
-                    *next = b.as_ptr().wrapping_add(next_part);
+                    next.address = b.as_ptr().wrapping_add(next_part);
                 }
                 // LOOP 2: micro-panels of A, which stay in L1.
                 for panel in 0..panels {
@@ -347,10 +348,9 @@ impl<M: MicroKernel> KernelOn<M::S> for TileTask<'_, M> {
                         for Block { kc, a, b, addend, next } in &mut blocks {
                             let panel_a = a[panel * M::MR_PACKED * *kc..][..M::MR_PACKED * *kc].as_ptr();
                             let panel_b = b[j * *kc..][..M::NR * *kc].as_ptr();
-                            let prefetch = Prefetch { address: *next, words_per_step };
-                            *next = next.wrapping_add(*kc / M::STEP * words_per_step);
                             // SAFETY: the panels have `kc` words for each row and column of a tile.
-                            unsafe { micro_kernel.multiply(mr, *kc, panel_a, panel_b, prefetch, &mut acc) };
+                            unsafe { micro_kernel.multiply(mr, *kc, panel_a, panel_b, *next, &mut acc) };
+                            next.address = next.address.wrapping_add(*kc / M::STEP * next.words_per_step);
                             // SAFETY: the tile is inside C, and no other task writes its rows and
                             // columns.
                             unsafe { tile.update(s, &acc, M::NR, *addend) };

@@ -88,7 +88,7 @@ pub fn gemm(
 /// the same partial sums over K as C. The columns of A must be contiguous.
 ///
 /// # Panics
-/// As [`gemm`]; if there are not as many sums as rows of A.
+/// As [`gemm`]; if there are not as many sums as rows of A, or its columns are not contiguous.
 pub(crate) fn gemm_with_row_sums(
     precision: Precision,
     a: ArrayView2<f32>,
